@@ -1,0 +1,292 @@
+/**
+ * The kernel contract: every computation of axpy is a call of one of these functions.
+ *
+ * Two implementations satisfy it, `native/kernels/` (C++ over OpenBLAS) and `lib/kernels/fallback/` (TypeScript). The
+ * rules that hold for every kernel, unless its own text says otherwise:
+ *
+ * - Destinations come first, then inputs, then sizes and scalars. Nothing is returned.
+ * - Arrays are flat, contiguous and row-major, and exactly as long as the sizes say: a longer array is as wrong as a
+ *   shorter one (pass `subarray`). A detached array has length 0 and fails this check.
+ * - `Float` arrays of one call share one type, that of the first one; it selects the float32 or the float64 kernel.
+ * - The destination is overwritten, unless the name says `Accumulate` or `Add`, or the text says "updated".
+ * - No reference is kept after the call. What changes from step to step lives in a buffer (a random state, the
+ *   hyperparameters of an optimizer), never in a scalar, so that a recorded call stays right when it is replayed.
+ * - A size of zero is allowed and means "no elements": an empty sum is 0, an empty product is 1, and the maximum or
+ *   minimum of nothing is -Infinity or Infinity.
+ * - NaN propagates through everything, `maximum`, `minimum`, `max`, `min`, `relu` and `clip` included.
+ * - An elementwise kernel (`unary`, `binary`, their gradients, `where`, `loss` gradients, updates) may be given the very
+ *   same array as destination and as an input of the same shape. Any other overlap of a destination yields unspecified
+ *   numbers, but never an access outside the arrays.
+ * - Every argument is checked before anything is written. A violation throws `KernelError` (code `AXPY_KERNEL`), an
+ *   index out of its range `IndexError` (code `AXPY_INDEX`), with the same message from both implementations.
+ * - Results do not depend on the number of threads, bit for bit.
+ *
+ * Op codes are positions in the lists of `lib/kernels/codes.ts`.
+ */
+
+export type Float = Float32Array | Float64Array;
+
+/** What the kernels that only move data accept; all `Data` arrays of one call share one type. */
+export type Data = Float | Int32Array;
+
+/** 0 for no, 1 for yes. */
+export type Flag = 0 | 1;
+
+export interface Kernels {
+  // ── gemm ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * c[i] = activation(op(a[i]) · op(b[i]) + bias) for each matrix i of the batch.
+   *
+   * `op(a)` is m × k and `op(b)` is k × n; with `transposeA` a is stored k × m, with `transposeB` b is stored n × k.
+   * c is batch × m × n. `strideA` is the number of elements from one matrix of a to the next: m·k, or 0 to use one
+   * matrix for the whole batch (a then holds m·k elements); likewise `strideB`.
+   * `bias`, of length n, is added to each row; null for none. `activation` is a code of `unaryOps`, with its first
+   * parameter in `parameter`; -1 for none. With k = 0 the product is 0, and bias and activation still apply.
+   */
+  gemm(
+    c: Float,
+    a: Float,
+    b: Float,
+    bias: Float | null,
+    batch: number,
+    m: number,
+    n: number,
+    k: number,
+    transposeA: Flag,
+    transposeB: Flag,
+    strideA: number,
+    strideB: number,
+    activation: number,
+    parameter: number,
+  ): void;
+
+  /**
+   * c[i] += op(a[i]) · op(b[i]), arguments as in `gemm`. With `strideC` 0, c is one m × n matrix that receives the sum
+   * over the batch, in the order of the batch; otherwise strideC is m·n.
+   */
+  gemmAccumulate(
+    c: Float,
+    a: Float,
+    b: Float,
+    batch: number,
+    m: number,
+    n: number,
+    k: number,
+    transposeA: Flag,
+    transposeB: Flag,
+    strideA: number,
+    strideB: number,
+    strideC: number,
+  ): void;
+
+  // ── elementwise ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** out = f(x) for a code of `unaryOps`; p and q are its parameters (see there), 0 where it has none. Same lengths. */
+  unary(out: Float, x: Float, op: number, p: number, q: number): void;
+
+  /**
+   * out = gradient · f′, where x is the input and y the output of `unary`. The ops named in `gradientFromOutput` of
+   * codes.ts read only y, all others only x; pass null for what is not read. At a kink f′ is 0 for relu and abs, the
+   * slope p for leakyRelu at 0, and 1 at both borders of clip; f′ of sqrt at 0 is Infinity (NaN times a zero gradient).
+   */
+  unaryGradient(
+    out: Float,
+    gradient: Float,
+    x: Float | null,
+    y: Float | null,
+    op: number,
+    p: number,
+    q: number,
+  ): void;
+
+  /**
+   * out = f(a, b) for a code of `binaryOps`. With `layout` null there is no broadcasting: a and b are as long as out,
+   * or of length 1. Otherwise `layout` is dims, strides of a, strides of b, one group after the other, each `rank` ≤ 16
+   * long (so 3·rank in all): out is contiguous over dims, strides count elements and are ≥ 0, 0 where an operand is
+   * broadcast. a and b must be long enough for every position that the layout reaches.
+   */
+  binary(out: Float, a: Float, b: Float, layout: Int32Array | null, op: number): void;
+
+  /**
+   * out = gradient · ∂f/∂a (operand 0) or gradient · ∂f/∂b (operand 1), over the broadcast shape; layout as in `binary`,
+   * gradient contiguous like out. At a tie maximum and minimum give half the gradient to each side. ∂pow/∂b is
+   * 0 where a is 0 and b ≥ 0. Comparisons have gradient 0.
+   */
+  binaryGradient(
+    out: Float,
+    gradient: Float,
+    a: Float,
+    b: Float,
+    layout: Int32Array | null,
+    op: number,
+    operand: Flag,
+  ): void;
+
+  /** out = condition ≠ 0 ? a : b. Layout as in `binary`, with a third group of strides: condition, a, b (4·rank). */
+  where(out: Float, condition: Float, a: Float, b: Float, layout: Int32Array | null): void;
+
+  /** out = value, converted to the type of out (truncated towards zero for Int32Array, which wants a finite value). */
+  fill(out: Data, value: number): void;
+
+  /** out = x converted: float to int32 truncates towards zero and saturates, NaN becomes 0. Any two types, same length. */
+  cast(out: Data, x: Data): void;
+
+  // ── copying ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * out[outOffset + Σ i·outStride] = x[xOffset + Σ i·xStride] for every index i within dims. `layout` is dims, strides
+   * of out, strides of x, outOffset, xOffset (3·rank + 2, rank ≤ 16). Strides may be negative, and those of x zero;
+   * positions of out that the layout does not reach keep their values. No reached position may lie outside an array.
+   */
+  copy(out: Data, x: Data, layout: Int32Array): void;
+
+  /** out[i, :] = x[indices[i], :] with x rows × width and out count × width. Indices within [0, rows). */
+  gather(out: Data, x: Data, indices: Int32Array, count: number, rows: number, width: number): void;
+
+  /** out[indices[i], :] += x[i, :], in the order of i, with x count × width and out rows × width. */
+  scatterAdd(out: Float, x: Float, indices: Int32Array, count: number, rows: number, width: number): void;
+
+  /** out[i, :] = 0 but 1 at labels[i], out count × classes. Labels within [0, classes). */
+  oneHot(out: Float, labels: Int32Array, count: number, classes: number): void;
+
+  // ── reductions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * out[i, j] = scale · R(x[i, :, j, :]) with x k0 × r0 × k1 × r1 and out k0 × k1, for a code of `reduceOps`.
+   * Sums are compensated enough that their error does not grow with the length (blocks of a fixed size, summed in
+   * float64). `scale` applies to sum, product and sumOfSquares, and must be 1 for max and min.
+   */
+  reduce(
+    out: Float,
+    x: Float,
+    k0: number,
+    r0: number,
+    k1: number,
+    r1: number,
+    op: number,
+    scale: number,
+  ): void;
+
+  /** out[i, j] = the first index of the largest x[i, :, j], x outer × size × inner. NaN counts as largest. size ≥ 1. */
+  argmax(out: Int32Array, x: Float, outer: number, size: number, inner: number): void;
+
+  // ── softmax and losses ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** out = softmax(x), or its logarithm with `log`, along `size` of x outer × size × inner; shifted by the maximum. */
+  softmax(out: Float, x: Float, outer: number, size: number, inner: number, log: Flag): void;
+
+  /** out = gradient · ∂softmax/∂x, where y is the output of `softmax`. */
+  softmaxGradient(
+    out: Float,
+    gradient: Float,
+    y: Float,
+    outer: number,
+    size: number,
+    inner: number,
+    log: Flag,
+  ): void;
+
+  /**
+   * Cross-entropy of softmax(logits) against int labels: −log softmax(logits)[i, labels[i]], logits rows × classes.
+   * `out` has length 1 (scale · the sum over rows) or, when rows ≠ 1, length rows (scale · each). `probabilities`
+   * (rows × classes) receives the softmax, for the gradient. Labels within [0, classes).
+   */
+  softmaxCrossEntropy(
+    out: Float,
+    probabilities: Float,
+    logits: Float,
+    labels: Int32Array,
+    rows: number,
+    classes: number,
+    scale: number,
+  ): void;
+
+  /** out = scale · gradient · (probabilities − onehot(labels)); gradient of length 1 or rows. */
+  softmaxCrossEntropyGradient(
+    out: Float,
+    gradient: Float,
+    probabilities: Float,
+    labels: Int32Array,
+    rows: number,
+    classes: number,
+    scale: number,
+  ): void;
+
+  /**
+   * An elementwise loss l(prediction, target) for a code of `lossOps`, with its parameter. prediction and target have
+   * the same length n; `out` has length 1 (scale · the sum) or, when n ≠ 1, length n (scale · each).
+   */
+  loss(out: Float, prediction: Float, target: Float, op: number, parameter: number, scale: number): void;
+
+  /** out = scale · gradient · ∂l/∂prediction (operand 0) or ∂l/∂target (operand 1); gradient of length 1 or n. */
+  lossGradient(
+    out: Float,
+    gradient: Float,
+    prediction: Float,
+    target: Float,
+    op: number,
+    parameter: number,
+    scale: number,
+    operand: Flag,
+  ): void;
+
+  // ── random numbers ────────────────────────────────────────────────────────────────────────────────────────────────
+  //
+  // Philox 4×32-10 (Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). `state` is
+  // Uint32Array(6): key[2], counter[4], lowest word first. Block j of a call is philox(key, counter + j); the call
+  // advances the counter by the number of blocks it used, ⌈words / 4⌉. Both implementations give the same bits.
+
+  /** out = random 32-bit words, as they come. */
+  randomBits(out: Uint32Array, state: Uint32Array): void;
+
+  /**
+   * out = low + (high − low) · u with u uniform on [0, 1), computed in float64 and rounded to out's type. Two words w0,
+   * w1 an element: u = ((w0 >>> 5) · 2²⁶ + (w1 >>> 6)) · 2⁻⁵³. A float32 that rounds up to `high` is replaced by `low`.
+   */
+  randomUniform(out: Float, state: Uint32Array, low: number, high: number): void;
+
+  /**
+   * out = mean + deviation · z with z standard normal: z = PPND16(u + 2⁻⁵⁴) (Wichura, algorithm AS 241, 1988), u as in
+   * `randomUniform`, in float64 by +, −, ·, / and sqrt alone (the logarithm included), so that both agree to the bit.
+   */
+  randomNormal(out: Float, state: Uint32Array, mean: number, deviation: number): void;
+
+  /** out = 0 with probability `rate`, else 1 / (1 − rate): an element is dropped when its word < rate · 2³². 0 ≤ rate < 1. */
+  dropoutMask(out: Float, state: Uint32Array, rate: number): void;
+
+  // ── optimizer updates ─────────────────────────────────────────────────────────────────────────────────────────────
+  //
+  // `decay` 1 adds λ·parameter to the gradient, λ from the buffer (L2, equation (9) of the notes); 0 leaves it out.
+
+  /**
+   * With g the gradient: v ← momentum·v + (1 − dampening)·g, parameter ← parameter − learningRate·(nesterov ? g +
+   * momentum·v : v); without velocity (null), parameter ← parameter − learningRate·g. parameter and velocity are
+   * updated. `hyper` is Float64Array(5): learningRate, momentum, dampening, nesterov (0 or 1), λ. The gradient is kept.
+   */
+  sgd(parameter: Float, velocity: Float | null, gradient: Float, hyper: Float64Array, decay: Flag): void;
+
+  /** Counts a step of Adam: step += 1, beta1Power *= beta1, beta2Power *= beta2, in `hyper` (see `adam`). Updated. */
+  adamAdvance(hyper: Float64Array): void;
+
+  /**
+   * Adam (Kingma & Ba, 2015, algorithm 1): m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², parameter ← parameter −
+   * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − beta1Power) and v̂ likewise. parameter, m and v are updated.
+   * `hyper` is Float64Array(8): learningRate, beta1, beta2, epsilon, λ, step, beta1Power, beta2Power.
+   */
+  adam(parameter: Float, m: Float, v: Float, gradient: Float, hyper: Float64Array, decay: Flag): void;
+}
+
+/** What the addon exports beside the kernels. */
+export interface Addon extends Kernels {
+  /** OpenBLAS's configuration and core type, the SIMD target chosen, and the threads in use. */
+  info(): { blas: string; simd: string; threads: number };
+  /** Sets the number of threads, 1 to 64, for the whole process. */
+  setThreads(count: number): void;
+  /** The names of the kernels with those of their arguments, and the op codes, as the addon was compiled with. */
+  manifest(): { kernels: Record<string, string[]>; codes: Record<string, string[]> };
+  /** Registers, for this environment, the function that makes an error of a code and a message. */
+  setErrorFactory(
+    factory: (code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT', message: string) => Error,
+  ): void;
+}

@@ -1,0 +1,77 @@
+/**
+ * Every error that axpy raises is an AxpyError with a stable `code`, and a message that says what was expected, what was
+ * given and for which argument. Nothing was changed when one is thrown, unless its text says so.
+ */
+export class AxpyError extends Error {
+  /** Stable across releases; what programs should compare. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+
+/** `AXPY_SHAPE`: shapes that do not fit each other, the data or the layer. */
+export class ShapeError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_SHAPE', message);
+  }
+}
+
+/** `AXPY_DTYPE`: a dtype that the operation does not take, or a mixture of two. */
+export class DtypeError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_DTYPE', message);
+  }
+}
+
+/** `AXPY_ARGUMENT`: an option, a name or a number out of its domain. */
+export class ArgumentError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_ARGUMENT', message);
+  }
+}
+
+/** `AXPY_INDEX`: an index or a label out of its range. */
+export class IndexError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_INDEX', message);
+  }
+}
+
+/** `AXPY_DATA`: data that cannot be used: empty, ragged, or with NaN or Infinity in it. */
+export class DataError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_DATA', message);
+  }
+}
+
+/** `AXPY_AUTOGRAD`: a backward pass that would give wrong gradients or none. */
+export class AutogradError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_AUTOGRAD', message);
+  }
+}
+
+/** `AXPY_NON_FINITE`: training produced NaN or Infinity; the message names layer, epoch and batch. */
+export class NonFiniteError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_NON_FINITE', message);
+  }
+}
+
+/** `AXPY_BACKEND`: the backend that was asked for cannot be used. */
+export class BackendError extends AxpyError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('AXPY_BACKEND', message, options);
+  }
+}
+
+/** `AXPY_KERNEL`: a kernel was called against its contract (`binding.d.ts`). */
+export class KernelError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_KERNEL', message);
+  }
+}
