@@ -64,8 +64,12 @@ export class NonFiniteError extends AxpyError {
 
 /** `AXPY_BACKEND`: the backend that was asked for cannot be used. */
 export class BackendError extends AxpyError {
-  constructor(message: string, options?: ErrorOptions) {
+  /** True when there is no binary for this platform or it cannot be loaded: what the fallback exists for. */
+  readonly unavailable: boolean;
+
+  constructor(message: string, options: ErrorOptions & { unavailable?: boolean } = {}) {
     super('AXPY_BACKEND', message, options);
+    this.unavailable = options.unavailable ?? false;
   }
 }
 

@@ -1,0 +1,74 @@
+/** Tensors made of nothing: zeros, ones, full, arange, eye. Random ones are in random.ts. */
+import { ArgumentError, DataError } from './errors.ts';
+import { kernels } from './kernels/index.ts';
+import type { Dtype } from './memory.ts';
+import { checkShape, type Shape } from './shape.ts';
+import { checkDtype, empty, type Tensor } from './tensor.ts';
+
+export interface CreateOptions {
+  /** Default float32. */
+  dtype?: Dtype;
+  requiresGrad?: boolean;
+}
+
+function create(
+  op: string,
+  shape: Shape,
+  { dtype = 'float32', requiresGrad = false }: CreateOptions,
+): Tensor {
+  checkShape(op, shape);
+  checkDtype(op, dtype);
+  const x = empty([...shape], dtype);
+  return requiresGrad ? x.setRequiresGrad() : x;
+}
+
+/** A tensor of zeros. */
+export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
+  return create('zeros', shape, options);
+}
+
+/** A tensor of ones. */
+export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
+  return full(shape, 1, options);
+}
+
+/** A tensor of one value. @throws DataError for a value that an int32 tensor cannot hold. */
+export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
+  const x = create('full', shape, options);
+  if (typeof value !== 'number')
+    throw new ArgumentError(`[full] expected value to be a number, got ${typeof value}`);
+  if (x.dtype === 'int32' && (value | 0) !== value) {
+    throw new DataError(`[full] expected an integer for int32, got ${value}`);
+  }
+  kernels.fill(x.data, value);
+  return x;
+}
+
+/**
+ * start, start + step, … up to, and without, stop; with one argument, 0, 1, … stop − 1.
+ * @throws ArgumentError for a step of 0 or a bound that is not finite.
+ */
+export function arange(start: number, stop?: number, step = 1, options: CreateOptions = {}): Tensor {
+  const [from, to] = stop === undefined ? [0, start] : [start, stop];
+  if (![from, to, step].every(Number.isFinite) || step === 0) {
+    throw new ArgumentError(
+      `[arange] expected finite bounds and a step other than 0, got ${from}, ${to} and ${step}`,
+    );
+  }
+  const x = create('arange', [Math.max(Math.ceil((to - from) / step), 0)], options);
+  for (let i = 0; i < x.size; i++) {
+    const value = from + i * step;
+    if (x.dtype === 'int32' && (value | 0) !== value) {
+      throw new DataError(`[arange] expected integers for int32, got ${value}`);
+    }
+    x.data[i] = value;
+  }
+  return x;
+}
+
+/** The identity matrix, n × n. */
+export function eye(n: number, options: CreateOptions = {}): Tensor {
+  const x = create('eye', [n, n], options);
+  for (let i = 0; i < n; i++) x.data[i * (n + 1)] = 1;
+  return x;
+}

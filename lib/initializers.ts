@@ -1,0 +1,132 @@
+/** Initial values of parameters. `weight` is [out, …, in]: fan-in is in × what lies between, fan-out likewise. */
+import { ArgumentError, ShapeError } from './errors.ts';
+import { kernels } from './kernels/index.ts';
+import { defaultState } from './random.ts';
+import { type Shape, show } from './shape.ts';
+import { floats, type Tensor } from './tensor.ts';
+
+/** How many inputs an output has, and the reverse. */
+export interface Fans {
+  fanIn: number;
+  fanOut: number;
+}
+
+export type InitializerName =
+  | 'zeros'
+  | 'ones'
+  | 'normal'
+  | 'uniform'
+  | 'xavierNormal'
+  | 'xavierUniform'
+  | 'heNormal'
+  | 'heUniform'
+  | 'lecunNormal';
+
+/**
+ * - 'zeros', 'ones', `{ name: 'constant', value }`
+ * - 'normal': N(0, 0.1²) as in the notes, or `{ name: 'normal', mean?, deviation? }`
+ * - 'uniform': on [−0.1, 0.1), or `{ name: 'uniform', low?, high? }`
+ * - 'xavierNormal', 'xavierUniform': variance 2 / (fanIn + fanOut) (Glorot & Bengio, 2010; the notes' Xavier/He)
+ * - 'heNormal', 'heUniform': variance 2 / fanIn (He, Zhang, Ren & Sun, 2015); 'lecunNormal': 1 / fanIn
+ * - a function that returns the values, row-major
+ */
+export type Initializer =
+  | InitializerName
+  | { name: 'constant'; value: number }
+  | { name: 'normal'; mean?: number; deviation?: number }
+  | { name: 'uniform'; low?: number; high?: number }
+  | ((shape: Shape, fans: Fans) => ArrayLike<number>);
+
+type Fill = (x: Tensor, fans: Fans) => void;
+
+const constant =
+  (value: number): Fill =>
+  (x) =>
+    kernels.fill(x.data, value);
+
+const normal =
+  (deviation: (fans: Fans) => number, mean = 0): Fill =>
+  (x, fans) =>
+    kernels.randomNormal(floats(x), defaultState, mean, deviation(fans));
+
+const uniform =
+  (bounds: (fans: Fans) => [low: number, high: number]): Fill =>
+  (x, fans) =>
+    kernels.randomUniform(floats(x), defaultState, ...bounds(fans));
+
+// The variance of a uniform distribution on [−r, r) is r²/3, so that r = √(3 · variance).
+const symmetric = (variance: (fans: Fans) => number): Fill =>
+  uniform((fans) => {
+    const r = Math.sqrt(3 * variance(fans));
+    return [-r, r];
+  });
+
+// A layer without inputs has no weights to draw; 1 keeps its variance finite.
+const glorot = ({ fanIn, fanOut }: Fans) => 2 / Math.max(fanIn + fanOut, 1);
+const he = ({ fanIn }: Fans) => 2 / Math.max(fanIn, 1);
+
+const named: Record<InitializerName, Fill> = {
+  zeros: constant(0),
+  ones: constant(1),
+  normal: normal(() => 0.1),
+  uniform: uniform(() => [-0.1, 0.1]),
+  xavierNormal: normal((fans) => Math.sqrt(glorot(fans))),
+  xavierUniform: symmetric(glorot),
+  heNormal: normal((fans) => Math.sqrt(he(fans))),
+  heUniform: symmetric(he),
+  lecunNormal: normal(({ fanIn }) => Math.sqrt(1 / Math.max(fanIn, 1))),
+};
+
+function fansOf(shape: Shape): Fans {
+  if (shape.length < 2) return { fanIn: shape[0] ?? 1, fanOut: shape[0] ?? 1 };
+  const between = shape.slice(1, -1).reduce((product, size) => product * size, 1);
+  return { fanIn: between * shape[shape.length - 1], fanOut: between * shape[0] };
+}
+
+function finite(what: string, value: number): number {
+  if (!Number.isFinite(value)) {
+    throw new ArgumentError(`[initialize] expected ${what} to be a finite number, got ${String(value)}`);
+  }
+  return value;
+}
+
+function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fill {
+  if (typeof init === 'string' && Object.hasOwn(named, init)) return named[init];
+  const { name, ...options } = (typeof init === 'object' && init !== null ? init : { name: init }) as {
+    name: unknown;
+    [option: string]: unknown;
+  };
+  const option = (key: string, otherwise: number) => finite(key, (options[key] as number) ?? otherwise);
+  if (name === 'constant') return constant(option('value', Number.NaN));
+  if (name === 'normal') {
+    const deviation = option('deviation', 0.1);
+    return normal(() => deviation, option('mean', 0));
+  }
+  if (name === 'uniform') {
+    const bounds: [number, number] = [option('low', -0.1), option('high', 0.1)];
+    return uniform(() => bounds);
+  }
+  const known = [...Object.keys(named), 'constant'].join(', ');
+  throw new ArgumentError(`[initialize] expected one of ${known} or a function, got ${String(name)}`);
+}
+
+/**
+ * Fills a parameter with initial values, drawn from the default random state.
+ * @throws ArgumentError for an unknown initializer or option, ShapeError when a function gives too few or many values;
+ *   the parameter is then unchanged.
+ */
+export function initialize(x: Tensor, init: Initializer): void {
+  const fans = fansOf(x.shape);
+  if (typeof init !== 'function') {
+    resolve(init)(x, fans);
+  } else {
+    const values = init(x.shape, fans);
+    if (values?.length !== x.size) {
+      throw new ShapeError(
+        `[initialize] expected ${x.size} values for ${show(x.shape)}, got ${String(values?.length)}`,
+      );
+    }
+    x.data.set(values);
+  }
+  x.version++;
+}

@@ -1,0 +1,90 @@
+/**
+ * Chooses, once, the implementation of the kernels: all native or all fallback, never a mixture.
+ *
+ * `AXPY_BACKEND=native|fallback|auto` (default auto). A forced choice that fails throws. `auto` takes the fallback only
+ * when there is no binary for this platform or it cannot be loaded, and says so once on stderr; any other fault throws.
+ */
+import type { Addon, Kernels } from '../../binding.d.ts';
+import { ArgumentError, BackendError } from '../errors.ts';
+import { fallback } from './fallback/index.ts';
+import { loadNative } from './native.ts';
+
+export type { Data, Flag, Float, Kernels } from '../../binding.d.ts';
+export * from './codes.ts';
+
+export interface BackendInfo {
+  name: 'native' | 'fallback';
+  /** The BLAS library and the core type it chose, or 'none'. */
+  blas: string;
+  /** The widest vector instructions in use. */
+  simd: string;
+  /** The number of threads that kernels may use. */
+  threads: number;
+  /** Why the fallback serves, when nobody asked for it. */
+  reason?: string;
+}
+
+interface Choice {
+  kernels: Kernels;
+  addon: Addon | null;
+  reason?: string;
+}
+
+function choose(): Choice {
+  const wanted = process.env.AXPY_BACKEND ?? 'auto';
+  if (wanted !== 'native' && wanted !== 'fallback' && wanted !== 'auto') {
+    throw new BackendError(`expected AXPY_BACKEND to be native, fallback or auto, got ${wanted}`);
+  }
+  if (wanted === 'fallback') return { kernels: fallback, addon: null };
+  try {
+    const addon = loadNative();
+    return { kernels: addon, addon };
+  } catch (error) {
+    if (wanted === 'native' || !(error instanceof BackendError && error.unavailable)) throw error;
+    process.stderr.write(`axpy: the TypeScript fallback serves, which is slower: ${error.message}\n`);
+    return { kernels: fallback, addon: null, reason: error.message };
+  }
+}
+
+const choice = choose();
+
+/** The kernels in use. A live binding: `withKernels` puts others in their place for a while. */
+export let kernels: Kernels = choice.kernels;
+
+/** Runs `fn` with other kernels (ones that record, count or check) in place of those chosen at load. */
+export function withKernels<Result>(replacement: Kernels, fn: () => Result): Result {
+  const previous = kernels;
+  kernels = replacement;
+  try {
+    return fn();
+  } finally {
+    kernels = previous;
+  }
+}
+
+/** Which implementation of the kernels runs, and on what. */
+export function backendInfo(): BackendInfo {
+  if (choice.addon) return { name: 'native', ...choice.addon.info() };
+  return {
+    name: 'fallback',
+    blas: 'none',
+    simd: 'none',
+    threads: 1,
+    ...(choice.reason === undefined ? {} : { reason: choice.reason }),
+  };
+}
+
+/**
+ * Sets the number of threads that kernels may use in this process, 1 to 64. Results do not depend on it. The fallback
+ * always runs on one thread and only checks the number.
+ * @throws ArgumentError for anything but an integer from 1 to 64.
+ */
+export function setThreads(count: number): void {
+  if (choice.addon) {
+    choice.addon.setThreads(count);
+  } else if (!Number.isInteger(count) || count < 1 || count > 64) {
+    throw new ArgumentError(
+      `[setThreads] expected count to be an integer from 1 to 64, got ${String(count)}`,
+    );
+  }
+}

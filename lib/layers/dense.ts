@@ -1,0 +1,80 @@
+/** The fully connected layer. */
+import {
+  type ActivationFunction,
+  type ActivationName,
+  fusedActivation,
+  resolveActivation,
+} from '../activations.ts';
+import { DtypeError } from '../errors.ts';
+import { type Initializer, initialize } from '../initializers.ts';
+import type { FloatDtype } from '../memory.ts';
+import { linear } from '../ops/linear.ts';
+import { reshape } from '../ops/reshape.ts';
+import { checkTensor, Parameter, type Tensor } from '../tensor.ts';
+import { checkCount, checkLayerDtype } from './checks.ts';
+import { type ExampleShape, inputError, Layer } from './layer.ts';
+
+export interface DenseOptions {
+  /** Applied to the sum; default 'linear', which is none. */
+  activation?: ActivationName | ActivationFunction;
+  /** Default true. */
+  bias?: boolean;
+  /** Of the weight; default 'heNormal' before a rectifier (relu, leakyRelu, elu, gelu, silu), else 'xavierNormal'. */
+  init?: Initializer;
+  /** Of the bias; default 'zeros'. */
+  biasInit?: Initializer;
+  /** Default float32. */
+  dtype?: FloatDtype;
+}
+
+const rectifiers = new Set<unknown>(['relu', 'leakyRelu', 'elu', 'gelu', 'silu']);
+
+/**
+ * g(x·Wᵀ + b), for every row of x: equation (1) of the notes. Input [..., in], output [..., out].
+ */
+export class Dense extends Layer {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  /** [out, in] */
+  readonly weight: Parameter;
+  /** [out], or null without bias. */
+  readonly bias: Parameter | null;
+  /** The activation's name, or the function given. */
+  readonly activation: ActivationName | ActivationFunction;
+
+  constructor(inFeatures: number, outFeatures: number, options: DenseOptions = {}) {
+    super();
+    this.inFeatures = checkCount('Dense', 'inFeatures', inFeatures);
+    this.outFeatures = checkCount('Dense', 'outFeatures', outFeatures);
+    const { activation = 'linear', bias = true, dtype = 'float32' } = options;
+    resolveActivation(activation);
+    this.activation = activation;
+    this.weight = new Parameter([outFeatures, inFeatures], checkLayerDtype('Dense', dtype));
+    initialize(this.weight, options.init ?? (rectifiers.has(activation) ? 'heNormal' : 'xavierNormal'));
+    this.bias = bias ? new Parameter([outFeatures], dtype) : null;
+    if (this.bias) initialize(this.bias, options.biasInit ?? 'zeros');
+  }
+
+  forward(x: Tensor): Tensor {
+    checkTensor(this.label, x);
+    if (x.rank < 2 || x.shape[x.rank - 1] !== this.inFeatures) {
+      throw inputError(this, `[batch, ${this.inFeatures}]`, x.shape);
+    }
+    if (x.dtype !== this.weight.dtype) {
+      throw new DtypeError(`${this.label} expected ${this.weight.dtype} input, received ${x.dtype}`);
+    }
+    const rows = x.rank === 2 ? x : reshape(x, [x.size / this.inFeatures, this.inFeatures]);
+    const fused = fusedActivation(this.activation);
+    const z = linear(rows, this.weight, this.bias, fused);
+    const y = fused ? z : resolveActivation(this.activation)(z);
+    return x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), this.outFeatures]);
+  }
+
+  override outputShape(input: ExampleShape): ExampleShape {
+    if (input === undefined) return [this.outFeatures];
+    if (input.length === 0 || input[input.length - 1] !== this.inFeatures) {
+      throw inputError(this, `[batch, ${this.inFeatures}]`, ['batch', ...input]);
+    }
+    return [...input.slice(0, -1), this.outFeatures];
+  }
+}

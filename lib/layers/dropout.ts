@@ -1,0 +1,27 @@
+/** Dropout as a layer. */
+import { ArgumentError } from '../errors.ts';
+import { dropout } from '../ops/dropout.ts';
+import type { Tensor } from '../tensor.ts';
+import { type ExampleShape, Layer } from './layer.ts';
+
+/** While training, sets each element to 0 with probability `rate` and scales the rest; the identity in evaluation. */
+export class Dropout extends Layer {
+  readonly rate: number;
+
+  /** @throws ArgumentError unless 0 ≤ rate < 1. */
+  constructor(rate = 0.5) {
+    super();
+    if (!(rate >= 0 && rate < 1)) {
+      throw new ArgumentError(`Dropout expected rate to be at least 0 and less than 1, got ${String(rate)}`);
+    }
+    this.rate = rate;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.training && this.rate > 0 ? dropout(x, this.rate) : x;
+  }
+
+  override outputShape(input: ExampleShape): ExampleShape {
+    return input;
+  }
+}

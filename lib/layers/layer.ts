@@ -1,0 +1,139 @@
+/** What every layer is: a function of a tensor with parameters. */
+import { ArgumentError, ShapeError } from '../errors.ts';
+import type { Shape } from '../shape.ts';
+import { sameShape, show } from '../shape.ts';
+import { Parameter, Tensor } from '../tensor.ts';
+import { summarize } from './summary.ts';
+
+/** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
+export type ExampleShape = Shape | undefined;
+
+/**
+ * The base of all layers. A subclass keeps its Parameters and inner layers in fields (or arrays of layers), where they
+ * are found by themselves, and implements `forward`.
+ */
+export abstract class Layer {
+  /** True while training: dropout drops, batch normalization uses the batch. Set by `train` and `eval`. */
+  training = true;
+  /** What messages and `summary` call this layer; a Sequential numbers its layers: 'Dense 2'. */
+  label: string = this.constructor.name;
+
+  /** The output for a batch, batch first. */
+  abstract forward(x: Tensor): Tensor;
+
+  /**
+   * The shape of an example's output for that of its input, neither with the batch.
+   * @throws ShapeError when such an input does not fit.
+   */
+  outputShape(_input: ExampleShape): ExampleShape {
+    return undefined;
+  }
+
+  /** Inner layers by field name. */
+  children(): [name: string, layer: Layer][] {
+    const found: [string, Layer][] = [];
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Layer) found.push([name, value]);
+      else if (Array.isArray(value)) {
+        value.forEach((item, i) => {
+          if (item instanceof Layer) found.push([`${name}.${i}`, item]);
+        });
+      }
+    }
+    return found;
+  }
+
+  /** This layer's own parameters and then those of inner layers, as 'weight' or '0.weight'; a shared one once. */
+  namedParameters(): [name: string, parameter: Parameter][] {
+    const seen = new Set<Parameter>();
+    return this.collectParameters('').filter(([, parameter]) => {
+      if (seen.has(parameter)) return false;
+      seen.add(parameter);
+      return true;
+    });
+  }
+
+  private collectParameters(prefix: string): [string, Parameter][] {
+    const own = Object.entries(this).flatMap(([name, value]): [string, Parameter][] =>
+      value instanceof Parameter ? [[`${prefix}${name}`, value]] : [],
+    );
+    return own.concat(
+      this.children().flatMap(([name, layer]) => layer.collectParameters(`${prefix}${name}.`)),
+    );
+  }
+
+  /** All parameters, each once. */
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter);
+  }
+
+  /** The number of trainable numbers. */
+  parameterCount(): number {
+    return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);
+  }
+
+  /** Switches this layer and all inner ones to training (or, with false, to evaluation). */
+  train(training = true): this {
+    this.training = training;
+    for (const [, layer] of this.children()) layer.train(training);
+    return this;
+  }
+
+  /** Switches to evaluation. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Copies of all parameters by name. */
+  stateDict(): Record<string, Tensor> {
+    const state: Record<string, Tensor> = {};
+    for (const [name, parameter] of this.namedParameters()) {
+      state[name] = new Tensor(parameter.data.slice(), parameter.shape, parameter.dtype);
+    }
+    return state;
+  }
+
+  /**
+   * Overwrites all parameters.
+   * @throws ArgumentError when a name is missing or unknown, ShapeError when a shape or dtype differs; nothing was then
+   *   changed.
+   */
+  loadStateDict(state: Readonly<Record<string, Tensor>>): void {
+    const parameters = this.namedParameters();
+    const names = new Set(parameters.map(([name]) => name));
+    const missing = [...names].filter((name) => !Object.hasOwn(state, name));
+    const unknown = Object.keys(state).filter((name) => !names.has(name));
+    if (missing.length + unknown.length > 0) {
+      throw new ArgumentError(
+        `[loadStateDict] expected the names of this model; missing: ${missing.join(', ') || 'none'}; ` +
+          `unknown: ${unknown.join(', ') || 'none'}`,
+      );
+    }
+    for (const [name, parameter] of parameters) {
+      const given = state[name];
+      const fits =
+        given instanceof Tensor && sameShape(given.shape, parameter.shape) && given.dtype === parameter.dtype;
+      if (!fits) {
+        const got = given instanceof Tensor ? `${given.dtype} ${show(given.shape)}` : typeof given;
+        throw new ShapeError(
+          `[loadStateDict] expected ${name} to be ${parameter.dtype} ${show(parameter.shape)}, got ${got}`,
+        );
+      }
+    }
+    for (const [name, parameter] of parameters) parameter.assign(state[name]);
+  }
+
+  /** A table: layer, output shape, parameters. `inputShape`, without the batch, fills in what depends on it. */
+  summary(inputShape?: Shape): string {
+    return summarize(this, inputShape);
+  }
+}
+
+/** An error about a layer's input, which names the layer: `Dense 2 expected input [batch, 512], received [128, 256]`. */
+export function inputError(
+  layer: Layer,
+  expected: string,
+  received: readonly (number | string)[],
+): ShapeError {
+  return new ShapeError(`${layer.label} expected input ${expected}, received ${show(received)}`);
+}

@@ -1,0 +1,101 @@
+/** Losses. Each takes a prediction and a target, and an options object with `reduction`, by default the mean. */
+import { ArgumentError, ShapeError } from './errors.ts';
+import { elementwiseLoss, type Reduction, softmaxCrossEntropyWithLabels } from './ops/loss.ts';
+import { sameShape, show } from './shape.ts';
+import { checkTensor, type Tensor } from './tensor.ts';
+
+export interface LossOptions {
+  /** 'mean' (default) over elements, or over examples for softmaxCrossEntropy; 'sum'; or 'none' for each by itself. */
+  reduction?: Reduction;
+}
+
+/** What `fit` and `evaluate` take: a scalar, or the losses to take the mean of. */
+export type LossFunction = (prediction: Tensor, target: Tensor) => Tensor;
+
+/** (p − t)², the squared error. Shapes agree. */
+function mse(prediction: Tensor, target: Tensor, { reduction = 'mean' }: LossOptions = {}): Tensor {
+  return elementwiseLoss('squaredError', prediction, target, reduction);
+}
+
+/** |p − t| */
+function meanAbsoluteError(
+  prediction: Tensor,
+  target: Tensor,
+  { reduction = 'mean' }: LossOptions = {},
+): Tensor {
+  return elementwiseLoss('absoluteError', prediction, target, reduction);
+}
+
+/** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). @throws ArgumentError unless delta > 0. */
+function huber(
+  prediction: Tensor,
+  target: Tensor,
+  { reduction = 'mean', delta = 1 }: LossOptions & { delta?: number } = {},
+): Tensor {
+  if (!(delta > 0 && delta < Infinity)) {
+    throw new ArgumentError(`[huber] expected delta to be a number greater than 0, got ${String(delta)}`);
+  }
+  return elementwiseLoss('huber', prediction, target, reduction, delta);
+}
+
+/** −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. */
+function binaryCrossEntropy(
+  prediction: Tensor,
+  target: Tensor,
+  { reduction = 'mean' }: LossOptions = {},
+): Tensor {
+  return elementwiseLoss('binaryCrossEntropy', prediction, target, reduction);
+}
+
+/** The same on logits z with p = σ(z), finite for every finite z. */
+function binaryCrossEntropyWithLogits(
+  logits: Tensor,
+  target: Tensor,
+  { reduction = 'mean' }: LossOptions = {},
+): Tensor {
+  return elementwiseLoss('binaryCrossEntropyWithLogits', logits, target, reduction);
+}
+
+/**
+ * −log softmax(logits)[label] for logits [batch, classes] and int32 labels [batch]; or, for a target of probabilities
+ * [batch, classes], −Σ t·log softmax(logits).
+ * @throws IndexError for a label out of range.
+ */
+function softmaxCrossEntropy(
+  logits: Tensor,
+  target: Tensor,
+  { reduction = 'mean' }: LossOptions = {},
+): Tensor {
+  const name = 'softmaxCrossEntropy';
+  checkTensor(name, logits, 'logits');
+  checkTensor(name, target, 'target');
+  if (target.dtype === 'int32') return softmaxCrossEntropyWithLabels(logits, target, reduction);
+  if (logits.rank !== 2 || !sameShape(logits.shape, target.shape)) {
+    throw new ShapeError(
+      `[${name}] expected logits [batch, classes] with int32 labels [batch] or probabilities [batch, classes], ` +
+        `got ${show(logits.shape)} and ${target.dtype} ${show(target.shape)}`,
+    );
+  }
+  const each = logits.logSoftmax().mul(target).sum(-1).neg();
+  if (reduction === 'none') return each;
+  return reduction === 'sum' ? each.sum() : each.mean();
+}
+
+export const losses = {
+  mse,
+  meanAbsoluteError,
+  huber,
+  binaryCrossEntropy,
+  binaryCrossEntropyWithLogits,
+  softmaxCrossEntropy,
+};
+
+export type LossName = keyof typeof losses;
+
+/** The loss of a name, or a function as it is. @throws ArgumentError for anything else. */
+export function resolveLoss(loss: LossName | LossFunction): LossFunction {
+  if (typeof loss === 'function') return loss;
+  if (typeof loss === 'string' && Object.hasOwn(losses, loss)) return losses[loss];
+  const known = Object.keys(losses).join(', ');
+  throw new ArgumentError(`expected loss to be one of ${known} or a function, got ${String(loss)}`);
+}

@@ -1,0 +1,54 @@
+/**
+ * Buffers. What a user can see is an ordinary typed array that the garbage collector frees; what nobody can see
+ * (gradients of intermediates, saved masks, workspaces) comes from a pool and goes back as soon as it has been used.
+ * Parameters and optimizer state live on SharedArrayBuffers: few, long-lived, never detached under a native thread.
+ */
+import type { Float } from '../binding.d.ts';
+
+export type FloatDtype = 'float32' | 'float64';
+export type Dtype = FloatDtype | 'int32';
+
+export interface Arrays {
+  float32: Float32Array;
+  float64: Float64Array;
+  int32: Int32Array;
+}
+
+/** A typed array of zeros for a user to see. */
+export function allocate<D extends Dtype>(length: number, dtype: D): Arrays[D] {
+  if (dtype === 'float32') return new Float32Array(length) as Arrays[D];
+  return (dtype === 'float64' ? new Float64Array(length) : new Int32Array(length)) as Arrays[D];
+}
+
+/** An array of zeros on a SharedArrayBuffer. */
+export function allocateShared<D extends FloatDtype>(length: number, dtype: D): Arrays[D] {
+  return (
+    dtype === 'float32'
+      ? new Float32Array(new SharedArrayBuffer(4 * length))
+      : new Float64Array(new SharedArrayBuffer(8 * length))
+  ) as Arrays[D];
+}
+
+/** What the pool keeps at most, in bytes; what comes back beyond it is left to the garbage collector. */
+const poolLimit = 256 * 2 ** 20;
+const pools = { float32: new Map<number, Float[]>(), float64: new Map<number, Float[]>() };
+let pooledBytes = 0;
+
+/** A buffer with unspecified content. Whoever takes it writes all of it before reading. */
+export function take(length: number, dtype: FloatDtype): Float {
+  const buffer = pools[dtype].get(length)?.pop();
+  if (buffer === undefined) return allocate(length, dtype);
+  pooledBytes -= buffer.byteLength;
+  return buffer;
+}
+
+/** Gives a buffer of `take` back. The caller holds no other reference to it. */
+export function release(buffer: Float): void {
+  const bytes = buffer.byteLength;
+  if (pooledBytes + bytes > poolLimit) return;
+  const pool = buffer instanceof Float32Array ? pools.float32 : pools.float64;
+  const free = pool.get(buffer.length);
+  if (free === undefined) pool.set(buffer.length, [buffer]);
+  else free.push(buffer);
+  pooledBytes += bytes;
+}

@@ -1,0 +1,31 @@
+/** Dropout (Srivastava et al., 2014), in its inverted form. */
+import { contribute, track, wantsGradient } from '../autograd.ts';
+import { ArgumentError } from '../errors.ts';
+import { binaryCode, kernels } from '../kernels/index.ts';
+import { release, take } from '../memory.ts';
+import { defaultState, type RandomState } from '../random.ts';
+import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+
+/**
+ * Sets each element to 0 with probability `rate` and scales the others by 1 / (1 − rate), so that the expectation stays.
+ * @throws ArgumentError unless 0 ≤ rate < 1.
+ */
+export function dropout(x: Tensor, rate: number, state: RandomState = defaultState): Tensor {
+  checkTensor('dropout', x);
+  const dtype = checkFloat('dropout', x);
+  if (!(rate >= 0 && rate < 1)) {
+    throw new ArgumentError(`[dropout] expected rate to be at least 0 and less than 1, got ${String(rate)}`);
+  }
+  const y = empty(x.shape, dtype);
+  const mask = take(x.size, dtype);
+  kernels.dropoutMask(mask, state, rate);
+  kernels.binary(floats(y), floats(x), mask, null, binaryCode.mul);
+  if (!wantsGradient([x])) {
+    release(mask);
+    return y;
+  }
+  return track(y, [x], (dy) => {
+    contribute(x, (dx) => kernels.binary(dx, dy, mask, null, binaryCode.mul));
+    release(mask);
+  });
+}

@@ -1,0 +1,54 @@
+/** Rows by index, and indices as rows. */
+import { contribute, track } from '../autograd.ts';
+import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
+import { kernels } from '../kernels/index.ts';
+import type { FloatDtype } from '../memory.ts';
+import { show, sizeOf } from '../shape.ts';
+import { checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+
+function checkIndices(name: string, indices: Tensor): Int32Array {
+  checkTensor(name, indices, 'indices');
+  if (indices.dtype !== 'int32')
+    throw new DtypeError(`[${name}] expected int32 indices, got ${indices.dtype}`);
+  return indices.data as Int32Array;
+}
+
+/**
+ * x[indices[i], ...] for each index: [rows, ...rest] and [...shape] give [...shape, ...rest]. The gradient of a row that
+ * is taken several times is the sum.
+ * @throws IndexError for an index out of range, DtypeError unless indices is int32, ShapeError for a scalar x.
+ */
+export function gather(x: Tensor, indices: Tensor): Tensor {
+  checkTensor('gather', x);
+  const index = checkIndices('gather', indices);
+  if (x.rank === 0) throw new ShapeError(`[gather] expected at least one axis, got shape ${show(x.shape)}`);
+  const rows = x.shape[0];
+  const width = sizeOf(x.shape.slice(1));
+  const y = empty([...indices.shape, ...x.shape.slice(1)], x.dtype);
+  kernels.gather(y.data, x.data, index, indices.size, rows, width);
+  return track(y, [x], (dy) =>
+    contribute(x, (dx) => {
+      kernels.fill(dx, 0);
+      kernels.scatterAdd(dx, dy, index, indices.size, rows, width);
+    }),
+  );
+}
+
+/**
+ * Rows of zeros with a one at each label: int32 [...shape] gives [...shape, classes].
+ * @throws IndexError for a label out of range, DtypeError unless labels is int32.
+ */
+export function oneHot(labels: Tensor, classes: number, dtype: FloatDtype = 'float32'): Tensor {
+  const index = checkIndices('oneHot', labels);
+  if (!Number.isInteger(classes) || classes < 0) {
+    throw new ArgumentError(
+      `[oneHot] expected classes to be an integer of at least 0, got ${String(classes)}`,
+    );
+  }
+  if (dtype !== 'float32' && dtype !== 'float64') {
+    throw new DtypeError(`[oneHot] expected dtype float32 or float64, got ${String(dtype)}`);
+  }
+  const y = empty([...labels.shape, classes], dtype);
+  kernels.oneHot(floats(y), index, labels.size, classes);
+  return y;
+}

@@ -1,0 +1,92 @@
+/** Losses as single ops: forward to the reduced value, backward straight to the gradient of the prediction. */
+import { contribute, track, wantsGradient } from '../autograd.ts';
+import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
+import { kernels, type LossOp, lossCode } from '../kernels/index.ts';
+import { release, take } from '../memory.ts';
+import { sameShape, show } from '../shape.ts';
+import { checkFloat, checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+
+/** How the losses of single elements or examples become the result: their mean, their sum, or each by itself. */
+export type Reduction = 'mean' | 'sum' | 'none';
+
+function checkReduction(name: string, reduction: Reduction): void {
+  if (reduction !== 'mean' && reduction !== 'sum' && reduction !== 'none') {
+    throw new ArgumentError(`[${name}] expected reduction to be mean, sum or none, got ${String(reduction)}`);
+  }
+}
+
+function checkSome(name: string, count: number, reduction: Reduction): void {
+  if (count === 0 && reduction === 'mean') {
+    throw new ShapeError(`[${name}] expected at least one example to take the mean of, got none`);
+  }
+}
+
+/** l(prediction, target) element by element, for an op of codes.ts. Differentiable in both. */
+export function elementwiseLoss(
+  name: LossOp,
+  prediction: Tensor,
+  target: Tensor,
+  reduction: Reduction,
+  parameter = 0,
+): Tensor {
+  checkTensor(name, prediction, 'prediction');
+  checkTensor(name, target, 'target');
+  checkReduction(name, reduction);
+  const dtype = checkSameFloat(name, prediction, target);
+  if (!sameShape(prediction.shape, target.shape)) {
+    throw new ShapeError(
+      `[${name}] expected prediction and target of one shape, got ${show(prediction.shape)} and ${show(target.shape)}`,
+    );
+  }
+  const n = prediction.size;
+  checkSome(name, n, reduction);
+  const scale = reduction === 'mean' ? 1 / n : 1;
+  const loss = empty(reduction === 'none' ? prediction.shape : [], dtype);
+  const op = lossCode[name];
+  kernels.loss(floats(loss), floats(prediction), floats(target), op, parameter, scale);
+  return track(loss, [prediction, target], (dy) => {
+    for (const operand of [0, 1] as const) {
+      contribute(operand === 0 ? prediction : target, (dx) =>
+        kernels.lossGradient(dx, dy, floats(prediction), floats(target), op, parameter, scale, operand),
+      );
+    }
+  });
+}
+
+/**
+ * −log softmax(logits)[label] for each row.
+ * @param logits [batch, classes]
+ * @param labels int32 [batch], from 0 to classes − 1
+ * @returns a scalar, or [batch] for reduction 'none'
+ * @throws IndexError for a label out of range, ShapeError, DtypeError
+ */
+export function softmaxCrossEntropyWithLabels(logits: Tensor, labels: Tensor, reduction: Reduction): Tensor {
+  const name = 'softmaxCrossEntropy';
+  checkTensor(name, logits, 'logits');
+  checkTensor(name, labels, 'labels');
+  checkReduction(name, reduction);
+  const dtype = checkFloat(name, logits);
+  if (labels.dtype !== 'int32') throw new DtypeError(`[${name}] expected int32 labels, got ${labels.dtype}`);
+  if (logits.rank !== 2 || labels.rank !== 1 || labels.size !== logits.shape[0]) {
+    throw new ShapeError(
+      `[${name}] expected logits [batch, classes] and labels [batch], got ${show(logits.shape)} and ${show(labels.shape)}`,
+    );
+  }
+  const [rows, classes] = logits.shape;
+  checkSome(name, rows, reduction);
+  const scale = reduction === 'mean' ? 1 / rows : 1;
+  const loss = empty(reduction === 'none' ? [rows] : [], dtype);
+  const y = labels.data as Int32Array;
+  const probabilities = take(logits.size, dtype);
+  kernels.softmaxCrossEntropy(floats(loss), probabilities, floats(logits), y, rows, classes, scale);
+  if (!wantsGradient([logits])) {
+    release(probabilities);
+    return loss;
+  }
+  return track(loss, [logits], (dy) => {
+    contribute(logits, (dx) =>
+      kernels.softmaxCrossEntropyGradient(dx, dy, probabilities, y, rows, classes, scale),
+    );
+    release(probabilities);
+  });
+}

@@ -1,0 +1,205 @@
+/** Reductions over axes: sum, mean, product, max, min, variance, argmax. */
+import { contribute, track } from '../autograd.ts';
+import { ShapeError } from '../errors.ts';
+import { binaryCode, type Float, kernels, type ReduceOp, reduceCode } from '../kernels/index.ts';
+import { type FloatDtype, release, take } from '../memory.ts';
+import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
+import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+
+export interface ReduceOptions {
+  /** Keep each reduced axis with size 1, so that the result broadcasts against the input. Default false. */
+  keepDims?: boolean;
+}
+
+type Axes = number | readonly number[];
+
+/** Neighbouring axes merged into groups, alternately kept and reduced, beginning with a kept one. */
+function groups(shape: Shape, axes: readonly number[]): number[] {
+  const sizes = [1];
+  for (let axis = 0; axis < shape.length; axis++) {
+    const reduced = axes.includes(axis);
+    // Even positions are kept groups, odd ones reduced.
+    if (reduced !== (sizes.length % 2 === 0)) sizes.push(1);
+    sizes[sizes.length - 1] *= shape[axis];
+  }
+  return sizes;
+}
+
+/** out = scale · R(x over axes). The kernel takes two reduced groups at once; what has more goes in several passes. */
+function reduceInto(
+  out: Float,
+  x: Float,
+  shape: Shape,
+  axes: readonly number[],
+  op: ReduceOp,
+  scale: number,
+): void {
+  const [k0, r0 = 1, k1 = 1, r1 = 1, ...rest] = groups(shape, axes);
+  if (rest.length === 0) {
+    kernels.reduce(out, x, k0, r0, k1, r1, reduceCode[op], scale);
+    return;
+  }
+  const after = k1 * r1 * rest.reduce((product, size) => product * size, 1);
+  const dtype = x instanceof Float32Array ? 'float32' : 'float64';
+  const partial = take(k0 * after, dtype);
+  kernels.reduce(partial, x, k0, r0, after, 1, reduceCode[op], 1);
+  const sizes = [k0 * k1, r1, ...rest];
+  const next = Array.from(sizes.keys()).filter((group) => group % 2 === 1);
+  reduceInto(out, partial, sizes, next, op === 'sumOfSquares' ? 'sum' : op, scale);
+  release(partial);
+}
+
+/** out (of shape `own`) = scale · wide (of shape `broadcast`) summed over what broadcasting repeated. */
+export function sumTo(out: Float, wide: Float, own: Shape, broadcast: Shape, scale: number): void {
+  const lead = broadcast.length - own.length;
+  const axes: number[] = [];
+  for (let axis = 0; axis < broadcast.length; axis++) {
+    if (axis < lead || (own[axis - lead] === 1 && broadcast[axis] !== 1)) axes.push(axis);
+  }
+  reduceInto(out, wide, broadcast, axes, 'sum', scale);
+}
+
+/** The shape after reducing `axes`; with every reduced axis as 1 when `keepDims`. */
+function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
+  if (keepDims) return shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
+  return shape.filter((_, axis) => !axes.includes(axis));
+}
+
+/** The layout for `binary` over `shape` whose first operand has been reduced over `axes`, and whose second is given. */
+function spreadLayout(shape: Shape, axes: readonly number[], second: readonly number[]): Int32Array {
+  const own = stridesOf(shape.map((size, axis) => (axes.includes(axis) ? 1 : size)));
+  const spread = own.map((stride, axis) => (axes.includes(axis) ? 0 : stride));
+  return packLayout(shape, [spread, second]);
+}
+
+function reduction(
+  name: string,
+  op: ReduceOp,
+  x: Tensor,
+  axes: Axes | undefined,
+  options: ReduceOptions,
+): { y: Tensor; over: number[]; count: number; dtype: FloatDtype; finish: (scale: number) => void } {
+  checkTensor(name, x);
+  const dtype = checkFloat(name, x);
+  const over = normalizeAxes(name, axes, x.rank);
+  const y = empty(reducedShape(x.shape, over, options.keepDims ?? false), dtype);
+  const count = over.reduce((product, axis) => product * x.shape[axis], 1);
+  const finish = (scale: number) => reduceInto(floats(y), floats(x), x.shape, over, op, scale);
+  return { y, over, count, dtype, finish };
+}
+
+/** scale · the sum over axes; dx = scale · dy, repeated. */
+function scaledSum(
+  name: string,
+  x: Tensor,
+  axes: Axes | undefined,
+  options: ReduceOptions,
+  scaleOf: (count: number) => number,
+): Tensor {
+  const { y, over, count, dtype, finish } = reduction(name, 'sum', x, axes, options);
+  const scale = scaleOf(count);
+  finish(scale);
+  return track(y, [x], (dy) =>
+    contribute(x, (dx) => {
+      const factor = take(1, dtype);
+      kernels.fill(factor, scale);
+      const zeros = x.shape.map(() => 0);
+      const layout = dy.length === 1 || dy.length === dx.length ? null : spreadLayout(x.shape, over, zeros);
+      kernels.binary(dx, dy, factor, layout, binaryCode.mul);
+      release(factor);
+    }),
+  );
+}
+
+/** The sum over axes (all of them by default); 0 over nothing. */
+export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return scaledSum('sum', x, axes, options, () => 1);
+}
+
+/** The mean over axes (all of them by default); NaN over nothing. */
+export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  // The mean of nothing is 0 · (0 / 0), as in NumPy; a kernel takes no NaN as a scale, so the zeros are divided.
+  checkTensor('mean', x);
+  const empties = normalizeAxes('mean', axes, x.rank).some((axis) => x.shape[axis] === 0);
+  if (empties) {
+    const zero = sum(x, axes, options);
+    return zero.div(0);
+  }
+  return scaledSum('mean', x, axes, options, (count) => 1 / count);
+}
+
+/** The largest or smallest over axes; elements that tie share the gradient evenly, as in PyTorch's amax. */
+function extreme(name: 'max' | 'min', x: Tensor, axes: Axes | undefined, options: ReduceOptions): Tensor {
+  const { y, over, count, dtype, finish } = reduction(name, name, x, axes, options);
+  if (count === 0 && y.size > 0) {
+    throw new ShapeError(
+      `[${name}] expected at least one element to choose from, got shape ${show(x.shape)}`,
+    );
+  }
+  finish(1);
+  return track(y, [x], (dy) =>
+    contribute(x, (dx) => {
+      const layout =
+        y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
+      const share = take(y.size, dtype);
+      kernels.binary(dx, floats(y), floats(x), layout, binaryCode.equal);
+      reduceInto(share, dx, x.shape, over, 'sum', 1);
+      kernels.binary(share, dy, share, null, binaryCode.div);
+      // dx is both destination and operand here, which elementwise kernels allow for the same array.
+      kernels.binary(dx, share, dx, layout, binaryCode.mul);
+      release(share);
+    }),
+  );
+}
+
+/** The largest element over axes. NaN when one is NaN. @throws ShapeError over nothing. */
+export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return extreme('max', x, axes, options);
+}
+
+/** The smallest element over axes. NaN when one is NaN. @throws ShapeError over nothing. */
+export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return extreme('min', x, axes, options);
+}
+
+/**
+ * The mean squared deviation from the mean over axes, divided by count − correction.
+ * @param options.correction 0 (default) for the variance of the values themselves, 1 for the unbiased estimate.
+ */
+export function variance(
+  x: Tensor,
+  axes?: Axes,
+  options: ReduceOptions & { correction?: number } = {},
+): Tensor {
+  const { correction = 0, ...rest } = options;
+  checkTensor('variance', x);
+  const over = normalizeAxes('variance', axes, x.rank);
+  const count = sizeOf(over.map((axis) => x.shape[axis]));
+  const squares = x.sub(mean(x, over, { keepDims: true })).square();
+  return count === correction
+    ? squares.sum(over, rest).div(0)
+    : squares.sum(over, rest).mul(1 / (count - correction));
+}
+
+/**
+ * The position of the largest element along an axis, int32, without gradient; the first one at a tie. NaN counts as
+ * largest. Without an axis: of the flattened tensor.
+ * @throws ShapeError when there is nothing to choose from.
+ */
+export function argmax(x: Tensor, axis?: number): Tensor {
+  checkTensor('argmax', x);
+  checkFloat('argmax', x);
+  if (axis === undefined) return argmaxOver(x, [x.size], 0, []);
+  const along = normalizeAxis('argmax', axis, x.rank);
+  return argmaxOver(x, x.shape, along, [...x.shape.slice(0, along), ...x.shape.slice(along + 1)]);
+}
+
+function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Tensor {
+  if (shape[axis] === 0) {
+    throw new ShapeError(`[argmax] expected at least one element to choose from, got shape ${show(x.shape)}`);
+  }
+  const y = empty(outShape, 'int32');
+  const outer = sizeOf(shape.slice(0, axis));
+  kernels.argmax(y.data as Int32Array, floats(x), outer, shape[axis], sizeOf(shape.slice(axis + 1)));
+  return y;
+}

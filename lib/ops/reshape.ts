@@ -1,0 +1,37 @@
+/** Other shapes over the same elements. */
+import { contribute, track } from '../autograd.ts';
+import { ShapeError } from '../errors.ts';
+import { kernels } from '../kernels/index.ts';
+import { checkShape, normalizeAxis, type Shape, show, sizeOf } from '../shape.ts';
+import { checkTensor, Tensor } from '../tensor.ts';
+
+function view(x: Tensor, shape: Shape): Tensor {
+  return track(new Tensor(x.data, shape, x.dtype), [x], (dy) => contribute(x, (dx) => kernels.cast(dx, dy)));
+}
+
+/**
+ * The same elements in another shape, sharing memory. One size may be −1 and follows from the rest.
+ * @throws ShapeError when the number of elements differs.
+ */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  checkTensor('reshape', x);
+  const open = Array.isArray(shape) ? shape.indexOf(-1) : -1;
+  checkShape('reshape', open < 0 ? shape : shape.with(open, 1));
+  const known = sizeOf(open < 0 ? shape : shape.with(open, 1));
+  const full = open < 0 ? [...shape] : shape.with(open, known === 0 ? 0 : x.size / known);
+  if (sizeOf(full) !== x.size || !full.every(Number.isInteger)) {
+    throw new ShapeError(
+      `[reshape] expected a shape of ${x.size} elements for ${show(x.shape)}, got ${show(shape)}`,
+    );
+  }
+  return view(x, full);
+}
+
+/** Joins the axes from `startAxis` on into one (default 1: all but the batch). */
+export function flatten(x: Tensor, startAxis = 1): Tensor {
+  checkTensor('flatten', x);
+  if (x.rank === 0) return view(x, [1]);
+  if (startAxis >= x.rank && startAxis === 1) return view(x, [...x.shape, 1]);
+  const from = normalizeAxis('flatten', startAxis, x.rank);
+  return view(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from))]);
+}

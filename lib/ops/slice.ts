@@ -1,0 +1,66 @@
+/** Parts of a tensor. */
+import { contribute, track } from '../autograd.ts';
+import { ArgumentError } from '../errors.ts';
+import { kernels } from '../kernels/index.ts';
+import { packLayout, stridesOf } from '../shape.ts';
+import { checkTensor, empty, type Tensor } from '../tensor.ts';
+
+/** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
+export type Range = readonly [start: number, end?: number, step?: number] | null;
+
+/**
+ * A copy of a part: one range per axis, from the first one on; axes without a range are taken whole. Ends are exclusive
+ * and clamped, as in Array.prototype.slice. A negative step walks backwards, from start down to, and without, end.
+ * @example x.slice([[0, 2], [1]])  // rows 0 and 1, columns from 1 on
+ * @throws ArgumentError for more ranges than axes, a step of 0 or a position that is no integer.
+ */
+export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
+  checkTensor('slice', x);
+  if (!Array.isArray(ranges) || ranges.length > x.rank) {
+    throw new ArgumentError(`[slice] expected at most ${x.rank} ranges, got ${ranges?.length ?? ranges}`);
+  }
+  const own = stridesOf(x.shape);
+  const shape: number[] = [];
+  const strides: number[] = [];
+  let offset = 0;
+  for (let axis = 0; axis < x.rank; axis++) {
+    const { start, count, step } = resolve(ranges[axis] ?? null, x.shape[axis], axis);
+    shape.push(count);
+    strides.push(own[axis] * step);
+    offset += own[axis] * start;
+  }
+  const y = empty(shape, x.dtype);
+  if (y.size > 0) kernels.copy(y.data, x.data, packLayout(shape, [stridesOf(shape), strides], [0, offset]));
+  return track(y, [x], (dy) =>
+    contribute(x, (dx) => {
+      kernels.fill(dx, 0);
+      if (y.size > 0) kernels.copy(dx, dy, packLayout(shape, [strides, stridesOf(shape)], [offset, 0]));
+    }),
+  );
+}
+
+function resolve(range: Range, size: number, axis: number): { start: number; count: number; step: number } {
+  if (range === null) return { start: 0, count: size, step: 1 };
+  if (!Array.isArray(range) || range.length < 1 || range.length > 3) {
+    throw new ArgumentError(
+      `[slice] expected null or [start, end?, step?] for axis ${axis}, got ${String(range)}`,
+    );
+  }
+  const [start, end, step = 1] = range;
+  for (const position of [start, end ?? 0, step]) {
+    if (!Number.isInteger(position)) {
+      throw new ArgumentError(`[slice] expected integers for axis ${axis}, got [${range.join(', ')}]`);
+    }
+  }
+  if (step === 0) throw new ArgumentError(`[slice] expected a step other than 0 for axis ${axis}`);
+  const clamp = (position: number, low: number, high: number) =>
+    Math.min(Math.max(position < 0 ? position + size : position, low), high);
+  if (step > 0) {
+    const from = clamp(start, 0, size);
+    const to = end === undefined ? size : clamp(end, 0, size);
+    return { start: from, count: Math.max(Math.ceil((to - from) / step), 0), step };
+  }
+  const from = clamp(start, -1, size - 1);
+  const to = end === undefined ? -1 : clamp(end, -1, size - 1);
+  return { start: from, count: Math.max(Math.ceil((to - from) / step), 0), step };
+}

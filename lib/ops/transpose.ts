@@ -1,0 +1,29 @@
+/** Axes in another order. */
+import { contribute, track } from '../autograd.ts';
+import { ArgumentError } from '../errors.ts';
+import { kernels } from '../kernels/index.ts';
+import { normalizeAxis, packLayout, show, stridesOf } from '../shape.ts';
+import { checkTensor, empty, type Tensor } from '../tensor.ts';
+
+/**
+ * A copy with its axes reordered: axis i of the result is axis axes[i] of x. Default: all axes reversed.
+ * @throws ArgumentError unless axes names each axis once.
+ */
+export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
+  checkTensor('transpose', x);
+  const order = (axes ?? x.shape.map((_, i) => x.rank - 1 - i)).map((axis) =>
+    normalizeAxis('transpose', axis, x.rank),
+  );
+  if (order.length !== x.rank || new Set(order).size !== x.rank) {
+    throw new ArgumentError(`[transpose] expected each of ${x.rank} axes once, got ${show(axes ?? [])}`);
+  }
+  const shape = order.map((axis) => x.shape[axis]);
+  const y = empty(shape, x.dtype);
+  const strides = stridesOf(x.shape);
+  const source = order.map((axis) => strides[axis]);
+  const target = stridesOf(shape);
+  kernels.copy(y.data, x.data, packLayout(shape, [target, source], [0, 0]));
+  return track(y, [x], (dy) =>
+    contribute(x, (dx) => kernels.copy(dx, dy, packLayout(shape, [source, target], [0, 0]))),
+  );
+}

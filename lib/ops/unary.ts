@@ -1,0 +1,97 @@
+/**
+ * Elementwise functions of one tensor. Each keeps for backward its output where f′ can be computed from that, else its
+ * input; codes.ts says which.
+ */
+import { contribute, track } from '../autograd.ts';
+import { ArgumentError } from '../errors.ts';
+import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from '../kernels/index.ts';
+import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+
+const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
+
+/** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. */
+export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0): Tensor {
+  checkTensor(name, x);
+  const dtype = checkFloat(name, x);
+  const y = empty(x.shape, dtype);
+  const op = unaryCode[name];
+  kernels.unary(floats(y), floats(x), op, p, q);
+  return track(y, [x], (dy) =>
+    contribute(x, (dx) =>
+      unaryGradient(name, dx, dy, fromOutput.has(name) ? null : floats(x), floats(y), p, q),
+    ),
+  );
+}
+
+/** dx = dy · f′, handing the kernel only what it reads. */
+export function unaryGradient(
+  name: UnaryOp,
+  dx: Float,
+  dy: Float,
+  x: Float | null,
+  y: Float,
+  p: number,
+  q: number,
+): void {
+  kernels.unaryGradient(dx, dy, x, fromOutput.has(name) ? y : null, unaryCode[name], p, q);
+}
+
+/** −x */
+export const neg = (x: Tensor): Tensor => unary('neg', x);
+/** eˣ */
+export const exp = (x: Tensor): Tensor => unary('exp', x);
+/** The natural logarithm; NaN below 0, −Infinity at 0. */
+export const log = (x: Tensor): Tensor => unary('log', x);
+/** The square root; NaN below 0. */
+export const sqrt = (x: Tensor): Tensor => unary('sqrt', x);
+/** |x|, derivative 0 at 0. */
+export const abs = (x: Tensor): Tensor => unary('abs', x);
+/** x² */
+export const square = (x: Tensor): Tensor => unary('square', x);
+/** 1/x */
+export const reciprocal = (x: Tensor): Tensor => unary('reciprocal', x);
+/** −1, 0 or 1; derivative 0. */
+export const sign = (x: Tensor): Tensor => unary('sign', x);
+
+/**
+ * min(max(x, low), high); the gradient passes where low ≤ x ≤ high.
+ * @throws ArgumentError when low > high or one is NaN.
+ */
+export function clip(x: Tensor, low: number, high: number): Tensor {
+  if (!(low <= high)) {
+    throw new ArgumentError(`[clip] expected low to be at most high, got ${low} and ${high}`);
+  }
+  return unary('clip', x, low, high);
+}
+
+/** max(x, 0), the notes' neuron; derivative 0 at 0. */
+export const relu = (x: Tensor): Tensor => unary('relu', x);
+
+/** x > 0 ? x : slope·x (Maas, Hannun & Ng, 2013). @throws ArgumentError unless slope ≥ 0. */
+export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
+  return unary('leakyRelu', x, checkPositive('leakyRelu', 'slope', slope));
+}
+
+/** x > 0 ? x : alpha·(eˣ − 1) (Clevert, Unterthiner & Hochreiter, 2016). @throws ArgumentError unless alpha ≥ 0. */
+export function elu(x: Tensor, alpha = 1): Tensor {
+  return unary('elu', x, checkPositive('elu', 'alpha', alpha));
+}
+
+/** x·Φ(x), Φ the standard normal distribution by erf (Hendrycks & Gimpel, 2016). */
+export const gelu = (x: Tensor): Tensor => unary('gelu', x);
+/** x·σ(x), also known as swish (Elfwing, Uchibe & Doya, 2018). */
+export const silu = (x: Tensor): Tensor => unary('silu', x);
+/** log(1 + eˣ), without overflow. */
+export const softplus = (x: Tensor): Tensor => unary('softplus', x);
+/** σ(x) = 1 / (1 + e⁻ˣ), the notes' logistic function. */
+export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x);
+/** The hyperbolic tangent. */
+export const tanh = (x: Tensor): Tensor => unary('tanh', x);
+
+// Their gradients are computed from the output, which determines the side of the kink only for slopes ≥ 0.
+function checkPositive(op: string, name: string, value: number): number {
+  if (!(value >= 0 && value < Infinity)) {
+    throw new ArgumentError(`[${op}] expected ${name} to be a number of at least 0, got ${String(value)}`);
+  }
+  return value;
+}

@@ -1,0 +1,47 @@
+/** Stochastic gradient descent. */
+import { ArgumentError } from '../errors.ts';
+import { type Flag, type Float, kernels } from '../kernels/index.ts';
+import type { Tensor } from '../tensor.ts';
+import { checkHyper, Optimizer } from './optimizer.ts';
+
+export interface SGDOptions {
+  /** α of W ← W − α·∂J/∂W, equations (5) and (6) of the notes. */
+  learningRate: number;
+  /** β of v ← β·v + (1 − dampening)·∂J/∂W, W ← W − α·v, from v = 0. Default 0: no velocity. */
+  momentum?: number;
+  /** Default 0; with `dampening` equal to `momentum` it is the notes' momentum. */
+  dampening?: number;
+  /** Step along ∂J/∂W + β·v (Sutskever, Martens, Dahl & Hinton, 2013); wants momentum > 0 and no dampening. */
+  nesterov?: boolean;
+  /** λ of J + λ/2·‖W‖², equation (9): adds λ·W to the gradient of weights (rank ≥ 2), not of biases. Default 0. */
+  l2?: number;
+}
+
+/** Gradient descent with momentum, Nesterov's variant and L2 regularization. */
+export class SGD extends Optimizer {
+  private readonly velocities: Float[] | null;
+
+  /** @throws ArgumentError for options out of their domains. */
+  constructor(parameters: Iterable<Tensor>, options: SGDOptions) {
+    const { learningRate, momentum = 0, dampening = 0, nesterov = false, l2 = 0 } = options ?? {};
+    checkHyper('learningRate', learningRate, { low: 0 });
+    checkHyper('momentum', momentum, { low: 0, under: 1 });
+    checkHyper('dampening', dampening, { low: 0, under: 1 });
+    checkHyper('l2', l2, { low: 0 });
+    if (nesterov && (momentum === 0 || dampening !== 0)) {
+      throw new ArgumentError('expected momentum above 0 and dampening 0 with nesterov');
+    }
+    super(parameters, [learningRate, momentum, dampening, nesterov ? 1 : 0, l2], 4);
+    this.velocities = momentum === 0 ? null : this.buffers();
+  }
+
+  protected slots(): Record<string, Float[]> {
+    return this.velocities ? { velocity: this.velocities } : {};
+  }
+
+  protected advance(): void {}
+
+  protected update(i: number, parameter: Float, gradient: Float, decay: Flag): void {
+    kernels.sgd(parameter, this.velocities ? this.velocities[i] : null, gradient, this.hyper, decay);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Random numbers: a Philox 4×32-10 state that kernels read and advance (binding.d.ts). The state is a small buffer, so a
+ * recorded step draws fresh numbers when replayed, and a checkpoint can hold it.
+ */
+import { ArgumentError } from './errors.ts';
+import { kernels } from './kernels/index.ts';
+import { allocate, type FloatDtype } from './memory.ts';
+import { checkShape, type Shape, sizeOf } from './shape.ts';
+import { Tensor } from './tensor.ts';
+
+/** key[2], counter[4], lowest word first. */
+export type RandomState = Uint32Array;
+
+/** A state of its own for a seed. @throws ArgumentError unless seed is an integer from 0 to 2⁵³ − 1. */
+export function randomState(seed: number): RandomState {
+  const state = new Uint32Array(new SharedArrayBuffer(24));
+  reseed(state, seed);
+  return state;
+}
+
+function reseed(state: RandomState, seed: number): void {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new ArgumentError(`[seed] expected an integer from 0 to 2^53 - 1, got ${String(seed)}`);
+  }
+  state.fill(0);
+  state[0] = seed % 2 ** 32;
+  state[1] = Math.floor(seed / 2 ** 32);
+}
+
+/** The state behind `randn`, `rand`, initializers and dropout. It starts somewhere new in each process. */
+export const defaultState: RandomState = randomState(Math.floor(Math.random() * 2 ** 53));
+
+/** Starts the random numbers over: the same seed gives the same numbers on every backend. */
+export function seed(n: number): void {
+  reseed(defaultState, n);
+}
+
+export interface RandomOptions {
+  dtype?: FloatDtype;
+  requiresGrad?: boolean;
+}
+
+function filled(op: string, shape: Shape, options: RandomOptions, fill: (x: Tensor) => void): Tensor {
+  checkShape(op, shape);
+  const dtype = options.dtype ?? 'float32';
+  if (dtype !== 'float32' && dtype !== 'float64') {
+    throw new ArgumentError(`[${op}] expected dtype to be float32 or float64, got ${String(dtype)}`);
+  }
+  const x = new Tensor(allocate(sizeOf(shape), dtype), [...shape], dtype);
+  fill(x);
+  return options.requiresGrad ? x.setRequiresGrad() : x;
+}
+
+/** A tensor of independent N(0, 1) values. */
+export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
+  return filled('randn', shape, options, (x) =>
+    kernels.randomNormal(x.data as Float32Array, defaultState, 0, 1),
+  );
+}
+
+/** A tensor of independent values, uniform on [0, 1). */
+export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
+  return filled('rand', shape, options, (x) =>
+    kernels.randomUniform(x.data as Float32Array, defaultState, 0, 1),
+  );
+}
+
+/** The integers from 0 to n − 1 in a random order (Fisher & Yates; Durstenfeld, 1964), by 32-bit draws. */
+export function permutation(n: number, state: RandomState = defaultState): Int32Array {
+  const order = Int32Array.from({ length: n }, (_, i) => i);
+  const words = new Uint32Array(Math.max(n - 1, 0));
+  kernels.randomBits(words, state);
+  for (let i = n - 1; i > 0; i--) {
+    // Scaling a word by i + 1 favours some positions by at most (i + 1) / 2³².
+    const j = Math.floor((words[i - 1] / 2 ** 32) * (i + 1));
+    const held = order[i];
+    order[i] = order[j];
+    order[j] = held;
+  }
+  return order;
+}

@@ -1,0 +1,140 @@
+/** Shapes, axes and the layouts by which kernels walk over broadcast operands. */
+import { ArgumentError, ShapeError } from './errors.ts';
+
+export type Shape = readonly number[];
+
+const maxRank = 16;
+
+/** The number of elements of a shape; 1 for the empty shape of a scalar. */
+export function sizeOf(shape: Shape): number {
+  let size = 1;
+  for (let i = 0; i < shape.length; i++) size *= shape[i];
+  return size;
+}
+
+/** `[2, 3]` for messages. */
+export function show(shape: readonly (number | string)[]): string {
+  return `[${shape.join(', ')}]`;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** @throws ShapeError unless every dimension is an integer ≥ 0, the rank at most 16 and the size below 2³¹. */
+export function checkShape(op: string, shape: Shape): void {
+  if (!Array.isArray(shape)) {
+    throw new ShapeError(`[${op}] expected shape to be an array of integers, got ${String(shape)}`);
+  }
+  for (const dimension of shape) {
+    if (!Number.isInteger(dimension) || dimension < 0) {
+      throw new ShapeError(`[${op}] expected shape to hold integers of at least 0, got ${show(shape)}`);
+    }
+  }
+  if (shape.length > maxRank) {
+    throw new ShapeError(`[${op}] expected a rank of at most ${maxRank}, got ${shape.length}`);
+  }
+  if (sizeOf(shape) > 0x7fffffff) {
+    throw new ShapeError(`[${op}] expected fewer than 2^31 elements, got shape ${show(shape)}`);
+  }
+}
+
+/** The axis counted from the front; negative ones count from the end. */
+export function normalizeAxis(op: string, axis: number, rank: number): number {
+  if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
+    const range = rank === 0 ? 'no axis, as a scalar has none' : `an axis from ${-rank} to ${rank - 1}`;
+    throw new ArgumentError(`[${op}] expected ${range}, got ${String(axis)}`);
+  }
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** The axes in increasing order, without repeats; all of them when none are named. */
+export function normalizeAxes(
+  op: string,
+  axes: number | readonly number[] | undefined,
+  rank: number,
+): number[] {
+  if (axes === undefined) return Array.from({ length: rank }, (_, axis) => axis);
+  const list = (Array.isArray(axes) ? axes : [axes as number]).map((axis) => normalizeAxis(op, axis, rank));
+  if (new Set(list).size !== list.length) {
+    throw new ArgumentError(`[${op}] expected each axis once, got ${show(list)}`);
+  }
+  return list.sort((a, b) => a - b);
+}
+
+/** The common shape of operands, each dimension equal or 1, aligned at the end (NumPy's rule). */
+export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
+  if (sameShape(a, b)) return a;
+  const rank = Math.max(a.length, b.length);
+  const shape = new Array<number>(rank);
+  for (let i = 1; i <= rank; i++) {
+    const left = i <= a.length ? a[a.length - i] : 1;
+    const right = i <= b.length ? b[b.length - i] : 1;
+    if (left !== right && left !== 1 && right !== 1) {
+      throw new ShapeError(`[${op}] expected shapes that broadcast, got ${show(a)} and ${show(b)}`);
+    }
+    shape[rank - i] = left === 1 ? right : left;
+  }
+  return shape;
+}
+
+/** Row-major strides, in elements. */
+export function stridesOf(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = stride;
+    stride *= shape[i];
+  }
+  return strides;
+}
+
+/**
+ * The layout that `binary` and `where` take (binding.d.ts): dims, then strides of each operand, neighbouring dimensions
+ * merged where every operand allows it. Null when each operand has either one element or as many as the output, as it
+ * then needs no layout.
+ */
+export function broadcastLayout(out: Shape, operands: readonly Shape[]): Int32Array | null {
+  const size = sizeOf(out);
+  if (
+    operands.every((shape) => {
+      const n = sizeOf(shape);
+      return n === size || n === 1;
+    })
+  ) {
+    return null;
+  }
+  const strides = operands.map((shape) => {
+    const own = stridesOf(shape);
+    const lead = out.length - shape.length;
+    return out.map((_, i) => (i < lead || shape[i - lead] === 1 ? 0 : own[i - lead]));
+  });
+  return packLayout(out, strides);
+}
+
+/** Joins dims and strides into one array after merging neighbours; at least one dimension remains. */
+export function packLayout(
+  dims: Shape,
+  strides: readonly (readonly number[])[],
+  tail: readonly number[] = [],
+) {
+  const kept: number[] = [];
+  const keptStrides: number[][] = strides.map(() => []);
+  for (let i = 0; i < dims.length; i++) {
+    if (dims[i] === 1) continue;
+    const last = kept.length - 1;
+    const merges = last >= 0 && strides.every((own, s) => keptStrides[s][last] === own[i] * dims[i]);
+    if (merges) kept[last] *= dims[i];
+    else kept.push(dims[i]);
+    const at = kept.length - 1;
+    for (let s = 0; s < strides.length; s++) keptStrides[s][at] = strides[s][i];
+  }
+  if (kept.length === 0) {
+    kept.push(1);
+    for (const own of keptStrides) own.push(0);
+  }
+  return Int32Array.from([...kept, ...keptStrides.flat(), ...tail]);
+}

@@ -1,0 +1,292 @@
+/** The Tensor: a contiguous, row-major array with a shape, and its place in the history that backward walks. */
+import { type GraphNode, runBackward } from './autograd.ts';
+import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
+import type { Float } from './kernels/index.ts';
+import { type Arrays, allocate, allocateShared, type Dtype, type FloatDtype } from './memory.ts';
+import type { TensorMethods } from './ops/index.ts';
+import { checkShape, type Shape, show, sizeOf } from './shape.ts';
+
+/** Numbers nested as deep as the rank. */
+export type Nested = number | readonly Nested[];
+
+/** What becomes a tensor: a number, nested arrays of them, or a typed array. */
+export type Values = Nested | Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray;
+
+// The ops are methods too; `ops/index.ts` puts them on the prototype, and this makes the compiler see them.
+export interface Tensor extends TensorMethods {}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the list the type is made of
+export class Tensor {
+  readonly shape: Shape;
+  readonly dtype: Dtype;
+  /** The elements, row-major. Writing to them is allowed where no history depends on them; autograd cannot see it. */
+  readonly data: Arrays[Dtype];
+  readonly size: number;
+  /** True for a leaf that wants a gradient, and for all that is computed from one. */
+  requiresGrad = false;
+
+  /** @internal The history; null for a leaf. */
+  node: GraphNode | null = null;
+  /** @internal The gradient summed so far: for a leaf across calls of backward, otherwise within one. */
+  gradient: Float | null = null;
+  /** @internal A leaf's gradient memory, kept between steps. */
+  gradientBuffer: Float | null = null;
+  /** @internal Counts in-place updates, so that backward can tell that a saved input changed. */
+  version = 0;
+
+  /** @internal Use `tensor()`, `zeros()` and the like. `data` is taken over, not copied. */
+  constructor(data: Arrays[Dtype], shape: Shape, dtype: Dtype) {
+    this.data = data;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.size = data.length;
+  }
+
+  /** The number of axes; 0 for a scalar. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /**
+   * dL/dthis after `backward`, for a leaf with `requiresGrad`; null before, and after `zeroGrad`. Its memory is the
+   * leaf's own and is written again by the next backward: `clone()` what must last.
+   */
+  get grad(): Tensor | null {
+    if (this.node !== null || this.gradient === null) return null;
+    return new Tensor(this.gradient, this.shape, this.dtype);
+  }
+
+  /** Forgets the gradient, so that the next backward starts from zero. */
+  zeroGrad(): void {
+    if (this.node === null) this.gradient = null;
+  }
+
+  /**
+   * Adds dthis/dleaf, times `gradient`, to the `grad` of every leaf behind this tensor. The history is used up.
+   * @param gradient dL/dthis, of this shape and dtype; may be left out for a tensor of one element, where it is 1.
+   * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since.
+   */
+  backward(gradient?: Tensor): void {
+    runBackward(this, gradient);
+  }
+
+  /** The same data without the history. Shares memory. */
+  detach(): Tensor {
+    return new Tensor(this.data, this.shape, this.dtype);
+  }
+
+  /** The value of a tensor with one element. @throws ShapeError for any other size. */
+  item(): number {
+    if (this.size !== 1) {
+      throw new ShapeError(`[item] expected a tensor with one element, got shape ${show(this.shape)}`);
+    }
+    return this.data[0];
+  }
+
+  /** Nested arrays of numbers; a number for a scalar. */
+  toArray(): Nested {
+    const nest = (axis: number, offset: number, stride: number): Nested => {
+      if (axis === this.rank) return this.data[offset];
+      const step = stride / this.shape[axis];
+      return Array.from({ length: this.shape[axis] }, (_, i) => nest(axis + 1, offset + i * step, step));
+    };
+    return nest(0, 0, this.size);
+  }
+
+  /** Marks a leaf as wanting a gradient (or no longer). @throws AutogradError for a computed tensor or an int32 one. */
+  setRequiresGrad(requiresGrad = true): this {
+    if (this.node !== null) {
+      throw new AutogradError('[setRequiresGrad] expected a leaf, got a computed tensor: detach() it first');
+    }
+    if (requiresGrad) checkFloat('setRequiresGrad', this);
+    this.requiresGrad = requiresGrad;
+    return this;
+  }
+
+  /**
+   * Overwrites the elements in place, as optimizers do.
+   * @throws DataError, DtypeError or ShapeError when values do not fit; the tensor is then unchanged.
+   */
+  assign(values: Values | Tensor): this {
+    const source = values instanceof Tensor ? values : tensor(values, { dtype: this.dtype });
+    if (source.dtype !== this.dtype) {
+      throw new DtypeError(`[assign] expected dtype ${this.dtype}, got ${source.dtype}`);
+    }
+    const isFlat = ArrayBuffer.isView(values);
+    if (source.size !== this.size || (!isFlat && show(source.shape) !== show(this.shape))) {
+      throw new ShapeError(`[assign] expected shape ${show(this.shape)}, got ${show(source.shape)}`);
+    }
+    this.data.set(source.data);
+    this.version++;
+    return this;
+  }
+
+  toString(): string {
+    const few =
+      this.size <= 64 ? JSON.stringify(this.toArray()) : `${this.data.subarray(0, 8).join(', ')}, …`;
+    return `Tensor ${this.dtype} ${show(this.shape)} ${few}`;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+}
+
+/** A leaf that an optimizer updates. Its data lives on a SharedArrayBuffer; write with `weight.data.set(…)` or `assign`. */
+export class Parameter extends Tensor {
+  /** Whether L2 regularization applies: to weights (rank ≥ 2), not to biases. */
+  readonly decays: boolean;
+
+  constructor(shape: Shape, dtype: FloatDtype) {
+    checkShape('Parameter', shape);
+    super(allocateShared(sizeOf(shape), dtype), shape, dtype);
+    this.requiresGrad = true;
+    this.decays = shape.length >= 2;
+  }
+}
+
+/** @throws DtypeError unless `dtype` is one of the three names. */
+export function checkDtype(op: string, dtype: Dtype): void {
+  if (dtype !== 'float32' && dtype !== 'float64' && dtype !== 'int32') {
+    throw new DtypeError(`[${op}] expected dtype to be float32, float64 or int32, got ${String(dtype)}`);
+  }
+}
+
+/** @throws ArgumentError unless x is a Tensor. */
+export function checkTensor(op: string, x: unknown, name = 'a tensor'): asserts x is Tensor {
+  if (!(x instanceof Tensor)) {
+    const got = x === null ? 'null' : typeof x === 'object' ? x.constructor?.name : typeof x;
+    throw new ArgumentError(
+      `[${op}] expected ${name === 'a tensor' ? name : `${name} to be a tensor`}, got ${got}`,
+    );
+  }
+}
+
+/** The float dtype of x. @throws DtypeError for an int32 tensor. */
+export function checkFloat(op: string, x: Tensor): FloatDtype {
+  if (x.dtype === 'int32') {
+    throw new DtypeError(`[${op}] expected float32 or float64, got int32: use cast('float32')`);
+  }
+  return x.dtype;
+}
+
+/** The dtype that both have. @throws DtypeError when they differ or are int32. */
+export function checkSameFloat(op: string, a: Tensor, b: Tensor): FloatDtype {
+  if (a.dtype !== b.dtype) {
+    throw new DtypeError(`[${op}] expected one dtype, got ${a.dtype} and ${b.dtype}: use cast`);
+  }
+  return checkFloat(op, a);
+}
+
+/** x's elements, for a kernel that takes floats; the dtype was checked before. */
+export function floats(x: Tensor): Float {
+  return x.data as Float;
+}
+
+/** A new tensor of zeros that an op will fill. */
+export function empty(shape: Shape, dtype: Dtype): Tensor {
+  return new Tensor(allocate(sizeOf(shape), dtype), shape, dtype);
+}
+
+export interface TensorOptions {
+  /** Wanted where values is flat or should be folded; otherwise the nesting gives it. */
+  shape?: Shape;
+  /** Default: that of a typed array (float32 for bytes), otherwise float32. */
+  dtype?: Dtype;
+  requiresGrad?: boolean;
+}
+
+/**
+ * A tensor from a number, nested arrays or a typed array, copied.
+ * @throws DataError for ragged arrays, elements that are not numbers, fractions for int32 or a detached buffer;
+ *   ShapeError when `shape` does not fit; DtypeError for an unknown dtype or a gradient on int32.
+ */
+export function tensor(values: Values, options: TensorOptions = {}): Tensor {
+  const { shape, requiresGrad = false } = options;
+  const isTyped = ArrayBuffer.isView(values);
+  const dtype = options.dtype ?? (isTyped ? dtypeOf(values) : 'float32');
+  checkDtype('tensor', dtype);
+  const natural = isTyped ? [values.length] : shapeOfNested(values);
+  checkShape('tensor', natural);
+  if (shape !== undefined) checkShape('tensor', shape);
+  const target = shape === undefined ? natural : [...shape];
+  if (isTyped) checkAttached(values);
+  if (sizeOf(natural) !== sizeOf(target)) {
+    throw new ShapeError(
+      `[tensor] expected ${sizeOf(target)} elements for shape ${show(target)}, got ${sizeOf(natural)}`,
+    );
+  }
+  const data = allocate(sizeOf(target), dtype);
+  if (isTyped) data.set(values);
+  else fillNested(data, values, natural);
+  if (dtype === 'int32') checkIntegers(data, isTyped ? values : flatten(values));
+  const result = new Tensor(data, target, dtype);
+  return requiresGrad ? result.setRequiresGrad() : result;
+}
+
+function dtypeOf(values: ArrayBufferView): Dtype {
+  if (values instanceof Float64Array) return 'float64';
+  if (values instanceof Int32Array) return 'int32';
+  const known =
+    values instanceof Float32Array || values instanceof Uint8Array || values instanceof Uint8ClampedArray;
+  if (known) return 'float32';
+  throw new DataError(
+    `[tensor] expected a Float32Array, Float64Array, Int32Array or Uint8Array, got ${values.constructor.name}`,
+  );
+}
+
+/** A detached buffer looks like an empty one; only making a view of it tells. */
+function checkAttached(values: ArrayBufferView): void {
+  if (values.byteLength > 0) return;
+  try {
+    new Uint8Array(values.buffer);
+  } catch {
+    throw new DataError('[tensor] expected values, got an array whose buffer was detached (transferred)');
+  }
+}
+
+function shapeOfNested(values: Nested): number[] {
+  const shape: number[] = [];
+  for (let level: Nested = values; Array.isArray(level); level = level[0]) {
+    shape.push(level.length);
+    if (level.length === 0) break;
+  }
+  return shape;
+}
+
+/** Writes nested arrays out flat. @throws DataError where the nesting is ragged or holds something else than numbers. */
+function fillNested(data: Arrays[Dtype], values: Nested, shape: Shape): void {
+  let at = 0;
+  const visit = (level: unknown, axis: number, path: string): void => {
+    if (axis === shape.length) {
+      if (typeof level !== 'number') {
+        const got = Array.isArray(level)
+          ? `an array of ${level.length}`
+          : level === null
+            ? 'null'
+            : typeof level;
+        throw new DataError(`[tensor] expected a number at values${path}, got ${got}`);
+      }
+      data[at++] = level;
+      return;
+    }
+    if (!Array.isArray(level) || level.length !== shape[axis]) {
+      const got = Array.isArray(level) ? `one of ${level.length}` : level === null ? 'null' : typeof level;
+      throw new DataError(`[tensor] expected an array of ${shape[axis]} at values${path}, got ${got}`);
+    }
+    for (let i = 0; i < level.length; i++) visit(level[i], axis + 1, `${path}[${i}]`);
+  };
+  visit(values, 0, '');
+}
+
+function flatten(values: Nested): readonly number[] {
+  return typeof values === 'number' ? [values] : values.flatMap(flatten);
+}
+
+function checkIntegers(stored: ArrayLike<number>, given: ArrayLike<number>): void {
+  for (let i = 0; i < stored.length; i++) {
+    if (stored[i] !== given[i]) {
+      throw new DataError(`[tensor] expected integers for int32, got ${given[i]} at position ${i}`);
+    }
+  }
+}
