@@ -5,7 +5,7 @@
  */
 import { AutogradError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
-import { allocateShared, type FloatDtype, release, take } from './memory.ts';
+import { allocate, allocateShared, type FloatDtype, release, take } from './memory.ts';
 import { sameShape, show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -98,9 +98,15 @@ export function contribute(target: Tensor, write: (out: Float) => void, add?: (o
   }
 }
 
-/** A leaf keeps one gradient buffer for life: `grad` after the next backward is the same memory. */
+/**
+ * A leaf keeps one gradient buffer for life: `grad` after the next backward is the same memory. It is of the kind of the
+ * leaf's own: shared for a Parameter, else one whose bytes the garbage collector counts, as such leaves may be many.
+ */
 function leafBuffer(leaf: Tensor): Float {
-  leaf.gradientBuffer ??= allocateShared(leaf.size, leaf.dtype as FloatDtype);
+  if (leaf.gradientBuffer === null) {
+    const shared = leaf.data.buffer instanceof SharedArrayBuffer;
+    leaf.gradientBuffer = (shared ? allocateShared : allocate)(leaf.size, leaf.dtype as FloatDtype);
+  }
   return leaf.gradientBuffer;
 }
 

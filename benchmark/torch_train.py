@@ -1,0 +1,70 @@
+"""The workloads of workloads.ts in PyTorch: one JSON line each, microseconds of a step and of one inference."""
+import argparse
+import json
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--seconds", type=float, default=1.0)
+parser.add_argument("--only", default="house,mlp")
+arguments = parser.parse_args()
+torch.set_num_threads(arguments.threads)
+torch.manual_seed(0)
+
+
+def house():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    return model, optimizer, F.mse_loss, torch.randn(32, 4), torch.randn(32, 1)
+
+
+def mlp():
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    return model, optimizer, F.cross_entropy, torch.randn(128, 784), torch.randint(0, 10, (128,))
+
+
+def best(call):
+    """Microseconds a call: the best of five rounds, each a fifth of the time long."""
+    for _ in range(3):
+        call()
+    start = time.perf_counter()
+    call()
+    count = max(3, int(arguments.seconds / 5 / max(time.perf_counter() - start, 1e-6)))
+    rounds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(count):
+            call()
+        rounds.append((time.perf_counter() - start) / count)
+    return min(rounds) * 1e6
+
+
+for name in arguments.only.split(","):
+    model, optimizer, loss_function, x, y = {"house": house, "mlp": mlp}[name]()
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss_function(model(x), y).backward()
+        optimizer.step()
+
+    def inference():
+        with torch.no_grad():
+            model(x[:1])
+
+    step_time = best(step)
+    model.eval()
+    print(
+        json.dumps(
+            {
+                "workload": name,
+                "system": f"PyTorch {torch.__version__}",
+                "step": step_time,
+                "inference": best(inference),
+            }
+        )
+    )
