@@ -53,3 +53,20 @@ export { SGD, type SGDOptions } from './optimizers/sgd.ts';
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
 export { type Nested, Parameter, Tensor, type TensorOptions, tensor, type Values } from './tensor.ts';
+export type { BatchReport, Callback, Outcome, TrainingContext } from './train/callbacks/callback.ts';
+export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
+export { type ProgressOptions, progress } from './train/callbacks/progress.ts';
+export type { Batches, Data, Examples } from './train/data.ts';
+export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
+export { type FitOptions, fit } from './train/fit.ts';
+export type { EpochRecord, History, Scores } from './train/history.ts';
+export {
+  type Accumulator,
+  type AccuracyOptions,
+  type ConfusionMatrix,
+  confusionMatrix,
+  type Metric,
+  type MetricChoice,
+  type MetricName,
+  metrics,
+} from './train/metrics.ts';

@@ -144,11 +144,12 @@ export function where(condition: Tensor, a: Tensor | number, b: Tensor | number)
   return track(y, [left, right], (dy) => {
     const zero = take(1, dtype);
     kernels.fill(zero, 0);
-    const masked = broadcastLayout(shape, [condition.shape, shape, []]);
     for (const [side, first] of [
       [left, true],
       [right, false],
     ] as const) {
+      const [a, b] = first ? [shape, []] : [[], shape];
+      const masked = broadcastLayout(shape, [condition.shape, a, b]);
       contribute(side, (dx) =>
         withoutBroadcast(dx, side.shape, shape, dtype, (out) =>
           kernels.where(out, floats(condition), first ? dy : zero, first ? zero : dy, masked),

@@ -51,10 +51,10 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   });
   return track(y, tensors, (dy) => {
     tensors.forEach((x, i) => {
-      if (x.size === 0) return;
-      contribute(x, (dx) =>
-        kernels.copy(dx, dy, packLayout(x.shape, [stridesOf(x.shape), strides], [0, offsets[i]])),
-      );
+      contribute(x, (dx) => {
+        if (x.size > 0)
+          kernels.copy(dx, dy, packLayout(x.shape, [stridesOf(x.shape), strides], [0, offsets[i]]));
+      });
     });
   });
 }

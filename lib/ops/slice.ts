@@ -6,7 +6,7 @@ import { packLayout, stridesOf } from '../shape.ts';
 import { checkTensor, empty, type Tensor } from '../tensor.ts';
 
 /** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
-export type Range = readonly [start: number, end?: number, step?: number] | null;
+export type Range = readonly [start: number, end?: number | undefined, step?: number] | null;
 
 /**
  * A copy of a part: one range per axis, from the first one on; axes without a range are taken whole. Ends are exclusive

@@ -1,0 +1,343 @@
+import type { Flag, Float } from '../../../binding.d.ts';
+import { type BinaryOp, binaryOps } from '../codes.ts';
+import {
+  anyFlag,
+  checkCode,
+  checkFlag,
+  checkFloat,
+  checkInt32OrNull,
+  checkLength,
+  checkLengthOneOr,
+  checkLike,
+  checkNumber,
+  codeFrom,
+} from './check.ts';
+import { checkDims, checkLayoutLength, checkReach, checkStrides, Walk } from './layout.ts';
+import { pow } from './math.ts';
+
+/**
+ * A run of n elements: a at i, i + stepA, … and b at j, j + stepB, …; out (and the gradient) at o, o + 1, … Steps of 0
+ * and 1 are those of a broadcast and of an ordinary operand; one loop serves both.
+ */
+type Forward = (
+  out: Float,
+  o: number,
+  n: number,
+  a: Float,
+  i: number,
+  stepA: number,
+  b: Float,
+  j: number,
+  stepB: number,
+) => void;
+
+type Gradient = (
+  out: Float,
+  gradient: Float,
+  o: number,
+  n: number,
+  a: Float,
+  i: number,
+  stepA: number,
+  b: Float,
+  j: number,
+  stepB: number,
+) => void;
+
+interface Rule {
+  forward: Forward;
+  /** out = gradient · ∂f/∂a */
+  gradientA: Gradient;
+  /** out = gradient · ∂f/∂b */
+  gradientB: Gradient;
+}
+
+const copyGradient: Gradient = (out, g, o, n) => {
+  for (const end = o + n; o < end; o++) out[o] = g[o];
+};
+
+const negateGradient: Gradient = (out, g, o, n) => {
+  for (const end = o + n; o < end; o++) out[o] = -g[o];
+};
+
+const noGradient: Gradient = (out, _, o, n) => {
+  out.fill(0, o, o + n);
+};
+
+/** The share of the gradient that goes to the winner of a comparison: all, half at a tie, none; NaN for NaN. */
+function share(winner: number, loser: number): number {
+  if (winner > loser) return 1;
+  if (winner < loser) return 0;
+  return winner === loser ? 0.5 : Number.NaN;
+}
+
+function slopeOfPower(a: number, b: number): number {
+  return b === 0 ? 0 : b * pow(a, b - 1);
+}
+
+function slopeOfExponent(a: number, b: number): number {
+  return a === 0 && b >= 0 ? 0 : pow(a, b) * Math.log(a);
+}
+
+const rules: Record<BinaryOp, Rule> = {
+  add: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] + b[j];
+    },
+    gradientA: copyGradient,
+    gradientB: copyGradient,
+  },
+  sub: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] - b[j];
+    },
+    gradientA: copyGradient,
+    gradientB: negateGradient,
+  },
+  mul: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] * b[j];
+    },
+    gradientA(out, g, o, n, _a, _i, _stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, j += stepB) out[o] = g[o] * b[j];
+    },
+    gradientB(out, g, o, n, a, i, stepA) {
+      for (const end = o + n; o < end; o++, i += stepA) out[o] = g[o] * a[i];
+    },
+  },
+  div: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] / b[j];
+    },
+    gradientA(out, g, o, n, _a, _i, _stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, j += stepB) out[o] = g[o] / b[j];
+    },
+    gradientB(out, g, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * -(a[i] / b[j] / b[j]);
+    },
+  },
+  pow: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = pow(a[i], b[j]);
+    },
+    gradientA(out, g, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * slopeOfPower(a[i], b[j]);
+    },
+    gradientB(out, g, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB)
+        out[o] = g[o] * slopeOfExponent(a[i], b[j]);
+    },
+  },
+  maximum: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = Math.max(a[i], b[j]);
+    },
+    gradientA(out, g, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(a[i], b[j]);
+    },
+    gradientB(out, g, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(b[j], a[i]);
+    },
+  },
+  minimum: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = Math.min(a[i], b[j]);
+    },
+    gradientA(out, g, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(b[j], a[i]);
+    },
+    gradientB(out, g, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(a[i], b[j]);
+    },
+  },
+  equal: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] === b[j] ? 1 : 0;
+    },
+    gradientA: noGradient,
+    gradientB: noGradient,
+  },
+  notEqual: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] !== b[j] ? 1 : 0;
+    },
+    gradientA: noGradient,
+    gradientB: noGradient,
+  },
+  greater: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] > b[j] ? 1 : 0;
+    },
+    gradientA: noGradient,
+    gradientB: noGradient,
+  },
+  greaterEqual: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] >= b[j] ? 1 : 0;
+    },
+    gradientA: noGradient,
+    gradientB: noGradient,
+  },
+  less: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] < b[j] ? 1 : 0;
+    },
+    gradientA: noGradient,
+    gradientB: noGradient,
+  },
+  lessEqual: {
+    forward(out, o, n, a, i, stepA, b, j, stepB) {
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = a[i] <= b[j] ? 1 : 0;
+    },
+    gradientA: noGradient,
+    gradientB: noGradient,
+  },
+};
+
+const rule = binaryOps.map((name) => rules[name]);
+const anyOp = codeFrom(0, binaryOps);
+const walk = new Walk(2);
+
+export function binary(out: Float, a: Float, b: Float, layout: Int32Array | null, op: number): void {
+  checkFloat('binary', 'out', out);
+  checkLike('binary', 'a', a, 'out', out);
+  checkLike('binary', 'b', b, 'out', out);
+  checkInt32OrNull('binary', 'layout', layout);
+  checkNumber('binary', 'op', op, anyOp);
+  checkCode('binary', 'op', op, 0, binaryOps);
+  checkOperands('binary', out, null, a, b, layout);
+
+  const { forward } = rule[op];
+  if (layout === null) {
+    const n = out.length;
+    forward(out, 0, n, a, 0, a.length === n ? 1 : 0, b, 0, b.length === n ? 1 : 0);
+    return;
+  }
+  walk.start(layout, layout.length / 3);
+  const { position, step, size } = walk;
+  if (size === 0) return;
+  let o = 0;
+  do {
+    forward(out, o, size, a, position[0], step[0], b, position[1], step[1]);
+    o += size;
+  } while (walk.next());
+}
+
+export function binaryGradient(
+  out: Float,
+  gradient: Float,
+  a: Float,
+  b: Float,
+  layout: Int32Array | null,
+  op: number,
+  operand: Flag,
+): void {
+  checkFloat('binaryGradient', 'out', out);
+  checkLike('binaryGradient', 'gradient', gradient, 'out', out);
+  checkLike('binaryGradient', 'a', a, 'out', out);
+  checkLike('binaryGradient', 'b', b, 'out', out);
+  checkInt32OrNull('binaryGradient', 'layout', layout);
+  checkNumber('binaryGradient', 'op', op, anyOp);
+  checkNumber('binaryGradient', 'operand', operand, anyFlag);
+  checkCode('binaryGradient', 'op', op, 0, binaryOps);
+  checkFlag('binaryGradient', 'operand', operand);
+  checkOperands('binaryGradient', out, gradient, a, b, layout);
+
+  const run = operand === 0 ? rule[op].gradientA : rule[op].gradientB;
+  if (layout === null) {
+    const n = out.length;
+    run(out, gradient, 0, n, a, 0, a.length === n ? 1 : 0, b, 0, b.length === n ? 1 : 0);
+    return;
+  }
+  walk.start(layout, layout.length / 3);
+  const { position, step, size } = walk;
+  if (size === 0) return;
+  let o = 0;
+  do {
+    run(out, gradient, o, size, a, position[0], step[0], b, position[1], step[1]);
+    o += size;
+  } while (walk.next());
+}
+
+/** Lengths and contents of what `binary` and `binaryGradient` (`gradient` not null) are given. */
+function checkOperands(
+  kernel: string,
+  out: Float,
+  gradient: Float | null,
+  a: Float,
+  b: Float,
+  layout: Int32Array | null,
+): void {
+  if (layout === null) {
+    if (gradient !== null) checkLength(kernel, 'gradient', gradient, out.length);
+    checkLengthOneOr(kernel, 'a', a, out.length);
+    checkLengthOneOr(kernel, 'b', b, out.length);
+    return;
+  }
+  checkLayoutLength(kernel, layout, 3, 0, 1);
+  const rank = layout.length / 3;
+  const size = checkDims(kernel, layout, rank);
+  checkStrides(kernel, layout, rank);
+  checkLength(kernel, 'out', out, size);
+  if (gradient !== null) checkLength(kernel, 'gradient', gradient, size);
+  if (size === 0) return;
+  checkReach(kernel, layout, rank, 1, 0, 'a', a.length);
+  checkReach(kernel, layout, rank, 2, 0, 'b', b.length);
+}
+
+const whereWalk = new Walk(3);
+
+export function where(out: Float, condition: Float, a: Float, b: Float, layout: Int32Array | null): void {
+  checkFloat('where', 'out', out);
+  checkLike('where', 'condition', condition, 'out', out);
+  checkLike('where', 'a', a, 'out', out);
+  checkLike('where', 'b', b, 'out', out);
+  checkInt32OrNull('where', 'layout', layout);
+
+  if (layout === null) {
+    const n = out.length;
+    checkLengthOneOr('where', 'condition', condition, n);
+    checkLengthOneOr('where', 'a', a, n);
+    checkLengthOneOr('where', 'b', b, n);
+
+    const stepC = condition.length === n ? 1 : 0;
+    select(out, 0, n, condition, 0, stepC, a, 0, a.length === n ? 1 : 0, b, 0, b.length === n ? 1 : 0);
+    return;
+  }
+  checkLayoutLength('where', layout, 4, 0, 1);
+  const rank = layout.length / 4;
+  const count = checkDims('where', layout, rank);
+  checkStrides('where', layout, rank);
+  checkLength('where', 'out', out, count);
+  if (count === 0) return;
+  checkReach('where', layout, rank, 1, 0, 'condition', condition.length);
+  checkReach('where', layout, rank, 2, 0, 'a', a.length);
+  checkReach('where', layout, rank, 3, 0, 'b', b.length);
+
+  whereWalk.start(layout, rank);
+  const { position, step, size } = whereWalk;
+  let o = 0;
+  do {
+    select(out, o, size, condition, position[0], step[0], a, position[1], step[1], b, position[2], step[2]);
+    o += size;
+  } while (whereWalk.next());
+}
+
+function select(
+  out: Float,
+  o: number,
+  n: number,
+  condition: Float,
+  c: number,
+  stepC: number,
+  a: Float,
+  i: number,
+  stepA: number,
+  b: Float,
+  j: number,
+  stepB: number,
+): void {
+  for (const end = o + n; o < end; o++, c += stepC, i += stepA, j += stepB) {
+    out[o] = condition[c] !== 0 ? a[i] : b[j];
+  }
+}

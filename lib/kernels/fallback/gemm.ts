@@ -1,0 +1,159 @@
+import type { Flag, Float } from '../../../binding.d.ts';
+import { unaryOps } from '../codes.ts';
+import {
+  anyFlag,
+  anySize,
+  checkCode,
+  checkFlag,
+  checkFloat,
+  checkLength,
+  checkLike,
+  checkLikeOrNull,
+  checkNumber,
+  checkSize,
+  codeFrom,
+  refuseValue,
+} from './check.ts';
+import { multiplyPlain } from './gemm-plain.ts';
+import { hasWasm, multiplyWasm } from './gemm-wasm.ts';
+import { apply } from './unary.ts';
+
+/** Multiplications from which on the copies into and out of the memory of WebAssembly pay off. */
+const leastForWasm = 512;
+
+const anyActivation = codeFrom(-1, unaryOps);
+
+export function gemm(
+  c: Float,
+  a: Float,
+  b: Float,
+  bias: Float | null,
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  transposeA: Flag,
+  transposeB: Flag,
+  strideA: number,
+  strideB: number,
+  activation: number,
+  parameter: number,
+): void {
+  checkFloat('gemm', 'c', c);
+  checkLike('gemm', 'a', a, 'c', c);
+  checkLike('gemm', 'b', b, 'c', c);
+  checkLikeOrNull('gemm', 'bias', bias, 'c', c);
+  checkNumbers('gemm', batch, m, n, k, transposeA, transposeB, strideA, strideB);
+  checkNumber('gemm', 'activation', activation, anyActivation);
+  checkNumber('gemm', 'parameter', parameter);
+  checkValues('gemm', batch, m, n, k, transposeA, transposeB, strideA, strideB);
+  checkCode('gemm', 'activation', activation, -1, unaryOps);
+  checkLength('gemm', 'c', c, batch * m * n);
+  checkLength('gemm', 'a', a, strideA === 0 ? m * k : batch * m * k);
+  checkLength('gemm', 'b', b, strideB === 0 ? k * n : batch * k * n);
+  if (bias !== null) checkLength('gemm', 'bias', bias, n);
+
+  if (bias === null) {
+    c.fill(0);
+  } else {
+    for (let i = 0; i < c.length; i += n) for (let j = 0; j < n; j++) c[i + j] = bias[j];
+  }
+  multiply(c, a, b, batch, m, n, k, transposeA, transposeB, strideA, strideB, m * n);
+  if (activation >= 0) apply(c, c, activation, parameter, 0);
+}
+
+export function gemmAccumulate(
+  c: Float,
+  a: Float,
+  b: Float,
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  transposeA: Flag,
+  transposeB: Flag,
+  strideA: number,
+  strideB: number,
+  strideC: number,
+): void {
+  checkFloat('gemmAccumulate', 'c', c);
+  checkLike('gemmAccumulate', 'a', a, 'c', c);
+  checkLike('gemmAccumulate', 'b', b, 'c', c);
+  checkNumbers('gemmAccumulate', batch, m, n, k, transposeA, transposeB, strideA, strideB);
+  checkNumber('gemmAccumulate', 'strideC', strideC, anySize);
+  checkValues('gemmAccumulate', batch, m, n, k, transposeA, transposeB, strideA, strideB);
+  checkStride('gemmAccumulate', 'strideC', strideC, m * n);
+  checkLength('gemmAccumulate', 'c', c, strideC === 0 ? m * n : batch * m * n);
+  checkLength('gemmAccumulate', 'a', a, strideA === 0 ? m * k : batch * m * k);
+  checkLength('gemmAccumulate', 'b', b, strideB === 0 ? k * n : batch * k * n);
+
+  multiply(c, a, b, batch, m, n, k, transposeA, transposeB, strideA, strideB, strideC);
+}
+
+function checkNumbers(
+  kernel: string,
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  transposeA: number,
+  transposeB: number,
+  strideA: number,
+  strideB: number,
+): void {
+  checkNumber(kernel, 'batch', batch, anySize);
+  checkNumber(kernel, 'm', m, anySize);
+  checkNumber(kernel, 'n', n, anySize);
+  checkNumber(kernel, 'k', k, anySize);
+  checkNumber(kernel, 'transposeA', transposeA, anyFlag);
+  checkNumber(kernel, 'transposeB', transposeB, anyFlag);
+  checkNumber(kernel, 'strideA', strideA, anySize);
+  checkNumber(kernel, 'strideB', strideB, anySize);
+}
+
+function checkValues(
+  kernel: string,
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  transposeA: number,
+  transposeB: number,
+  strideA: number,
+  strideB: number,
+): void {
+  checkSize(kernel, 'batch', batch);
+  checkSize(kernel, 'm', m);
+  checkSize(kernel, 'n', n);
+  checkSize(kernel, 'k', k);
+  checkFlag(kernel, 'transposeA', transposeA);
+  checkFlag(kernel, 'transposeB', transposeB);
+  checkStride(kernel, 'strideA', strideA, m * k);
+  checkStride(kernel, 'strideB', strideB, k * n);
+}
+
+function checkStride(kernel: string, name: string, stride: number, size: number): void {
+  checkSize(kernel, name, stride);
+  if (stride !== 0 && stride !== size) refuseValue(kernel, name, `0 or ${size}`, stride);
+}
+
+/** c[i] += op(a[i]) · op(b[i]) over the batch. */
+function multiply(
+  c: Float,
+  a: Float,
+  b: Float,
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  transposeA: number,
+  transposeB: number,
+  strideA: number,
+  strideB: number,
+  strideC: number,
+): void {
+  const product = m * n * k >= leastForWasm && hasWasm() ? multiplyWasm : multiplyPlain;
+  for (let i = 0; i < batch; i++) {
+    product(c, i * strideC, a, i * strideA, b, i * strideB, m, n, k, transposeA, transposeB);
+  }
+}

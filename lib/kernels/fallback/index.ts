@@ -1,0 +1,42 @@
+import type { Kernels } from '../../../binding.d.ts';
+import { binary, binaryGradient, where } from './binary.ts';
+import { gemm, gemmAccumulate } from './gemm.ts';
+import { loss, lossGradient } from './loss.ts';
+import { cast, copy, fill, gather, oneHot, scatterAdd } from './move.ts';
+import { adam, adamAdvance, sgd } from './optimizer.ts';
+import { dropoutMask, randomBits, randomNormal, randomUniform } from './random.ts';
+import { argmax, reduce } from './reduce.ts';
+import { softmax, softmaxCrossEntropy, softmaxCrossEntropyGradient, softmaxGradient } from './softmax.ts';
+import { unary, unaryGradient } from './unary.ts';
+
+/** The kernels in TypeScript: the definition that the native ones have to match, and what runs where they cannot. */
+export const fallback = {
+  gemm,
+  gemmAccumulate,
+  unary,
+  unaryGradient,
+  binary,
+  binaryGradient,
+  where,
+  fill,
+  cast,
+  copy,
+  gather,
+  scatterAdd,
+  oneHot,
+  reduce,
+  argmax,
+  softmax,
+  softmaxGradient,
+  softmaxCrossEntropy,
+  softmaxCrossEntropyGradient,
+  loss,
+  lossGradient,
+  randomBits,
+  randomUniform,
+  randomNormal,
+  dropoutMask,
+  sgd,
+  adamAdvance,
+  adam,
+} satisfies Kernels;

@@ -1,0 +1,180 @@
+import type { Flag, Float } from '../../../binding.d.ts';
+import { type LossOp, lossOps } from '../codes.ts';
+import {
+  anyFinite,
+  anyFlag,
+  checkCode,
+  checkFinite,
+  checkFlag,
+  checkFloat,
+  checkLength,
+  checkLengthOneOr,
+  checkLike,
+  checkNumber,
+  codeFrom,
+} from './check.ts';
+import { Sum } from './math.ts';
+
+/** Losses and derivatives of `count` elements from `first` on, written to the beginning of `values`. */
+type Loop = (
+  values: Float64Array,
+  prediction: Float,
+  target: Float,
+  first: number,
+  count: number,
+  parameter: number,
+) => void;
+
+interface Rule {
+  loss: Loop;
+  /** ∂l/∂prediction */
+  byPrediction: Loop;
+  /** ∂l/∂target; none where it is −∂l/∂prediction. */
+  byTarget?: Loop;
+}
+
+/** The floor that keeps a logarithm of a probability of 0, and so the loss, finite. */
+const lowestLog = -100;
+/** Likewise for the derivative, whose denominator p(1 − p) would be 0. */
+const lowestVariance = 1e-12;
+
+const rules: Record<LossOp, Rule> = {
+  squaredError: {
+    loss(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = (p[i] - t[i]) * (p[i] - t[i]);
+    },
+    byPrediction(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = 2 * (p[i] - t[i]);
+    },
+  },
+  absoluteError: {
+    loss(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = Math.abs(p[i] - t[i]);
+    },
+    byPrediction(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = Math.sign(p[i] - t[i]);
+    },
+  },
+  huber: {
+    loss(values, p, t, first, count, delta) {
+      for (let n = 0, i = first; n < count; n++, i++) {
+        const distance = Math.abs(p[i] - t[i]);
+        values[n] = distance <= delta ? 0.5 * distance * distance : delta * (distance - 0.5 * delta);
+      }
+    },
+    byPrediction(values, p, t, first, count, delta) {
+      for (let n = 0, i = first; n < count; n++, i++) {
+        const difference = p[i] - t[i];
+        values[n] = Math.abs(difference) <= delta ? difference : delta * Math.sign(difference);
+      }
+    },
+  },
+  binaryCrossEntropy: {
+    loss(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) {
+        const logP = Math.max(Math.log(p[i]), lowestLog);
+        const logQ = Math.max(Math.log1p(-p[i]), lowestLog);
+        values[n] = -(t[i] * logP + (1 - t[i]) * logQ);
+      }
+    },
+    byPrediction(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) {
+        values[n] = (p[i] - t[i]) / Math.max(p[i] * (1 - p[i]), lowestVariance);
+      }
+    },
+    byTarget(values, p, _, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) {
+        values[n] = Math.max(Math.log1p(-p[i]), lowestLog) - Math.max(Math.log(p[i]), lowestLog);
+      }
+    },
+  },
+  binaryCrossEntropyWithLogits: {
+    loss(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) {
+        values[n] = Math.max(p[i], 0) - p[i] * t[i] + Math.log1p(Math.exp(-Math.abs(p[i])));
+      }
+    },
+    byPrediction(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = 1 / (1 + Math.exp(-p[i])) - t[i];
+    },
+    byTarget(values, p, _, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = -p[i];
+    },
+  },
+};
+
+const rule = lossOps.map((name) => rules[name]);
+const anyOp = codeFrom(0, lossOps);
+
+/** Float64 values on their way to `out`: one chunk at a time, so that an op needs one loop and not one for each use. */
+const chunk = new Float64Array(512);
+
+export function loss(
+  out: Float,
+  prediction: Float,
+  target: Float,
+  op: number,
+  parameter: number,
+  scale: number,
+): void {
+  checkFloat('loss', 'out', out);
+  checkLike('loss', 'prediction', prediction, 'out', out);
+  checkLike('loss', 'target', target, 'out', out);
+  checkNumber('loss', 'op', op, anyOp);
+  checkNumber('loss', 'parameter', parameter, anyFinite);
+  checkNumber('loss', 'scale', scale, anyFinite);
+  checkCode('loss', 'op', op, 0, lossOps);
+  checkFinite('loss', 'parameter', parameter);
+  checkFinite('loss', 'scale', scale);
+  const n = prediction.length;
+  checkLengthOneOr('loss', 'out', out, n);
+  checkLength('loss', 'target', target, n);
+
+  const run = rule[op].loss;
+  const total = new Sum();
+  for (let first = 0; first < n; first += chunk.length) {
+    const count = Math.min(chunk.length, n - first);
+    run(chunk, prediction, target, first, count, parameter);
+    if (out.length === n) for (let i = 0; i < count; i++) out[first + i] = scale * chunk[i];
+    else for (let i = 0; i < count; i++) total.add(chunk[i]);
+  }
+  if (out.length !== n) out[0] = scale * total.value;
+}
+
+export function lossGradient(
+  out: Float,
+  gradient: Float,
+  prediction: Float,
+  target: Float,
+  op: number,
+  parameter: number,
+  scale: number,
+  operand: Flag,
+): void {
+  checkFloat('lossGradient', 'out', out);
+  checkLike('lossGradient', 'gradient', gradient, 'out', out);
+  checkLike('lossGradient', 'prediction', prediction, 'out', out);
+  checkLike('lossGradient', 'target', target, 'out', out);
+  checkNumber('lossGradient', 'op', op, anyOp);
+  checkNumber('lossGradient', 'parameter', parameter, anyFinite);
+  checkNumber('lossGradient', 'scale', scale, anyFinite);
+  checkNumber('lossGradient', 'operand', operand, anyFlag);
+  checkCode('lossGradient', 'op', op, 0, lossOps);
+  checkFinite('lossGradient', 'parameter', parameter);
+  checkFinite('lossGradient', 'scale', scale);
+  checkFlag('lossGradient', 'operand', operand);
+  const n = prediction.length;
+  checkLength('lossGradient', 'out', out, n);
+  checkLengthOneOr('lossGradient', 'gradient', gradient, n);
+  checkLength('lossGradient', 'target', target, n);
+
+  const { byPrediction, byTarget } = rule[op];
+  const run = operand === 1 && byTarget !== undefined ? byTarget : byPrediction;
+  const factor = operand === 1 && byTarget === undefined ? -scale : scale;
+  const step = gradient.length === n ? 1 : 0;
+  for (let first = 0; first < n; first += chunk.length) {
+    const count = Math.min(chunk.length, n - first);
+    run(chunk, prediction, target, first, count, parameter);
+    for (let i = 0; i < count; i++) out[first + i] = factor * gradient[(first + i) * step] * chunk[i];
+  }
+}

@@ -1,0 +1,206 @@
+import type { Float } from '../../../binding.d.ts';
+import { type ReduceOp, reduceCode, reduceOps } from '../codes.ts';
+import {
+  anyFinite,
+  anySize,
+  checkCode,
+  checkFinite,
+  checkFloat,
+  checkInt32,
+  checkLength,
+  checkLike,
+  checkNumber,
+  checkSize,
+  codeFrom,
+  maxSize,
+  refuseValue,
+} from './check.ts';
+
+/**
+ * Results in the making, float64 whatever the type of the arrays: one for each of up to `lanes` columns, so that a
+ * reduction along the first axis reads memory in order. The corrections belong to sums of float64 (Neumaier, see Sum in
+ * math.ts); for float32 the accumulator alone has digits enough for any length.
+ */
+const lanes = 1024;
+const value = new Float64Array(lanes);
+const correction = new Float64Array(lanes);
+
+interface Rule {
+  start: number;
+  /** Takes the `count` elements from `first` on into value[lane]. */
+  along(x: Float, first: number, count: number, lane: number): void;
+  /** Takes the `count` elements from `first` on into value[0], value[1], … */
+  across(x: Float, first: number, count: number): void;
+}
+
+const rules: Record<ReduceOp, Rule> = {
+  sum: {
+    start: 0,
+    along(x, first, count, lane) {
+      let total = 0;
+      for (let i = first; i < first + count; i++) total += x[i];
+      value[lane] += total;
+    },
+    across(x, first, count) {
+      for (let j = 0, i = first; j < count; j++, i++) value[j] += x[i];
+    },
+  },
+  product: {
+    start: 1,
+    along(x, first, count, lane) {
+      let total = value[lane];
+      for (let i = first; i < first + count; i++) total *= x[i];
+      value[lane] = total;
+    },
+    across(x, first, count) {
+      for (let j = 0, i = first; j < count; j++, i++) value[j] *= x[i];
+    },
+  },
+  max: {
+    start: -Infinity,
+    along(x, first, count, lane) {
+      let largest = value[lane];
+      for (let i = first; i < first + count; i++) largest = Math.max(largest, x[i]);
+      value[lane] = largest;
+    },
+    across(x, first, count) {
+      for (let j = 0, i = first; j < count; j++, i++) value[j] = Math.max(value[j], x[i]);
+    },
+  },
+  min: {
+    start: Infinity,
+    along(x, first, count, lane) {
+      let smallest = value[lane];
+      for (let i = first; i < first + count; i++) smallest = Math.min(smallest, x[i]);
+      value[lane] = smallest;
+    },
+    across(x, first, count) {
+      for (let j = 0, i = first; j < count; j++, i++) value[j] = Math.min(value[j], x[i]);
+    },
+  },
+  sumOfSquares: {
+    start: 0,
+    along(x, first, count, lane) {
+      let total = 0;
+      for (let i = first; i < first + count; i++) total += x[i] * x[i];
+      value[lane] += total;
+    },
+    across(x, first, count) {
+      for (let j = 0, i = first; j < count; j++, i++) value[j] += x[i] * x[i];
+    },
+  },
+};
+
+function addCorrected(lane: number, term: number): void {
+  const before = value[lane];
+  const sum = before + term;
+  correction[lane] += Math.abs(before) >= Math.abs(term) ? before - sum + term : term - sum + before;
+  value[lane] = sum;
+}
+
+const sumOfFloat64: Rule = {
+  start: 0,
+  along(x, first, count, lane) {
+    for (let i = first; i < first + count; i++) addCorrected(lane, x[i]);
+  },
+  across(x, first, count) {
+    for (let j = 0, i = first; j < count; j++, i++) addCorrected(j, x[i]);
+  },
+};
+
+const sumOfSquaresOfFloat64: Rule = {
+  start: 0,
+  along(x, first, count, lane) {
+    for (let i = first; i < first + count; i++) addCorrected(lane, x[i] * x[i]);
+  },
+  across(x, first, count) {
+    for (let j = 0, i = first; j < count; j++, i++) addCorrected(j, x[i] * x[i]);
+  },
+};
+
+const float32Rule = reduceOps.map((name) => rules[name]);
+const float64Rule = reduceOps.map((name) => {
+  if (name === 'sum') return sumOfFloat64;
+  return name === 'sumOfSquares' ? sumOfSquaresOfFloat64 : rules[name];
+});
+const anyOp = codeFrom(0, reduceOps);
+
+export function reduce(
+  out: Float,
+  x: Float,
+  k0: number,
+  r0: number,
+  k1: number,
+  r1: number,
+  op: number,
+  scale: number,
+): void {
+  checkFloat('reduce', 'out', out);
+  checkLike('reduce', 'x', x, 'out', out);
+  checkNumber('reduce', 'k0', k0, anySize);
+  checkNumber('reduce', 'r0', r0, anySize);
+  checkNumber('reduce', 'k1', k1, anySize);
+  checkNumber('reduce', 'r1', r1, anySize);
+  checkNumber('reduce', 'op', op, anyOp);
+  checkNumber('reduce', 'scale', scale, anyFinite);
+  checkSize('reduce', 'k0', k0);
+  checkSize('reduce', 'r0', r0);
+  checkSize('reduce', 'k1', k1);
+  checkSize('reduce', 'r1', r1);
+  checkCode('reduce', 'op', op, 0, reduceOps);
+  checkFinite('reduce', 'scale', scale);
+  if ((op === reduceCode.max || op === reduceCode.min) && scale !== 1) {
+    refuseValue('reduce', 'scale', '1 for max and min', scale);
+  }
+  checkLength('reduce', 'out', out, k0 * k1);
+  checkLength('reduce', 'x', x, k0 * r0 * k1 * r1);
+
+  const rule = x instanceof Float32Array ? float32Rule[op] : float64Rule[op];
+  for (let i = 0; i < k0; i++) {
+    for (let j = 0; j < k1; j += lanes) {
+      const count = Math.min(lanes, k1 - j);
+      value.fill(rule.start, 0, count);
+      correction.fill(0, 0, count);
+      for (let r = 0; r < r0; r++) {
+        const first = ((i * r0 + r) * k1 + j) * r1;
+        if (r1 === 1) rule.across(x, first, count);
+        else for (let lane = 0; lane < count; lane++) rule.along(x, first + lane * r1, r1, lane);
+      }
+      for (let lane = 0; lane < count; lane++) {
+        // The correction of an infinite sum is ∞ − ∞.
+        const total = value[lane];
+        out[i * k1 + j + lane] = scale * (Number.isFinite(total) ? total + correction[lane] : total);
+      }
+    }
+  }
+}
+
+export function argmax(out: Int32Array, x: Float, outer: number, size: number, inner: number): void {
+  const anyPositive = `an integer from 1 to ${maxSize}`;
+  checkInt32('argmax', 'out', out);
+  checkFloat('argmax', 'x', x);
+  checkNumber('argmax', 'outer', outer, anySize);
+  checkNumber('argmax', 'size', size, anyPositive);
+  checkNumber('argmax', 'inner', inner, anySize);
+  checkSize('argmax', 'outer', outer);
+  if ((size | 0) !== size || size < 1) refuseValue('argmax', 'size', anyPositive, size);
+  checkSize('argmax', 'inner', inner);
+  checkLength('argmax', 'out', out, outer * inner);
+  checkLength('argmax', 'x', x, outer * size * inner);
+
+  for (let i = 0; i < outer; i++) {
+    for (let j = 0; j < inner; j++) {
+      const first = i * size * inner + j;
+      let best = 0;
+      let largest = x[first];
+      for (let n = 1; n < size && !Number.isNaN(largest); n++) {
+        const candidate = x[first + n * inner];
+        if (!(candidate <= largest)) {
+          best = n;
+          largest = candidate;
+        }
+      }
+      out[i * inner + j] = best;
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * An assembler for the little of WebAssembly that the kernels need: functions of i32 parameters without a result, which
+ * work on one exported memory. Instructions are functions that return bytes, operands first, so that code reads as
+ * expressions do. Opcodes: https://webassembly.github.io/spec/core/binary/instructions.html
+ */
+
+export type Code = readonly (number | Code)[];
+export type Local = number;
+
+const i32Type = 0x7f;
+const v128Type = 0x7b;
+
+/** Unsigned LEB128. */
+function leb(value: number): number[] {
+  const bytes = [];
+  let rest = value;
+  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return [...bytes, rest];
+}
+
+/** Signed LEB128. */
+function signedLeb(value: number): number[] {
+  const bytes = [];
+  let rest = value;
+  for (; rest < -64 || rest > 63; rest >>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return [...bytes, rest & 0x7f];
+}
+
+// ── instructions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const get = (local: Local): Code => [0x20, leb(local)];
+export const set = (local: Local, value: Code): Code => [value, 0x21, leb(local)];
+const tee = (local: Local, value: Code): Code => [value, 0x22, leb(local)];
+
+export const i32 = {
+  const: (value: number): Code => [0x41, signedLeb(value)],
+  add: (a: Code, b: Code): Code => [a, b, 0x6a],
+  sub: (a: Code, b: Code): Code => [a, b, 0x6b],
+  shiftLeft: (a: Code, count: number): Code => [a, i32.const(count), 0x74],
+  shiftRight: (a: Code, count: number): Code => [a, i32.const(count), 0x76],
+};
+
+/** local += amount */
+export const advance = (local: Local, amount: Code): Code => set(local, i32.add(get(local), amount));
+
+/** Runs `body` as often as `count` says, counting it down to 0. */
+export function repeat(count: Local, body: Code): Code {
+  const skipIfZero = [get(count), 0x45, 0x0d, 0];
+  const again = [tee(count, i32.sub(get(count), i32.const(1))), 0x0d, 0];
+  return [0x02, 0x40, skipIfZero, 0x03, 0x40, body, again, 0x0b, 0x0b];
+}
+
+const simd = (opcode: number): Code => [0xfd, leb(opcode)];
+/** Alignment is a hint; 4 bytes hold for any of ours. */
+const address = (offset: number): Code => [2, leb(offset)];
+
+export const v128 = {
+  zero: [simd(12), new Array<number>(16).fill(0)] as Code,
+  load: (pointer: Code, offset = 0): Code => [pointer, simd(0), address(offset)],
+  store: (pointer: Code, offset: number, value: Code): Code => [pointer, value, simd(11), address(offset)],
+  shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [a, b, simd(13), bytes],
+};
+
+/** The arithmetic of a float type; `fused` is of the relaxed SIMD proposal, which not every engine knows. */
+export const f32x4 = {
+  loadSplat: (pointer: Code, offset: number): Code => [pointer, simd(9), address(offset)],
+  add: (a: Code, b: Code): Code => [a, b, simd(228)],
+  mul: (a: Code, b: Code): Code => [a, b, simd(230)],
+  fused: (a: Code, b: Code, sum: Code): Code => [a, b, sum, simd(261)],
+};
+export const f64x2: typeof f32x4 = {
+  loadSplat: (pointer, offset) => [pointer, simd(10), address(offset)],
+  add: (a, b) => [a, b, simd(240)],
+  mul: (a, b) => [a, b, simd(242)],
+  fused: (a, b, sum) => [a, b, sum, simd(263)],
+};
+
+// ── functions and modules ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** A function under construction: hands out its parameters and locals. */
+export class FunctionBuilder {
+  readonly name: string;
+  readonly parameters: number;
+  code: Code = [];
+  readonly #locals: number[] = [];
+
+  constructor(name: string, parameters: number) {
+    this.name = name;
+    this.parameters = parameters;
+  }
+
+  i32(): Local {
+    return this.#local(i32Type);
+  }
+
+  v128(): Local {
+    return this.#local(v128Type);
+  }
+
+  #local(type: number): Local {
+    return this.parameters + this.#locals.push(type) - 1;
+  }
+
+  get body(): Code {
+    const locals = this.#locals.map((type) => [1, type]);
+    return sized([leb(locals.length), locals, this.code, 0x0b]);
+  }
+}
+
+function flatten(code: Code, into: number[] = []): number[] {
+  for (const part of code) {
+    if (typeof part === 'number') into.push(part);
+    else flatten(part, into);
+  }
+  return into;
+}
+
+function sized(code: Code): Code {
+  const bytes = flatten(code);
+  return [leb(bytes.length), bytes];
+}
+
+function list(items: readonly Code[]): Code {
+  return [leb(items.length), ...items];
+}
+
+function name(text: string): Code {
+  return sized([...Buffer.from(text)]);
+}
+
+function section(id: number, items: readonly Code[]): Code {
+  return [id, sized(list(items))];
+}
+
+/** The module with these functions and a `memory` of one page, all exported. */
+export function assemble(functions: readonly FunctionBuilder[]): Uint8Array<ArrayBuffer> {
+  const types = functions.map((f) => [0x60, list(new Array(f.parameters).fill([i32Type])), list([])]);
+  const exported = functions.map((f, index) => [name(f.name), 0x00, leb(index)]);
+  return Uint8Array.from(
+    flatten([
+      [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+      section(1, types),
+      section(
+        3,
+        functions.map((_, index) => leb(index)),
+      ),
+      section(5, [[0x00, 0x01]]),
+      section(7, [[name('memory'), 0x02, 0x00], ...exported]),
+      section(
+        10,
+        functions.map((f) => f.body),
+      ),
+    ]),
+  );
+}

@@ -1,0 +1,52 @@
+/** What may run while `fit` trains. */
+import type { Layer } from '../../layers/layer.ts';
+import type { Optimizer } from '../../optimizers/optimizer.ts';
+import type { EpochRecord, History } from '../history.ts';
+
+/** One training, the same object for all calls. */
+export interface TrainingContext {
+  readonly model: Layer;
+  readonly optimizer: Optimizer;
+  /** The records so far; that of the epoch that ended is the last one in `onEpochEnd`. */
+  readonly history: History;
+  /** The epoch under way, counted from 1; 0 before the first. */
+  readonly epoch: number;
+  /** How many epochs are planned. */
+  readonly epochs: number;
+  /** How many batches an epoch has, where that is known beforehand. */
+  readonly batchCount: number | undefined;
+  /** The numbers that every record will hold: 'loss', 'accuracy', 'validation.loss'. */
+  readonly monitors: readonly string[];
+  /**
+   * Ends training after the step under way; an epoch with at least one step is still validated and recorded. The reason
+   * becomes `history.stopped`; the first one stays.
+   */
+  stop(reason: string): void;
+}
+
+/** A step that was taken. */
+export interface BatchReport {
+  /** Counted from 1 within the epoch. */
+  batch: number;
+  /** The number of examples. */
+  size: number;
+  /** The batch's mean loss, before the update. */
+  loss: number;
+}
+
+/** How training ended: with the error that `fit` will throw (or the reason of an abort), or without. */
+export interface Outcome {
+  error?: unknown;
+}
+
+/**
+ * All optional; called in the order of the list, and awaited. What one throws ends training and is thrown by `fit`.
+ * `onTrainEnd` is called however training ends.
+ */
+export interface Callback {
+  onTrainBegin?(context: TrainingContext): void | Promise<void>;
+  onEpochBegin?(context: TrainingContext): void | Promise<void>;
+  onBatchEnd?(context: TrainingContext, report: BatchReport): void | Promise<void>;
+  onEpochEnd?(context: TrainingContext, record: EpochRecord): void | Promise<void>;
+  onTrainEnd?(context: TrainingContext, outcome: Outcome): void | Promise<void>;
+}

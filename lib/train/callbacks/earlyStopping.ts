@@ -1,0 +1,95 @@
+/** Stopping when a score no longer improves. */
+import { ArgumentError } from '../../errors.ts';
+import type { Tensor } from '../../tensor.ts';
+import { valueAt } from '../history.ts';
+import { higherIsBetter } from '../metrics.ts';
+import { checkBoolean, checkNames, checkPositive, describe } from '../options.ts';
+import type { Callback } from './callback.ts';
+
+export interface EarlyStoppingOptions {
+  /** The number to watch, by its place in the record: 'validation.loss' (default), 'validation.accuracy', 'loss'. */
+  monitor?: string;
+  /** After how many epochs in a row without improvement to stop; default 5. */
+  patience?: number;
+  /** What an improvement must exceed, in the units of the number; default 0. */
+  minDelta?: number;
+  /** Whether less or more is better. Known for losses and the metrics of axpy; to be given for your own. */
+  mode?: 'min' | 'max';
+  /** Whether the model has the parameters of the best epoch in the end; default true. */
+  restoreBest?: boolean;
+}
+
+/**
+ * Stops training after `patience` epochs without improvement, and writes the best epoch to `history.bestEpoch`. NaN is no
+ * improvement.
+ *
+ * With `restoreBest` the model has the parameters of the best epoch whichever way training ends, once an epoch is
+ * complete: stopped here or by another callback, at its last epoch, by an abort or by an error. The optimizer's state
+ * stays that of the last step. May serve several trainings, one after the other.
+ * @throws ArgumentError for options out of their domains; and `fit` throws it, before training, when the number to watch
+ *   will not be in the records.
+ */
+export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
+  const op = 'earlyStopping';
+  checkNames(op, options, ['monitor', 'patience', 'minDelta', 'mode', 'restoreBest']);
+  const { monitor = 'validation.loss', patience = 5, minDelta = 0, restoreBest = true } = options;
+  if (typeof monitor !== 'string') {
+    throw new ArgumentError(`[${op}] expected monitor to be a string, got ${describe(monitor)}`);
+  }
+  checkPositive(op, 'patience', patience);
+  if (!(Number.isFinite(minDelta) && minDelta >= 0)) {
+    throw new ArgumentError(
+      `[${op}] expected minDelta to be a finite number of at least 0, got ${describe(minDelta)}`,
+    );
+  }
+  checkBoolean(op, 'restoreBest', restoreBest);
+  const sign = directionOf(op, monitor, options.mode);
+
+  let best = Infinity;
+  let waited = 0;
+  let weights: Record<string, Tensor> | null = null;
+  return {
+    onTrainBegin({ monitors }) {
+      if (!monitors.includes(monitor)) {
+        throw new ArgumentError(
+          `[${op}] expected monitor to be one of ${monitors.join(', ')}, got ${monitor}` +
+            (monitor.startsWith('validation.') ? ' (which wants validation data and the metric)' : ''),
+        );
+      }
+      best = Infinity;
+      waited = 0;
+      weights = null;
+    },
+    onEpochEnd({ model, history, stop }, record) {
+      const value = valueAt(record, monitor) ?? Number.NaN;
+      const cost = sign * value;
+      // The first finite number improves on Infinity, whatever minDelta.
+      if (cost < best - minDelta) {
+        best = cost;
+        waited = 0;
+        history.bestEpoch = record.epoch;
+        if (restoreBest) weights = model.stateDict();
+        return;
+      }
+      waited++;
+      if (waited >= patience) stop(`${monitor} did not improve for ${patience} epochs`);
+    },
+    onTrainEnd({ model }) {
+      if (weights !== null) model.loadStateDict(weights);
+      weights = null;
+    },
+  };
+}
+
+/** 1 where less is better, −1 where more is. */
+function directionOf(op: string, monitor: string, mode: unknown): 1 | -1 {
+  if (mode !== undefined && mode !== 'min' && mode !== 'max') {
+    throw new ArgumentError(`[${op}] expected mode to be min or max, got ${describe(mode)}`);
+  }
+  if (mode !== undefined) return mode === 'max' ? -1 : 1;
+  const higher = higherIsBetter(monitor.replace(/^validation\./, ''));
+  if (higher === undefined) {
+    throw new ArgumentError(`[${op}] expected mode, min or max, as ${monitor} is no loss or metric of axpy`);
+  }
+  return higher ? -1 : 1;
+}

@@ -1,0 +1,111 @@
+/** Where batches come from: examples in memory, or batches that the caller makes. */
+import { noGrad } from '../autograd.ts';
+import { DataError } from '../errors.ts';
+import { gather } from '../ops/gather.ts';
+import { Tensor } from '../tensor.ts';
+import { type Batch, type Conversion, checkExamples, type Examples, toBatch } from './examples.ts';
+import { describe } from './options.ts';
+
+export type { Batch, Examples } from './examples.ts';
+
+/** Batches that the caller makes, in the order to take them; an epoch is one pass. */
+export type Batches = Iterable<Examples> | AsyncIterable<Examples>;
+
+/**
+ * What to learn from, or to test on:
+ * - all examples in memory, `{ x, y }`, from which batches are taken;
+ * - an iterable or async iterable of `{ x, y }` batches, iterated anew for each epoch: an array, a set, an object with
+ *   `[Symbol.iterator]`. A generator runs only once, which is enough for one epoch;
+ * - a function that returns such an iterable, or a promise of it, called for each epoch: a generator function, say.
+ */
+export type Data = Examples | Batches | (() => Batches | Promise<Batches>);
+
+/** Batches, any number of times over. */
+export interface Dataset {
+  /** How many there are in an epoch, where that is known beforehand. */
+  readonly batchCount: number | undefined;
+  /** A pass over all of them. */
+  batches(): Iterable<Batch> | AsyncIterable<Batch>;
+}
+
+export interface DatasetOptions extends Conversion {
+  /** What messages call the data: 'data' or 'validation'. */
+  name: string;
+  /** For examples in memory; iterables have chosen theirs. */
+  batchSize: number;
+  /** The order in which a pass takes n examples in memory; by default as they lie. */
+  order?: (n: number) => Int32Array;
+}
+
+/**
+ * Examples in memory are converted and checked here, all of them; batches of an iterable one by one as they come.
+ * @throws DataError or ShapeError for what cannot be used.
+ */
+export function openData(data: Data, options: DatasetOptions): Dataset {
+  if (typeof data === 'function' || isIterable(data)) return streamed(data, options);
+  if (typeof data !== 'object' || data === null || !('x' in data && 'y' in data)) {
+    throw new DataError(
+      `expected ${options.name} to be { x, y }, an iterable of { x, y } batches or a function that returns one, ` +
+        `got ${describe(data)}`,
+    );
+  }
+  return inMemory(data, options);
+}
+
+function isIterable(data: unknown): data is Batches {
+  return (
+    typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data)
+  );
+}
+
+function inMemory(data: Examples, options: DatasetOptions): Dataset {
+  const { name, batchSize, order = inOrder } = options;
+  const { x, y } = toBatch(data, options, (part) => (name === 'data' ? part : `${name}.${part}`));
+  const n = x.shape[0];
+  return {
+    batchCount: Math.ceil(n / batchSize),
+    *batches() {
+      const rows = order(n);
+      for (let start = 0; start < n; start += batchSize) {
+        const chosen = rows.slice(start, start + batchSize);
+        const indices = new Tensor(chosen, [chosen.length], 'int32');
+        yield noGrad(() => ({ x: gather(x, indices), y: gather(y, indices) }));
+      }
+    },
+  };
+}
+
+function inOrder(n: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, i) => i);
+}
+
+function streamed(data: Batches | (() => Batches | Promise<Batches>), options: DatasetOptions): Dataset {
+  const { name } = options;
+  let passes = 0;
+  return {
+    batchCount: Array.isArray(data) ? data.length : undefined,
+    async *batches() {
+      passes++;
+      const source = typeof data === 'function' ? await data() : data;
+      if (!isIterable(source)) {
+        throw new DataError(
+          `expected the function ${name} to return an iterable of { x, y } batches, got ${describe(source)}`,
+        );
+      }
+      let count = 0;
+      for await (const given of source) {
+        count++;
+        const which = `batch ${count} of ${name}`;
+        checkExamples(which, given);
+        yield toBatch(given, options, (part) => `${part} of ${which}`);
+      }
+      if (count > 0) return;
+      throw new DataError(
+        passes === 1
+          ? `expected at least one batch in ${name}, got none`
+          : `expected ${name} to give its batches again for pass ${passes}, got none: a generator runs only once; ` +
+              'pass a function that returns a new one, or an object that can be iterated again',
+      );
+    },
+  };
+}

@@ -1,0 +1,137 @@
+/** A trained model at work: its scores on examples, and its predictions. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { noGrad } from '../autograd.ts';
+import { ArgumentError, DataError, ShapeError } from '../errors.ts';
+import type { ExampleShape, Layer } from '../layers/layer.ts';
+import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { concat } from '../ops/concat.ts';
+import { show } from '../shape.ts';
+import { empty, type Tensor, type Values } from '../tensor.ts';
+import { type Data, type Dataset, openData } from './data.ts';
+import { conversionFor, toTensor } from './examples.ts';
+import { checkFinite } from './finite.ts';
+import type { Scores } from './history.ts';
+import type { Metric } from './metrics/metric.ts';
+import { type MetricChoice, resolveMetrics } from './metrics.ts';
+import { inMode } from './mode.ts';
+import { checkModel, checkNames, checkPositive, checkSignal } from './options.ts';
+import { batchLoss } from './step.ts';
+import { Tally } from './tally.ts';
+
+export interface EvaluateOptions {
+  /** A loss to report as `loss`. Also says how plain labels are read: see `fit`. */
+  loss?: LossName | LossFunction;
+  metrics?: readonly MetricChoice[];
+  /** Examples a forward pass, for examples in memory; default 256. The scores do not depend on it. */
+  batchSize?: number;
+  /** Checked before each batch. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The mean loss over examples, and each metric over all of them, by name. The model works in evaluation mode and keeps
+ * the mode it had; the event loop gets a turn between batches.
+ * @param data as for `fit`
+ * @returns `{ loss?, ...metrics }`
+ * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, the signal's reason.
+ */
+export async function evaluate(model: Layer, data: Data, options: EvaluateOptions): Promise<Scores> {
+  const op = 'evaluate';
+  checkModel(op, model);
+  checkNames(op, options, ['loss', 'metrics', 'batchSize', 'signal']);
+  const { loss, metrics = [], batchSize = 256, signal } = options;
+  checkPositive(op, 'batchSize', batchSize);
+  checkSignal(op, signal);
+  const lossFunction = loss === undefined ? undefined : resolveLoss(loss);
+  const chosen = resolveMetrics(op, metrics, loss);
+  if (lossFunction === undefined && chosen.length === 0) {
+    throw new ArgumentError(`[${op}] expected a loss or metrics, got neither`);
+  }
+  const dataset = openData(data, { name: 'data', batchSize, ...conversionFor(model, loss) });
+  return await score(model, dataset, lossFunction, chosen, signal);
+}
+
+/** @internal The scores of a model on a dataset. */
+export async function score(
+  model: Layer,
+  dataset: Dataset,
+  loss: LossFunction | undefined,
+  metrics: readonly Metric[],
+  signal: AbortSignal | undefined,
+): Promise<Scores> {
+  const tally = new Tally(metrics);
+  for await (const { x, y } of dataset.batches()) {
+    if (tally.examples > 0) await turn();
+    signal?.throwIfAborted();
+    inMode(model, false, () =>
+      noGrad(() => {
+        const prediction = model.forward(x);
+        tally.add(prediction, y, loss && batchLoss(loss, prediction, y).item());
+      }),
+    );
+  }
+  return loss === undefined ? tally.metrics() : ({ loss: tally.loss, ...tally.metrics() } as Scores);
+}
+
+export interface PredictOptions {
+  /** Examples a forward pass; default 256. */
+  batchSize?: number;
+  /** Checked before each batch. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The model's output for every example, in evaluation mode and without gradients; the model keeps the mode it had. The
+ * event loop gets a turn between batches, so that predictions beyond one batch may see more than one step of a training
+ * that runs at the same time.
+ * @param x [examples, ...], a tensor or values, which take the model's dtype
+ * @returns [examples, ...output]
+ * @throws DataError for NaN or Infinity, or for no examples where the shape of the output cannot be known; ShapeError
+ *   where the model does not keep the examples apart; ArgumentError; the signal's reason.
+ */
+export async function predict(
+  model: Layer,
+  x: Tensor | Values,
+  options: PredictOptions = {},
+): Promise<Tensor> {
+  const op = 'predict';
+  checkModel(op, model);
+  checkNames(op, options, ['batchSize', 'signal']);
+  const { batchSize = 256, signal } = options;
+  checkPositive(op, 'batchSize', batchSize);
+  checkSignal(op, signal);
+  const { dtype } = conversionFor(model);
+  const inputs = toTensor('x', x, dtype);
+  if (inputs.rank === 0) throw new ShapeError('expected x to be [examples, ...], got a single number');
+  const n = inputs.shape[0];
+  if (n === 0) return empty([0, ...outputShape(model, inputs)], dtype);
+  checkFinite('x', inputs);
+  const outputs: Tensor[] = [];
+  for (let start = 0; start < n; start += batchSize) {
+    if (start > 0) await turn();
+    signal?.throwIfAborted();
+    const rows = Math.min(batchSize, n - start);
+    const y = inMode(model, false, () =>
+      noGrad(() => model.forward(rows === n ? inputs : inputs.slice([[start, start + rows]]))),
+    );
+    if (y.shape[0] !== rows) {
+      throw new ShapeError(
+        `[${op}] expected an output of ${rows} rows for as many examples, got ${show(y.shape)}`,
+      );
+    }
+    outputs.push(y);
+  }
+  return noGrad(() => concat(outputs));
+}
+
+/** The shape of an example's output, when there are no examples to ask. */
+function outputShape(model: Layer, x: Tensor): NonNullable<ExampleShape> {
+  // An empty array does not tell the shape of its elements; a tensor [0, 3] does.
+  const shape = model.outputShape(x.rank > 1 ? x.shape.slice(1) : undefined);
+  if (shape === undefined) {
+    throw new DataError(
+      '[predict] expected at least one example: the shape of the output for none is not known',
+    );
+  }
+  return shape;
+}

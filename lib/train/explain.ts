@@ -1,0 +1,128 @@
+/** Why a loss is NaN or Infinity. */
+import { noGrad } from '../autograd.ts';
+import { NonFiniteError } from '../errors.ts';
+import type { Layer } from '../layers/layer.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { defaultState, type RandomState } from '../random.ts';
+import { Tensor } from '../tensor.ts';
+import { allFinite, firstNonFinite } from './finite.ts';
+
+/** Where training was when it happened. */
+export interface Moment {
+  /** Both counted from 1. */
+  epoch: number;
+  batch: number;
+}
+
+/** Parameters beyond it are no longer what initialization and sensible steps give. */
+const large = 1e3;
+
+/**
+ * The error for a loss that is not finite: names the first layer in the order of computation whose output is not, else a
+ * parameter that is not, else the loss itself. Runs the forward pass of the batch again, layer by layer, with the random
+ * numbers of the first time, and leaves the random state as it is.
+ * @param random the random state before the forward pass
+ */
+export function explainNonFinite(
+  loss: number,
+  { epoch, batch }: Moment,
+  model: Layer,
+  x: Tensor,
+  optimizer: Optimizer,
+  random: RandomState,
+): NonFiniteError {
+  const layer = replay(random, () => firstNonFiniteLayer(model, x));
+  const broken = brokenParameter(model);
+  const why =
+    layer !== null
+      ? `the output of ${layer} is the first that is not finite${broken ? ` (${broken})` : ''}`
+      : (broken ?? 'the output of the model is finite, the loss itself is not');
+  return new NonFiniteError(
+    `loss is ${loss} at epoch ${epoch}, batch ${batch}: ${why}${advice(model, optimizer)}`,
+  );
+}
+
+/** @throws NonFiniteError when a parameter became NaN or Infinity, which a finite loss before the last step cannot show. */
+export function checkParameters(model: Layer, optimizer: Optimizer, epoch: number): void {
+  const broken = brokenParameter(model);
+  if (broken === null) return;
+  throw new NonFiniteError(
+    `parameters are not finite at the end of epoch ${epoch}: ${broken}${advice(model, optimizer)}`,
+  );
+}
+
+/** Runs `fn` from an earlier random state and puts the present one back. */
+function replay<Result>(random: RandomState, fn: () => Result): Result {
+  const present = defaultState.slice();
+  defaultState.set(random);
+  try {
+    return fn();
+  } finally {
+    defaultState.set(present);
+  }
+}
+
+/** Every layer below with its path of labels: 'Sequential 1 › Dense 2'. The model itself comes under its own label. */
+function labelled(model: Layer): Map<Layer, string> {
+  const found = new Map<Layer, string>([[model, model.label]]);
+  const visit = (layer: Layer, path: string) => {
+    for (const [, child] of layer.children()) {
+      if (found.has(child)) continue;
+      found.set(child, path + child.label);
+      visit(child, `${path}${child.label} › `);
+    }
+  };
+  visit(model, '');
+  return found;
+}
+
+/** The layer whose output is the first with NaN or Infinity, innermost first; null when all are finite. */
+function firstNonFiniteLayer(model: Layer, x: Tensor): string | null {
+  let first: string | null = null;
+  const watched: [layer: Layer, own: PropertyDescriptor | undefined][] = [];
+  // Listening at `forward` finds the layers of any model, in the order in which it calls them.
+  for (const [layer, label] of labelled(model)) {
+    const forward = layer.forward;
+    watched.push([layer, Object.getOwnPropertyDescriptor(layer, 'forward')]);
+    Object.defineProperty(layer, 'forward', {
+      configurable: true,
+      value(this: Layer, ...inputs: [Tensor]) {
+        const y = forward.apply(this, inputs);
+        if (first === null && y instanceof Tensor && !allFinite(y)) first = label;
+        return y;
+      },
+    });
+  }
+  try {
+    noGrad(() => model.forward(x));
+  } finally {
+    for (const [layer, own] of watched) {
+      if (own) Object.defineProperty(layer, 'forward', own);
+      else Reflect.deleteProperty(layer, 'forward');
+    }
+  }
+  return first;
+}
+
+/** 'weight of Dense 2 holds NaN' for the first parameter that is not finite; null when all are. */
+function brokenParameter(model: Layer): string | null {
+  for (const [layer, label] of labelled(model)) {
+    const inner = new Set(layer.children().flatMap(([, child]) => child.parameters()));
+    for (const [name, parameter] of layer.namedParameters()) {
+      if (inner.has(parameter)) continue;
+      const at = firstNonFinite(parameter.data);
+      if (at >= 0) return `${name} of ${label} holds ${parameter.data[at]}`;
+    }
+  }
+  return null;
+}
+
+function advice(model: Layer, optimizer: Optimizer): string {
+  let largest = 0;
+  for (const parameter of model.parameters()) {
+    for (const value of parameter.data) if (Math.abs(value) > largest) largest = Math.abs(value);
+  }
+  if (largest <= large) return '';
+  const reached = Number.isFinite(largest) ? largest.toPrecision(2) : 'Infinity';
+  return `; parameters reach ${reached}: lower the learning rate, which is ${optimizer.learningRate}`;
+}

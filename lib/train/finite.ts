@@ -1,0 +1,28 @@
+/** The search for NaN and Infinity. */
+import { DataError } from '../errors.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** The position of the first NaN or Infinity, or −1. */
+export function firstNonFinite(values: ArrayLike<number>): number {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
+  return -1;
+}
+
+/** True when x holds neither NaN nor Infinity. */
+export function allFinite(x: Tensor): boolean {
+  return x.dtype === 'int32' || firstNonFinite(x.data) < 0;
+}
+
+/** Where element `at` of examples [rows, ...] is, for messages; both numbers count from 0. */
+export function place(x: Tensor, at: number): string {
+  const width = x.size / x.shape[0];
+  return `row ${Math.floor(at / width)}, position ${at % width} (counted from 0)`;
+}
+
+/** @throws DataError, which names the row and the position in it, where x holds NaN or Infinity. */
+export function checkFinite(name: string, x: Tensor): void {
+  if (x.dtype === 'int32') return;
+  const at = firstNonFinite(x.data);
+  if (at < 0) return;
+  throw new DataError(`expected ${name} to hold finite numbers, got ${x.data[at]} at ${place(x, at)}`);
+}

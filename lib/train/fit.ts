@@ -1,0 +1,261 @@
+/** Training. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { ArgumentError } from '../errors.ts';
+import type { Layer } from '../layers/layer.ts';
+import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { Optimizer } from '../optimizers/optimizer.ts';
+import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
+import { progress as progressCallback } from './callbacks/progress.ts';
+import { type Data, type Dataset, openData } from './data.ts';
+import { score } from './evaluate.ts';
+import { conversionFor } from './examples.ts';
+import { checkParameters, explainNonFinite } from './explain.ts';
+import type { EpochRecord, History } from './history.ts';
+import type { Metric } from './metrics/metric.ts';
+import { type MetricChoice, resolveMetrics } from './metrics.ts';
+import { inMode } from './mode.ts';
+import { checkBoolean, checkModel, checkNames, checkPositive, checkSignal, describe } from './options.ts';
+import { type StepResult, trainingStep } from './step.ts';
+import { Tally } from './tally.ts';
+
+export interface FitOptions {
+  /**
+   * A name of `losses`, or a function of prediction and target that returns a scalar or the loss of each example. With
+   * 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels.
+   */
+  loss: LossName | LossFunction;
+  /** Over the model's parameters, or some of them: the others stay as they are. */
+  optimizer: Optimizer;
+  /** Passes over the data; default 1. */
+  epochs?: number;
+  /** Examples a step, for examples in memory; the last batch of an epoch may be smaller. Default 32. */
+  batchSize?: number;
+  /** Data to score after each epoch, in evaluation mode. */
+  validation?: Data | undefined;
+  /** Of the predictions of each step before its update, and of the validation data. */
+  metrics?: readonly MetricChoice[];
+  callbacks?: readonly Callback[];
+  /** Checked before each step; `fit` then rejects with its reason, after whole steps. */
+  signal?: AbortSignal | undefined;
+  /** Whether each epoch takes examples in memory in a new random order; default true. */
+  shuffle?: boolean;
+  /** Of the shuffling alone; without it the default random state is used, which `seed()` sets and dropout reads. */
+  seed?: number | undefined;
+  /** Whether to write how far training is to standard error; default false. See `progress` for another stream. */
+  progress?: boolean;
+}
+
+const optionNames: readonly (keyof FitOptions)[] = [
+  'loss',
+  'optimizer',
+  'epochs',
+  'batchSize',
+  'validation',
+  'metrics',
+  'callbacks',
+  'signal',
+  'shuffle',
+  'seed',
+  'progress',
+];
+
+/** A training, checked and ready to begin. */
+interface Training {
+  readonly model: Layer;
+  readonly optimizer: Optimizer;
+  readonly loss: LossFunction;
+  readonly data: Dataset;
+  readonly validation: Dataset | undefined;
+  readonly metrics: readonly Metric[];
+  readonly callbacks: readonly Callback[];
+  readonly signal: AbortSignal | undefined;
+  readonly epochs: number;
+}
+
+/** What callbacks see, with the parts that change. */
+type Progress = { -readonly [Key in keyof TrainingContext]: TrainingContext[Key] };
+
+/** The models in training, as two trainings of one would undo each other. */
+const inTraining = new WeakSet<Layer>();
+
+/**
+ * Trains a model: for each batch forward, loss, backward, update. Plain values of `x` and `y` take the model's dtype. The
+ * event loop gets a turn after each step, and the model is in training mode only within steps: in between it has the mode
+ * it had, so that a server may predict with it, and sees whole steps.
+ *
+ * A loss that is NaN or Infinity ends training before that step's backward pass, with parameters and optimizer as they
+ * were before the step. A gradient that is not finite in spite of a finite loss is not looked for, as that would cost
+ * another pass over all of them: the loss of the next step shows it, or else the check of the parameters at the end of
+ * each epoch, and training never ends silently with parameters that are not finite.
+ * @param data `{ x, y }`, each [examples, ...]; or an iterable of such batches, or a function that returns one
+ * @returns the history, one record an epoch
+ * @throws ArgumentError for a bad option, DataError for data that is empty or not finite, ShapeError for x and y of
+ *   different lengths: all before anything has changed, but for batches of an iterable, which are checked as they come.
+ *   NonFiniteError when training diverges. The reason of the signal. What a callback throws.
+ */
+export async function fit(model: Layer, data: Data, options: FitOptions): Promise<History> {
+  const training = prepare(model, data, options);
+  training.signal?.throwIfAborted();
+  const context = begin(training);
+  inTraining.add(model);
+  let outcome: Outcome = {};
+  try {
+    await run(training, context);
+  } catch (error) {
+    outcome = { error };
+  }
+  for (const callback of training.callbacks) {
+    try {
+      await callback.onTrainEnd?.(context, outcome);
+    } catch (error) {
+      // The first error is the one that tells what went wrong.
+      if (!('error' in outcome)) outcome = { error };
+    }
+  }
+  inTraining.delete(model);
+  if ('error' in outcome) throw outcome.error;
+  return context.history;
+}
+
+/** Checks everything that can be checked without a step. */
+function prepare(model: Layer, data: Data, options: FitOptions): Training {
+  const op = 'fit';
+  checkModel(op, model);
+  checkNames(op, options, optionNames);
+  const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
+  const { shuffle = true, progress = false } = options;
+  checkOptimizer(op, model, optimizer);
+  checkPositive(op, 'epochs', epochs);
+  checkPositive(op, 'batchSize', batchSize);
+  checkBoolean(op, 'shuffle', shuffle);
+  checkBoolean(op, 'progress', progress);
+  checkSignal(op, signal);
+  checkCallbacks(op, callbacks);
+  if (inTraining.has(model)) {
+    throw new ArgumentError(`[${op}] expected a model that is not in training already: await the first fit`);
+  }
+  const random: RandomState = seed === undefined ? defaultState : randomState(seed);
+  const shared = { batchSize, ...conversionFor(model, loss) };
+  return {
+    model,
+    optimizer,
+    loss: resolveLoss(loss),
+    metrics: resolveMetrics(op, metrics, loss),
+    data: openData(data, {
+      name: 'data',
+      ...shared,
+      ...(shuffle ? { order: (n: number) => permutation(n, random) } : {}),
+    }),
+    validation:
+      options.validation === undefined
+        ? undefined
+        : openData(options.validation, { name: 'validation', ...shared }),
+    callbacks: progress ? [...callbacks, progressCallback()] : [...callbacks],
+    signal,
+    epochs,
+  };
+}
+
+function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
+  if (!(optimizer instanceof Optimizer)) {
+    throw new ArgumentError(`[${op}] expected optimizer to be an Optimizer, got ${describe(optimizer)}`);
+  }
+  const own = new Set<Tensor>(model.parameters());
+  if (!optimizer.parameters.some((parameter) => own.has(parameter))) {
+    throw new ArgumentError(
+      `[${op}] expected an optimizer of parameters of the model, got one that has none of them: pass ` +
+        'model.parameters() of this model to it',
+    );
+  }
+}
+
+function checkCallbacks(op: string, callbacks: unknown): void {
+  if (!Array.isArray(callbacks)) {
+    throw new ArgumentError(`[${op}] expected callbacks to be an array, got ${describe(callbacks)}`);
+  }
+  for (const callback of callbacks) {
+    if (typeof callback !== 'object' || callback === null) {
+      throw new ArgumentError(`[${op}] expected each callback to be an object, got ${describe(callback)}`);
+    }
+  }
+}
+
+function begin({ model, optimizer, data, validation, metrics, epochs }: Training): Progress {
+  const history: History = { epochs: [] };
+  const scores = ['loss', ...metrics.map(({ name }) => name)];
+  return {
+    model,
+    optimizer,
+    history,
+    epoch: 0,
+    epochs,
+    batchCount: data.batchCount,
+    monitors: validation ? [...scores, ...scores.map((name) => `validation.${name}`)] : scores,
+    stop(reason) {
+      history.stopped ??= reason;
+    },
+  };
+}
+
+async function run(training: Training, context: Progress): Promise<void> {
+  const { model, optimizer, callbacks, validation, loss, metrics, signal, epochs } = training;
+  const { history } = context;
+  const take = stepTaker(training);
+  for (const callback of callbacks) await callback.onTrainBegin?.(context);
+  for (let epoch = 1; epoch <= epochs && history.stopped === undefined; epoch++) {
+    context.epoch = epoch;
+    for (const callback of callbacks) await callback.onEpochBegin?.(context);
+    if (history.stopped !== undefined) return;
+    const record = await trainEpoch(training, context, take);
+    checkParameters(model, optimizer, epoch);
+    const penalty = optimizer.penalty();
+    if (penalty > 0) record.penalty = penalty;
+    if (validation) {
+      const scores = await score(model, validation, loss, metrics, signal);
+      (record as { validation?: typeof scores }).validation = scores;
+    }
+    history.epochs.push(record);
+    for (const callback of callbacks) await callback.onEpochEnd?.(context, record);
+  }
+}
+
+type Take = (x: Tensor, y: Tensor, epoch: number, batch: number) => StepResult;
+
+/** A step in training mode that refuses a loss which is not finite. */
+function stepTaker({ model, loss, optimizer }: Training): Take {
+  const random = new Uint32Array(defaultState.length);
+  let now = { x: null as Tensor | null, epoch: 0, batch: 0 };
+  const step = trainingStep(model, loss, optimizer, (value) => {
+    const number = value.item();
+    if (!Number.isFinite(number)) throw explainNonFinite(number, now, model, now.x!, optimizer, random);
+  });
+  return (x, y, epoch, batch) => {
+    now = { x, epoch, batch };
+    random.set(defaultState);
+    return inMode(model, true, () => step(x, y));
+  };
+}
+
+async function trainEpoch(training: Training, context: Progress, take: Take): Promise<EpochRecord> {
+  const { callbacks, data, metrics, signal } = training;
+  const { epoch, history } = context;
+  const tally = new Tally(metrics);
+  const start = performance.now();
+  let batch = 0;
+  for await (const { x, y } of data.batches()) {
+    signal?.throwIfAborted();
+    batch++;
+    const { loss, prediction } = take(x, y, epoch, batch);
+    const value = loss.item();
+    tally.add(prediction, y, value);
+    const report = { batch, size: y.shape[0], loss: value };
+    for (const callback of callbacks) await callback.onBatchEnd?.(context, report);
+    await turn();
+    if (history.stopped !== undefined) break;
+  }
+  const seconds = (performance.now() - start) / 1000;
+  const examplesPerSecond = tally.examples / seconds;
+  return { epoch, loss: tally.loss, ...tally.metrics(), seconds, examplesPerSecond } as EpochRecord;
+}

@@ -1,0 +1,84 @@
+/** Metrics by name, and what `fit` and `evaluate` take for one. */
+import { ArgumentError } from '../errors.ts';
+import { type LossFunction, type LossName, losses } from '../losses.ts';
+import { Tensor } from '../tensor.ts';
+import { reservedNames } from './history.ts';
+import { accuracy } from './metrics/accuracy.ts';
+import { type Metric, meanMetric } from './metrics/metric.ts';
+import { meanAbsoluteError, r2, rootMeanSquaredError } from './metrics/regression.ts';
+import { topK } from './metrics/topK.ts';
+import { describe } from './options.ts';
+
+export type { AccuracyOptions } from './metrics/accuracy.ts';
+export { type ConfusionMatrix, confusionMatrix } from './metrics/confusionMatrix.ts';
+export type { Accumulator, Metric } from './metrics/metric.ts';
+
+/** The metrics to choose from; by name they take their default options. */
+export const metrics = { accuracy, topK, meanAbsoluteError, rootMeanSquaredError, r2 };
+
+export type MetricName = keyof typeof metrics;
+
+/**
+ * A number for a batch, or a tensor of one element; the mean over examples is recorded, each batch weighted with its
+ * size. Called without recording gradients. The function's name becomes the metric's.
+ */
+export type MetricFunction = (prediction: Tensor, target: Tensor) => number | Tensor;
+
+/** A name, `metrics.accuracy({ threshold: 0.7 })`, or a function of your own. */
+export type MetricChoice = MetricName | Metric | MetricFunction;
+
+/** Of the metrics here, those of which more is better, and those of which less is; undefined for any other name. */
+export function higherIsBetter(name: string): boolean | undefined {
+  if (/^(accuracy|r2|top\d+)$/.test(name)) return true;
+  if (/^(loss|meanAbsoluteError|rootMeanSquaredError)$/.test(name)) return false;
+  return undefined;
+}
+
+/**
+ * The metrics of a list. Beside a loss on logits, 'accuracy' takes 0 as its threshold.
+ * @throws ArgumentError for an unknown name, a name twice, or one that a record uses otherwise.
+ */
+export function resolveMetrics(
+  op: string,
+  choices: readonly MetricChoice[],
+  loss?: LossName | LossFunction,
+): Metric[] {
+  if (!Array.isArray(choices)) {
+    throw new ArgumentError(`[${op}] expected metrics to be an array, got ${describe(choices)}`);
+  }
+  const onLogits = loss === 'binaryCrossEntropyWithLogits' || loss === losses.binaryCrossEntropyWithLogits;
+  const chosen = choices.map((choice: MetricChoice, i): Metric => {
+    if (choice === 'accuracy') return accuracy({ threshold: onLogits ? 0 : 0.5 });
+    if (typeof choice === 'string' && Object.hasOwn(metrics, choice)) return metrics[choice]();
+    if (typeof choice === 'function') return ownMetric(op, choice.name || `metric ${i + 1}`, choice);
+    if (typeof choice === 'object' && choice !== null && typeof choice.start === 'function') return choice;
+    const known = Object.keys(metrics).join(', ');
+    throw new ArgumentError(
+      `[${op}] expected each of metrics to be one of ${known}, a metric or a function, got ${describe(choice)}`,
+    );
+  });
+  const names = chosen.map(({ name }) => name);
+  names.forEach((name, i) => {
+    if (reservedNames.includes(name)) {
+      throw new ArgumentError(`[${op}] expected another name for a metric than ${name}: records use it`);
+    }
+    if (names.indexOf(name) !== i) {
+      throw new ArgumentError(`[${op}] expected each metric once, got ${name} twice`);
+    }
+  });
+  return chosen;
+}
+
+function ownMetric(op: string, name: string, measure: MetricFunction): Metric {
+  return meanMetric(name, (prediction, target) => {
+    const value = measure(prediction, target);
+    const number = value instanceof Tensor ? value.item() : value;
+    if (typeof number !== 'number') {
+      throw new ArgumentError(
+        `[${op}] expected the metric ${name} to return a number, got ${describe(number)}`,
+      );
+    }
+    const count = target.shape[0];
+    return { sum: number * count, count };
+  });
+}

@@ -1,0 +1,102 @@
+/** How often each class was taken for each other. */
+import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
+import { checkTensor, Tensor } from '../../tensor.ts';
+import { argmaxRows, checkPaired, classesOf, trueClasses } from './classes.ts';
+
+export interface ConfusionMatrix {
+  /** counts[true class][predicted class] */
+  counts: number[][];
+  /** The share of examples on the diagonal; NaN without examples. */
+  accuracy: number;
+  /** For each class, the share of those predicted as it that are of it; NaN when none was. */
+  precision: number[];
+  /** For each class, the share of it that was found; NaN when there is none of it. */
+  recall: number[];
+  /** For each class, 2·precision·recall / (precision + recall), as 2·hits / (predicted + actual); NaN when both are none. */
+  f1: number[];
+}
+
+/**
+ * The table of true against predicted classes.
+ * @param prediction scores [batch, classes], of which the largest wins; or probabilities [batch] or [batch, 1] of class
+ *   1, which it is above 0.5; or int32 labels [batch]
+ * @param labels int32 or whole numbers [batch] (or [batch, 1] where there are two classes), an array of numbers, or
+ *   one-hot [batch, classes]
+ * @param classes the size of the table; by default the number of scores, 2 for probabilities, or enough for all labels
+ * @throws IndexError for a label that is no class, ShapeError when the numbers of examples differ, ArgumentError
+ */
+export function confusionMatrix(
+  prediction: Tensor,
+  labels: Tensor | ArrayLike<number>,
+  classes?: number,
+): ConfusionMatrix {
+  const name = 'confusionMatrix';
+  checkTensor(name, prediction, 'prediction');
+  const target =
+    labels instanceof Tensor ? labels : new Tensor(Float64Array.from(labels), [labels.length], 'float64');
+  const { chosen, truth, natural } = compared(name, prediction, target);
+  const size = classes ?? natural;
+  if (!Number.isInteger(size) || size < natural) {
+    throw new ArgumentError(
+      `[${name}] expected classes to be an integer of at least ${natural}, got ${String(classes)}`,
+    );
+  }
+  const counts = Array.from({ length: size }, () => new Array<number>(size).fill(0));
+  for (let i = 0; i < truth.length; i++) {
+    for (const label of [truth[i], chosen[i]]) {
+      if (!Number.isInteger(label) || label < 0 || label >= size) {
+        throw new IndexError(
+          `[${name}] expected labels from 0 to ${size - 1}, got ${label} for example ${i} (counted from 0)`,
+        );
+      }
+    }
+    counts[truth[i]][chosen[i]]++;
+  }
+  return summarize(counts);
+}
+
+function compared(
+  name: string,
+  prediction: Tensor,
+  target: Tensor,
+): { chosen: ArrayLike<number>; truth: ArrayLike<number>; natural: number } {
+  if (prediction.dtype === 'int32') {
+    checkPaired(name, prediction, target);
+    let largest = 0;
+    for (const value of prediction.data) largest = Math.max(largest, value);
+    for (const value of target.data) largest = Math.max(largest, Math.floor(value));
+    return { chosen: prediction.data, truth: target.data, natural: largest + 1 };
+  }
+  const scores = classesOf(prediction);
+  if (scores === 0) {
+    checkPaired(name, prediction, target);
+    return {
+      // NaN stays what it is, to be refused like any other label that is no class.
+      chosen: Float64Array.from(prediction.data, (p) => (Number.isNaN(p) ? p : p > 0.5 ? 1 : 0)),
+      truth: target.data,
+      natural: 2,
+    };
+  }
+  if (prediction.rank !== 2) {
+    throw new ShapeError(`[${name}] expected a prediction of rank 1 or 2, got rank ${prediction.rank}`);
+  }
+  return {
+    chosen: argmaxRows(prediction, scores),
+    truth: trueClasses(name, prediction, target),
+    natural: scores,
+  };
+}
+
+function summarize(counts: number[][]): ConfusionMatrix {
+  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+  const hits = counts.map((row, i) => row[i]);
+  const actual = counts.map(sum);
+  const predicted = counts.map((_, i) => sum(counts.map((row) => row[i])));
+  return {
+    counts,
+    accuracy: sum(hits) / sum(actual),
+    precision: hits.map((hit, i) => hit / predicted[i]),
+    recall: hits.map((hit, i) => hit / actual[i]),
+    f1: hits.map((hit, i) => (2 * hit) / (predicted[i] + actual[i])),
+  };
+}

@@ -1,0 +1,42 @@
+/** The share of examples whose class is among the k with the highest scores. */
+import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
+import { show } from '../../shape.ts';
+import { classesOf, trueClasses } from './classes.ts';
+import { type Metric, meanMetric } from './metric.ts';
+
+/**
+ * Named 'top5' for k = 5, the default. Prediction [..., classes], targets as labels [...] or one-hot [..., classes]. At a
+ * tie the lower class comes first, as in accuracy, so that k = 1 is accuracy; a class whose score is NaN is never found.
+ * @throws ArgumentError unless k is an integer of at least 1; IndexError, when used, for a label that is no class.
+ */
+export function topK(k = 5): Metric {
+  if (!Number.isInteger(k) || k < 1) {
+    throw new ArgumentError(`[topK] expected k to be an integer of at least 1, got ${String(k)}`);
+  }
+  return meanMetric(`top${k}`, (prediction, target) => {
+    const classes = classesOf(prediction);
+    if (classes === 0) {
+      throw new ShapeError(
+        `[topK] expected a prediction [..., classes] of at least two classes, got ${show(prediction.shape)}`,
+      );
+    }
+    const truth = trueClasses('topK', prediction, target);
+    const scores = prediction.data;
+    let sum = 0;
+    for (let row = 0; row < truth.length; row++) {
+      const start = row * classes;
+      const label = truth[row];
+      if (!Number.isInteger(label) || label < 0 || label >= classes) {
+        throw new IndexError(`[topK] expected labels from 0 to ${classes - 1}, got ${label}`);
+      }
+      const own = scores[start + label];
+      let ahead = 0;
+      for (let i = 0; i < classes; i++) {
+        const other = scores[start + i];
+        if (other > own || Number.isNaN(other) || (other === own && i < label)) ahead++;
+      }
+      if (!Number.isNaN(own) && ahead < k) sum++;
+    }
+    return { sum, count: truth.length };
+  });
+}

@@ -1,0 +1,40 @@
+/** One step of training. */
+import type { Layer } from '../layers/layer.ts';
+import type { LossFunction } from '../losses.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+
+export interface StepResult {
+  /** The batch's mean loss, before the update. */
+  loss: Tensor;
+  /** What the model predicted, before the update. */
+  prediction: Tensor;
+}
+
+/** The mean over a batch of what a loss returns: a scalar already, or the loss of each example. */
+export function batchLoss(loss: LossFunction, prediction: Tensor, target: Tensor): Tensor {
+  const value = loss(prediction, target);
+  checkTensor('loss', value, 'the result of the loss function');
+  return value.size === 1 ? value : value.mean();
+}
+
+/**
+ * Forward, loss, backward, update. `accept` sees the loss before backward, and throws to leave the parameters and the
+ * optimizer as they are.
+ */
+export function trainingStep(
+  model: Layer,
+  loss: LossFunction,
+  optimizer: Optimizer,
+  accept: (loss: Tensor) => void,
+): (x: Tensor, y: Tensor) => StepResult {
+  return (x, y) => {
+    const prediction = model.forward(x);
+    const value = batchLoss(loss, prediction, y);
+    accept(value);
+    optimizer.zeroGrad();
+    value.backward();
+    optimizer.step();
+    return { loss: value, prediction };
+  };
+}

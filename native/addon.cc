@@ -1,0 +1,270 @@
+// The module: registers the kernels, and what an addon tells about itself. State is per environment, but for
+// the pool.
+
+#include <napi.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+#include "bind.h"
+#include "blas.h"
+#include "codes.h"
+#include "cores.h"
+#include "kernels.h"
+#include "parallel.h"
+#include "simd.h"
+
+namespace axpy {
+namespace bind {
+
+struct Environment {
+  Napi::FunctionReference errorFactory;
+};
+
+napi_value raise(napi_env env, const char* code, const std::string& message) {
+  const Napi::Env environment(env);
+  const auto* state = environment.GetInstanceData<Environment>();
+  napi_value arguments[] = {Napi::String::New(env, code), Napi::String::New(env, message)};
+  napi_value error = nullptr;
+  if (state && !state->errorFactory.IsEmpty()) {
+    napi_value undefined = nullptr;
+    napi_get_undefined(env, &undefined);
+    if (napi_call_function(env, undefined, state->errorFactory.Value(), 2, arguments, &error) != napi_ok) {
+      return nullptr;  // what the factory threw is pending
+    }
+  } else if (napi_create_error(env, arguments[0], arguments[1], &error) != napi_ok) {
+    return nullptr;
+  }
+  napi_throw(env, error);
+  return nullptr;
+}
+
+namespace {
+
+/// null, undefined, the name of an object's class, or what typeof says.
+std::string describe(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  switch (type) {
+    case napi_null:
+      return "null";
+    case napi_undefined:
+      return "undefined";
+    case napi_boolean:
+      return "boolean";
+    case napi_number:
+      return "number";
+    case napi_string:
+      return "string";
+    case napi_symbol:
+      return "symbol";
+    case napi_function:
+      return "function";
+    case napi_bigint:
+      return "bigint";
+    default:
+      break;
+  }
+  // Getters and proxies may throw here.
+  napi_value constructor = nullptr, name = nullptr;
+  napi_valuetype nameType = napi_undefined;
+  if (napi_get_named_property(env, value, "constructor", &constructor) == napi_ok &&
+      napi_get_named_property(env, constructor, "name", &name) == napi_ok &&
+      napi_typeof(env, name, &nameType) == napi_ok && nameType == napi_string) {
+    const std::string text = Napi::String(env, name);
+    if (!text.empty()) return text;
+  }
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) {
+    napi_value ignored;
+    napi_get_and_clear_last_exception(env, &ignored);
+  }
+  return "object";
+}
+
+}  // namespace
+
+napi_value raiseType(napi_env env, const Kernel& kernel, size_t position, const std::string& expectation,
+                     napi_value value) {
+  return raise(env, "AXPY_KERNEL",
+               std::string("[") + kernel.name + "] expected " + kernel.arguments[position] + " " +
+                   expectation + ", got " + describe(env, value));
+}
+
+std::string arrayName(napi_typedarray_type type) {
+  switch (type) {
+    case napi_float32_array:
+      return "a Float32Array";
+    case napi_float64_array:
+      return "a Float64Array";
+    case napi_int32_array:
+      return "an Int32Array";
+    default:
+      return "a Uint32Array";
+  }
+}
+
+std::string selectorNames(size_t versions) {
+  return versions == 2 ? "a Float32Array or Float64Array" : "a Float32Array, Float64Array or Int32Array";
+}
+
+}  // namespace bind
+
+namespace {
+
+using bind::kernel;
+
+constexpr bind::Kernel kernels[] = {
+    kernel<gemm<float>, gemm<double>>("gemm", "c", "a", "b", "bias", "batch", "m", "n", "k", "transposeA",
+                                      "transposeB", "strideA", "strideB", "activation", "parameter"),
+    kernel<gemmAccumulate<float>, gemmAccumulate<double>>("gemmAccumulate", "c", "a", "b", "batch", "m", "n",
+                                                          "k", "transposeA", "transposeB", "strideA",
+                                                          "strideB", "strideC"),
+    kernel<unary<float>, unary<double>>("unary", "out", "x", "op", "p", "q"),
+    kernel<unaryGradient<float>, unaryGradient<double>>("unaryGradient", "out", "gradient", "x", "y", "op",
+                                                        "p", "q"),
+    kernel<binary<float>, binary<double>>("binary", "out", "a", "b", "layout", "op"),
+    kernel<binaryGradient<float>, binaryGradient<double>>("binaryGradient", "out", "gradient", "a", "b",
+                                                          "layout", "op", "operand"),
+    kernel<where<float>, where<double>>("where", "out", "condition", "a", "b", "layout"),
+    kernel<fill<float>, fill<double>, fill<int32_t>>("fill", "out", "value"),
+    kernel<cast>("cast", "out", "x"),
+    kernel<copy<float>, copy<double>, copy<int32_t>>("copy", "out", "x", "layout"),
+    kernel<gather<float>, gather<double>, gather<int32_t>>("gather", "out", "x", "indices", "count", "rows",
+                                                           "width"),
+    kernel<scatterAdd<float>, scatterAdd<double>>("scatterAdd", "out", "x", "indices", "count", "rows",
+                                                  "width"),
+    kernel<oneHot<float>, oneHot<double>>("oneHot", "out", "labels", "count", "classes"),
+    kernel<reduce<float>, reduce<double>>("reduce", "out", "x", "k0", "r0", "k1", "r1", "op", "scale"),
+    kernel<argmax<float>, argmax<double>>("argmax", "out", "x", "outer", "size", "inner"),
+    kernel<softmax<float>, softmax<double>>("softmax", "out", "x", "outer", "size", "inner", "log"),
+    kernel<softmaxGradient<float>, softmaxGradient<double>>("softmaxGradient", "out", "gradient", "y",
+                                                            "outer", "size", "inner", "log"),
+    kernel<softmaxCrossEntropy<float>, softmaxCrossEntropy<double>>(
+        "softmaxCrossEntropy", "out", "probabilities", "logits", "labels", "rows", "classes", "scale"),
+    kernel<softmaxCrossEntropyGradient<float>, softmaxCrossEntropyGradient<double>>(
+        "softmaxCrossEntropyGradient", "out", "gradient", "probabilities", "labels", "rows", "classes",
+        "scale"),
+    kernel<loss<float>, loss<double>>("loss", "out", "prediction", "target", "op", "parameter", "scale"),
+    kernel<lossGradient<float>, lossGradient<double>>("lossGradient", "out", "gradient", "prediction",
+                                                      "target", "op", "parameter", "scale", "operand"),
+    kernel<randomBits>("randomBits", "out", "state"),
+    kernel<randomUniform<float>, randomUniform<double>>("randomUniform", "out", "state", "low", "high"),
+    kernel<randomNormal<float>, randomNormal<double>>("randomNormal", "out", "state", "mean", "deviation"),
+    kernel<dropoutMask<float>, dropoutMask<double>>("dropoutMask", "out", "state", "rate"),
+    kernel<sgd<float>, sgd<double>>("sgd", "parameter", "velocity", "gradient", "hyper", "decay"),
+    kernel<adamAdvance>("adamAdvance", "hyper"),
+    kernel<adam<float>, adam<double>>("adam", "parameter", "m", "v", "gradient", "hyper", "decay"),
+};
+
+template <class Op>
+void listCodes(Napi::Env env, Napi::Object codes) {
+  auto names = Napi::Array::New(env);
+  for (const char* name : Codes<Op>::names) names[names.Length()] = Napi::String::New(env, name);
+  codes[Codes<Op>::list] = names;
+}
+
+Napi::Value manifest(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto list = Napi::Object::New(env);
+  for (const auto& kernel : kernels) {
+    auto names = Napi::Array::New(env, kernel.count);
+    for (uint32_t i = 0; i < kernel.count; i++) names[i] = Napi::String::New(env, kernel.arguments[i]);
+    list[kernel.name] = names;
+  }
+  auto codes = Napi::Object::New(env);
+  listCodes<UnaryOp>(env, codes);
+  listCodes<BinaryOp>(env, codes);
+  listCodes<ReduceOp>(env, codes);
+  listCodes<LossOp>(env, codes);
+  auto result = Napi::Object::New(env);
+  result["kernels"] = list;
+  result["codes"] = codes;
+  return result;
+}
+
+Napi::Value information(const Napi::CallbackInfo& info) {
+  auto result = Napi::Object::New(info.Env());
+  result["blas"] = blas::description();
+  result["simd"] = simd::name();
+  result["threads"] = parallel::threads();
+  return result;
+}
+
+Napi::Value setThreads(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Napi::Value count = info[0];
+  const double number = count.IsNumber() ? count.As<Napi::Number>().DoubleValue() : 0;
+  if (number >= 1 && number <= parallel::maxThreads && number == std::floor(number)) {
+    parallel::setThreads(static_cast<int>(number));
+  } else {
+    const std::string got = count.IsNumber() ? formatNumber(number) : bind::describe(env, count);
+    bind::raise(env, "AXPY_ARGUMENT",
+                "[setThreads] expected count to be an integer from 1 to 64, got " + got);
+  }
+  return env.Undefined();
+}
+
+Napi::Value setErrorFactory(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info[0].IsFunction()) {
+    env.GetInstanceData<bind::Environment>()->errorFactory = Napi::Persistent(info[0].As<Napi::Function>());
+  } else {
+    bind::raise(env, "AXPY_ARGUMENT",
+                "[setErrorFactory] expected factory to be a function, got " + bind::describe(env, info[0]));
+  }
+  return env.Undefined();
+}
+
+/// Once a process: the first environment sets the number of threads, and later ones leave it as it has
+/// become. Returns a message when AXPY_THREADS is of no use.
+std::string initializeProcess() {
+  static const std::string failure = [] {
+    blas::initialize();
+    int count = std::min(availableCores(), parallel::maxThreads);
+    std::string message;
+    if (const char* wanted = std::getenv("AXPY_THREADS")) {
+      const char* end = wanted + std::strlen(wanted);
+      int value = 0;
+      const auto parsed = std::from_chars(wanted, end, value);
+      if (parsed.ec == std::errc() && parsed.ptr == end && value >= 1 && value <= parallel::maxThreads) {
+        count = value;
+      } else {
+        message = std::string("expected AXPY_THREADS to be an integer from 1 to 64, got ") + wanted;
+      }
+    }
+    parallel::setThreads(count);
+    return message;
+  }();
+  return failure;
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  const std::string failure = initializeProcess();
+  if (!failure.empty()) {
+    bind::raise(env, "AXPY_ARGUMENT", failure);
+    return exports;
+  }
+  env.SetInstanceData(new bind::Environment);
+  for (const auto& kernel : kernels) {
+    napi_value function = nullptr;
+    napi_create_function(env, kernel.name, NAPI_AUTO_LENGTH, kernel.callback,
+                         const_cast<bind::Kernel*>(&kernel), &function);
+    napi_set_named_property(env, exports, kernel.name, function);
+  }
+  exports["info"] = Napi::Function::New(env, information, "info");
+  exports["setThreads"] = Napi::Function::New(env, setThreads, "setThreads");
+  exports["manifest"] = Napi::Function::New(env, manifest, "manifest");
+  exports["setErrorFactory"] = Napi::Function::New(env, setErrorFactory, "setErrorFactory");
+  return exports;
+}
+
+}  // namespace
+}  // namespace axpy
+
+static Napi::Object initializeAxpy(Napi::Env env, Napi::Object exports) {
+  return axpy::initialize(env, exports);
+}
+
+NODE_API_MODULE(axpy, initializeAxpy)

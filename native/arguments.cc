@@ -1,0 +1,134 @@
+#include "arguments.h"
+
+#include <charconv>
+#include <cmath>
+
+namespace axpy {
+
+std::string formatNumber(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
+  if (value == 0) return "0";
+  char text[32];
+  const auto end =
+      std::to_chars(text, text + sizeof text, std::fabs(value), std::chars_format::scientific).ptr;
+  const std::string scientific(text, end);
+  const size_t e = scientific.find('e');
+  std::string digits = scientific.substr(0, 1);
+  if (e > 2) digits += scientific.substr(2, e - 2);
+  const int count = static_cast<int>(digits.size());
+  const int point = std::stoi(scientific.substr(e + 1)) + 1;  // digits before the decimal point
+  std::string out;
+  if (point > 21 || point < -5) {
+    out = digits.substr(0, 1);
+    if (count > 1) out += "." + digits.substr(1);
+    out += point > 0 ? "e+" : "e-";
+    out += std::to_string(std::abs(point - 1));
+  } else if (point <= 0) {
+    out = "0." + std::string(-point, '0') + digits;
+  } else if (point >= count) {
+    out = digits + std::string(point - count, '0');
+  } else {
+    out = digits.substr(0, point) + "." + digits.substr(point);
+  }
+  return (value < 0 ? "-" : "") + out;
+}
+
+void Check::fail(int position, const std::string& expectation, const std::string& got) const {
+  throw Violation("AXPY_KERNEL", std::string("[") + kernel_ + "] expected " + names_[position] + " " +
+                                     expectation + ", got " + got);
+}
+
+void Check::failLength(int position, int64_t got, double expected, bool orOne) const {
+  fail(position, (orOne ? "to have length 1 or " : "to have length ") + formatNumber(expected),
+       std::to_string(got));
+}
+
+void Check::indices(const Array<const int32_t>& indices, int64_t bound) const {
+  for (int64_t i = 0; i < indices.length; i++) {
+    const int64_t index = indices[i];
+    if (index >= 0 && index < bound) continue;
+    throw Violation("AXPY_INDEX", std::string("[") + kernel_ + "] expected " + names_[indices.position] +
+                                      "[" + std::to_string(i) + "] to be from 0 to " +
+                                      std::to_string(bound - 1) + ", got " + std::to_string(index));
+  }
+}
+
+void Check::stride(const Stride& stride, double step) const {
+  if (!(stride >= 0 && stride <= 2147483647 && stride == static_cast<double>(static_cast<int64_t>(stride)))) {
+    fail(stride.position, "to be an integer from 0 to 2147483647", formatNumber(stride));
+  }
+  if (stride != 0 && stride != step)
+    fail(stride.position, "to be 0 or " + formatNumber(step), formatNumber(stride));
+}
+
+void Check::rank(const Layout& layout, int groups, int extra, int least, const char* form) const {
+  const int64_t entries = layout.length - extra;
+  if (entries < static_cast<int64_t>(groups) * least || entries % groups != 0 ||
+      entries > groups * Layout::maxRank) {
+    fail(layout.position, std::string("to have length ") + form, std::to_string(layout.length));
+  }
+}
+
+void Check::dimensions(const Layout& layout, int rank) const {
+  for (int i = 0; i < rank; i++) {
+    if (layout.values[i] >= 0) continue;
+    throw Violation("AXPY_KERNEL", std::string("[") + kernel_ + "] expected layout dimension " +
+                                       std::to_string(i) + " to be at least 0, got " +
+                                       std::to_string(layout.values[i]));
+  }
+}
+
+double Check::broadcast(const Layout& layout, int groups) const {
+  rank(layout, groups, 0, 1, groups == 3 ? "3·rank with rank from 1 to 16" : "4·rank with rank from 1 to 16");
+  const int rank = layout.rank(groups);
+  dimensions(layout, rank);
+  for (int i = rank; i < groups * rank; i++) {
+    if (layout.values[i] >= 0) continue;
+    throw Violation("AXPY_KERNEL", std::string("[") + kernel_ + "] expected layout stride " +
+                                       std::to_string(i) + " to be at least 0, got " +
+                                       std::to_string(layout.values[i]));
+  }
+  double size = 1;
+  for (int i = 0; i < rank; i++) size *= layout.values[i];
+  return size;
+}
+
+void Check::failReach(const Layout& layout, const char* operand, int64_t length, double position) const {
+  fail(layout.position, std::string("to stay within ") + operand + " (length " + std::to_string(length) + ")",
+       "position " + formatNumber(position));
+}
+
+void Check::reach(const Layout& layout, int groups, int index, const char* operand, int64_t length) const {
+  const int rank = layout.rank(groups);
+  const int32_t* strides = layout.group(groups, index);
+  double last = 0;
+  for (int i = 0; i < rank; i++) {
+    if (layout.values[i] == 0) return;
+    last += (layout.values[i] - 1.0) * strides[i];
+  }
+  if (last >= static_cast<double>(length)) failReach(layout, operand, length, last);
+}
+
+void Check::copyLayout(const Layout& layout, int64_t outLength, int64_t xLength, const char* out,
+                       const char* x) const {
+  rank(layout, 3, 2, 0, "3·rank + 2 with rank from 0 to 16");
+  const int rank = layout.rank(3);
+  dimensions(layout, rank);
+  for (int i = 0; i < rank; i++) {
+    if (layout.values[i] == 0) return;
+  }
+  for (int operand = 0; operand < 2; operand++) {
+    double low = layout.values[3 * rank + operand];
+    double high = low;
+    for (int i = 0; i < rank; i++) {
+      const double extent = (layout.values[i] - 1.0) * layout.values[(operand + 1) * rank + i];
+      (extent < 0 ? low : high) += extent;
+    }
+    const int64_t length = operand == 0 ? outLength : xLength;
+    if (low < 0) failReach(layout, operand == 0 ? out : x, length, low);
+    if (high >= static_cast<double>(length)) failReach(layout, operand == 0 ? out : x, length, high);
+  }
+}
+
+}  // namespace axpy

@@ -1,0 +1,170 @@
+// The types of kernel arguments. A kernel's C++ signature is written in them, and bind.h reads from that
+// signature what JavaScript has to pass. Every argument knows its position, so that a check can name it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <exception>
+#include <string>
+
+namespace axpy {
+
+/// A typed array. `null` only where the signature says Nullable; an empty array may well have no data.
+template <class T>
+struct Array {
+  T* data = nullptr;
+  int64_t length = 0;
+  int position = 0;
+  bool null = false;
+
+  T& operator[](int64_t i) const { return data[i]; }
+};
+
+template <class T>
+struct Nullable : Array<T> {};
+
+/// float32, float64 or int32 of its own, whatever the other arguments are.
+struct AnyArray {
+  enum Type { float32, float64, int32 };
+  void* data = nullptr;
+  int64_t length = 0;
+  int position = 0;
+  Type type = float32;
+};
+
+/// Dims and strides of a broadcast or a copy. Held by value: the array may be shared with a thread that
+/// writes to it after the check.
+struct Layout {
+  static constexpr int maxRank = 16;
+  static constexpr int capacity = 4 * maxRank;
+  std::array<int32_t, capacity> values;
+  int64_t length = 0;
+  int position = 0;
+  bool null = true;
+
+  int rank(int groups) const { return static_cast<int>(length / groups); }
+  const int32_t* group(int groups, int index) const { return values.data() + rank(groups) * index; }
+};
+
+struct NullableLayout : Layout {};
+
+/// An integer from 0 to 2³¹ − 1.
+struct Size {
+  int64_t value = 0;
+  operator int64_t() const { return value; }
+};
+
+struct PositiveSize : Size {};
+
+/// 0 or 1.
+struct Flag {
+  bool value = false;
+  operator bool() const { return value; }
+};
+
+template <class Op>
+struct Code {
+  Op value{};
+  operator Op() const { return value; }
+};
+
+/// A code, or -1 for none; checked by the kernel, as it follows strides that are.
+template <class Op>
+struct OptionalCode {
+  double value = -1;
+  int position = 0;
+  bool present() const { return value >= 0; }
+  operator Op() const { return static_cast<Op>(static_cast<int>(value)); }
+};
+
+/// A finite number.
+struct Number {
+  double value = 0;
+  int position = 0;
+  operator double() const { return value; }
+};
+
+/// A probability that leaves something: within [0, 1).
+struct Rate {
+  double value = 0;
+  operator double() const { return value; }
+};
+
+/// A number, NaN and Infinity included.
+struct AnyNumber {
+  double value = 0;
+  int position = 0;
+  operator double() const { return value; }
+};
+
+/// From one matrix of a batch to the next: 0 or the size of a matrix, which the kernel checks.
+struct Stride {
+  double value = 0;
+  int position = 0;
+  operator double() const { return value; }
+};
+
+/// A call against the contract. Thrown by checks, before anything is written.
+struct Violation : std::exception {
+  const char* code;
+  std::string message;
+  Violation(const char* code, std::string message) : code(code), message(std::move(message)) {}
+  const char* what() const noexcept override { return message.c_str(); }
+};
+
+/// As JavaScript's String(value) would print it, so that both implementations give the same messages.
+std::string formatNumber(double value);
+
+/// What the checks of one kernel need to name it and its arguments.
+class Check {
+ public:
+  constexpr Check(const char* kernel, const char* const* names) : kernel_(kernel), names_(names) {}
+
+  /// Throws "[kernel] expected <argument> <expectation>, got <got>".
+  [[noreturn]] void fail(int position, const std::string& expectation, const std::string& got) const;
+  const char* name(int position) const { return names_[position]; }
+
+  /// Products of sizes exceed int64; as doubles they are exact wherever they can equal a length.
+  template <class A>
+  void length(const A& array, double expected) const {
+    if (static_cast<double>(array.length) != expected)
+      failLength(array.position, array.length, expected, false);
+  }
+  template <class A>
+  void lengthOneOr(const A& array, double expected) const {
+    if (array.length != 1 && static_cast<double>(array.length) != expected) {
+      failLength(array.position, array.length, expected, true);
+    }
+  }
+  /// Each index within [0, bound).
+  void indices(const Array<const int32_t>& indices, int64_t bound) const;
+  /// 0 or `step`.
+  void stride(const Stride& stride, double step) const;
+  /// -1 or a code below `count`.
+  template <class Op>
+  void code(const OptionalCode<Op>& code, size_t count) const {
+    const double v = code.value;
+    if (v >= -1 && v < static_cast<double>(count) && v == static_cast<int>(v)) return;
+    fail(code.position, "to be a code from -1 to " + std::to_string(count - 1), formatNumber(v));
+  }
+
+  /// Length of the layout, dims ≥ 0, strides ≥ 0; returns the number of elements that the dims span.
+  double broadcast(const Layout& layout, int groups) const;
+  /// Every position that group `index` reaches lies within the operand.
+  void reach(const Layout& layout, int groups, int index, const char* operand, int64_t length) const;
+  void copyLayout(const Layout& layout, int64_t outLength, int64_t xLength, const char* out,
+                  const char* x) const;
+
+ private:
+  [[noreturn]] void failLength(int position, int64_t got, double expected, bool orOne) const;
+  [[noreturn]] void failReach(const Layout& layout, const char* operand, int64_t length,
+                              double position) const;
+  void rank(const Layout& layout, int groups, int extra, int least, const char* form) const;
+  void dimensions(const Layout& layout, int rank) const;
+
+  const char* kernel_;
+  const char* const* names_;
+};
+
+}  // namespace axpy

@@ -1,0 +1,48 @@
+// How OpenBLAS sees its environment when it is loaded.
+//
+// It reads OPENBLAS_CORETYPE and OPENBLAS_NUM_THREADS in a constructor, before any code of ours can call it.
+// Left alone it takes the kernels of a Prescott, several times slower, on every CPU newer than itself
+// (0.3.21: Emerald Rapids, Zen 5, …), and starts threads that would never be used. The linker sends its calls
+// of getenv here (--wrap in CMakeLists.txt), so the defaults differ and nobody's environment is changed;
+// variables that are set still count.
+
+#include <cstdlib>
+#include <cstring>
+
+extern "C" {
+char* __real_getenv(const char* name);
+char* __wrap_getenv(const char* name);
+}
+
+namespace {
+
+// Constant arrays, because this runs before initialisers of static objects.
+char oneThread[] = "1";
+#if defined(__x86_64__)
+char skylakeX[] = "SkylakeX", zen[] = "Zen", haswell[] = "Haswell";
+
+/// The newest kernels that the CPU can run, by its features instead of its model number; null for CPUs old
+/// enough to be known.
+char* coreType() {
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return nullptr;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw")) {
+    return skylakeX;
+  }
+  return __builtin_cpu_is("amd") ? zen : haswell;
+}
+#else
+char* coreType() { return nullptr; }
+#endif
+
+}  // namespace
+
+char* __wrap_getenv(const char* name) {
+  char* value = __real_getenv(name);
+  if (value) return value;
+  if (std::strcmp(name, "OPENBLAS_CORETYPE") == 0) return coreType();
+  if (std::strcmp(name, "OPENBLAS_NUM_THREADS") == 0) return oneThread;
+  return nullptr;
+}

@@ -1,0 +1,175 @@
+// The kernels of binding.d.ts as C++ functions; see there for what they compute. Destinations first, then
+// inputs, then sizes and scalars. Each checks lengths and contents itself, before it writes anything, and
+// throws a Violation.
+//
+// T is float or double, and in `fill`, `copy` and `gather` also int32_t.
+#pragma once
+
+#include <type_traits>
+
+#include "arguments.h"
+#include "codes.h"
+
+namespace axpy {
+
+// ── gemm.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// c[batch, m, n] = activation(op(a) · op(b) + bias[n])
+template <class T>
+void gemm(const Check&, Array<T> c, Array<const T> a, Array<const T> b, Nullable<const T> bias, Size batch,
+          Size m, Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA, Stride strideB,
+          OptionalCode<UnaryOp> activation, AnyNumber parameter);
+
+/// c[batch or 1, m, n] += op(a) · op(b)
+template <class T>
+void gemmAccumulate(const Check&, Array<T> c, Array<const T> a, Array<const T> b, Size batch, Size m, Size n,
+                    Size k, Flag transposeA, Flag transposeB, Stride strideA, Stride strideB, Stride strideC);
+
+// ── unary.cc
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[n] = f(x[n])
+template <class T>
+void unary(const Check&, Array<T> out, Array<const T> x, Code<UnaryOp> op, AnyNumber p, AnyNumber q);
+
+/// out[n] = gradient[n] · f′(x[n] or y[n])
+template <class T>
+void unaryGradient(const Check&, Array<T> out, Array<const T> gradient, Nullable<const T> x,
+                   Nullable<const T> y, Code<UnaryOp> op, AnyNumber p, AnyNumber q);
+
+/// out[n] = f(x[n]) on the calling thread, unchecked: the epilogue of a product.
+template <class T>
+void applyUnary(T* out, const T* x, int64_t n, UnaryOp op, double p, double q);
+
+/// out[n] = f(x[n] + bias[n]), likewise.
+template <class T>
+void applyUnaryBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, double p, double q);
+
+// ── binary.cc
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[dims] = f(a, b), broadcast by the layout
+template <class T>
+void binary(const Check&, Array<T> out, Array<const T> a, Array<const T> b, const NullableLayout& layout,
+            Code<BinaryOp> op);
+
+/// out[dims] = gradient[dims] · ∂f/∂(a or b)
+template <class T>
+void binaryGradient(const Check&, Array<T> out, Array<const T> gradient, Array<const T> a, Array<const T> b,
+                    const NullableLayout& layout, Code<BinaryOp> op, Flag operand);
+
+/// out[dims] = condition ≠ 0 ? a : b
+template <class T>
+void where(const Check&, Array<T> out, Array<const T> condition, Array<const T> a, Array<const T> b,
+           const NullableLayout& layout);
+
+// ── move.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// NaN and Infinity have no int32.
+template <class T>
+using FillValue = std::conditional_t<std::is_same_v<T, int32_t>, Number, AnyNumber>;
+
+/// out[n] = value
+template <class T>
+void fill(const Check&, Array<T> out, FillValue<T> value);
+
+/// out[n] = x[n] converted
+void cast(const Check&, AnyArray out, AnyArray x);
+
+/// out[outOffset + i·outStrides] = x[xOffset + i·xStrides]
+template <class T>
+void copy(const Check&, Array<T> out, Array<const T> x, const Layout& layout);
+
+/// out[count, width] = x[indices[count], width]
+template <class T>
+void gather(const Check&, Array<T> out, Array<const T> x, Array<const int32_t> indices, Size count, Size rows,
+            Size width);
+
+/// out[indices[count], width] += x[count, width]
+template <class T>
+void scatterAdd(const Check&, Array<T> out, Array<const T> x, Array<const int32_t> indices, Size count,
+                Size rows, Size width);
+
+/// out[count, classes] = [labels[count] = class]
+template <class T>
+void oneHot(const Check&, Array<T> out, Array<const int32_t> labels, Size count, Size classes);
+
+// ── reduce.cc
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[k0, k1] = scale · R(x[k0, :, k1, :])
+template <class T>
+void reduce(const Check&, Array<T> out, Array<const T> x, Size k0, Size r0, Size k1, Size r1,
+            Code<ReduceOp> op, Number scale);
+
+/// out[outer, inner] = first index of the largest of x[outer, :, inner]
+template <class T>
+void argmax(const Check&, Array<int32_t> out, Array<const T> x, Size outer, PositiveSize size, Size inner);
+
+// ── softmax.cc
+// ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[outer, size, inner] = (log) softmax of x along size
+template <class T>
+void softmax(const Check&, Array<T> out, Array<const T> x, Size outer, Size size, Size inner, Flag log);
+
+template <class T>
+void softmaxGradient(const Check&, Array<T> out, Array<const T> gradient, Array<const T> y, Size outer,
+                     Size size, Size inner, Flag log);
+
+/// out[1 or rows] = scale · −log softmax(logits[rows, classes])[labels[rows]]
+template <class T>
+void softmaxCrossEntropy(const Check&, Array<T> out, Array<T> probabilities, Array<const T> logits,
+                         Array<const int32_t> labels, Size rows, Size classes, Number scale);
+
+/// out[rows, classes] = scale · gradient[1 or rows] · (probabilities − onehot(labels))
+template <class T>
+void softmaxCrossEntropyGradient(const Check&, Array<T> out, Array<const T> gradient,
+                                 Array<const T> probabilities, Array<const int32_t> labels, Size rows,
+                                 Size classes, Number scale);
+
+// ── loss.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[1 or n] = scale · l(prediction[n], target[n])
+template <class T>
+void loss(const Check&, Array<T> out, Array<const T> prediction, Array<const T> target, Code<LossOp> op,
+          Number parameter, Number scale);
+
+/// out[n] = scale · gradient[1 or n] · ∂l/∂(prediction or target)
+template <class T>
+void lossGradient(const Check&, Array<T> out, Array<const T> gradient, Array<const T> prediction,
+                  Array<const T> target, Code<LossOp> op, Number parameter, Number scale, Flag operand);
+
+// ── random.cc
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void randomBits(const Check&, Array<uint32_t> out, Array<uint32_t> state);
+
+template <class T>
+void randomUniform(const Check&, Array<T> out, Array<uint32_t> state, Number low, Number high);
+
+template <class T>
+void randomNormal(const Check&, Array<T> out, Array<uint32_t> state, Number mean, Number deviation);
+
+template <class T>
+void dropoutMask(const Check&, Array<T> out, Array<uint32_t> state, Rate rate);
+
+// ── optimizer.cc
+// ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// parameter[n], velocity[n] updated; hyper: learningRate, momentum, dampening, nesterov, λ
+template <class T>
+void sgd(const Check&, Array<T> parameter, Nullable<T> velocity, Array<const T> gradient,
+         Array<const double> hyper, Flag decay);
+
+void adamAdvance(const Check&, Array<double> hyper);
+
+/// parameter[n], m[n], v[n] updated; hyper: learningRate, beta1, beta2, ε, λ, step, beta1Power, beta2Power
+template <class T>
+void adam(const Check&, Array<T> parameter, Array<T> m, Array<T> v, Array<const T> gradient,
+          Array<const double> hyper, Flag decay);
+
+}  // namespace axpy

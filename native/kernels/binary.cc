@@ -1,0 +1,309 @@
+// f(a, b) with broadcasting, its derivatives, and the choice between two arrays.
+
+#include "kernels.h"
+#include "parallel.h"
+#include "simd.h"
+#include "walk.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/binary.cc"
+#include "hwy/foreach_target.h"
+
+#include "hwy/highway.h"
+#include "loops-inl.h"
+
+#include <cmath>
+
+HWY_BEFORE_NAMESPACE();
+namespace axpy {
+namespace HWY_NAMESPACE {
+
+// ── f and its derivatives
+// ───────────────────────────────────────────────────────────────────────────────────────────
+//
+// Forward gets a and b; Backward the gradient g, a and b, and returns g · ∂f/∂(operand).
+
+template <BinaryOp op>
+struct Forward;
+template <BinaryOp op, int operand>
+struct Backward;
+
+#define AXPY_FORWARD(OP, ...)                                       \
+  template <>                                                       \
+  struct Forward<BinaryOp::OP> {                                    \
+    template <class D, class V>                                     \
+    HWY_INLINE V operator()([[maybe_unused]] D d, V a, V b) const { \
+      __VA_ARGS__                                                   \
+    }                                                               \
+  }
+#define AXPY_BACKWARD(OP, OPERAND, ...)                                                       \
+  template <>                                                                                 \
+  struct Backward<BinaryOp::OP, OPERAND> {                                                    \
+    template <class D, class V>                                                               \
+    HWY_INLINE V operator()([[maybe_unused]] D d, [[maybe_unused]] V g, [[maybe_unused]] V a, \
+                            [[maybe_unused]] V b) const {                                     \
+      __VA_ARGS__                                                                             \
+    }                                                                                         \
+  }
+
+template <class D>
+HWY_INLINE hn::Vec<D> constant(D d, double value) {
+  return hn::Set(d, static_cast<hn::TFromD<D>>(value));
+}
+
+/// 1 where the mask holds, else 0.
+template <class D, class M>
+HWY_INLINE hn::Vec<D> indicator(D d, M mask) {
+  return hn::IfThenElseZero(mask, constant(d, 1));
+}
+
+/// What the winner of a comparison gets of the gradient: all, half at a tie, none; NaN for NaN.
+template <class D, class V>
+HWY_INLINE V share(D d, V winner, V loser) {
+  const V decided =
+      hn::IfThenElse(hn::Eq(winner, loser), constant(d, 0.5), indicator(d, hn::Gt(winner, loser)));
+  return hn::IfThenElse(hn::Or(hn::IsNaN(winner), hn::IsNaN(loser)), hn::Add(winner, loser), decided);
+}
+
+AXPY_FORWARD(add, return hn::Add(a, b););
+AXPY_FORWARD(sub, return hn::Sub(a, b););
+AXPY_FORWARD(mul, return hn::Mul(a, b););
+AXPY_FORWARD(div, return hn::Div(a, b););
+AXPY_FORWARD(maximum, return hn::IfThenElse(hn::Or(hn::Gt(a, b), hn::IsNaN(a)), a, b););
+AXPY_FORWARD(minimum, return hn::IfThenElse(hn::Or(hn::Lt(a, b), hn::IsNaN(a)), a, b););
+AXPY_FORWARD(equal, return indicator(d, hn::Eq(a, b)););
+// Ne is false for NaN with AVX-512.
+AXPY_FORWARD(notEqual, return hn::IfThenZeroElse(hn::Eq(a, b), constant(d, 1)););
+AXPY_FORWARD(greater, return indicator(d, hn::Gt(a, b)););
+AXPY_FORWARD(greaterEqual, return indicator(d, hn::Ge(a, b)););
+AXPY_FORWARD(less, return indicator(d, hn::Lt(a, b)););
+AXPY_FORWARD(lessEqual, return indicator(d, hn::Le(a, b)););
+
+AXPY_BACKWARD(add, 0, return g;);
+AXPY_BACKWARD(add, 1, return g;);
+AXPY_BACKWARD(sub, 0, return g;);
+AXPY_BACKWARD(sub, 1, return hn::Neg(g););
+AXPY_BACKWARD(mul, 0, return hn::Mul(g, b););
+AXPY_BACKWARD(mul, 1, return hn::Mul(g, a););
+AXPY_BACKWARD(div, 0, return hn::Div(g, b););
+AXPY_BACKWARD(div, 1, return hn::Neg(hn::Mul(g, hn::Div(hn::Div(a, b), b))););
+AXPY_BACKWARD(maximum, 0, return hn::Mul(g, share(d, a, b)););
+AXPY_BACKWARD(maximum, 1, return hn::Mul(g, share(d, b, a)););
+AXPY_BACKWARD(minimum, 0, return hn::Mul(g, share(d, b, a)););
+AXPY_BACKWARD(minimum, 1, return hn::Mul(g, share(d, a, b)););
+
+#undef AXPY_FORWARD
+#undef AXPY_BACKWARD
+
+/// condition ≠ 0 ? a : b
+struct Choose {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V condition, V a, V b) const {
+    return hn::IfThenElse(hn::Eq(condition, hn::Zero(d)), b, a);
+  }
+};
+
+// ── loops
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Runs `loop` with an operand as a plain array, as one value, or copied together from strided positions.
+/// Called once for each operand of a run, the innermost call has them all.
+constexpr int64_t blockSize = 256;
+
+template <class T>
+HWY_INLINE const T* collect(T* block, const T* from, int64_t step, int64_t n) {
+  for (int64_t i = 0; i < n; i++) block[i] = from[i * step];
+  return block;
+}
+
+/// out[i] = f(first[i]…, a[i · stepA], b[i · stepB])
+template <class T, class F, class... First>
+HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
+                        First... first) {
+  if (stepA == 1 && stepB == 1) return map(out, n, f, first..., a, b);
+  if (stepA == 1 && stepB == 0) return map(out, n, f, first..., a, Same<T>{*b});
+  if (stepA == 0 && stepB == 1) return map(out, n, f, first..., Same<T>{*a}, b);
+  T blockA[blockSize], blockB[blockSize];
+  for (int64_t i = 0; i < n; i += blockSize) {
+    const int64_t count = std::min(blockSize, n - i);
+    const T* pa = stepA == 1 ? a + i : collect(blockA, a + i * stepA, stepA, count);
+    const T* pb = stepB == 1 ? b + i : collect(blockB, b + i * stepB, stepB, count);
+    map(out + i, count, f, (first + i)..., pa, pb);
+  }
+}
+
+template <BinaryOp... ops, class F>
+HWY_INLINE void select(BinaryOp op, const F& f) {
+  ((op == ops ? f(std::integral_constant<BinaryOp, ops>()) : void()), ...);
+}
+
+template <class T>
+void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op) {
+  using enum BinaryOp;
+  if (op == pow) {
+    // No vector version: std::pow in float64, rounded once.
+    for (int64_t i = 0; i < n; i++) {
+      out[i] = static_cast<T>(std::pow(static_cast<double>(a[i * stepA]), static_cast<double>(b[i * stepB])));
+    }
+    return;
+  }
+  select<add, sub, mul, div, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
+      op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
+}
+
+/// ∂(aᵇ)/∂a and ∂(aᵇ)/∂b, finite where the formulas would give 0 · ∞.
+inline double powerSlope(double a, double b, int operand) {
+  if (operand == 0) return b == 0 ? 0 : b * std::pow(a, b - 1);
+  return a == 0 && b >= 0 ? 0 : std::pow(a, b) * std::log(a);
+}
+
+template <class T>
+void backward(T* out, int64_t n, const T* g, const T* a, int64_t stepA, const T* b, int64_t stepB,
+              BinaryOp op, int operand) {
+  using enum BinaryOp;
+  if (op == pow) {
+    for (int64_t i = 0; i < n; i++) {
+      out[i] = static_cast<T>(g[i] * powerSlope(a[i * stepA], b[i * stepB], operand));
+    }
+    return;
+  }
+  if (op >= equal) return std::fill(out, out + n, T(0));
+  select<add, sub, mul, div, maximum, minimum>(op, [&](auto constant) HWY_ATTR {
+    if (operand == 0) {
+      mapPair(out, n, Backward<constant.value, 0>(), a, stepA, b, stepB, g);
+    } else {
+      mapPair(out, n, Backward<constant.value, 1>(), a, stepA, b, stepB, g);
+    }
+  });
+}
+
+template <class T>
+void choose(T* out, int64_t n, const T* condition, int64_t stepC, const T* a, int64_t stepA, const T* b,
+            int64_t stepB) {
+  if (stepC == 1) return mapPair(out, n, Choose(), a, stepA, b, stepB, condition);
+  T block[blockSize];
+  for (int64_t i = 0; i < n; i += blockSize) {
+    const int64_t count = std::min(blockSize, n - i);
+    const T* pc = collect(block, condition + i * stepC, stepC, count);
+    mapPair(out + i, count, Choose(), a + i * stepA, stepA, b + i * stepB, stepB, pc);
+  }
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace axpy
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace axpy {
+namespace {
+
+/// Calls run(out position, count, positions, steps) over the broadcast, on all threads.
+template <int groups, class F>
+void forBroadcast(const NullableLayout& layout, int64_t length, const std::array<int64_t, groups>& lengths,
+                  bool costly, const F& run) {
+  const int64_t chunk = costly ? parallel::heavyChunk / 8 : parallel::lightChunk;
+  if (layout.null) {
+    std::array<int64_t, groups> step;
+    for (int g = 0; g < groups; g++) step[g] = lengths[g] == length ? 1 : 0;
+    parallel::forRange(length, chunk, [&](int64_t begin, int64_t end) {
+      std::array<int64_t, groups> position;
+      for (int g = 0; g < groups; g++) position[g] = begin * step[g];
+      run(begin, end - begin, position, step);
+    });
+    return;
+  }
+  const Walk<groups> walk(layout.values.data(), layout.rank(groups + 1));
+  if (walk.size == 0) return;
+  if (walk.rank == 0) {
+    parallel::forRange(walk.size, chunk, [&](int64_t begin, int64_t end) {
+      std::array<int64_t, groups> position;
+      for (int g = 0; g < groups; g++) position[g] = begin * walk.step[g];
+      run(begin, end - begin, position, walk.step);
+    });
+    return;
+  }
+  parallel::forRange(walk.runs(), std::max<int64_t>(1, chunk / walk.size), [&](int64_t begin, int64_t end) {
+    int64_t out = begin * walk.size;
+    walk.forRuns(begin, end, [&](int64_t n, const std::array<int64_t, groups>& position) {
+      run(out, n, position, walk.step);
+      out += n;
+    });
+  });
+}
+
+/// `gradient` is null for `binary`.
+template <class T>
+void checkOperands(const Check& check, const Array<T>& out, const Array<const T>* gradient,
+                   const Array<const T>& a, const Array<const T>& b, const NullableLayout& layout) {
+  if (layout.null) {
+    const auto n = static_cast<double>(out.length);
+    if (gradient) check.length(*gradient, n);
+    check.lengthOneOr(a, n);
+    check.lengthOneOr(b, n);
+    return;
+  }
+  const double n = check.broadcast(layout, 3);
+  check.length(out, n);
+  if (gradient) check.length(*gradient, n);
+  check.reach(layout, 3, 1, check.name(a.position), a.length);
+  check.reach(layout, 3, 2, check.name(b.position), b.length);
+}
+
+}  // namespace
+
+template <class T>
+void binary(const Check& check, Array<T> out, Array<const T> a, Array<const T> b,
+            const NullableLayout& layout, Code<BinaryOp> op) {
+  checkOperands<T>(check, out, nullptr, a, b, layout);
+  const auto run = AXPY_SIMD(forward<T>);
+  forBroadcast<2>(layout, out.length, {a.length, b.length}, op == BinaryOp::pow,
+                  [&](int64_t o, int64_t n, const auto& position, const auto& step) {
+                    run(out.data + o, n, a.data + position[0], step[0], b.data + position[1], step[1], op);
+                  });
+}
+
+template <class T>
+void binaryGradient(const Check& check, Array<T> out, Array<const T> gradient, Array<const T> a,
+                    Array<const T> b, const NullableLayout& layout, Code<BinaryOp> op, Flag operand) {
+  checkOperands<T>(check, out, &gradient, a, b, layout);
+  const auto run = AXPY_SIMD(backward<T>);
+  forBroadcast<2>(layout, out.length, {a.length, b.length}, op == BinaryOp::pow,
+                  [&](int64_t o, int64_t n, const auto& position, const auto& step) {
+                    run(out.data + o, n, gradient.data + o, a.data + position[0], step[0],
+                        b.data + position[1], step[1], op, operand ? 1 : 0);
+                  });
+}
+
+template <class T>
+void where(const Check& check, Array<T> out, Array<const T> condition, Array<const T> a, Array<const T> b,
+           const NullableLayout& layout) {
+  if (layout.null) {
+    for (const auto* operand : {&condition, &a, &b})
+      check.lengthOneOr(*operand, static_cast<double>(out.length));
+  } else {
+    check.length(out, check.broadcast(layout, 4));
+    check.reach(layout, 4, 1, check.name(condition.position), condition.length);
+    check.reach(layout, 4, 2, check.name(a.position), a.length);
+    check.reach(layout, 4, 3, check.name(b.position), b.length);
+  }
+  const auto run = AXPY_SIMD(choose<T>);
+  forBroadcast<3>(layout, out.length, {condition.length, a.length, b.length}, false,
+                  [&](int64_t o, int64_t n, const auto& position, const auto& step) {
+                    run(out.data + o, n, condition.data + position[0], step[0], a.data + position[1], step[1],
+                        b.data + position[2], step[2]);
+                  });
+}
+
+#define AXPY_INSTANTIATE(T)                                                                            \
+  template void binary(const Check&, Array<T>, Array<const T>, Array<const T>, const NullableLayout&,  \
+                       Code<BinaryOp>);                                                                \
+  template void binaryGradient(const Check&, Array<T>, Array<const T>, Array<const T>, Array<const T>, \
+                               const NullableLayout&, Code<BinaryOp>, Flag);                           \
+  template void where(const Check&, Array<T>, Array<const T>, Array<const T>, Array<const T>,          \
+                      const NullableLayout&)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+
+}  // namespace axpy
+#endif  // HWY_ONCE

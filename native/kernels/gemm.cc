@@ -1,0 +1,235 @@
+// Products of matrices, batched, with bias and activation while the result is in cache.
+
+#include "blas.h"
+#include "kernels.h"
+#include "parallel.h"
+
+#include <algorithm>
+
+namespace axpy {
+namespace {
+
+/// A batch of products, as `gemm` and `gemmAccumulate` share it.
+template <class T>
+struct Products {
+  T* c;
+  const T* a;
+  const T* b;
+  int64_t batch, m, n, k;
+  bool transposeA, transposeB;
+  int64_t strideA, strideB, strideC;
+
+  int64_t lda() const { return transposeA ? m : k; }
+  int64_t ldb() const { return transposeB ? k : n; }
+};
+
+/// How a product is cut. Depends on its shape alone, so that results do not depend on the number of threads.
+///
+/// A tile is a call of its own, which packs its operands anew: measured against one call, tiles of 256 × 256
+/// keep 92 % of the speed, of 128 × 128 84 %, of 64 × 64 two thirds.
+struct Tiles {
+  int64_t rows, columns;
+  int64_t down, across;
+
+  Tiles(int64_t m, int64_t n, int64_t k) : rows(m), columns(n) {
+    const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+    cut(m, n, work / 6e6, 256, 256);
+    // Smaller tiles where there would be too few of them for a handful of cores.
+    cut(m, n, std::min(work / 6e6, 8.0), 128, 128);
+    // With a few rows, the time goes into reading b.
+    if (m <= 8) cut(m, n, std::min(static_cast<double>(n) * static_cast<double>(k) / 65536, 8.0), m, 64);
+    down = (m + rows - 1) / rows;
+    across = (n + columns - 1) / columns;
+  }
+
+  /// Halves the longer side, to multiples that suit the micro-kernels, until there are `wanted` tiles or both
+  /// sides are at their least.
+  void cut(int64_t m, int64_t n, double wanted, int64_t leastRows, int64_t leastColumns) {
+    while (static_cast<double>(count(m, n)) < wanted) {
+      if (columns > leastColumns && (columns >= rows || rows <= leastRows)) {
+        columns = (columns / 2 + 15) / 16 * 16;
+      } else if (rows > leastRows) {
+        rows = (rows / 2 + 15) / 16 * 16;
+      } else {
+        return;
+      }
+    }
+  }
+
+  int64_t count(int64_t m, int64_t n) const {
+    return ((m + rows - 1) / rows) * ((n + columns - 1) / columns);
+  }
+};
+
+/// c = op(a) · op(b) + beta · c, with so few terms that a call of BLAS would cost more.
+template <class T>
+void multiplyTiny(const Products<T>& p, const T* a, const T* b, T* c, int64_t rows, int64_t columns, T beta) {
+  const int64_t stepA = p.transposeA ? p.m : 1, nextA = p.transposeA ? 1 : p.k;
+  const int64_t stepB = p.transposeB ? 1 : p.n, nextB = p.transposeB ? p.k : 1;
+  for (int64_t i = 0; i < rows; i++) {
+    for (int64_t j = 0; j < columns; j++) {
+      T sum = 0;
+      for (int64_t l = 0; l < p.k; l++) sum += a[i * nextA + l * stepA] * b[j * nextB + l * stepB];
+      T& to = c[i * p.n + j];
+      to = beta == 0 ? sum : to + sum;
+    }
+  }
+}
+
+constexpr int64_t transposedSize = 4096;
+
+/// c tile = op(a) · op(b) + beta · c, for matrix i of the batch.
+template <class T>
+void multiplyTile(const Products<T>& p, int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                  T beta) {
+  const T* a = p.a + i * p.strideA + (p.transposeA ? row : row * p.k);
+  const T* b = p.b + i * p.strideB + (p.transposeB ? column * p.k : column);
+  T* c = p.c + i * p.strideC + row * p.n + column;
+  if (rows * columns * p.k <= 64) return multiplyTiny(p, a, b, c, rows, columns, beta);
+  if (p.transposeB && columns <= 32 && columns * p.k <= transposedSize && rows >= 16) {
+    // A narrow bᵀ makes for dot products, several times slower than turning it over first.
+    T transposed[transposedSize];
+    for (int64_t j = 0; j < columns; j++) {
+      for (int64_t l = 0; l < p.k; l++) transposed[l * columns + j] = b[j * p.k + l];
+    }
+    blas::gemm(p.transposeA, false, rows, columns, p.k, a, p.lda(), transposed, columns, beta, c, p.n);
+    return;
+  }
+  blas::gemm(p.transposeA, p.transposeB, rows, columns, p.k, a, p.lda(), b, p.ldb(), beta, c, p.n);
+}
+
+/// Calls run(i, row, column, rows, columns) for every tile of every matrix.
+template <class T, class F>
+void forTiles(const Products<T>& p, int64_t batch, const F& run) {
+  const Tiles tiles(p.m, p.n, p.k);
+  const int64_t perMatrix = tiles.down * tiles.across;
+  const double work =
+      static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(std::max<int64_t>(p.k, 1));
+  // Small matrices go several to a task.
+  const int64_t group = perMatrix > 1 ? 1 : std::clamp<int64_t>(static_cast<int64_t>(1e6 / work), 1, batch);
+  parallel::forRange(batch * perMatrix, group, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) {
+      const int64_t tile = task % perMatrix;
+      const int64_t row = tile / tiles.across * tiles.rows, column = tile % tiles.across * tiles.columns;
+      run(task / perMatrix, row, column, std::min(tiles.rows, p.m - row),
+          std::min(tiles.columns, p.n - column));
+    }
+  });
+}
+
+/// c = activation(c + bias), rows × columns with rows `stride` apart.
+template <class T>
+void epilogue(T* c, int64_t stride, int64_t rows, int64_t columns, const T* bias,
+              const OptionalCode<UnaryOp>& activation, double parameter) {
+  if (!bias && !activation.present()) return;
+  // Narrow rows are activated all at once, as a call for each would cost more than the work.
+  const bool narrow = columns < 64 && columns == stride;
+  if (bias && activation.present() && !narrow) {
+    for (int64_t r = 0; r < rows; r++) {
+      applyUnaryBiased(c + r * stride, c + r * stride, bias, columns, activation, parameter, 0.0);
+    }
+    return;
+  }
+  if (bias) {
+    for (int64_t r = 0; r < rows; r++) {
+      for (int64_t j = 0; j < columns; j++) c[r * stride + j] += bias[j];
+    }
+  }
+  if (!activation.present()) return;
+  if (columns == stride) {
+    applyUnary(c, c, rows * columns, activation, parameter, 0.0);
+  } else {
+    for (int64_t r = 0; r < rows; r++)
+      applyUnary(c + r * stride, c + r * stride, columns, activation, parameter, 0.0);
+  }
+}
+
+double operandLength(double batch, double rows, double columns, double stride) {
+  return stride == 0 ? rows * columns : batch * rows * columns;
+}
+
+}  // namespace
+
+template <class T>
+void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nullable<const T> bias,
+          Size batch, Size m, Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA,
+          Stride strideB, OptionalCode<UnaryOp> activation, AnyNumber parameter) {
+  const double M = static_cast<double>(m.value), N = static_cast<double>(n.value),
+               K = static_cast<double>(k.value);
+  const double count = static_cast<double>(batch.value);
+  check.stride(strideA, M * K);
+  check.stride(strideB, K * N);
+  check.code(activation, Codes<UnaryOp>::names.size());
+  check.length(c, count * M * N);
+  check.length(a, operandLength(count, M, K, strideA));
+  check.length(b, operandLength(count, K, N, strideB));
+  if (!bias.null) check.length(bias, N);
+  if (c.length == 0) return;
+
+  const Products<T> p{c.data,
+                      a.data,
+                      b.data,
+                      batch,
+                      m,
+                      n,
+                      k,
+                      transposeA,
+                      transposeB,
+                      static_cast<int64_t>(strideA.value),
+                      static_cast<int64_t>(strideB.value),
+                      m * n};
+  forTiles(p, batch, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+    T* tile = p.c + i * p.strideC + row * p.n + column;
+    if (p.k > 0) {
+      multiplyTile(p, i, row, column, rows, columns, T(0));
+    } else {
+      for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.n, columns, T(0));
+    }
+    epilogue(tile, p.n, rows, columns, bias.null ? nullptr : bias.data + column, activation, parameter);
+  });
+}
+
+template <class T>
+void gemmAccumulate(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Size batch, Size m,
+                    Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA, Stride strideB,
+                    Stride strideC) {
+  const double M = static_cast<double>(m.value), N = static_cast<double>(n.value),
+               K = static_cast<double>(k.value);
+  const double count = static_cast<double>(batch.value);
+  check.stride(strideA, M * K);
+  check.stride(strideB, K * N);
+  check.stride(strideC, M * N);
+  check.length(c, operandLength(count, M, N, strideC));
+  check.length(a, operandLength(count, M, K, strideA));
+  check.length(b, operandLength(count, K, N, strideB));
+  if (c.length == 0 || k == 0 || batch == 0) return;
+
+  const Products<T> p{c.data,
+                      a.data,
+                      b.data,
+                      batch,
+                      m,
+                      n,
+                      k,
+                      transposeA,
+                      transposeB,
+                      static_cast<int64_t>(strideA.value),
+                      static_cast<int64_t>(strideB.value),
+                      static_cast<int64_t>(strideC.value)};
+  // With one c for the whole batch, a tile takes its sums one after the other.
+  const bool sums = p.strideC == 0;
+  forTiles(p, sums ? 1 : p.batch, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+    for (int64_t j = i; j < (sums ? p.batch : i + 1); j++)
+      multiplyTile(p, j, row, column, rows, columns, T(1));
+  });
+}
+
+#define AXPY_INSTANTIATE(T)                                                                                 \
+  template void gemm(const Check&, Array<T>, Array<const T>, Array<const T>, Nullable<const T>, Size, Size, \
+                     Size, Size, Flag, Flag, Stride, Stride, OptionalCode<UnaryOp>, AnyNumber);             \
+  template void gemmAccumulate(const Check&, Array<T>, Array<const T>, Array<const T>, Size, Size, Size,    \
+                               Size, Flag, Flag, Stride, Stride, Stride)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+
+}  // namespace axpy

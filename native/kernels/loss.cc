@@ -1,0 +1,241 @@
+// Elementwise losses l(prediction, target) and their derivatives.
+
+#include "kernels.h"
+#include "parallel.h"
+#include "simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/loss.cc"
+#include "hwy/foreach_target.h"
+
+#include "hwy/highway.h"
+#include "loops-inl.h"
+#include "math-inl.h"
+
+#include <vector>
+
+HWY_BEFORE_NAMESPACE();
+namespace axpy {
+namespace HWY_NAMESPACE {
+
+/// Value gets p and t; Slope, of ∂l/∂p or ∂l/∂t, likewise. δ is the parameter.
+template <LossOp op>
+struct Loss;
+
+template <class D>
+HWY_INLINE hn::Vec<D> constant(D d, double value) {
+  return hn::Set(d, static_cast<hn::TFromD<D>>(value));
+}
+
+/// A logarithm of cross-entropy: at least −100; NaN stays.
+template <class D, class V>
+HWY_INLINE V bounded(D d, V logarithm) {
+  const V least = constant(d, -100);
+  return hn::IfThenElse(hn::Lt(logarithm, least), least, logarithm);
+}
+
+template <>
+struct Loss<LossOp::squaredError> {
+  template <class D, class V>
+  static HWY_INLINE V value(D, V p, V t, V) {
+    const V difference = hn::Sub(p, t);
+    return hn::Mul(difference, difference);
+  }
+  template <class D, class V>
+  static HWY_INLINE V slope(D, V p, V t, V, bool byTarget) {
+    const V difference = byTarget ? hn::Sub(t, p) : hn::Sub(p, t);
+    return hn::Add(difference, difference);
+  }
+};
+
+template <>
+struct Loss<LossOp::absoluteError> {
+  template <class D, class V>
+  static HWY_INLINE V value(D, V p, V t, V) {
+    return hn::Abs(hn::Sub(p, t));
+  }
+  template <class D, class V>
+  static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
+    const V difference = byTarget ? hn::Sub(t, p) : hn::Sub(p, t);
+    const auto still = hn::Or(hn::Eq(difference, hn::Zero(d)), hn::IsNaN(difference));
+    return hn::IfThenElse(still, difference, hn::CopySignToAbs(constant(d, 1), difference));
+  }
+};
+
+template <>
+struct Loss<LossOp::huber> {
+  template <class D, class V>
+  static HWY_INLINE V value(D d, V p, V t, V delta) {
+    const V distance = hn::Abs(hn::Sub(p, t));
+    const V half = constant(d, 0.5);
+    const V near = hn::Mul(half, hn::Mul(distance, distance));
+    const V far = hn::Mul(delta, hn::NegMulAdd(half, delta, distance));
+    return hn::IfThenElse(hn::Le(distance, delta), near, far);
+  }
+  template <class D, class V>
+  static HWY_INLINE V slope(D, V p, V t, V delta, bool byTarget) {
+    const V difference = byTarget ? hn::Sub(t, p) : hn::Sub(p, t);
+    const auto far = hn::Gt(hn::Abs(difference), delta);
+    return hn::IfThenElse(far, hn::CopySign(delta, difference), difference);
+  }
+};
+
+template <>
+struct Loss<LossOp::binaryCrossEntropy> {
+  template <class D, class V>
+  static HWY_INLINE V value(D d, V p, V t, V) {
+    const V one = constant(d, 1);
+    const V here = hn::Mul(t, bounded(d, log(d, p)));
+    return hn::Neg(hn::MulAdd(hn::Sub(one, t), bounded(d, log1mp(d, p)), here));
+  }
+  template <class D, class V>
+  static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
+    if (byTarget) return hn::Sub(bounded(d, log1mp(d, p)), bounded(d, log(d, p)));
+    const V variance = hn::Mul(p, hn::Sub(constant(d, 1), p));
+    const V least = constant(d, 1e-12);
+    return hn::Div(hn::Sub(p, t), hn::IfThenElse(hn::Lt(variance, least), least, variance));
+  }
+};
+
+template <>
+struct Loss<LossOp::binaryCrossEntropyWithLogits> {
+  template <class D, class V>
+  static HWY_INLINE V value(D d, V p, V t, V) {
+    return hn::NegMulAdd(p, t, softplus(d, p));
+  }
+  template <class D, class V>
+  static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
+    return byTarget ? hn::Neg(p) : hn::Sub(sigmoid(d, p), t);
+  }
+};
+
+template <LossOp op, class T>
+struct Value {
+  T parameter;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V p, V t) const {
+    return Loss<op>::value(d, p, t, hn::Set(d, parameter));
+  }
+};
+
+template <LossOp op, class T>
+struct ScaledValue {
+  T parameter, scale;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V p, V t) const {
+    return hn::Mul(hn::Set(d, scale), Loss<op>::value(d, p, t, hn::Set(d, parameter)));
+  }
+};
+
+template <LossOp op, class T>
+struct ScaledSlope {
+  T parameter, scale;
+  bool byTarget;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V p, V t) const {
+    const V factor = hn::Mul(hn::Set(d, scale), g);
+    return hn::Mul(factor, Loss<op>::slope(d, p, t, hn::Set(d, parameter), byTarget));
+  }
+};
+
+template <LossOp... ops, class F>
+HWY_INLINE void select(LossOp op, const F& f) {
+  ((op == ops ? f(std::integral_constant<LossOp, ops>()) : void()), ...);
+}
+
+template <class F>
+HWY_INLINE void selectOp(LossOp op, const F& f) {
+  using enum LossOp;
+  select<squaredError, absoluteError, huber, binaryCrossEntropy, binaryCrossEntropyWithLogits>(op, f);
+}
+
+/// Σ l
+template <class T>
+double total(const T* p, const T* t, int64_t n, LossOp op, double parameter) {
+  double result = 0;
+  selectOp(op, [&](auto constant) HWY_ATTR {
+    result = sum<T>(n, Value<constant.value, T>{static_cast<T>(parameter)}, p, t);
+  });
+  return result;
+}
+
+template <class T>
+void each(T* out, const T* p, const T* t, int64_t n, LossOp op, double parameter, double scale) {
+  selectOp(op, [&](auto constant) HWY_ATTR {
+    map(out, n, ScaledValue<constant.value, T>{static_cast<T>(parameter), static_cast<T>(scale)}, p, t);
+  });
+}
+
+template <class T>
+void slopes(T* out, const T* g, int64_t stepG, const T* p, const T* t, int64_t n, LossOp op, double parameter,
+            double scale, bool byTarget) {
+  selectOp(op, [&](auto constant) HWY_ATTR {
+    const ScaledSlope<constant.value, T> f{static_cast<T>(parameter), static_cast<T>(scale), byTarget};
+    if (stepG == 0) {
+      map(out, n, f, Same<T>{*g}, p, t);
+    } else {
+      map(out, n, f, g, p, t);
+    }
+  });
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace axpy
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace axpy {
+namespace {
+
+constexpr int64_t chunk = parallel::heavyChunk;
+
+}  // namespace
+
+template <class T>
+void loss(const Check& check, Array<T> out, Array<const T> prediction, Array<const T> target, Code<LossOp> op,
+          Number parameter, Number scale) {
+  const int64_t n = prediction.length;
+  check.lengthOneOr(out, static_cast<double>(n));
+  check.length(target, static_cast<double>(n));
+  if (out.length == n) {
+    const auto run = AXPY_SIMD(each<T>);
+    parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
+      run(out.data + begin, prediction.data + begin, target.data + begin, end - begin, op, parameter, scale);
+    });
+    return;
+  }
+  std::vector<double> sums(static_cast<size_t>((n + chunk - 1) / chunk));
+  const auto run = AXPY_SIMD(total<T>);
+  parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
+    sums[begin / chunk] = run(prediction.data + begin, target.data + begin, end - begin, op, parameter);
+  });
+  double all = 0;
+  for (const double part : sums) all += part;
+  out[0] = static_cast<T>(scale * all);
+}
+
+template <class T>
+void lossGradient(const Check& check, Array<T> out, Array<const T> gradient, Array<const T> prediction,
+                  Array<const T> target, Code<LossOp> op, Number parameter, Number scale, Flag operand) {
+  const auto n = static_cast<double>(prediction.length);
+  check.length(out, n);
+  check.lengthOneOr(gradient, n);
+  check.length(target, n);
+  const int64_t step = gradient.length == prediction.length ? 1 : 0;
+  const auto run = AXPY_SIMD(slopes<T>);
+  parallel::forRange(out.length, chunk, [&](int64_t begin, int64_t end) {
+    run(out.data + begin, gradient.data + begin * step, step, prediction.data + begin, target.data + begin,
+        end - begin, op, parameter, scale, operand);
+  });
+}
+
+#define AXPY_INSTANTIATE(T)                                                                                 \
+  template void loss(const Check&, Array<T>, Array<const T>, Array<const T>, Code<LossOp>, Number, Number); \
+  template void lossGradient(const Check&, Array<T>, Array<const T>, Array<const T>, Array<const T>,        \
+                             Code<LossOp>, Number, Number, Flag)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+
+}  // namespace axpy
+#endif  // HWY_ONCE

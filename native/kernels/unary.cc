@@ -1,0 +1,293 @@
+// f(x), its derivative, and the epilogue of products.
+
+#include "kernels.h"
+#include "parallel.h"
+#include "simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/unary.cc"
+#include "hwy/foreach_target.h"
+
+#include "hwy/highway.h"
+#include "loops-inl.h"
+#include "math-inl.h"
+
+#include <cmath>
+
+HWY_BEFORE_NAMESPACE();
+namespace axpy {
+namespace HWY_NAMESPACE {
+
+// ── f
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+//
+// Each gets the tag, the input and the two parameters as vectors.
+
+template <UnaryOp op>
+struct Forward;
+
+#define AXPY_FORWARD(OP, ...)                                                             \
+  template <>                                                                             \
+  struct Forward<UnaryOp::OP> {                                                           \
+    template <class D, class V>                                                           \
+    HWY_INLINE V operator()(D d, V x, [[maybe_unused]] V p, [[maybe_unused]] V q) const { \
+      __VA_ARGS__                                                                         \
+    }                                                                                     \
+  }
+
+template <class D>
+HWY_INLINE hn::Vec<D> constant(D d, double value) {
+  return hn::Set(d, static_cast<hn::TFromD<D>>(value));
+}
+
+/// −1, 0, 1; NaN for NaN.
+template <class D, class V>
+HWY_INLINE V signOf(D d, V x) {
+  const auto still = hn::Or(hn::Eq(x, hn::Zero(d)), hn::IsNaN(x));
+  return hn::IfThenElse(still, x, hn::CopySignToAbs(constant(d, 1), x));
+}
+
+AXPY_FORWARD(neg, (void)d; return hn::Neg(x););
+AXPY_FORWARD(exp, return exp(d, x););
+AXPY_FORWARD(log, return log(d, x););
+AXPY_FORWARD(sqrt, (void)d; return hn::Sqrt(x););
+AXPY_FORWARD(abs, (void)d; return hn::Abs(x););
+AXPY_FORWARD(square, (void)d; return hn::Mul(x, x););
+AXPY_FORWARD(reciprocal, return hn::Div(constant(d, 1), x););
+AXPY_FORWARD(sign, return signOf(d, x););
+AXPY_FORWARD(scale, (void)d; return hn::MulAdd(p, x, q););
+AXPY_FORWARD(clip, (void)d; const V raised = hn::IfThenElse(hn::Lt(x, p), p, x);
+             return hn::IfThenElse(hn::Gt(raised, q), q, raised););
+AXPY_FORWARD(relu, return hn::IfThenElse(hn::Le(x, hn::Zero(d)), hn::Zero(d), x););
+AXPY_FORWARD(leakyRelu, return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul(p, x)););
+AXPY_FORWARD(elu, const auto positive = hn::Gt(x, hn::Zero(d));
+             const V below = expm1NonPositive(d, hn::IfThenZeroElse(positive, x));
+             return hn::IfThenElse(positive, x, hn::Mul(p, below)););
+AXPY_FORWARD(gelu, V density; return hn::Mul(x, normalDistribution(d, x, density)););
+AXPY_FORWARD(silu, return silu(d, x););
+AXPY_FORWARD(softplus, return softplus(d, x););
+AXPY_FORWARD(sigmoid, return sigmoid(d, x););
+AXPY_FORWARD(tanh, return tanh(d, x););
+
+// ── f′
+// ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+//
+// Each gets the gradient g and s, the input or the output as `readsOutput` says, and returns g · f′.
+
+template <UnaryOp op>
+struct Backward;
+
+#define AXPY_BACKWARD(OP, ...)                                                                 \
+  template <>                                                                                  \
+  struct Backward<UnaryOp::OP> {                                                               \
+    template <class D, class V>                                                                \
+    HWY_INLINE V operator()(D d, V g, V s, [[maybe_unused]] V p, [[maybe_unused]] V q) const { \
+      __VA_ARGS__                                                                              \
+    }                                                                                          \
+  }
+
+/// `otherwise`, but NaN where s is.
+template <class V>
+HWY_INLINE V unlessNaN(V s, V otherwise) {
+  return hn::IfThenElse(hn::IsNaN(s), s, otherwise);
+}
+
+AXPY_BACKWARD(neg, (void)d; (void)s; return hn::Neg(g););
+AXPY_BACKWARD(exp, (void)d; return hn::Mul(g, s););
+AXPY_BACKWARD(log, (void)d; return hn::Div(g, s););
+AXPY_BACKWARD(sqrt, return hn::Mul(g, hn::Div(constant(d, 0.5), s)););
+AXPY_BACKWARD(abs, return hn::Mul(g, signOf(d, s)););
+AXPY_BACKWARD(square, return hn::Mul(constant(d, 2), hn::Mul(g, s)););
+AXPY_BACKWARD(reciprocal, (void)d; return hn::Neg(hn::Mul(g, hn::Mul(s, s))););
+AXPY_BACKWARD(sign, (void)g; (void)s; return hn::Zero(d););
+AXPY_BACKWARD(scale, (void)d; (void)s; return hn::Mul(g, p););
+AXPY_BACKWARD(clip, const auto inside = hn::And(hn::Ge(s, p), hn::Le(s, q));
+              return hn::Mul(g, hn::IfThenElse(inside, constant(d, 1), unlessNaN(s, hn::Zero(d)))););
+AXPY_BACKWARD(relu, return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1),
+                                                     unlessNaN(s, hn::Zero(d)))););
+AXPY_BACKWARD(leakyRelu,
+              return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), unlessNaN(s, p))););
+AXPY_BACKWARD(elu, return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), hn::Add(s, p))););
+AXPY_BACKWARD(gelu, V density; const V distribution = normalDistribution(d, s, density);
+              const V slope = hn::MulAdd(hn::Mul(s, constant(d, 0.39894228040143267794)), density,
+                                         distribution);
+              return hn::Mul(g, slope););
+AXPY_BACKWARD(silu, const V y = sigmoid(d, s); const V one = constant(d, 1);
+              return hn::Mul(g, hn::Mul(y, hn::MulAdd(s, hn::Sub(one, y), one))););
+AXPY_BACKWARD(softplus, return hn::Mul(g, hn::Neg(expm1NonPositive(d, hn::Neg(s)))););
+AXPY_BACKWARD(sigmoid, return hn::Mul(g, hn::Mul(s, hn::Sub(constant(d, 1), s))););
+AXPY_BACKWARD(tanh, return hn::Mul(g, hn::NegMulAdd(s, s, constant(d, 1))););
+
+#undef AXPY_FORWARD
+#undef AXPY_BACKWARD
+
+// ── loops
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// F with its parameters bound.
+template <class F, class T>
+struct WithParameters {
+  F f;
+  T p, q;
+
+  template <class D, class... V>
+  HWY_INLINE hn::Vec<D> operator()(D d, V... v) const {
+    return f(d, v..., hn::Set(d, p), hn::Set(d, q));
+  }
+};
+
+/// f(x + bias)
+template <class F>
+struct Biased {
+  F f;
+
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V x, V bias) const {
+    return f(d, hn::Add(x, bias));
+  }
+};
+
+/// xᵖ has no vector version: std::pow in float64, rounded once, but for the exponents that need none.
+template <class T>
+T power(T x, double p) {
+  return static_cast<T>(std::pow(static_cast<double>(x), p));
+}
+
+/// Calls f(std::integral_constant) for an op known at run time.
+template <UnaryOp... ops, class F>
+HWY_INLINE void select(UnaryOp op, const F& f) {
+  ((op == ops ? f(std::integral_constant<UnaryOp, ops>()) : void()), ...);
+}
+
+template <class F>
+HWY_INLINE void selectOp(UnaryOp op, const F& f) {
+  using enum UnaryOp;
+  select<neg, exp, log, sqrt, abs, square, reciprocal, sign, scale, clip, relu, leakyRelu, elu, gelu, silu,
+         softplus, sigmoid, tanh>(op, f);
+}
+
+template <class T>
+void forwardPower(T* out, const T* x, int64_t n, double p) {
+  if (p == 2) {
+    map(out, n, WithParameters<Forward<UnaryOp::square>, T>{{}, 0, 0}, x);
+  } else if (p == -1) {
+    map(out, n, WithParameters<Forward<UnaryOp::reciprocal>, T>{{}, 0, 0}, x);
+  } else {
+    for (int64_t i = 0; i < n; i++) out[i] = power(x[i], p);
+  }
+}
+
+template <class T>
+void forward(T* out, const T* x, int64_t n, UnaryOp op, double p, double q) {
+  if (op == UnaryOp::powScalar) return forwardPower(out, x, n, p);
+  selectOp(op, [&](auto constant) HWY_ATTR {
+    map(out, n, WithParameters<Forward<constant.value>, T>{{}, static_cast<T>(p), static_cast<T>(q)}, x);
+  });
+}
+
+template <class T>
+void forwardBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, double p, double q) {
+  if (op == UnaryOp::powScalar) {
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] + bias[i];
+    return forwardPower(out, out, n, p);
+  }
+  selectOp(op, [&](auto constant) HWY_ATTR {
+    using F = WithParameters<Forward<constant.value>, T>;
+    map(out, n, Biased<F>{F{{}, static_cast<T>(p), static_cast<T>(q)}}, x, bias);
+  });
+}
+
+template <class T>
+void backward(T* out, const T* g, const T* s, int64_t n, UnaryOp op, double p, double q) {
+  if (op == UnaryOp::powScalar) {
+    // x⁰ is constant, at 0 too, where the formula would give 0 · ∞.
+    if (p == 0) return std::fill(out, out + n, T(0));
+    for (int64_t i = 0; i < n; i++) {
+      out[i] = static_cast<T>(g[i] * (p * std::pow(static_cast<double>(s[i]), p - 1)));
+    }
+    return;
+  }
+  selectOp(op, [&](auto constant) HWY_ATTR {
+    map(out, n, WithParameters<Backward<constant.value>, T>{{}, static_cast<T>(p), static_cast<T>(q)}, g, s);
+  });
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace axpy
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace axpy {
+namespace {
+
+int64_t chunkOf(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::exp:
+    case UnaryOp::log:
+    case UnaryOp::elu:
+    case UnaryOp::gelu:
+    case UnaryOp::silu:
+    case UnaryOp::softplus:
+    case UnaryOp::sigmoid:
+    case UnaryOp::tanh:
+      return parallel::heavyChunk;
+    case UnaryOp::powScalar:
+      return parallel::heavyChunk / 8;
+    default:
+      return parallel::lightChunk;
+  }
+}
+
+}  // namespace
+
+template <class T>
+void applyUnary(T* out, const T* x, int64_t n, UnaryOp op, double p, double q) {
+  AXPY_SIMD(forward<T>)(out, x, n, op, p, q);
+}
+
+template <class T>
+void applyUnaryBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, double p, double q) {
+  AXPY_SIMD(forwardBiased<T>)(out, x, bias, n, op, p, q);
+}
+
+template <class T>
+void unary(const Check& check, Array<T> out, Array<const T> x, Code<UnaryOp> op, AnyNumber p, AnyNumber q) {
+  check.length(x, static_cast<double>(out.length));
+  const auto run = AXPY_SIMD(forward<T>);
+  parallel::forRange(out.length, chunkOf(op), [&](int64_t begin, int64_t end) {
+    run(out.data + begin, x.data + begin, end - begin, op, p, q);
+  });
+}
+
+template <class T>
+void unaryGradient(const Check& check, Array<T> out, Array<const T> gradient, Nullable<const T> x,
+                   Nullable<const T> y, Code<UnaryOp> op, AnyNumber p, AnyNumber q) {
+  const Array<const T>& read = readsOutput(op) ? y : x;
+  if (read.null && (readsOutput(op) || readsInput(op))) {
+    check.fail(read.position,
+               std::string("to be ") + (sizeof(T) == 4 ? "a Float32Array" : "a Float64Array") + " like " +
+                   check.name(out.position) + " for this op",
+               "null");
+  }
+  check.length(gradient, static_cast<double>(out.length));
+  if (!x.null) check.length(x, static_cast<double>(out.length));
+  if (!y.null) check.length(y, static_cast<double>(out.length));
+  const T* s = read.null ? gradient.data : read.data;
+  const auto run = AXPY_SIMD(backward<T>);
+  parallel::forRange(out.length, chunkOf(op), [&](int64_t begin, int64_t end) {
+    run(out.data + begin, gradient.data + begin, s + begin, end - begin, op, p, q);
+  });
+}
+
+#define AXPY_INSTANTIATE(T)                                                                                 \
+  template void applyUnary(T*, const T*, int64_t, UnaryOp, double, double);                                 \
+  template void applyUnaryBiased(T*, const T*, const T*, int64_t, UnaryOp, double, double);                 \
+  template void unary(const Check&, Array<T>, Array<const T>, Code<UnaryOp>, AnyNumber, AnyNumber);         \
+  template void unaryGradient(const Check&, Array<T>, Array<const T>, Nullable<const T>, Nullable<const T>, \
+                              Code<UnaryOp>, AnyNumber, AnyNumber)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+
+}  // namespace axpy
+#endif  // HWY_ONCE

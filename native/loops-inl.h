@@ -1,0 +1,124 @@
+// Loops over arrays with Highway vectors. Included once per target, hence the toggle instead of a guard.
+#if defined(AXPY_LOOPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef AXPY_LOOPS_INL_H_
+#undef AXPY_LOOPS_INL_H_
+#else
+#define AXPY_LOOPS_INL_H_
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace axpy {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#undef AXPY_MASKED_TAILS
+// Masked loads and stores of floats touch no byte outside the mask there.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+#define AXPY_MASKED_TAILS 1
+#else
+#define AXPY_MASKED_TAILS 0
+#endif
+
+/// The first `count` lanes from p, the others 0.
+template <class D, class T>
+HWY_INLINE hn::Vec<D> loadFirst(D d, const T* p, int64_t count) {
+#if AXPY_MASKED_TAILS
+  return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(count)), d, p);
+#else
+  HWY_ALIGN T lanes[hn::MaxLanes(d)] = {};
+  std::memcpy(lanes, p, static_cast<size_t>(count) * sizeof(T));
+  return hn::Load(d, lanes);
+#endif
+}
+
+template <class D, class T>
+HWY_INLINE void storeFirst(D d, hn::Vec<D> v, T* p, int64_t count) {
+#if AXPY_MASKED_TAILS
+  hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, p);
+#else
+  HWY_ALIGN T lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  std::memcpy(p, lanes, static_cast<size_t>(count) * sizeof(T));
+#endif
+}
+
+/// An input that gives the same value at every position.
+template <class T>
+struct Same {
+  T value;
+};
+
+template <class D, class T>
+HWY_INLINE hn::Vec<D> loadAt(D d, const T* p, int64_t i) {
+  return hn::LoadU(d, p + i);
+}
+template <class D, class T>
+HWY_INLINE hn::Vec<D> loadAt(D d, Same<T> p, int64_t) {
+  return hn::Set(d, p.value);
+}
+template <class D, class T>
+HWY_INLINE hn::Vec<D> loadFirstAt(D d, const T* p, int64_t i, int64_t count) {
+  return loadFirst(d, p + i, count);
+}
+template <class D, class T>
+HWY_INLINE hn::Vec<D> loadFirstAt(D d, Same<T> p, int64_t, int64_t) {
+  return hn::Set(d, p.value);
+}
+
+/// out[i] = f(d, in[i]…) for i < n; an input is an array or Same.
+template <class T, class F, class... In>
+HWY_INLINE void map(T* out, int64_t n, const F& f, In... in) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  // Two vectors at a time hide the latency of one behind the other.
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    const auto first = f(d, loadAt(d, in, i)...);
+    const auto second = f(d, loadAt(d, in, i + lanes)...);
+    hn::StoreU(first, d, out + i);
+    hn::StoreU(second, d, out + i + lanes);
+  }
+  for (; i + lanes <= n; i += lanes) hn::StoreU(f(d, loadAt(d, in, i)...), d, out + i);
+  if (i < n) storeFirst(d, f(d, loadFirstAt(d, in, i, n - i)...), out + i, n - i);
+}
+
+/// Σ f(d, in[i]…) in float64, in an order that depends on n alone.
+template <class T, class F, class... In>
+HWY_INLINE double sum(int64_t n, const F& f, In... in) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<T, decltype(dd)> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto widen = [&](auto v) HWY_ATTR {
+    if constexpr (sizeof(T) == sizeof(double)) {
+      return v;
+    } else {
+      return hn::PromoteTo(dd, v);
+    }
+  };
+  auto s0 = hn::Zero(dd), s1 = s0, s2 = s0, s3 = s0;
+  int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    s0 = hn::Add(s0, widen(f(d, loadAt(d, in, i)...)));
+    s1 = hn::Add(s1, widen(f(d, loadAt(d, in, i + lanes)...)));
+    s2 = hn::Add(s2, widen(f(d, loadAt(d, in, i + 2 * lanes)...)));
+    s3 = hn::Add(s3, widen(f(d, loadAt(d, in, i + 3 * lanes)...)));
+  }
+  for (; i + lanes <= n; i += lanes) s0 = hn::Add(s0, widen(f(d, loadAt(d, in, i)...)));
+  if (i < n) {
+    const auto v = f(d, loadFirstAt(d, in, i, n - i)...);
+    s1 = hn::Add(s1, widen(hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), v)));
+  }
+  return hn::GetLane(hn::SumOfLanes(dd, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace axpy
+HWY_AFTER_NAMESPACE();
+
+#endif  // AXPY_LOOPS_INL_H_

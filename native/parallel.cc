@@ -1,0 +1,153 @@
+#include "parallel.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include <csignal>
+
+namespace axpy::parallel {
+namespace {
+
+constexpr auto spinTime = std::chrono::microseconds(30);
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+class Pool {
+ public:
+  void run(int64_t tasks, Task task, void* context) {
+    const int wanted = threads_.load(std::memory_order_relaxed);
+    std::unique_lock<std::mutex> owner(owner_, std::defer_lock);
+    if (wanted == 1 || !owner.try_lock()) {
+      for (int64_t i = 0; i < tasks; i++) task(context, i);
+      return;
+    }
+    start(wanted - 1);
+    task_ = task;
+    context_ = context;
+    tasks_ = tasks;
+    next_.store(0, std::memory_order_relaxed);
+    // The low half of `state_` counts the workers inside the job, `open` lets them in, the high half numbers
+    // the jobs.
+    state_.store(((state_.load(std::memory_order_relaxed) >> 32) + 1) << 32 | open);
+    if (sleepers_.load() > 0) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const int64_t helpers = tasks - 1;
+      if (helpers >= started_) {
+        wake_.notify_all();
+      } else {
+        for (int64_t i = 0; i < helpers; i++) wake_.notify_one();
+      }
+    }
+    work();
+    // A worker that has not come by now is not waited for: the job is closed to it.
+    state_.fetch_and(~open);
+    for (int spins = 0; (state_.load(std::memory_order_acquire) & countMask) != 0; spins++) {
+      if (spins < 2000) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
+  void setThreads(int count) { threads_.store(count, std::memory_order_relaxed); }
+
+ private:
+  static constexpr uint64_t open = uint64_t{1} << 31;
+  static constexpr uint64_t countMask = open - 1;
+
+  /// Lazily, as a process that never computes anything large should have no threads of ours.
+  void start(int workers) {
+    if (started_ >= workers) return;
+    // Signals belong to Node's own threads.
+    sigset_t all, previous;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    try {
+      while (started_ < workers) {
+        std::thread(&Pool::loop, this, started_ + 1).detach();
+        started_++;
+      }
+    } catch (const std::system_error&) {
+      setThreads(started_ + 1);  // The system gives no more threads; those there are will do.
+    }
+    pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+  }
+
+  void work() {
+    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) task_(context_, i);
+  }
+
+  bool enter(uint64_t state) {
+    while (state & open) {
+      if (state_.compare_exchange_weak(state, state + 1)) return true;
+    }
+    return false;
+  }
+
+  void loop(int index) {
+    uint64_t seen = 0;
+    for (;;) {
+      const uint64_t state = await(seen);
+      seen = state >> 32;
+      if (index >= threads() || !enter(state_.load())) continue;
+      work();
+      state_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  /// Returns the state once it belongs to another job than `seen`. Steps of a training follow each other
+  /// within microseconds, so a worker spins for a moment before it sleeps.
+  uint64_t await(uint64_t seen) {
+    const auto deadline = std::chrono::steady_clock::now() + spinTime;
+    do {
+      for (int i = 0; i < 64; i++) {
+        const uint64_t state = state_.load();
+        if (state >> 32 != seen) return state;
+        pause();
+      }
+    } while (std::chrono::steady_clock::now() < deadline);
+    std::unique_lock<std::mutex> lock(mutex_);
+    sleepers_.fetch_add(1);
+    wake_.wait(lock, [&] { return state_.load() >> 32 != seen; });
+    sleepers_.fetch_sub(1);
+    return state_.load();
+  }
+
+  std::atomic<int> threads_{1};
+  std::mutex owner_;  // held by the caller whose job is in the pool
+  int started_ = 0;   // guarded by owner_
+  Task task_ = nullptr;
+  void* context_ = nullptr;
+  int64_t tasks_ = 0;
+  alignas(64) std::atomic<int64_t> next_{0};
+  alignas(64) std::atomic<uint64_t> state_{0};
+  alignas(64) std::atomic<int> sleepers_{0};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+/// Never destroyed: its detached threads may outlive the static destructors of an exiting process.
+Pool& pool() {
+  static Pool& pool = *new Pool;
+  return pool;
+}
+
+}  // namespace
+
+void run(int64_t tasks, Task task, void* context) { pool().run(tasks, task, context); }
+int threads() { return pool().threads(); }
+void setThreads(int count) { pool().setThreads(count); }
+
+}  // namespace axpy::parallel

@@ -1,0 +1,43 @@
+// One thread pool a process, shared by all environments.
+//
+// Work is cut into tasks by the caller, from shapes alone and never from the number of threads, so that
+// results are the same bit for bit whoever takes which task. Threads take tasks from a counter.
+#pragma once
+
+#include <cstdint>
+
+namespace axpy::parallel {
+
+inline constexpr int maxThreads = 64;  // OpenBLAS ends the process beyond 128 concurrent callers
+
+using Task = void (*)(void* context, int64_t task);
+
+/// Calls run(context, task) for each task in [0, tasks), and returns when all are done. The calling thread
+/// takes part; it does everything itself when another caller has the pool. Tasks must not throw.
+void run(int64_t tasks, Task run, void* context);
+
+template <class F>
+void forEach(int64_t tasks, const F& task) {
+  if (tasks == 1) return task(0);
+  run(
+      tasks, [](void* context, int64_t i) { (*static_cast<const F*>(context))(i); }, const_cast<F*>(&task));
+}
+
+/// Calls part(begin, end) over [0, count) in chunks of `chunk`.
+template <class F>
+void forRange(int64_t count, int64_t chunk, const F& part) {
+  if (count <= 0) return;
+  forEach((count + chunk - 1) / chunk, [&](int64_t i) {
+    const int64_t begin = i * chunk;
+    part(begin, begin + chunk < count ? begin + chunk : count);
+  });
+}
+
+/// Chunks for elementwise work: long enough that waking a thread pays, by what an element costs.
+inline constexpr int64_t lightChunk = 32768;
+inline constexpr int64_t heavyChunk = 8192;
+
+int threads();
+void setThreads(int count);
+
+}  // namespace axpy::parallel

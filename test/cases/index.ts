@@ -1,0 +1,42 @@
+/** Every declaration. */
+import binary from './binary.ts';
+import broadcastTo from './broadcastTo.ts';
+import type { Declaration } from './case.ts';
+import cast from './cast.ts';
+import concat from './concat.ts';
+import dropout from './dropout.ts';
+import gather from './gather.ts';
+import kernels from './kernels.ts';
+import linear from './linear.ts';
+import loss from './loss.ts';
+import matmul from './matmul.ts';
+import optimizer from './optimizer.ts';
+import random from './random.ts';
+import reduce from './reduce.ts';
+import reshape from './reshape.ts';
+import slice from './slice.ts';
+import softmax from './softmax.ts';
+import transpose from './transpose.ts';
+import unary from './unary.ts';
+import '../../lib/ops/index.ts';
+
+export const declarations: readonly Declaration[] = [
+  unary,
+  binary,
+  matmul,
+  linear,
+  reduce,
+  softmax,
+  loss,
+  reshape,
+  broadcastTo,
+  transpose,
+  slice,
+  concat,
+  gather,
+  cast,
+  dropout,
+  random,
+  optimizer,
+  kernels,
+];

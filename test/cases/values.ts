@@ -1,0 +1,67 @@
+/** Makes the tensors of a case. The recipes are repeated in test/reference/make_reference.py. */
+import type { FloatDtype } from '../../lib/memory.ts';
+import { sizeOf } from '../../lib/shape.ts';
+import { type Tensor, tensor } from '../../lib/tensor.ts';
+import type { Case, Input } from './case.ts';
+
+/** FNV-1a over the UTF-16 code units (the names are ASCII). */
+export function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return h >>> 0;
+}
+
+/** Mulberry32: uniform on [0, 1), by 32-bit integers alone, so that Python gets the same numbers. */
+export function generator(seed: number): () => number {
+  let a = seed | 0;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The elements of an input as float64. */
+export function elements(input: Input, seed: string): Float64Array {
+  const next = generator(hash(seed));
+  const out = new Float64Array(sizeOf(input.shape));
+  const { low = 0, high = 0 } = input;
+  if (input.recipe === 'given') {
+    if (input.values?.length !== out.length) throw new Error(`${seed}: ${out.length} values expected`);
+    out.set(input.values);
+  } else if (input.recipe === 'uniform') {
+    for (let i = 0; i < out.length; i++) {
+      let value = Math.floor((low + (high - low) * next()) * 1024) / 1024;
+      for (const kink of input.avoid ?? []) {
+        if (Math.abs(value - kink) < 0.125) value = value < kink ? kink - 0.125 : kink + 0.125;
+      }
+      out[i] = value;
+    }
+  } else if (input.recipe === 'integers') {
+    for (let i = 0; i < out.length; i++) out[i] = low + Math.floor((high - low + 1) * next());
+  } else {
+    for (let i = 0; i < out.length; i++) out[i] = i;
+    for (let i = out.length - 1; i > 0; i--) {
+      const j = Math.floor(next() * (i + 1));
+      [out[i], out[j]] = [out[j], out[i]];
+    }
+    for (let i = 0; i < out.length; i++) out[i] = (out[i] - Math.floor(out.length / 2)) / 8;
+  }
+  return out;
+}
+
+/** The tensors of a case, named `op/case` in seeds. */
+export function inputsOf(op: string, c: Pick<Case, 'name' | 'inputs'>, dtype: FloatDtype): Tensor[] {
+  return c.inputs.map((input, i) => {
+    const values = elements(input, `${op}/${c.name}/${i}`);
+    const x = tensor(values, { shape: input.shape, dtype: input.dtype ?? dtype });
+    return input.constant ? x : x.setRequiresGrad();
+  });
+}
+
+/** A random dL/dy of y's shape. A sum of all outputs would be blind to, say, a wrong gradient of softmax. */
+export function cotangentOf(op: string, c: Pick<Case, 'name'>, y: Tensor): Tensor {
+  const input: Input = { shape: y.shape, recipe: 'uniform', low: -1, high: 1 };
+  return tensor(elements(input, `${op}/${c.name}/cotangent`), { shape: y.shape, dtype: y.dtype });
+}

@@ -1,0 +1,320 @@
+/**
+ * The contract of binding.d.ts, held against both implementations at once: every kernel call that the cases lead to, with
+ * right arguments and with wrong ones.
+ */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Addon } from '../binding.d.ts';
+import { codeLists } from '../lib/kernels/codes.ts';
+import { fallback } from '../lib/kernels/fallback/index.ts';
+import { kernels } from '../lib/kernels/index.ts';
+import { loadNative } from '../lib/kernels/native.ts';
+import { declarations } from './cases/index.ts';
+import {
+  type Call,
+  isArray,
+  record,
+  recordCase,
+  recordDeclaration,
+  replay,
+  sameBytes,
+} from './contract/call.ts';
+import { compareOutcomes, showCall, tolerances } from './contract/compare.ts';
+import { randomCall } from './contract/generate.ts';
+import { mutations } from './contract/mutate.ts';
+import { type KernelName, kernelNames, roles, signatures } from './contract/signature.ts';
+
+/** Without the addon there is nothing to compare with, so its absence fails the suite, on the fallback's run as well. */
+function requireAddon(): Addon {
+  try {
+    return loadNative();
+  } catch (error) {
+    throw new Error('the contract needs both implementations; build the addon first (npm run setup)', {
+      cause: error,
+    });
+  }
+}
+
+const addon = requireAddon();
+const threads = addon.info().threads;
+afterAll(() => addon.setThreads(threads));
+
+/** Cases that cannot be recorded say so in the test of their op; here they leave the other calls standing. */
+const recorded: Call[] = [];
+const failures = new Map<string, unknown>();
+for (const declaration of declarations) {
+  try {
+    recorded.push(...recordDeclaration(kernels, declaration));
+  } catch (error) {
+    failures.set(declaration.op, error);
+  }
+}
+
+/** One call for each number of elements, types and nulls: what the large set of calls has to offer in variety. */
+function varied(kernel: KernelName, limit: number): Call[] {
+  const seen = new Set<string>();
+  return recorded.filter((call) => {
+    if (call.kernel !== kernel || seen.size >= limit) return false;
+    const small = call.args.every((value) => !isArray(value) || (value.length > 0 && value.length <= 64));
+    const key = call.args.map((value) => (isArray(value) ? value.constructor.name : value === null)).join();
+    if (!small || seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+/** What is wrong with a call on the two implementations, as text; empty when nothing is. */
+function problemOf(call: Call, shared = false): string {
+  const options = { shared };
+  const problem = compareOutcomes(
+    call,
+    replay(fallback, call, options),
+    replay(addon, call, options),
+    tolerances(call),
+  );
+  return problem === null ? '' : `${problem}\n${showCall(call)}`;
+}
+
+describe('what binding.d.ts declares', () => {
+  test('has been read whole', () => {
+    expect(kernelNames.length).toBeGreaterThanOrEqual(28);
+    expect(new Set(kernelNames)).toEqual(new Set(Object.keys(fallback)));
+  });
+
+  test('has a role for each destination, and no other', () => {
+    for (const [kernel, { overwritten, updated }] of Object.entries(roles)) {
+      const names = signatures.get(kernel as KernelName)!.map(({ name }) => name);
+      for (const name of [...overwritten, ...updated]) expect(names, kernel).toContain(name);
+    }
+  });
+
+  test('is what the addon was compiled with', () => {
+    const manifest = addon.manifest();
+    const declared = Object.fromEntries(
+      [...signatures].map(([name, list]) => [name, list.map((p) => p.name)]),
+    );
+    expect(manifest.kernels).toEqual(declared);
+    expect(manifest.codes).toEqual(codeLists);
+    for (const kernel of kernelNames) expect(addon[kernel], kernel).toBeTypeOf('function');
+  });
+
+  test('is what the fallback takes', () => {
+    for (const [kernel, parameters] of signatures) {
+      expect(fallback[kernel].length, kernel).toBe(parameters.length);
+    }
+  });
+});
+
+describe('recorded calls', () => {
+  test.each(declarations.map(({ op }) => op))('%s runs', (op) => {
+    if (failures.has(op)) throw failures.get(op);
+  });
+
+  test.each(kernelNames)('%s is called by a case', (kernel) => {
+    expect(recorded.some((call) => call.kernel === kernel)).toBe(true);
+  });
+
+  test.each(kernelNames)('%s: both give the same', (kernel) => {
+    const calls = recorded.filter((call) => call.kernel === kernel);
+    expect(calls.map((call) => problemOf(call)).filter(Boolean)).toEqual([]);
+  });
+
+  test.each(kernelNames)('%s: on shared memory too', (kernel) => {
+    expect(
+      varied(kernel, 12)
+        .map((call) => problemOf(call, true))
+        .filter(Boolean),
+    ).toEqual([]);
+  });
+});
+
+describe('wrong arguments', () => {
+  test.each(kernelNames)('%s: both refuse in the same words, or do the same', (kernel) => {
+    const chosen = varied(kernel, 8);
+    expect(chosen.length).toBeGreaterThan(0);
+    const problems: string[] = [];
+    let refused = 0;
+    for (const call of chosen) {
+      for (const { title, position, make, raw } of mutations(call)) {
+        const options = raw ? { raw: position } : {};
+        const outcome = (implementation: typeof fallback | Addon) =>
+          replay(implementation, { kernel, args: call.args.with(position, make()) }, options);
+        const [a, b] = [outcome(fallback), outcome(addon)];
+        if (a.error !== null) refused++;
+        const wrong = { ...call, args: call.args.with(position, make()) };
+        // What both take is as good as a right call, and has to give the same numbers.
+        const allowed = a.error === null && b.error === null ? tolerances(wrong) : new Map();
+        const problem = compareOutcomes(wrong, a, b, allowed);
+        if (problem !== null)
+          problems.push(`${signatures.get(kernel)![position].name} ${title}\n${problem}\n${showCall(call)}`);
+      }
+    }
+    expect(problems).toEqual([]);
+    expect(refused).toBeGreaterThan(chosen.length * 5);
+  });
+
+  test.each(kernelNames)('%s: errors have the class and code that the contract names', (kernel) => {
+    for (const call of varied(kernel, 4)) {
+      for (const { make, position, raw } of mutations(call)) {
+        const args = call.args.with(position, make());
+        const { error } = replay(fallback, { kernel, args }, raw ? { raw: position } : {});
+        if (error === null) continue;
+        const { name, code, message } = error as { name: string; code: string; message: string };
+        expect([
+          ['KernelError', 'AXPY_KERNEL'],
+          ['IndexError', 'AXPY_INDEX'],
+        ]).toContainEqual([name, code]);
+        expect(message).toMatch(new RegExp(`^\\[${kernel}\\] expected `));
+      }
+    }
+  });
+
+  test.each(kernelNames)('%s: too few and too many arguments', (kernel) => {
+    const call = varied(kernel, 1)[0];
+    for (const args of [[], call.args.slice(0, -1), [...call.args, 1]]) {
+      const changed = { ...call, args };
+      const problem = compareOutcomes(
+        changed,
+        replay(fallback, changed),
+        replay(addon, changed),
+        tolerances(call),
+      );
+      expect(problem, `${args.length} arguments`).toBeNull();
+    }
+  });
+});
+
+describe('random calls', () => {
+  test.each(kernelNames)('%s: both give the same', (kernel) => {
+    fc.assert(
+      fc.property(randomCall(kernel), (call) => {
+        expect(problemOf(call)).toBe('');
+      }),
+      { seed: 20240229, numRuns: 60 },
+    );
+  });
+});
+
+describe('numbers of threads', () => {
+  const counts = [1, 2, 5];
+
+  /** Whether all counts give the bits that the first one gives; empty when they do. */
+  function differing(calls: readonly Call[]): string[] {
+    const outcomes = counts.map((count) => {
+      addon.setThreads(count);
+      return calls.map((call) => replay(addon, call));
+    });
+    return calls
+      .filter((call, i) => {
+        const first = outcomes[0][i];
+        expect(first.error, showCall(call)).toBeNull();
+        return outcomes.some((own) =>
+          own[i].args.some((value, position) => {
+            const reference = first.args[position];
+            return isArray(value) && isArray(reference) && !sameBytes(value, reference);
+          }),
+        );
+      })
+      .map(showCall);
+  }
+
+  test('are what setThreads says', () => {
+    for (const count of counts) {
+      addon.setThreads(count);
+      expect(addon.info().threads).toBe(count);
+    }
+  });
+
+  test.each(kernelNames)('%s: recorded calls do not depend on them', (kernel) => {
+    expect(differing(recorded.filter((call) => call.kernel === kernel))).toEqual([]);
+  });
+
+  const benches = declarations.flatMap(({ op, bench }) =>
+    bench.map((c) => ({ op, c, title: `${op}, ${c.name}` })),
+  );
+
+  test.each(benches)('$title: the same bits, and what the fallback gives', ({ op, c }) => {
+    for (const call of recordCase(addon, op, c, 'float32')) {
+      expect(differing([call])).toEqual([]);
+      expect(problemOf(call)).toBe('');
+    }
+  });
+
+  const long = 200_003;
+  const large = record(fallback, 'a large call', () => {
+    const state = Uint32Array.of(1, 2, 3, 4, 5, 6);
+    kernelsForLarge(state);
+  });
+
+  function kernelsForLarge(state: Uint32Array): void {
+    // The kernels that no bench reaches; a length that no number of threads divides.
+    kernels.randomBits(new Uint32Array(long), state);
+    kernels.randomUniform(new Float32Array(long), state, -1, 1);
+    kernels.randomNormal(new Float64Array(long), state, 0, 1);
+    kernels.dropoutMask(new Float32Array(long), state, 0.5);
+    const [w, v, g] = [1, 2, 3].map((i) => new Float32Array(long).map((_, at) => Math.sin(at * i)));
+    kernels.sgd(w, v, g, Float64Array.of(0.1, 0.9, 0, 1, 0.01), 1);
+    kernels.adam(w, v, g.map(Math.abs), g, Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0.9, 0.999), 1);
+    for (let op = 0; op < 5; op++) kernels.reduce(new Float32Array(1), g, 1, long, 1, 1, op, 1);
+    kernels.gather(
+      new Float32Array(long),
+      g,
+      Int32Array.from(g, (_, i) => (i * 7) % long),
+      long,
+      long,
+      1,
+    );
+    kernels.scatterAdd(
+      new Float32Array(10),
+      g,
+      Int32Array.from(g, (_, i) => i % 10),
+      long,
+      10,
+      1,
+    );
+    kernels.where(new Float32Array(long), g, w, v, null);
+    kernels.gemmAccumulate(
+      new Float32Array(64 * 64),
+      w.subarray(0, 131072),
+      v.subarray(0, 131072),
+      1,
+      64,
+      64,
+      2048,
+      0,
+      1,
+      0,
+      0,
+      0,
+    );
+    kernels.gemmAccumulate(
+      new Float32Array(32 * 32),
+      w.subarray(0, 65536),
+      v.subarray(0, 65536),
+      64,
+      32,
+      32,
+      32,
+      0,
+      0,
+      1024,
+      1024,
+      0,
+    );
+  }
+
+  test.each(large.map((call) => ({ call, title: call.kernel })))('$title, large', ({ call }) => {
+    expect(differing([call])).toEqual([]);
+    expect(problemOf(call)).toBe('');
+  });
+
+  test('other than 1 to 64 are refused', () => {
+    for (const count of [0, -1, 65, 1.5, Number.NaN, '2', null, undefined]) {
+      expect(() => addon.setThreads(count as number), String(count)).toThrow(
+        expect.objectContaining({ code: 'AXPY_ARGUMENT' }),
+      );
+    }
+  });
+});
+
+beforeAll(() => addon.setThreads(2));

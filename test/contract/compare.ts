@@ -1,0 +1,146 @@
+/**
+ * Holds the outcomes of two implementations against each other.
+ *
+ * How far two correct implementations may lie apart depends on the numbers: a sum that cancels loses more than one that
+ * does not. So the tolerance is measured, element by element: the kernel is evaluated in float64 on inputs each changed
+ * by a small relative amount at random, and the result may be wrong by what a few units in the last place of the inputs
+ * do to it, plus a few of its own.
+ */
+import { lossCode } from '../../lib/kernels/codes.ts';
+import { fallback } from '../../lib/kernels/fallback/index.ts';
+import { generator } from '../cases/values.ts';
+import { type Call, isArray, mapArrays, type Outcome, replay, type TypedArray } from './call.ts';
+import { isExact, parameterIndex, roles, signatures } from './signature.ts';
+
+/** Units in the last place that inputs may seem to be off by, and that a result may be. */
+const inputUnits = 16;
+const resultUnits = 8;
+/** So many that hardly an element among millions is changed too little by all of them. */
+const trials = 8;
+const step = 2 ** -24;
+
+const unit = { Float32Array: 2 ** -24, Float64Array: 2 ** -53 } as const;
+/** Below this a number has no full precision left. */
+const smallest = { Float32Array: 2 ** -126, Float64Array: 2 ** -1022 } as const;
+
+type FloatName = keyof typeof unit;
+
+const scalars: ReadonlySet<string> = new Set(['p', 'q', 'parameter', 'scale']);
+
+/** The call in float64, with every float changed by `amount` at most, relatively. */
+function widened({ kernel, args }: Pick<Call, 'kernel' | 'args'>, amount: number, next: () => number): Call {
+  const parameters = signatures.get(kernel)!;
+  const vary = (value: number) => (amount === 0 ? value : value * (1 + amount * (2 * next() - 1)));
+  const wide = mapArrays(args, (array) => {
+    if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
+    const copy = Float64Array.from(array);
+    const isHyper = parameters[args.indexOf(array)]?.name === 'hyper';
+    for (let i = 0; i < copy.length; i++) {
+      // Flags and counts of steps are no measured quantities.
+      if (!(isHyper && Number.isInteger(copy[i]))) copy[i] = vary(copy[i]);
+    }
+    return copy;
+  });
+  return {
+    kernel,
+    from: '',
+    args: wide.map((value, i) =>
+      typeof value === 'number' && scalars.has(parameters[i].name) && !Number.isInteger(value)
+        ? vary(value)
+        : value,
+    ),
+  };
+}
+
+function jumps({ kernel, args }: Pick<Call, 'kernel' | 'args'>): boolean {
+  return kernel === 'lossGradient' && args[parameterIndex(kernel, 'op')] === lossCode.absoluteError;
+}
+
+/** For each argument that is a float destination, how far its elements may be off. */
+export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<number, Float64Array> {
+  const found = new Map<number, Float64Array>();
+  if (isExact(call.kernel, call.args)) return found;
+  const { overwritten, updated } = roles[call.kernel];
+  const parameters = signatures.get(call.kernel)!;
+  const next = generator(12345);
+  const exact = replay(fallback, widened(call, 0, next));
+  if (exact.error !== null) return found;
+  const varied = Array.from({ length: trials }, () => replay(fallback, widened(call, step, next)));
+  parameters.forEach(({ name }, position) => {
+    const given = call.args[position];
+    if (!overwritten.includes(name) && !updated.includes(name)) return;
+    if (!(given instanceof Float32Array || given instanceof Float64Array)) return;
+    const type = given.constructor.name as FloatName;
+    const value = exact.args[position] as Float64Array;
+    const tolerance = new Float64Array(value.length);
+    for (let i = 0; i < value.length; i++) {
+      let change = 0;
+      for (const { args, error } of varied) {
+        if (error !== null) continue;
+        const distance = Math.abs((args[position] as Float64Array)[i] - value[i]);
+        if (distance > change && distance < Infinity) change = distance;
+      }
+      const size = Number.isFinite(value[i]) ? Math.abs(value[i]) : 0;
+      // At a discontinuity (a tie of prediction and target) the change measures the jump, which nothing excuses.
+      const measured = jumps(call) ? 0 : (inputUnits * change) / step;
+      tolerance[i] = unit[type] * (measured + resultUnits * size) + smallest[type];
+    }
+    found.set(position, tolerance);
+  });
+  return found;
+}
+
+function differs(a: TypedArray, b: TypedArray, tolerance: Float64Array | undefined): string | null {
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] === b[i] || (Number.isNaN(a[i]) && Number.isNaN(b[i]))) continue;
+    const distance = Math.abs(a[i] - b[i]);
+    // NaN against a number, or two infinities, fail here as well.
+    if (tolerance !== undefined && distance <= tolerance[i]) continue;
+    const allowed = tolerance === undefined ? 'exactly' : `within ${tolerance[i].toExponential(1)}`;
+    return `[${i}]: ${a[i]} and ${b[i]} differ by ${distance.toExponential(1)}, wanted ${allowed}`;
+  }
+  return null;
+}
+
+const describe = (error: unknown): string => {
+  if (error === null) return 'success';
+  const { name, code, message } = error as { name?: string; code?: string; message?: string };
+  return `${name} ${code}: ${message}`;
+};
+
+/** What is wrong between two outcomes of one call, or null. Names of implementations are for the message. */
+export function compareOutcomes(
+  call: Pick<Call, 'kernel' | 'args'>,
+  a: Outcome,
+  b: Outcome,
+  allowed: ReadonlyMap<number, Float64Array>,
+): string | null {
+  if (a.fault !== null) return `the fallback ${a.fault}`;
+  if (b.fault !== null) return `the addon ${b.fault}`;
+  const [left, right] = [describe(a.error), describe(b.error)];
+  if (left !== right || (a.error as object | null)?.constructor !== (b.error as object | null)?.constructor) {
+    return `fallback: ${left}\naddon:    ${right}`;
+  }
+  if (a.error !== null) return null;
+  const parameters = signatures.get(call.kernel)!;
+  for (let i = 0; i < parameters.length; i++) {
+    const [x, y] = [a.args[i], b.args[i]];
+    if (!isArray(x) || !isArray(y)) continue;
+    // An input may be the very array that is the destination.
+    const problem = differs(x, y, allowed.get(a.args.indexOf(x)));
+    if (problem !== null) return `${parameters[i].name}${problem}`;
+  }
+  return null;
+}
+
+/** A short text of a call for messages. */
+export function showCall({ kernel, args, from }: Call): string {
+  const parameters = signatures.get(kernel)!;
+  const list = args.map((value, i) => {
+    const name = parameters[i]?.name ?? i;
+    if (!isArray(value)) return `${name} ${String(value)}`;
+    const few = value.length <= 24 ? `[${Array.from(value).join(', ')}]` : `of ${value.length}`;
+    return `${name} ${value.constructor.name} ${few}`;
+  });
+  return `${kernel}(${list.join('; ')})\n  in ${from}`;
+}

@@ -1,0 +1,271 @@
+/** Random calls of each kernel, for fast-check: sizes of 0, 1, odd ones and large ones, every flag and op code. */
+import fc from 'fast-check';
+import {
+  binaryOps,
+  gradientFromOutput,
+  lossOps,
+  reduceCode,
+  reduceOps,
+  unaryOps,
+} from '../../lib/kernels/codes.ts';
+import { allocate, type FloatDtype } from '../../lib/memory.ts';
+import { generator } from '../cases/values.ts';
+import type { Call, TypedArray } from './call.ts';
+import type { KernelName } from './signature.ts';
+
+/** What a generator draws from: fast-check chooses and shrinks the numbers, the seed fills the arrays. */
+interface Draw {
+  readonly dtype: FloatDtype;
+  /** Sizes, from 0 on. */
+  readonly sizes: readonly number[];
+  readonly flags: readonly (0 | 1)[];
+  readonly code: number;
+  /** Values; each call goes on in the sequence. */
+  floats(length: number, low?: number, high?: number): TypedArray;
+  int32(length: number, size: number): Int32Array;
+  state(): Uint32Array;
+}
+
+const draws: fc.Arbitrary<Draw> = fc
+  .record({
+    dtype: fc.constantFrom<FloatDtype>('float32', 'float64'),
+    sizes: fc.array(fc.oneof(fc.constantFrom(0, 1, 2, 3, 8, 16), fc.integer({ min: 0, max: 40 })), {
+      minLength: 4,
+      maxLength: 4,
+    }),
+    // One long dimension now and then, past every block and the share of a thread.
+    long: fc.option(fc.record({ at: fc.nat(3), size: fc.constantFrom(255, 1023, 4099) }), { freq: 5 }),
+    flags: fc.array(fc.constantFrom<0 | 1>(0, 1), { minLength: 5, maxLength: 5 }),
+    code: fc.nat(10000),
+    seed: fc.integer(),
+  })
+  .map(({ dtype, sizes, long, flags, code, seed }) => {
+    const next = generator(seed);
+    // Beside a long dimension the others stay small.
+    const all = long ? sizes.map((size, i) => (i === long.at ? long.size : size % 6)) : sizes;
+    return {
+      dtype,
+      sizes: all,
+      flags,
+      code,
+      floats: (length, low = -2, high = 2) => allocate(length, dtype).map(() => low + (high - low) * next()),
+      int32: (length, size) => new Int32Array(length).map(() => Math.floor(next() * size)),
+      state: () => new Uint32Array(6).map(() => next() * 2 ** 32),
+    };
+  });
+
+const fromOutput: ReadonlySet<string> = new Set(gradientFromOutput);
+
+/** dims, and for each operand strides that walk over a contiguous array broadcast along some dims. */
+function broadcasting(draw: Draw, operands: number): { layout: Int32Array; size: number; lengths: number[] } {
+  const dims = draw.sizes.slice(0, 1 + (draw.code % 3)).map((size) => size % 12);
+  const lengths: number[] = [];
+  const strides: number[] = [];
+  for (let operand = 0; operand < operands; operand++) {
+    let length = 1;
+    const own = dims.map(() => 0);
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      const repeats = ((draw.code >> (2 + operand * 3 + axis)) & 1) === 1;
+      if (repeats) continue;
+      own[axis] = length;
+      length *= dims[axis];
+    }
+    lengths.push(length);
+    strides.push(...own);
+  }
+  return { layout: Int32Array.of(...dims, ...strides), size: dims.reduce((a, b) => a * b, 1), lengths };
+}
+
+type Make = (draw: Draw) => unknown[];
+
+const binaryLike = (draw: Draw, gradient: boolean): unknown[] => {
+  const op = draw.code % binaryOps.length;
+  const plain = draw.flags[0] === 1;
+  const n = draw.sizes[0];
+  const { layout, size, lengths } = plain
+    ? { layout: null, size: n, lengths: [draw.flags[1] ? 1 : n, draw.flags[2] ? 1 : n] }
+    : broadcasting(draw, 2);
+  const [a, b] = lengths.map((length) => draw.floats(length, 0.25, 2));
+  const out = draw.floats(size);
+  return gradient ? [out, draw.floats(size), a, b, layout, op, draw.flags[3]] : [out, a, b, layout, op];
+};
+
+const product = (draw: Draw, accumulate: boolean): unknown[] => {
+  const [m, n, k] = draw.sizes;
+  const batch = draw.sizes[3] % 4;
+  const [transposeA, transposeB, shareA, shareB, shareC] = draw.flags;
+  const strideA = shareA ? 0 : m * k;
+  const strideB = shareB ? 0 : k * n;
+  const a = draw.floats(shareA ? m * k : batch * m * k);
+  const b = draw.floats(shareB ? k * n : batch * k * n);
+  if (accumulate) {
+    const c = draw.floats(shareC ? m * n : batch * m * n);
+    return [c, a, b, batch, m, n, k, transposeA, transposeB, strideA, strideB, shareC ? 0 : m * n];
+  }
+  const c = draw.floats(batch * m * n);
+  const bias = draw.code % 2 === 0 ? null : draw.floats(n);
+  // relu, sigmoid, tanh, leakyRelu or none: the others have cases of their own, with inputs in their domain.
+  const activation = [unaryOps.indexOf('relu'), unaryOps.indexOf('sigmoid'), unaryOps.indexOf('tanh'), -1][
+    draw.code % 4
+  ];
+  return [c, a, b, bias, batch, m, n, k, transposeA, transposeB, strideA, strideB, activation, 0.25];
+};
+
+const makers: Readonly<Record<KernelName, Make>> = {
+  gemm: (draw) => product(draw, false),
+  gemmAccumulate: (draw) => product(draw, true),
+  unary: (draw) => {
+    const n = draw.sizes[0] * draw.sizes[1];
+    return [draw.floats(n), draw.floats(n, 0.25, 3), draw.code % unaryOps.length, 0.5, 1.5];
+  },
+  unaryGradient: (draw) => {
+    const n = draw.sizes[0] * draw.sizes[1];
+    const op = draw.code % unaryOps.length;
+    const name = unaryOps[op];
+    const kept = draw.floats(n, 0.25, 0.75);
+    const free = name === 'neg' || name === 'scale';
+    const output = fromOutput.has(name);
+    return [
+      draw.floats(n),
+      draw.floats(n),
+      output || free ? null : kept,
+      output ? kept : null,
+      op,
+      0.5,
+      0.625,
+    ];
+  },
+  binary: (draw) => binaryLike(draw, false),
+  binaryGradient: (draw) => binaryLike(draw, true),
+  where: (draw) => {
+    const { layout, size, lengths } = broadcasting(draw, 3);
+    const [condition, a, b] = lengths.map((length) => draw.floats(length));
+    return [draw.floats(size), condition.map((x) => (x > 0 ? 1 : 0)), a, b, layout];
+  },
+  fill: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.code / 7],
+  cast: (draw) => {
+    const n = draw.sizes[0] * draw.sizes[1];
+    const targets = [new Float32Array(n), new Float64Array(n), new Int32Array(n)];
+    return [targets[draw.code % 3], draw.flags[0] ? draw.int32(n, 1000) : draw.floats(n, -1e5, 1e5)];
+  },
+  copy: (draw) => {
+    const [a, b, c] = draw.sizes;
+    const x = draw.flags[0] ? draw.int32(a * b * c, 100) : draw.floats(a * b * c);
+    const out = x.slice().fill(7);
+    const [first, second] = [draw.flags[1] ? -1 : 1, draw.flags[2] ? -1 : 1];
+    const size = a * b * c;
+    // Axes 0 and 2 exchanged, each of them backwards or not.
+    const strides = [b * c * first, c, second];
+    const offset = (first < 0 ? (a - 1) * b * c : 0) + (second < 0 ? c - 1 : 0);
+    return [out, x, Int32Array.of(a, b, c, 1, a, a * b, ...strides, 0, size === 0 ? 0 : offset)];
+  },
+  gather: (draw) => {
+    const [count, width] = draw.sizes;
+    const rows = draw.sizes[2] + 1;
+    return [
+      draw.floats(count * width),
+      draw.floats(rows * width),
+      draw.int32(count, rows),
+      count,
+      rows,
+      width,
+    ];
+  },
+  scatterAdd: (draw) => {
+    const [count, width] = draw.sizes;
+    const rows = draw.sizes[2] + 1;
+    return [
+      draw.floats(rows * width),
+      draw.floats(count * width),
+      draw.int32(count, rows),
+      count,
+      rows,
+      width,
+    ];
+  },
+  oneHot: (draw) => {
+    const classes = draw.sizes[1] + 1;
+    return [draw.floats(draw.sizes[0] * classes), draw.int32(draw.sizes[0], classes), draw.sizes[0], classes];
+  },
+  reduce: (draw) => {
+    const [k0, r0, k1, r1] = draw.sizes;
+    const op = draw.code % reduceOps.length;
+    // Near 1, so that a product of many stays in range.
+    const near =
+      op === reduceCode.product ? draw.floats(k0 * r0 * k1 * r1, 0.9, 1.1) : draw.floats(k0 * r0 * k1 * r1);
+    const scale = op === reduceCode.max || op === reduceCode.min ? 1 : 0.3;
+    return [draw.floats(k0 * k1), near, k0, r0, k1, r1, op, scale];
+  },
+  argmax: (draw) => {
+    const [outer, size, inner] = [draw.sizes[0], draw.sizes[1] + 1, draw.sizes[2]];
+    // Integers tie often.
+    return [
+      new Int32Array(outer * inner),
+      draw.floats(outer * size * inner, 0, 9).map(Math.floor),
+      outer,
+      size,
+      inner,
+    ];
+  },
+  softmax: (draw) => {
+    const [outer, size, inner] = draw.sizes;
+    const n = outer * size * inner;
+    return [draw.floats(n), draw.floats(n, -9, 9), outer, size, inner, draw.flags[0]];
+  },
+  softmaxGradient: (draw) => {
+    const [outer, size, inner] = draw.sizes;
+    const n = outer * size * inner;
+    const y = draw.flags[0] ? draw.floats(n, -4, -0.1) : draw.floats(n, 0, 1);
+    return [draw.floats(n), draw.floats(n), y, outer, size, inner, draw.flags[0]];
+  },
+  softmaxCrossEntropy: (draw) => {
+    const [rows, classes] = [draw.sizes[0], draw.sizes[1] + 1];
+    const n = rows * classes;
+    const out = draw.floats(draw.flags[0] ? 1 : rows);
+    return [out, draw.floats(n), draw.floats(n, -9, 9), draw.int32(rows, classes), rows, classes, 0.3];
+  },
+  softmaxCrossEntropyGradient: (draw) => {
+    const [rows, classes] = [draw.sizes[0], draw.sizes[1] + 1];
+    const n = rows * classes;
+    const gradient = draw.floats(draw.flags[0] ? 1 : rows);
+    return [draw.floats(n), gradient, draw.floats(n, 0, 1), draw.int32(rows, classes), rows, classes, 0.3];
+  },
+  loss: (draw) => {
+    const n = draw.sizes[0] * draw.sizes[1];
+    const out = draw.floats(draw.flags[0] ? 1 : n);
+    return [
+      out,
+      draw.floats(n, 0.05, 0.95),
+      draw.floats(n, 0.05, 0.95),
+      draw.code % lossOps.length,
+      0.25,
+      0.3,
+    ];
+  },
+  lossGradient: (draw) => {
+    const n = draw.sizes[0] * draw.sizes[1];
+    const gradient = draw.floats(draw.flags[0] ? 1 : n);
+    const [p, t] = [draw.floats(n, 0.05, 0.95), draw.floats(n, 0.05, 0.95)];
+    return [draw.floats(n), gradient, p, t, draw.code % lossOps.length, 0.25, 0.3, draw.flags[1]];
+  },
+  randomBits: (draw) => [new Uint32Array(draw.sizes[0] * draw.sizes[1]), draw.state()],
+  randomUniform: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), -1, 2],
+  randomNormal: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), 0.5, 2],
+  dropoutMask: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), (draw.code % 100) / 100],
+  sgd: (draw) => {
+    const n = draw.sizes[0] * draw.sizes[1];
+    const velocity = draw.flags[0] ? null : draw.floats(n);
+    const hyper = Float64Array.of(0.1, 0.9, 0.25, draw.flags[1], 0.01);
+    return [draw.floats(n), velocity, draw.floats(n), hyper, draw.flags[2]];
+  },
+  adamAdvance: (draw) => [Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, draw.code, 0.5, 0.75)],
+  adam: (draw) => {
+    const n = draw.sizes[0] * draw.sizes[1];
+    const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 2, 0.81, 0.998001);
+    return [draw.floats(n), draw.floats(n), draw.floats(n, 0, 1), draw.floats(n), hyper, draw.flags[0]];
+  },
+};
+
+export function randomCall(kernel: KernelName): fc.Arbitrary<Call> {
+  return draws.map((draw) => ({ kernel, args: makers[kernel](draw), from: 'a random call' }));
+}

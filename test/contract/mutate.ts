@@ -1,0 +1,174 @@
+/** Wrong arguments, made from right ones. */
+import { type Call, isArray, type TypedArray } from './call.ts';
+import { codesOf, type KernelName, type Parameter, signatures } from './signature.ts';
+
+export interface Mutation {
+  readonly title: string;
+  readonly position: number;
+  /** Made anew for each use: a detached array cannot be copied. */
+  make(): unknown;
+  /** True when the argument cannot be copied between guards, and is passed as it is. */
+  readonly raw?: boolean;
+}
+
+type Constructor = new (values: ArrayLike<number> | number) => TypedArray;
+
+function detached(array: TypedArray): TypedArray {
+  const copy = (array.length === 0 ? new (array.constructor as Constructor)(1) : array.slice()) as TypedArray;
+  structuredClone(copy.buffer, { transfer: [copy.buffer as ArrayBuffer] });
+  return copy;
+}
+
+const everyType: readonly Constructor[] = [Float32Array, Float64Array, Int32Array, Uint32Array];
+const otherTypes: readonly Constructor[] = [Int8Array, Uint8Array, Int16Array] as never;
+
+const wrongKinds: readonly (readonly [string, () => unknown])[] = [
+  ['null', () => null],
+  ['undefined', () => undefined],
+  ['a string', () => '1'],
+  ['a plain object', () => ({ length: 1 })],
+  ['a plain array', () => [1, 2]],
+  ['a boolean', () => true],
+  ['a bigint', () => 1n],
+  ['a symbol', () => Symbol('x')],
+  ['a function', () => () => 1],
+  ['an object without prototype', () => Object.create(null)],
+  ['a DataView', () => new DataView(new ArrayBuffer(8))],
+  ['an ArrayBuffer', () => new ArrayBuffer(8)],
+];
+
+const numbers = [
+  -1,
+  1.5,
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  2 ** 31,
+  2 ** 31 - 1,
+  -(2 ** 31),
+  2 ** 32,
+  2 ** 53,
+  0,
+  1,
+  2,
+  -0,
+];
+
+/** A layout with one of its numbers changed, or of another length. */
+function layoutMutations(layout: Int32Array, position: number): Mutation[] {
+  const changed = (title: string, change: (copy: number[]) => void): Mutation => ({
+    title: `layout ${title}`,
+    position,
+    make: () => {
+      const copy = [...layout];
+      change(copy);
+      return Int32Array.from(copy);
+    },
+  });
+  const found = Array.from(layout, (_, i) =>
+    [-1, 1, 1000].map((by) =>
+      changed(`[${i}] ${by > 0 ? '+' : '-'} ${Math.abs(by)}`, (copy) => {
+        copy[i] += by;
+      }),
+    ),
+  ).flat();
+  for (const extreme of [-(2 ** 31), -1]) {
+    for (let i = 0; i < layout.length; i++) {
+      found.push(
+        changed(`[${i}] = ${extreme}`, (copy) => {
+          copy[i] = extreme;
+        }),
+      );
+    }
+  }
+  found.push(
+    changed('empty', (copy) => copy.splice(0)),
+    changed('of rank 17', (copy) => copy.splice(0, copy.length, ...new Array(17 * 3).fill(1))),
+    changed('of rank 17 with offsets', (copy) =>
+      copy.splice(0, copy.length, ...new Array(17 * 3 + 2).fill(1)),
+    ),
+    changed('of rank 17 and three operands', (copy) =>
+      copy.splice(0, copy.length, ...new Array(17 * 4).fill(1)),
+    ),
+  );
+  return found;
+}
+
+function arrayMutations(value: TypedArray, position: number, { name }: Parameter): Mutation[] {
+  const resized = (length: number) => () => {
+    const copy = new (value.constructor as Constructor)(length);
+    copy.set(value.subarray(0, length) as never);
+    return copy;
+  };
+  const found: Mutation[] = [
+    { title: 'one element too long', position, make: resized(value.length + 1) },
+    { title: 'detached', position, make: () => detached(value), raw: true },
+    ...everyType
+      .filter((type) => !(value instanceof type))
+      .map((type) => ({ title: type.name, position, make: () => new type(value.length) })),
+    ...otherTypes.map((type) => ({
+      title: type.name,
+      position,
+      make: () => new type(value.length),
+      raw: true,
+    })),
+  ];
+  if (value.length > 0) {
+    found.push({ title: 'one element too short', position, make: resized(value.length - 1) });
+  }
+  if (value.length > 1) found.push({ title: 'empty', position, make: resized(0) });
+  if (name === 'layout') found.push(...layoutMutations(value as Int32Array, position));
+  if ((name === 'indices' || name === 'labels') && value.length > 0) {
+    for (const index of [-1, 1000000, 2 ** 31 - 1, -(2 ** 31)]) {
+      for (const at of [0, value.length - 1]) {
+        const make = () => {
+          const copy = value.slice();
+          copy[at] = index;
+          return copy;
+        };
+        found.push({ title: `index ${index} at ${at}`, position, make });
+      }
+    }
+  }
+  return found;
+}
+
+function scalarMutations(
+  kernel: KernelName,
+  value: number,
+  position: number,
+  { name }: Parameter,
+): Mutation[] {
+  const values = new Set([...numbers, value + 1, value - 1, -value]);
+  const codes = codesOf(kernel, name);
+  if (codes !== null)
+    values
+      .add(codes.length)
+      .add(codes.length - 1)
+      .add(-2);
+  values.delete(value);
+  return [...values].map((number) => ({
+    title: Object.is(number, -0) ? '-0' : String(number),
+    position,
+    make: () => number,
+  }));
+}
+
+/** Each argument of the call replaced by what is wrong, or at least another, for it. */
+export function mutations({ kernel, args }: Call): Mutation[] {
+  return signatures.get(kernel)!.flatMap((parameter, position) => {
+    const value = args[position];
+    const kinds = wrongKinds
+      .filter(([title]) => !(title === 'null' && value === null))
+      .map(([title, make]) => ({ title, position, make, raw: true }));
+    const numbersToo = typeof value === 'number' ? [] : [{ title: 'a number', position, make: () => 1 }];
+    if (isArray(value)) return [...kinds, ...numbersToo, ...arrayMutations(value, position, parameter)];
+    if (typeof value === 'number') return [...kinds, ...scalarMutations(kernel, value, position, parameter)];
+    const arrays = [new Float32Array(3), new Float64Array(3), new Int32Array(3)];
+    return [
+      ...kinds,
+      ...numbersToo,
+      ...arrays.map((array) => ({ title: array.constructor.name, position, make: () => array.slice() })),
+    ];
+  });
+}

@@ -1,0 +1,138 @@
+/** The kernels as binding.d.ts declares them, read from its text, and what the tests need to know beyond it. */
+import { readFileSync } from 'node:fs';
+import type { Kernels } from '../../binding.d.ts';
+import { binaryOps, lossOps, reduceOps, unaryOps } from '../../lib/kernels/codes.ts';
+
+export type KernelName = keyof Kernels;
+
+export type ArgumentType =
+  | 'Float'
+  | 'Float | null'
+  | 'Data'
+  | 'Int32Array'
+  | 'Int32Array | null'
+  | 'Uint32Array'
+  | 'Float64Array'
+  | 'number'
+  | 'Flag';
+
+export interface Parameter {
+  readonly name: string;
+  readonly type: ArgumentType;
+}
+
+function parse(): ReadonlyMap<KernelName, readonly Parameter[]> {
+  const text = readFileSync(new URL('../../binding.d.ts', import.meta.url), 'utf8');
+  const body = /export interface Kernels \{\n([\s\S]*?)\n\}/.exec(text)![1];
+  const code = body.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*/g, '');
+  const found = new Map<KernelName, Parameter[]>();
+  for (const [, name, list] of code.matchAll(/(\w+)\(([^)]*)\): void;/g)) {
+    const parameters = list
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '')
+      .map((part) => {
+        const [parameter, type] = part.split(':').map((half) => half.trim());
+        return { name: parameter, type: type as ArgumentType };
+      });
+    found.set(name as KernelName, parameters);
+  }
+  return found;
+}
+
+export const signatures = parse();
+export const kernelNames = [...signatures.keys()];
+
+export function parameterIndex(kernel: KernelName, name: string): number {
+  return signatures.get(kernel)!.findIndex((parameter) => parameter.name === name);
+}
+
+interface Roles {
+  /** Destinations whose old content must not matter. */
+  readonly overwritten: readonly string[];
+  /** Destinations whose old content counts. */
+  readonly updated: readonly string[];
+}
+
+const writes = (...overwritten: string[]): Roles => ({ overwritten, updated: [] });
+const updates = (...updated: string[]): Roles => ({ overwritten: [], updated });
+const draws: Roles = { overwritten: ['out'], updated: ['state'] };
+
+export const roles: Readonly<Record<KernelName, Roles>> = {
+  gemm: writes('c'),
+  gemmAccumulate: updates('c'),
+  unary: writes('out'),
+  unaryGradient: writes('out'),
+  binary: writes('out'),
+  binaryGradient: writes('out'),
+  where: writes('out'),
+  fill: writes('out'),
+  cast: writes('out'),
+  // Positions that the layout does not reach keep their values.
+  copy: updates('out'),
+  gather: writes('out'),
+  scatterAdd: updates('out'),
+  oneHot: writes('out'),
+  reduce: writes('out'),
+  argmax: writes('out'),
+  softmax: writes('out'),
+  softmaxGradient: writes('out'),
+  softmaxCrossEntropy: writes('out', 'probabilities'),
+  softmaxCrossEntropyGradient: writes('out'),
+  loss: writes('out'),
+  lossGradient: writes('out'),
+  randomBits: draws,
+  randomUniform: draws,
+  randomNormal: draws,
+  dropoutMask: draws,
+  sgd: updates('parameter', 'velocity'),
+  adamAdvance: updates('hyper'),
+  adam: updates('parameter', 'm', 'v'),
+};
+
+/** Kernels of one correctly rounded operation an element, or none: nothing is left to an implementation. */
+const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
+  'where',
+  'fill',
+  'cast',
+  'copy',
+  'gather',
+  'scatterAdd',
+  'oneHot',
+  'argmax',
+  'randomBits',
+  'randomUniform',
+  'randomNormal',
+  'dropoutMask',
+  'adamAdvance',
+]);
+
+/** Likewise of the kernels that take an op: the names of its exact ones. */
+const exactOps: Partial<Record<KernelName, { names: readonly string[]; exact: readonly string[] }>> = {
+  unary: { names: unaryOps, exact: ['neg', 'sqrt', 'abs', 'square', 'reciprocal', 'sign', 'relu'] },
+  unaryGradient: { names: unaryOps, exact: ['neg', 'abs', 'sign', 'clip', 'relu'] },
+  binary: { names: binaryOps, exact: binaryOps.filter((op) => op !== 'pow') },
+  binaryGradient: {
+    names: binaryOps,
+    exact: binaryOps.filter((op) => op !== 'pow' && op !== 'div'),
+  },
+  reduce: { names: reduceOps, exact: ['max', 'min'] },
+  loss: { names: lossOps, exact: [] },
+};
+
+/** Whether both implementations have to give the same numbers to the bit (the sign of zero and of NaN aside). */
+export function isExact(kernel: KernelName, args: readonly unknown[]): boolean {
+  if (exactKernels.has(kernel)) return true;
+  const ops = exactOps[kernel];
+  if (ops === undefined) return false;
+  return ops.exact.includes(ops.names[args[parameterIndex(kernel, 'op')] as number]);
+}
+
+/** The list that a code is a position of, and the code before its first one. */
+export function codesOf(kernel: KernelName, name: string): readonly string[] | null {
+  if (name === 'activation') return unaryOps;
+  if (name !== 'op') return null;
+  if (kernel === 'unary' || kernel === 'unaryGradient') return unaryOps;
+  if (kernel === 'binary' || kernel === 'binaryGradient') return binaryOps;
+  return kernel === 'reduce' ? reduceOps : lossOps;
+}

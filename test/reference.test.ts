@@ -1,0 +1,164 @@
+/** Values, gradients, trajectories and initializers against PyTorch's, as test/reference/make_reference.py wrote them. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Adam, Dense, losses, type Parameter, Sequential, SGD, seed, tensor } from '../lib/index.ts';
+import type { Tensor } from '../lib/tensor.ts';
+import { type Case, defaultTolerance } from './cases/case.ts';
+import { declarations } from './cases/index.ts';
+import { cotangentOf, inputsOf } from './cases/values.ts';
+
+type Numbers = readonly (number | 'NaN' | 'Infinity' | '-Infinity')[];
+
+interface Reference {
+  shape: number[];
+  value: Numbers;
+  gradients: (Numbers | null)[] | null;
+}
+
+function read<Content>(name: string): Content {
+  return JSON.parse(readFileSync(new URL(`reference/${name}.json`, import.meta.url), 'utf8')) as Content;
+}
+
+/** The first element that is off by more than `tolerance` times the larger of it and the typical one, or null. */
+function deviation(got: Tensor['data'], wanted: Numbers, tolerance: number): string | null {
+  const want = wanted.map(Number);
+  if (got.length !== want.length) return `${got.length} elements, wanted ${want.length}`;
+  const single = got instanceof Float32Array;
+  const finite = want.filter(Number.isFinite).map(Math.abs);
+  // Elements are as exact as the rounding of the numbers they are sums of, whose size the mean stands for.
+  const typical = finite.reduce((sum, value) => sum + value, 0) / Math.max(finite.length, 1);
+  for (let i = 0; i < want.length; i++) {
+    // What float32 cannot hold is Infinity there, and 0 what is too small for it.
+    const target = single ? Math.fround(want[i]) : want[i];
+    if (got[i] === target || (Number.isNaN(got[i]) && Number.isNaN(target))) continue;
+    const allowed = tolerance * Math.max(Math.abs(target), Math.min(typical, 1e3)) + (single ? 2 ** -126 : 0);
+    const off = Math.abs(got[i] - target);
+    if (!(off <= allowed)) return `[${i}] is ${got[i]}, wanted ${want[i]}: off by ${off}, allowed ${allowed}`;
+  }
+  return null;
+}
+
+describe('ops', () => {
+  const reference = read<Record<string, Reference>>('ops');
+  const cases = declarations.flatMap(({ op, cases: list }) =>
+    list.filter(({ torch }) => torch !== undefined).map((c) => ({ op, c, key: `${op}/${c.name}` })),
+  );
+
+  test('has the cases that there are', () => {
+    expect(Object.keys(reference)).toEqual(cases.map(({ key }) => key));
+  });
+
+  const toleranceOf = (c: Case, dtype: 'float32' | 'float64') =>
+    c.tolerance?.[dtype] ?? defaultTolerance[dtype];
+
+  test.each(cases)('$key', ({ op, c, key }) => {
+    const want = reference[key];
+    for (const dtype of ['float32', 'float64'] as const) {
+      const tolerance = toleranceOf(c, dtype);
+      const inputs = inputsOf(op, c, dtype);
+      const y = c.run(...inputs);
+      expect(y.shape).toEqual(want.shape);
+      expect(deviation(y.data, want.value, tolerance), `${dtype} value`).toBeNull();
+      if (want.gradients === null) continue;
+      y.backward(cotangentOf(op, c, y));
+      inputs.forEach((x, i) => {
+        const gradient = want.gradients![i];
+        if (gradient === null) expect(x.grad).toBeNull();
+        else expect(deviation(x.grad!.data, gradient, tolerance), `${dtype} gradient ${i}`).toBeNull();
+      });
+    }
+  });
+});
+
+type Named = Record<string, Numbers>;
+
+interface Trajectories {
+  start: Named;
+  x: Numbers;
+  t: Numbers;
+  sgd: Record<string, { options: object; losses: number[]; steps: Named[] }>;
+  adam: Record<string, { options: object; losses: number[]; steps: Named[] }>;
+}
+
+describe('ten steps', () => {
+  const reference = read<Trajectories>('trajectories');
+  const dtypes = [
+    ['float64', 1e-11],
+    ['float32', 2e-5],
+  ] as const;
+  const runs = (['sgd', 'adam'] as const).flatMap((kind) =>
+    Object.entries(reference[kind]).flatMap(([name, run]) =>
+      dtypes.map(([dtype, tolerance]) => ({
+        title: `${kind}, ${name}, ${dtype}`,
+        kind,
+        run,
+        dtype,
+        tolerance,
+      })),
+    ),
+  );
+
+  test.each(runs)('$title', ({ kind, run, dtype, tolerance }) => {
+    const model = new Sequential([
+      new Dense(4, 3, { activation: 'tanh', dtype }),
+      new Dense(3, 1, { dtype }),
+    ]);
+    const parameters: Parameter[] = [...model.parameters()];
+    const names = ['w1', 'b1', 'w2', 'b2'];
+    parameters.forEach((parameter, i) => {
+      parameter.data.set(reference.start[names[i]].map(Number));
+    });
+    const x = tensor(reference.x.map(Number), { shape: [8, 4], dtype });
+    const t = tensor(reference.t.map(Number), { shape: [8, 1], dtype });
+    const optimizer =
+      kind === 'sgd'
+        ? new SGD(parameters, run.options as ConstructorParameters<typeof SGD>[1])
+        : new Adam(parameters, run.options as ConstructorParameters<typeof Adam>[1]);
+    run.steps.forEach((want, step) => {
+      optimizer.zeroGrad();
+      const loss = losses.mse(model.forward(x), t);
+      expect(Math.abs(loss.item() - run.losses[step]), `loss of step ${step}`).toBeLessThanOrEqual(
+        tolerance * run.losses[step],
+      );
+      loss.backward();
+      optimizer.step();
+      parameters.forEach((parameter, i) => {
+        expect(deviation(parameter.data, want[names[i]], tolerance), `step ${step}, ${names[i]}`).toBeNull();
+      });
+    });
+  });
+
+  test('the ten steps lower the loss', () => {
+    // A reference that stands still would be followed by an optimizer that does nothing.
+    for (const { run } of runs) expect(run.losses[9]).toBeLessThan(run.losses[0] * 0.999);
+  });
+});
+
+describe('initializers', () => {
+  const reference =
+    read<Record<string, { shape: [number, number]; deviation: number; largest: number }[]>>('initializers');
+  const rows = Object.entries(reference).flatMap(([name, list]) =>
+    list.map((row) => ({ ...row, name, title: `${name}, ${row.shape.join(' x ')}` })),
+  );
+
+  test.each(rows)('$title', ({ name, shape, deviation: want, largest }) => {
+    seed(7);
+    const [out, inner] = shape;
+    const { weight } = new Dense(inner, out, { init: name as 'heNormal', dtype: 'float64' });
+    const n = weight.size;
+    const drawn = Array.from(weight.data);
+    const mean = drawn.reduce((sum, value) => sum + value, 0) / n;
+    const deviation = Math.sqrt(drawn.reduce((sum, value) => sum + (value - mean) ** 2, 0) / n);
+    // The standard error of a deviation is about σ / √(2n), of both samples here: five of them.
+    expect(Math.abs(deviation / want - 1)).toBeLessThan(5 / Math.sqrt(n));
+    expect(Math.abs(mean)).toBeLessThan((5 * want) / Math.sqrt(n));
+    const most = drawn.reduce((high, value) => Math.max(high, Math.abs(value)), 0);
+    if (name.endsWith('Uniform')) {
+      // The bound √3·σ, which the largest of so many draws nearly reaches.
+      expect(Math.abs(most / largest - 1)).toBeLessThan(1e-3);
+    } else {
+      expect(most / want).toBeGreaterThan(3.5);
+      expect(most / want).toBeLessThan(6);
+    }
+  });
+});

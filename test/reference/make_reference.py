@@ -1,0 +1,245 @@
+"""Writes what PyTorch computes for the cases, for trajectories of optimizers and for initializers, as JSON.
+
+    AXPY_BACKEND=fallback npx tsx test/reference/export.ts | /usr/bin/python3 test/reference/make_reference.py
+
+from the repository's root, with Debian's python3-torch (1.13). All of it in float64; values are written with as many
+digits as tell them apart, so a second run writes the same files.
+"""
+
+import json
+import math
+import os
+import sys
+
+import torch
+import torch.nn.functional as F
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MASK = 0xFFFFFFFF
+
+
+# The recipes of test/cases/values.ts, bit for bit.
+
+
+def fnv(text):
+    h = 0x811C9DC5
+    for character in text:
+        h = ((h ^ ord(character)) * 0x01000193) & MASK
+    return h
+
+
+def generator(seed):
+    state = [seed & MASK]
+
+    def next_number():
+        state[0] = (state[0] + 0x6D2B79F5) & MASK
+        a = state[0]
+        t = ((a ^ (a >> 15)) * (a | 1)) & MASK
+        t = (((t + ((t ^ (t >> 7)) * (t | 61))) & MASK) ^ t) & MASK
+        return (t ^ (t >> 14)) / 2**32
+
+    return next_number
+
+
+def size_of(shape):
+    return math.prod(shape)
+
+
+def elements(spec, seed):
+    draw = generator(fnv(seed))
+    n = size_of(spec["shape"])
+    low, high = spec.get("low", 0), spec.get("high", 0)
+    recipe = spec["recipe"]
+    if recipe == "given":
+        return [float(value) for value in spec["values"]]
+    if recipe == "uniform":
+        out = []
+        for _ in range(n):
+            value = math.floor((low + (high - low) * draw()) * 1024) / 1024
+            for kink in spec.get("avoid", []):
+                if abs(value - kink) < 0.125:
+                    value = kink - 0.125 if value < kink else kink + 0.125
+            out.append(value)
+        return out
+    if recipe == "integers":
+        return [low + math.floor((high - low + 1) * draw()) for _ in range(n)]
+    out = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = math.floor(draw() * (i + 1))
+        out[i], out[j] = out[j], out[i]
+    return [(value - n // 2) / 8 for value in out]
+
+
+def uniform(shape, low, high, seed):
+    spec = {"shape": shape, "recipe": "uniform", "low": low, "high": high}
+    return torch.tensor(elements(spec, seed), dtype=torch.float64).reshape(shape)
+
+
+def plain(tensor):
+    """A flat list; NaN and infinities as the strings that JSON lacks numbers for."""
+    if tensor is None:
+        return None
+    values = tensor.detach().to(torch.float64).reshape(-1).tolist()
+    return [compact(value) for value in values]
+
+
+def compact(value):
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return int(value) if value == int(value) and abs(value) < 2**53 else value
+
+
+def write(name, content):
+    path = os.path.join(HERE, name)
+    lines = [json.dumps(key) + ":" + json.dumps(value, separators=(",", ":")) for key, value in content.items()]
+    with open(path, "w") as file:
+        file.write("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+# ops
+
+
+def evaluate(case):
+    op, name = case["op"], case["name"]
+    inputs = []
+    for i, spec in enumerate(case["inputs"]):
+        values = elements(spec, f"{op}/{name}/{i}")
+        whole = spec.get("dtype") == "int32"
+        x = torch.tensor([int(v) for v in values] if whole else values, dtype=torch.int64 if whole else torch.float64)
+        x = x.reshape(spec["shape"])
+        if not spec.get("constant", False):
+            x.requires_grad_()
+        inputs.append(x)
+    scope = {"torch": torch, "F": F, **dict(zip("abcdefgh", inputs))}
+    y = eval(case["torch"], scope)
+    gradients = None
+    if case["gradient"] != "none" and y.requires_grad:
+        cotangent = uniform(list(y.shape), -1, 1, f"{op}/{name}/cotangent")
+        y.backward(cotangent.to(y.dtype))
+        gradients = [plain(x.grad) for x in inputs]
+    return {"shape": list(y.shape), "value": plain(y), "gradients": gradients}
+
+
+def write_ops():
+    content = {}
+    for case in json.load(sys.stdin):
+        key = f"{case['op']}/{case['name']}"
+        try:
+            content[key] = evaluate(case)
+        except Exception as error:
+            raise SystemExit(f"{key}: {case['torch']}: {error}")
+    write("ops.json", content)
+
+
+# optimizers: ten steps of a network of 4, 3 and 1 units on 8 examples
+
+
+def network():
+    parameters = {
+        "w1": uniform([3, 4], -1, 1, "w1"),
+        "b1": uniform([3], -1, 1, "b1"),
+        "w2": uniform([1, 3], -1, 1, "w2"),
+        "b2": uniform([1], -1, 1, "b2"),
+    }
+    return {name: parameter.requires_grad_() for name, parameter in parameters.items()}
+
+
+X = uniform([8, 4], -2, 2, "x")
+T = uniform([8, 1], -1, 1, "t")
+
+
+def loss_of(p):
+    return F.mse_loss(F.linear(torch.tanh(F.linear(X, p["w1"], p["b1"])), p["w2"], p["b2"]), T)
+
+
+SGD = {
+    "plain": dict(learningRate=0.1),
+    "momentum": dict(learningRate=0.1, momentum=0.9),
+    "nesterov": dict(learningRate=0.05, momentum=0.8, nesterov=True),
+    "dampening": dict(learningRate=0.1, momentum=0.9, dampening=0.9),
+    "l2": dict(learningRate=0.1, l2=0.05),
+    "momentum and l2": dict(learningRate=0.1, momentum=0.5, dampening=0.25, l2=0.05),
+}
+ADAM = {
+    "default": dict(),
+    "rate": dict(learningRate=0.05),
+    "betas": dict(learningRate=0.02, beta1=0.5, beta2=0.9),
+    "epsilon": dict(learningRate=0.05, epsilon=0.01),
+    "l2": dict(learningRate=0.05, l2=0.1),
+}
+
+
+def trajectory(kind, options):
+    p = network()
+    # L2 leaves biases out, which PyTorch says by groups of parameters.
+    decay = options.get("l2", 0)
+    groups = [
+        {"params": [p["w1"], p["w2"]], "weight_decay": decay},
+        {"params": [p["b1"], p["b2"]], "weight_decay": 0},
+    ]
+    if kind == "sgd":
+        optimizer = torch.optim.SGD(
+            groups,
+            lr=options["learningRate"],
+            momentum=options.get("momentum", 0),
+            dampening=options.get("dampening", 0),
+            nesterov=options.get("nesterov", False),
+        )
+        if options.get("momentum", 0) != 0:
+            # PyTorch's first velocity is the gradient itself; from a velocity of zero it follows the recurrence.
+            for parameter in p.values():
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    else:
+        optimizer = torch.optim.Adam(
+            groups,
+            lr=options.get("learningRate", 0.001),
+            betas=(options.get("beta1", 0.9), options.get("beta2", 0.999)),
+            eps=options.get("epsilon", 1e-8),
+        )
+    losses, steps = [], []
+    for _ in range(10):
+        optimizer.zero_grad()
+        loss = loss_of(p)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        steps.append({name: plain(parameter) for name, parameter in p.items()})
+    return {"options": options, "losses": losses, "steps": steps}
+
+
+def write_trajectories():
+    p = network()
+    content = {"start": {name: plain(parameter) for name, parameter in p.items()}, "x": plain(X), "t": plain(T)}
+    content["sgd"] = {name: trajectory("sgd", options) for name, options in SGD.items()}
+    content["adam"] = {name: trajectory("adam", options) for name, options in ADAM.items()}
+    write("trajectories.json", content)
+
+
+# initializers: the mean, the standard deviation and the bound of many draws
+
+INITIALIZERS = {
+    "xavierNormal": lambda w: torch.nn.init.xavier_normal_(w),
+    "xavierUniform": lambda w: torch.nn.init.xavier_uniform_(w),
+    "heNormal": lambda w: torch.nn.init.kaiming_normal_(w, nonlinearity="relu"),
+    "heUniform": lambda w: torch.nn.init.kaiming_uniform_(w, nonlinearity="relu"),
+}
+
+
+def write_initializers():
+    torch.manual_seed(1)
+    content = {}
+    for name, fill in INITIALIZERS.items():
+        rows = []
+        for shape in ([300, 200], [50, 1000], [1000, 20]):
+            w = fill(torch.empty(shape, dtype=torch.float64))
+            rows.append({"shape": shape, "deviation": w.std().item(), "largest": w.abs().max().item()})
+        content[name] = rows
+    write("initializers.json", content)
+
+
+torch.set_default_dtype(torch.float64)
+write_ops()
+write_trajectories()
+write_initializers()
