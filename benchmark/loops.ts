@@ -10,6 +10,7 @@ import { Dense, losses, randn, SGD, seed } from '../lib/index.ts';
 import { fallback } from '../lib/kernels/fallback/index.ts';
 import { withKernels } from '../lib/kernels/index.ts';
 import { loadNative } from '../lib/kernels/native.ts';
+import { printTable } from './table.ts';
 
 const batch = 64;
 const sizes = [4, 16, 64, 256, 1024, 4096];
@@ -118,7 +119,7 @@ function show(title: string, rows: Row[]): void {
   const time = (s: number) =>
     s < 1e-3 ? `${(s * 1e6).toFixed(1)} µs` : s < 1 ? `${(s * 1e3).toFixed(2)} ms` : `${s.toFixed(2)} s`;
   console.log(`\n${title}, batch ${batch}`);
-  console.table(
+  printTable(
     rows.map(({ n, loops, fallback, blas }) => ({
       n,
       'for-loops': time(loops),

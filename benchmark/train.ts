@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { printTable } from './table.ts';
 import { type Workload, workloads } from './workloads.ts';
 
 interface Result {
@@ -90,7 +91,7 @@ function compare(): void {
     const rows = results.filter(({ workload }) => workload === name);
     const reference = rows.find(({ system }) => system === 'native');
     console.log(`\n${name}: ${(workloads[name as keyof typeof workloads] as Workload).title}`);
-    console.table(
+    printTable(
       rows.map(({ system, step, inference }) => ({
         system,
         'step, µs': micro(step),

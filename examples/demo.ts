@@ -6,6 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { backendInfo } from 'axpy';
+import Table from 'cli-table3';
 import { trainFashion } from './fashion.ts';
 import { trainHouses } from './houses.ts';
 
@@ -15,17 +16,21 @@ console.log(`axpy on ${name}: BLAS ${blas}, SIMD ${simd}, threads ${threads}\n`)
 
 const reports = [await trainHouses(), await trainFashion()];
 
-const figure = (value: number) => value.toFixed(4);
-console.log();
-console.table(
-  reports.map((report) => ({
-    'data set': report.dataset,
-    backend: report.backend,
-    figure: report.figure,
-    train: figure(report.train),
-    test: figure(report.test),
-    seconds: report.seconds.toFixed(1),
-    'examples / s': Math.round(report.examplesPerSecond).toLocaleString('en-US'),
-  })),
-);
+const table = new Table({
+  head: ['data set', 'backend', 'figure', 'train', 'test', 'seconds', 'examples / s'],
+  colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right'],
+  style: { head: [], border: [] },
+});
+for (const report of reports) {
+  table.push([
+    report.dataset,
+    report.backend,
+    report.figure,
+    report.train.toFixed(4),
+    report.test.toFixed(4),
+    report.seconds.toFixed(1),
+    Math.round(report.examplesPerSecond).toLocaleString('en-US'),
+  ]);
+}
+console.log(`\n${table}`);
 if (values.json) console.log(JSON.stringify(reports));

@@ -1,11 +1,19 @@
 /** Fashion-MNIST with fully connected layers, 784-256-128-10. */
 import { Adam, backendInfo, Dense, Dropout, evaluate, fit, Sequential, seed } from 'axpy';
-import { loadFashion } from './support/fashion-mnist.ts';
+import { type Images, loadFashion } from './support/fashion-mnist.ts';
 import type { Report } from './support/report.ts';
+
+/** Grey values with mean 0 and deviation 1 over the training images. */
+function standardised({ name, train, test }: Images): Images {
+  const mean = train.x.mean().item();
+  const deviation = Math.sqrt(train.x.variance().item());
+  const scale = ({ x, y }: Images['train']) => ({ x: x.sub(mean).div(deviation), y });
+  return { name, train: scale(train), test: scale(test) };
+}
 
 export async function trainFashion(): Promise<Report> {
   seed(1);
-  const { name, train, test } = loadFashion();
+  const { name, train, test } = standardised(loadFashion());
   console.log(`${name}: ${train.x.shape[0]} images to learn from, ${test.x.shape[0]} held out`);
   const model = new Sequential(
     [
@@ -19,20 +27,21 @@ export async function trainFashion(): Promise<Report> {
   );
   console.log(model.summary());
 
-  const optimizer = new Adam(model.parameters(), { learningRate: 1e-3 });
   const epochs = 10;
+  const rate = 1e-3;
+  const optimizer = new Adam(model.parameters(), { learningRate: rate });
   const history = await fit(model, train, {
     loss: 'softmaxCrossEntropy',
     optimizer,
     epochs,
-    batchSize: 128,
+    batchSize: 64,
     metrics: ['accuracy'],
     validation: test,
     progress: true,
     callbacks: [
       {
         onEpochBegin({ epoch }) {
-          optimizer.learningRate = 2e-3 * (1 - (epoch - 1) / epochs);
+          optimizer.learningRate = rate * (1 - (epoch - 1) / epochs);
         },
       },
     ],

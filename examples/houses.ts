@@ -20,8 +20,9 @@ export async function trainHouses(): Promise<Report> {
   );
   console.log(model.summary());
 
-  const optimizer = new Adam(model.parameters(), { learningRate: 2e-3, l2: 1e-3 });
   const epochs = 60;
+  const rate = 2e-3;
+  const optimizer = new Adam(model.parameters(), { learningRate: rate, l2: 1e-3 });
   const history = await fit(model, train, {
     loss: 'mse',
     optimizer,
@@ -32,7 +33,7 @@ export async function trainHouses(): Promise<Report> {
     callbacks: [
       {
         onEpochBegin({ epoch }) {
-          optimizer.learningRate = 2e-3 * (1 - (epoch - 1) / epochs);
+          optimizer.learningRate = rate * (1 - (epoch - 1) / epochs);
         },
       },
     ],
