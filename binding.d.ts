@@ -6,7 +6,7 @@
  *
  * - Destinations come first, then inputs, then sizes and scalars. Nothing is returned.
  * - Arrays are flat, contiguous and row-major, and exactly as long as the sizes say: a longer array is as wrong as a
- *   shorter one (pass `subarray`). A detached array has length 0 and fails this check.
+ *   shorter one (pass `subarray`). An array on a detached buffer is refused.
  * - `Float` arrays of one call share one type, that of the first one; it selects the float32 or the float64 kernel.
  * - The destination is overwritten, unless the name says `Accumulate` or `Add`, or the text says "updated".
  * - No reference is kept after the call. What changes from step to step lives in a buffer (a random state, the

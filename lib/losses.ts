@@ -32,7 +32,7 @@ function huber(
   target: Tensor,
   { reduction = 'mean', delta = 1 }: LossOptions & { delta?: number } = {},
 ): Tensor {
-  if (!(delta > 0 && delta < Infinity)) {
+  if (!(Number.isFinite(delta) && delta > 0)) {
     throw new ArgumentError(`[huber] expected delta to be a number greater than 0, got ${String(delta)}`);
   }
   return elementwiseLoss('huber', prediction, target, reduction, delta);

@@ -11,7 +11,7 @@ export class Dropout extends Layer {
   /** @throws ArgumentError unless 0 ≤ rate < 1. */
   constructor(rate = 0.5) {
     super();
-    if (!(rate >= 0 && rate < 1)) {
+    if (typeof rate !== 'number' || !(rate >= 0 && rate < 1)) {
       throw new ArgumentError(`Dropout expected rate to be at least 0 and less than 1, got ${String(rate)}`);
     }
     this.rate = rate;

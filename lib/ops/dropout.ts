@@ -13,7 +13,7 @@ import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.t
 export function dropout(x: Tensor, rate: number, state: RandomState = defaultState): Tensor {
   checkTensor('dropout', x);
   const dtype = checkFloat('dropout', x);
-  if (!(rate >= 0 && rate < 1)) {
+  if (typeof rate !== 'number' || !(rate >= 0 && rate < 1)) {
     throw new ArgumentError(`[dropout] expected rate to be at least 0 and less than 1, got ${String(rate)}`);
   }
   const y = empty(x.shape, dtype);

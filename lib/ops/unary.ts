@@ -58,7 +58,7 @@ export const sign = (x: Tensor): Tensor => unary('sign', x);
  * @throws ArgumentError when low > high or one is NaN.
  */
 export function clip(x: Tensor, low: number, high: number): Tensor {
-  if (!(low <= high)) {
+  if (typeof low !== 'number' || typeof high !== 'number' || !(low <= high)) {
     throw new ArgumentError(`[clip] expected low to be at most high, got ${low} and ${high}`);
   }
   return unary('clip', x, low, high);
@@ -90,7 +90,7 @@ export const tanh = (x: Tensor): Tensor => unary('tanh', x);
 
 // Their gradients are computed from the output, which determines the side of the kink only for slopes ≥ 0.
 function checkPositive(op: string, name: string, value: number): number {
-  if (!(value >= 0 && value < Infinity)) {
+  if (!(Number.isFinite(value) && value >= 0)) {
     throw new ArgumentError(`[${op}] expected ${name} to be a number of at least 0, got ${String(value)}`);
   }
   return value;

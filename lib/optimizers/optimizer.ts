@@ -14,7 +14,7 @@ export interface Domain {
 
 /** @throws ArgumentError unless value is a finite number of the domain. */
 export function checkHyper(name: string, value: number, { low, under = Infinity }: Domain): number {
-  if (!(value >= low && value < under)) {
+  if (typeof value !== 'number' || !(value >= low && value < under)) {
     const range =
       under === Infinity ? `a finite number of at least ${low}` : `at least ${low} and less than ${under}`;
     throw new ArgumentError(`expected ${name} to be ${range}, got ${String(value)}`);

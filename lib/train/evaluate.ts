@@ -13,7 +13,7 @@ import { checkFinite } from './finite.ts';
 import type { Scores } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
-import { inMode } from './mode.ts';
+import { modeSwitch } from './mode.ts';
 import { checkModel, checkNames, checkPositive, checkSignal } from './options.ts';
 import { batchLoss } from './step.ts';
 import { Tally } from './tally.ts';
@@ -60,10 +60,11 @@ export async function score(
   signal: AbortSignal | undefined,
 ): Promise<Scores> {
   const tally = new Tally(metrics);
+  const inMode = modeSwitch(model);
   for await (const { x, y } of dataset.batches()) {
     if (tally.examples > 0) await turn();
     signal?.throwIfAborted();
-    inMode(model, false, () =>
+    inMode(false, () =>
       noGrad(() => {
         const prediction = model.forward(x);
         tally.add(prediction, y, loss && batchLoss(loss, prediction, y).item());
@@ -107,11 +108,12 @@ export async function predict(
   if (n === 0) return empty([0, ...outputShape(model, inputs)], dtype);
   checkFinite('x', inputs);
   const outputs: Tensor[] = [];
+  const inMode = modeSwitch(model);
   for (let start = 0; start < n; start += batchSize) {
     if (start > 0) await turn();
     signal?.throwIfAborted();
     const rows = Math.min(batchSize, n - start);
-    const y = inMode(model, false, () =>
+    const y = inMode(false, () =>
       noGrad(() => model.forward(rows === n ? inputs : inputs.slice([[start, start + rows]]))),
     );
     if (y.shape[0] !== rows) {

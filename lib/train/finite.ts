@@ -14,7 +14,7 @@ export function allFinite(x: Tensor): boolean {
 }
 
 /** Where element `at` of examples [rows, ...] is, for messages; both numbers count from 0. */
-export function place(x: Tensor, at: number): string {
+function place(x: Tensor, at: number): string {
   const width = x.size / x.shape[0];
   return `row ${Math.floor(at / width)}, position ${at % width} (counted from 0)`;
 }

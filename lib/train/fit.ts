@@ -15,7 +15,7 @@ import { checkParameters, explainNonFinite } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
-import { inMode } from './mode.ts';
+import { modeSwitch } from './mode.ts';
 import { checkBoolean, checkModel, checkNames, checkPositive, checkSignal, describe } from './options.ts';
 import { type StepResult, trainingStep } from './step.ts';
 import { Tally } from './tally.ts';
@@ -226,6 +226,7 @@ type Take = (x: Tensor, y: Tensor, epoch: number, batch: number) => StepResult;
 /** A step in training mode that refuses a loss which is not finite. */
 function stepTaker({ model, loss, optimizer }: Training): Take {
   const random = new Uint32Array(defaultState.length);
+  const inMode = modeSwitch(model);
   let now = { x: null as Tensor | null, epoch: 0, batch: 0 };
   const step = trainingStep(model, loss, optimizer, (value) => {
     const number = value.item();
@@ -234,7 +235,7 @@ function stepTaker({ model, loss, optimizer }: Training): Take {
   return (x, y, epoch, batch) => {
     now = { x, epoch, batch };
     random.set(defaultState);
-    return inMode(model, true, () => step(x, y));
+    return inMode(true, () => step(x, y));
   };
 }
 

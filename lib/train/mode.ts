@@ -1,23 +1,34 @@
 /** The mode of a model, training or evaluation, for as long as a function runs. */
 import type { Layer } from '../layers/layer.ts';
 
-function collectModes(layer: Layer, modes: Map<Layer, boolean>): Map<Layer, boolean> {
-  modes.set(layer, layer.training);
-  for (const [, child] of layer.children()) collectModes(child, modes);
-  return modes;
+/** Runs a synchronous function in training mode (true) or evaluation mode (false). */
+export type InMode = <Result>(training: boolean, fn: () => Result) => Result;
+
+function collectLayers(layer: Layer, found: Set<Layer>): Set<Layer> {
+  if (found.has(layer)) return found;
+  found.add(layer);
+  for (const [, child] of layer.children()) collectLayers(child, found);
+  return found;
 }
 
 /**
- * Runs a synchronous `fn` with the model in training mode (or evaluation mode) and gives every layer back the mode it
- * had. Nothing else can run in between: a `predict` that a server answers while `fit` waits for its turn never meets a
- * model in the wrong mode, nor leaves one behind.
+ * Makes the function that runs others with the model in a mode and then gives every layer back the mode it had. Nothing
+ * else can run in between: a `predict` that a server answers while `fit` waits for its turn never meets a model in the
+ * wrong mode, nor leaves one behind. The layers are those that the model has now, as to look for them costs more than a
+ * small step may.
  */
-export function inMode<Result>(model: Layer, training: boolean, fn: () => Result): Result {
-  const before = collectModes(model, new Map());
-  model.train(training);
-  try {
-    return fn();
-  } finally {
-    for (const [layer, mode] of before) layer.training = mode;
-  }
+export function modeSwitch(model: Layer): InMode {
+  const layers = [...collectLayers(model, new Set())];
+  return (training, fn) => {
+    if (layers.every((layer) => layer.training === training)) return fn();
+    const before = layers.map((layer) => layer.training);
+    model.train(training);
+    try {
+      return fn();
+    } finally {
+      layers.forEach((layer, i) => {
+        layer.training = before[i];
+      });
+    }
+  };
 }

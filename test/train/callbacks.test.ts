@@ -209,6 +209,9 @@ describe('earlyStopping', () => {
     // 0.25, 0.15 (not enough), 0.05 (0.2 better than the best), then no more.
     expect((await history).bestEpoch).toBe(3);
     expect((await history).epochs).toHaveLength(5);
+    const strict = walk({ callbacks: [earlyStopping({ patience: 1, minDelta: 0.12 })] });
+    expect((await strict.history).bestEpoch).toBe(1);
+    expect((await strict.history).epochs).toHaveLength(2);
   });
 
   it('knows which scores should grow, and is told for others', async () => {
@@ -251,6 +254,17 @@ describe('earlyStopping', () => {
       expect((await history).epochs).toHaveLength(5);
       expect(bias()).toBeCloseTo(0.3, 6);
     }
+  });
+
+  it('does not count the epochs of an earlier training', async () => {
+    const stopper = earlyStopping({ monitor: 'score', mode: 'min', patience: 2 });
+    const values = [1, 2, Number.NaN, 1];
+    const score = () => values.shift()!;
+    const options = { batchSize: 4, epochs: 2, metrics: [score], callbacks: [stopper] };
+    await run(linearModel(), options);
+    const second = await run(linearModel(), options);
+    expect(second.epochs).toHaveLength(2);
+    expect(second.bestEpoch).toBe(2);
   });
 
   it('refuses a score that will not be recorded, before training', async () => {

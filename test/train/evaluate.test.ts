@@ -148,16 +148,21 @@ describe('predict', () => {
   });
 
   it('gives the event loop turns between batches', async () => {
-    let turns = 0;
-    let running = true;
-    const count = () => {
-      turns++;
-      if (running) setImmediate(count);
-    };
-    setImmediate(count);
-    await predict(model, x, { batchSize: 1 });
-    running = false;
-    expect(turns).toBeGreaterThanOrEqual(6);
+    for (const run of [
+      () => predict(model, x, { batchSize: 1 }),
+      () => evaluate(model, { x, y }, { loss: 'mse', batchSize: 1 }),
+    ]) {
+      let turns = 0;
+      let running = true;
+      const count = () => {
+        turns++;
+        if (running) setImmediate(count);
+      };
+      setImmediate(count);
+      await run();
+      running = false;
+      expect(turns).toBeGreaterThanOrEqual(6);
+    }
   });
 
   it('stops at a signal', async () => {

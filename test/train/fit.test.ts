@@ -195,6 +195,18 @@ describe('a step', () => {
     expect(numbers(model).slice(2)).not.toEqual(before.slice(2));
   });
 
+  it('shows metrics predictions without a history', async () => {
+    const model = linearModel();
+    const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
+    const seen: boolean[] = [];
+    const own = (prediction: Tensor, target: Tensor) => {
+      seen.push(prediction.requiresGrad, prediction.sub(target).requiresGrad);
+      return 0;
+    };
+    await fit(model, line(4), { loss: 'mse', optimizer, metrics: [own], validation: line(4) });
+    expect(seen).toEqual([false, false, false, false]);
+  });
+
   it('records times and rates', async () => {
     const model = linearModel();
     const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
@@ -392,10 +404,13 @@ describe('abort', () => {
   it('comes before the first step when the signal is aborted already', async () => {
     const model = linearModel(0.5);
     const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
+    let calls = 0;
+    const callbacks = [{ onTrainBegin: () => void calls++, onTrainEnd: () => void calls++ }];
     const error = await rejection(
-      fit(model, line(4), { loss: 'mse', optimizer, signal: AbortSignal.abort() }),
+      fit(model, line(4), { loss: 'mse', optimizer, signal: AbortSignal.abort(), callbacks }),
     );
     expect((error as Error).name).toBe('AbortError');
+    expect(calls).toBe(0);
     expect(numbers(model)).toEqual([[0.5], [0]]);
   });
 

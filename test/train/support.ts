@@ -1,6 +1,6 @@
 /** Small models and data sets, and the error of a call that must fail. */
 import { expect } from 'vitest';
-import { AxpyError, Dense, type Layer, Sequential, type Tensor, tensor } from '../../lib/index.ts';
+import { type AxpyError, Dense, type Layer, Sequential, type Tensor, tensor } from '../../lib/index.ts';
 
 /** A Dense of known weights: y = x·Wᵀ + b. */
 export function dense(weight: number[][], bias: number[] = weight.map(() => 0)): Dense {
@@ -60,5 +60,3 @@ export function matrix(values: number[][]): Tensor {
 export function labels(values: number[]): Tensor {
   return tensor(values, { dtype: 'int32' });
 }
-
-export { AxpyError };

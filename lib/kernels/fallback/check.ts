@@ -31,17 +31,30 @@ function refuseType(kernel: string, name: string, expected: string, value: unkno
   refuse(kernel, name, `be ${expected}`, describe(value));
 }
 
+/** A detached array looks like an empty one; only making a view of its buffer tells. */
+function checkAttached(kernel: string, name: string, array: Data | Uint32Array): void {
+  try {
+    new Uint8Array(array.buffer);
+  } catch {
+    refuse(kernel, name, 'have an attached buffer', 'a detached one');
+  }
+}
+
 // ── types of arrays ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The first Float argument, which fixes the type of the others. */
 export function checkFloat(kernel: string, name: string, value: Float): void {
-  if (value instanceof Float32Array || value instanceof Float64Array) return;
-  refuseType(kernel, name, 'a Float32Array or Float64Array', value);
+  if (!(value instanceof Float32Array || value instanceof Float64Array)) {
+    refuseType(kernel, name, 'a Float32Array or Float64Array', value);
+  }
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 export function checkData(kernel: string, name: string, value: Data): void {
-  if (value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array) return;
-  refuseType(kernel, name, 'a Float32Array, Float64Array or Int32Array', value);
+  if (!(value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array)) {
+    refuseType(kernel, name, 'a Float32Array, Float64Array or Int32Array', value);
+  }
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 function isLike(value: unknown, first: Data): boolean {
@@ -62,6 +75,7 @@ function like(first: Data, firstName: string): string {
 /** A later array argument, of the type that the first one fixed. */
 export function checkLike(kernel: string, name: string, value: Data, firstName: string, first: Data): void {
   if (!isLike(value, first)) refuseType(kernel, name, like(first, firstName), value);
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 export function checkLikeOrNull(
@@ -71,8 +85,9 @@ export function checkLikeOrNull(
   firstName: string,
   first: Float,
 ): void {
-  if (value === null || isLike(value, first)) return;
-  refuseType(kernel, name, `${like(first, firstName)} or null`, value);
+  if (value === null) return;
+  if (!isLike(value, first)) refuseType(kernel, name, `${like(first, firstName)} or null`, value);
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 /** An array that may be null in general, but not with these scalars. */
@@ -88,19 +103,23 @@ export function checkNotNull(
 
 export function checkInt32(kernel: string, name: string, value: Int32Array): void {
   if (!(value instanceof Int32Array)) refuseType(kernel, name, 'an Int32Array', value);
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 export function checkInt32OrNull(kernel: string, name: string, value: Int32Array | null): void {
-  if (value === null || value instanceof Int32Array) return;
-  refuseType(kernel, name, 'an Int32Array or null', value);
+  if (value === null) return;
+  if (!(value instanceof Int32Array)) refuseType(kernel, name, 'an Int32Array or null', value);
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 export function checkUint32(kernel: string, name: string, value: Uint32Array): void {
   if (!(value instanceof Uint32Array)) refuseType(kernel, name, 'a Uint32Array', value);
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 export function checkFloat64(kernel: string, name: string, value: Float64Array): void {
   if (!(value instanceof Float64Array)) refuseType(kernel, name, 'a Float64Array', value);
+  if (value.length === 0) checkAttached(kernel, name, value);
 }
 
 // ── types and values of scalars ─────────────────────────────────────────────────────────────────────────────────────

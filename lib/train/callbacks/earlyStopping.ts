@@ -58,7 +58,6 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       }
       best = Infinity;
       waited = 0;
-      weights = null;
     },
     onEpochEnd({ model, history, stop }, record) {
       const value = valueAt(record, monitor) ?? Number.NaN;
