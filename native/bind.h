@@ -217,18 +217,18 @@ struct Call {
     using A = typename Pattern::template Argument<I>;
     Slot& slot = slots[I];
     if constexpr (std::is_same_v<A, AnyArray>) {
-      if (readArray(slot, values[I]) && isData(slot.type)) return true;
+      if (readArray(slot, values[I]) && isData(slot.type)) return attached<I>();
       return refuse(I, selectorNames(3));
     } else if constexpr (Traits<A>::isArray) {
       const bool isArray = readArray(slot, values[I]);
       if constexpr (I == V::selector) {
-        if (isArray && isData(slot.type) && versionOf(slot.type) < V::count) return true;
+        if (isArray && isData(slot.type) && versionOf(slot.type) < V::count) return attached<I>();
         return refuse(I, selectorNames(V::count));
       } else {
         const napi_typedarray_type wanted = V::template selects<I>()
                                                 ? slots[V::selector < count ? V::selector : 0].type
                                                 : arrayType<typename Traits<A>::Element>;
-        if (isArray && slot.type == wanted) return true;
+        if (isArray && slot.type == wanted) return attached<I>();
         if (Traits<A>::nullable && !isArray && isNull(values[I])) {
           slot.null = true;
           return true;
@@ -246,6 +246,21 @@ struct Call {
           V::count == 3 && slots[V::selector < count ? V::selector : 0].type == napi_int32_array;
       return refuse(I, last ? Scalar<B>::expectation() : Scalar<A>::expectation());
     }
+  }
+
+  /// A detached array looks like an empty one; its buffer tells.
+  template <size_t I>
+  bool attached() {
+    if (slots[I].length != 0) return true;
+    napi_value buffer;
+    bool detached = false;
+    napi_get_typedarray_info(env, values[I], nullptr, nullptr, nullptr, &buffer, nullptr);
+    napi_is_detached_arraybuffer(env, buffer, &detached);
+    if (!detached) return true;
+    raise(env, "AXPY_KERNEL",
+          std::string("[") + kernel.name + "] expected " + kernel.arguments[I] +
+              " to have an attached buffer, got a detached one");
+    return false;
   }
 
   bool readArray(Slot& slot, napi_value value) {
