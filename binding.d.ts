@@ -231,6 +231,12 @@ export interface Kernels {
     operand: Flag,
   ): void;
 
+  /**
+   * Throws `NonFiniteError` (code `AXPY_NON_FINITE`) unless every element of x is finite, and names the first that is
+   * not. In a program, the calls after it are then not made: what they would have updated stays as it was.
+   */
+  checkFinite(x: Float): void;
+
   // ── random numbers ────────────────────────────────────────────────────────────────────────────────────────────────
   //
   // Philox 4×32-10 (Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). `state` is
@@ -277,6 +283,23 @@ export interface Kernels {
   adam(parameter: Float, m: Float, v: Float, gradient: Float, hyper: Float64Array, decay: Flag): void;
 }
 
+/** A recorded call: the kernel, and its arguments as at any call. */
+export type Call = readonly [kernel: keyof Kernels, ...args: readonly (Data | Uint32Array | number | null)[]];
+
+/** A list of recorded calls, ready to be made again and again without JavaScript in between. */
+export interface Program {
+  /**
+   * Makes all calls on this thread, after every run that was queued before. Throws what the first failing call throws;
+   * the calls after it are not made.
+   */
+  run(): void;
+  /**
+   * Queues a run on the executor, one native thread an environment, first in, first out over all programs. Resolves when
+   * all calls are made, rejects with what the first failing one throws.
+   */
+  runAsync(): Promise<void>;
+}
+
 /** What the addon exports beside the kernels. */
 export interface Addon extends Kernels {
   /** OpenBLAS's configuration and core type, the SIMD target chosen, and the threads in use. */
@@ -285,8 +308,17 @@ export interface Addon extends Kernels {
   setThreads(count: number): void;
   /** The names of the kernels with those of their arguments, and the op codes, as the addon was compiled with. */
   manifest(): { kernels: Record<string, string[]>; codes: Record<string, string[]> };
+  /**
+   * Reads the calls once; they keep their arrays alive. Every array that is not empty must be on a SharedArrayBuffer, which
+   * nobody can detach while a thread uses it. The same checks and errors as at a call apply, those of types and values
+   * here, those of lengths and contents at each run.
+   */
+  createProgram(calls: readonly Call[]): Program;
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
-    factory: (code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT', message: string) => Error,
+    factory: (
+      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_NON_FINITE',
+      message: string,
+    ) => Error,
   ): void;
 }
