@@ -1,8 +1,11 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** The whole suite runs twice, once on each implementation of the kernels; test/backend.test.ts asserts which. */
 function project(name: 'native' | 'fallback') {
   return {
+    // The examples import the package by its name; the tests mean its sources.
+    resolve: { alias: { axpy: fileURLToPath(new URL('./lib/index.ts', import.meta.url)) } },
     test: {
       name,
       include: ['test/**/*.test.ts'],

@@ -142,13 +142,13 @@ function picture(panels: { title: string; rows: Row[] }[]): string {
     backgroundColor: '#ffffff',
     animation: false,
     color: kinds.map(([, , color]) => color),
-    legend: { bottom: 8, data: kinds.map(([label]) => label) },
+    legend: { bottom: 8, itemGap: 40, data: kinds.map(([label]) => label) },
     title: panels.map(({ title }, i) => ({
       text: title,
       left: i === 0 ? '4%' : '54%',
       textStyle: { fontSize: 15 },
     })),
-    grid: panels.map((_, i) => ({ left: i === 0 ? '8%' : '58%', width: '38%', top: 48, bottom: 88 })),
+    grid: panels.map((_, i) => ({ left: i === 0 ? '8%' : '58%', width: '38%', top: 76, bottom: 88 })),
     xAxis: panels.map((_, i) => ({
       type: 'category',
       gridIndex: i,

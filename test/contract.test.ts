@@ -37,6 +37,7 @@ function requireAddon(): Addon {
 
 const addon = requireAddon();
 const threads = addon.info().threads;
+beforeAll(() => addon.setThreads(2));
 afterAll(() => addon.setThreads(threads));
 
 /** Cases that cannot be recorded say so in the test of their op; here they leave the other calls standing. */
@@ -316,5 +317,3 @@ describe('numbers of threads', () => {
     }
   });
 });
-
-beforeAll(() => addon.setThreads(2));

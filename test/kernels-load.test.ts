@@ -134,11 +134,13 @@ describe('worker threads', () => {
   /** `inside` runs in each worker, with `axpy` and `parentPort`. */
   const workers = (inside: string, outside: string) => `
     import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-    import { fileURLToPath } from 'node:url';
     if (!isMainThread) {
       ${inside}
     } else {
-      const start = () => new Worker(fileURLToPath(import.meta.url), { execArgv: ['--import', 'tsx'] });
+      // tsx does not reach into workers by itself.
+      const code = "import('tsx/esm/api').then(({ register }) => { register(); return import(" +
+        JSON.stringify(import.meta.url) + "); })";
+      const start = () => new Worker(code, { eval: true, execArgv: [] });
       const once = (worker, event) => new Promise((resolve, reject) => {
         worker.once(event, resolve);
         if (event !== 'error') worker.once('error', reject);

@@ -262,8 +262,8 @@ export default defineCases({
     },
   ],
   bench: [
-    { name: 'add, 1 million', inputs: [uniform([1 << 20]), uniform([1 << 20])], run: ops.add },
-    { name: 'mul by row, 1024 x 1024', inputs: [uniform([1024, 1024]), uniform([1024])], run: ops.mul },
-    { name: 'mul by column, 1024 x 1024', inputs: [uniform([1024, 1024]), uniform([1024, 1])], run: ops.mul },
+    { name: 'add, 256 thousand', inputs: [uniform([1 << 18]), uniform([1 << 18])], run: ops.add },
+    { name: 'mul by row, 512 x 512', inputs: [uniform([512, 512]), uniform([512])], run: ops.mul },
+    { name: 'mul by column, 512 x 512', inputs: [uniform([512, 512]), uniform([512, 1])], run: ops.mul },
   ],
 });

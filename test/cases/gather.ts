@@ -106,8 +106,8 @@ export default defineCases({
   bench: [
     { name: '4096 of 10000 rows of 64', inputs: [uniform([10000, 64]), indices([4096], 9999)], run: gather },
     {
-      name: 'oneHot, 1024 x 1000',
-      inputs: [indices([1024], 999)],
+      name: 'oneHot, 256 x 1000',
+      inputs: [indices([256], 999)],
       run: (y) => oneHot(y, 1000),
       backward: false,
     },

@@ -315,13 +315,13 @@ export default defineCases({
   ],
   bench: [
     {
-      name: 'softmaxCrossEntropy, 1024 x 1000',
-      inputs: [uniform([1024, 1000]), indices([1024], 999)],
+      name: 'softmaxCrossEntropy, 256 x 1000',
+      inputs: [uniform([256, 1000]), indices([256], 999)],
       run: (x, y) => softmaxCrossEntropyWithLabels(x, y, 'mean'),
     },
     {
-      name: 'squaredError, 1 million',
-      inputs: [uniform([1 << 20]), constant(uniform([1 << 20]))],
+      name: 'squaredError, 256 thousand',
+      inputs: [uniform([1 << 18]), constant(uniform([1 << 18]))],
       run: (p, t) => elementwiseLoss('squaredError', p, t, 'mean'),
     },
     {

@@ -262,8 +262,8 @@ export default defineCases({
   ],
   bench: [
     ...Object.entries({ exp: ops.exp, relu: ops.relu, gelu: ops.gelu, tanh: ops.tanh }).map(([op, run]) => ({
-      name: `${op}, 1 million`,
-      inputs: [uniform([1 << 20])],
+      name: `${op}, 256 thousand`,
+      inputs: [uniform([1 << 18])],
       run,
     })),
     { name: 'relu, a small layer', inputs: [uniform([32, 128])], run: ops.relu },

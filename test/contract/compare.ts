@@ -56,6 +56,27 @@ function jumps({ kernel, args }: Pick<Call, 'kernel' | 'args'>): boolean {
   return kernel === 'lossGradient' && args[parameterIndex(kernel, 'op')] === lossCode.absoluteError;
 }
 
+/**
+ * How many numbers an element of the result is a sum of. The rounding of a sum in the arrays' own precision grows with
+ * their square root, over what the inputs explain; `reduce` alone promises better.
+ */
+function growth({ kernel, args }: Pick<Call, 'kernel' | 'args'>): number {
+  const names = kernel === 'softmaxCrossEntropy' ? ['classes', 'rows'] : ['k', 'size'];
+  const terms = names.map((name) => args[parameterIndex(kernel, name)]).filter((n) => typeof n === 'number');
+  return 1 + Math.sqrt(Math.max(0, ...terms)) / 16;
+}
+
+/**
+ * A logarithm of a sum near 1 is off by units of 1, however small it is itself: log softmax of a certain class, and the
+ * cross-entropy of it.
+ */
+function absolute({ kernel, args }: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  if (name !== 'out') return 0;
+  if (kernel === 'softmax' && args[parameterIndex(kernel, 'log')] === 1) return resultUnits;
+  if (kernel !== 'softmaxCrossEntropy') return 0;
+  return resultUnits * Math.abs(args[parameterIndex(kernel, 'scale')] as number);
+}
+
 /** For each argument that is a float destination, how far its elements may be off. */
 export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<number, Float64Array> {
   const found = new Map<number, Float64Array>();
@@ -63,6 +84,7 @@ export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<num
   const { overwritten, updated } = roles[call.kernel];
   const parameters = signatures.get(call.kernel)!;
   const next = generator(12345);
+  const allowance = growth(call);
   const exact = replay(fallback, widened(call, 0, next));
   if (exact.error !== null) return found;
   const varied = Array.from({ length: trials }, () => replay(fallback, widened(call, step, next)));
@@ -73,6 +95,7 @@ export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<num
     const type = given.constructor.name as FloatName;
     const value = exact.args[position] as Float64Array;
     const tolerance = new Float64Array(value.length);
+    const own = absolute(call, name);
     for (let i = 0; i < value.length; i++) {
       let change = 0;
       for (const { args, error } of varied) {
@@ -83,7 +106,7 @@ export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<num
       const size = Number.isFinite(value[i]) ? Math.abs(value[i]) : 0;
       // At a discontinuity (a tie of prediction and target) the change measures the jump, which nothing excuses.
       const measured = jumps(call) ? 0 : (inputUnits * change) / step;
-      tolerance[i] = unit[type] * (measured + resultUnits * size) + smallest[type];
+      tolerance[i] = unit[type] * allowance * (measured + resultUnits * size + own) + smallest[type];
     }
     found.set(position, tolerance);
   });

@@ -94,7 +94,7 @@ function layoutMutations(layout: Int32Array, position: number): Mutation[] {
   return found;
 }
 
-function arrayMutations(value: TypedArray, position: number, { name }: Parameter): Mutation[] {
+function arrayMutations(value: TypedArray, position: number, { name }: Parameter, limit: number): Mutation[] {
   const resized = (length: number) => () => {
     const copy = new (value.constructor as Constructor)(length);
     copy.set(value.subarray(0, length) as never);
@@ -119,7 +119,7 @@ function arrayMutations(value: TypedArray, position: number, { name }: Parameter
   if (value.length > 1) found.push({ title: 'empty', position, make: resized(0) });
   if (name === 'layout') found.push(...layoutMutations(value as Int32Array, position));
   if ((name === 'indices' || name === 'labels') && value.length > 0) {
-    for (const index of [-1, 1000000, 2 ** 31 - 1, -(2 ** 31)]) {
+    for (const index of [-1, limit, 2 ** 31 - 1, -(2 ** 31)]) {
       for (const at of [0, value.length - 1]) {
         const make = () => {
           const copy = value.slice();
@@ -156,13 +156,18 @@ function scalarMutations(
 
 /** Each argument of the call replaced by what is wrong, or at least another, for it. */
 export function mutations({ kernel, args }: Call): Mutation[] {
-  return signatures.get(kernel)!.flatMap((parameter, position) => {
+  const parameters = signatures.get(kernel)!;
+  // The first index that is out of range: one past the last row or class.
+  const limitName = parameters.some(({ name }) => name === 'classes') ? 'classes' : 'rows';
+  const limit = args[parameters.findIndex(({ name }) => name === limitName)] as number;
+  return parameters.flatMap((parameter, position) => {
     const value = args[position];
     const kinds = wrongKinds
       .filter(([title]) => !(title === 'null' && value === null))
       .map(([title, make]) => ({ title, position, make, raw: true }));
     const numbersToo = typeof value === 'number' ? [] : [{ title: 'a number', position, make: () => 1 }];
-    if (isArray(value)) return [...kinds, ...numbersToo, ...arrayMutations(value, position, parameter)];
+    if (isArray(value))
+      return [...kinds, ...numbersToo, ...arrayMutations(value, position, parameter, limit)];
     if (typeof value === 'number') return [...kinds, ...scalarMutations(kernel, value, position, parameter)];
     const arrays = [new Float32Array(3), new Float64Array(3), new Int32Array(3)];
     return [

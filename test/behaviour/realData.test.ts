@@ -1,0 +1,21 @@
+/** The jobs of the demo reach what they promise, on the data that lies beside the examples. */
+import { beforeAll, expect, test, vi } from 'vitest';
+import { trainFashion } from '../../examples/fashion.ts';
+import { trainHouses } from '../../examples/houses.ts';
+
+beforeAll(() => {
+  vi.spyOn(console, 'log').mockImplementation(() => {});
+  vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+});
+
+test('Ames: the error of the log price of held-out houses is at most 0.16', async () => {
+  const report = await trainHouses();
+  expect(report.test).toBeLessThanOrEqual(0.16);
+  expect(report.train).toBeLessThan(report.test);
+});
+
+test('Fashion-MNIST: the accuracy on held-out images is at least 0.84, or 0.89 where the full set is installed', async () => {
+  const report = await trainFashion();
+  const full = report.dataset.includes('60,000');
+  expect(report.test).toBeGreaterThanOrEqual(full ? 0.89 : 0.84);
+}, 300_000);
