@@ -5,6 +5,7 @@
  */
 import { AutogradError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
+import { recording as compiling } from './kernels/recorder.ts';
 import { allocate, allocateShared, type FloatDtype, release, take } from './memory.ts';
 import { sameShape, show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
@@ -82,6 +83,7 @@ export function track(
  */
 export function contribute(target: Tensor, write: (out: Float) => void, add?: (out: Float) => void): void {
   if (!target.requiresGrad) return;
+  if (target.node === null) target.observeGradient('read');
   const dtype = target.dtype as FloatDtype;
   const sum = target.gradient;
   if (sum === null) {
@@ -103,11 +105,21 @@ export function contribute(target: Tensor, write: (out: Float) => void, add?: (o
  * leaf's own: shared for a Parameter, else one whose bytes the garbage collector counts, as such leaves may be many.
  */
 function leafBuffer(leaf: Tensor): Float {
+  if (compiling !== null && !compiling.made.has(leaf.storage)) checkShared(leaf);
   if (leaf.gradientBuffer === null) {
-    const shared = leaf.data.buffer instanceof SharedArrayBuffer;
+    const shared = leaf.storage.buffer instanceof SharedArrayBuffer;
     leaf.gradientBuffer = (shared ? allocateShared : allocate)(leaf.size, leaf.dtype as FloatDtype);
   }
   return leaf.gradientBuffer;
+}
+
+/** A replay writes gradients where no user can detach the memory: those of Parameters. */
+function checkShared(leaf: Tensor): void {
+  if (leaf.size > 0 && !(leaf.storage.buffer instanceof SharedArrayBuffer)) {
+    throw new AutogradError(
+      `[compile] expected gradients of Parameters only, got a leaf of shape ${show(leaf.shape)} that is none`,
+    );
+  }
 }
 
 /** Runs the nodes behind `root`, latest first. Iterative: depth costs no stack. */
@@ -131,7 +143,7 @@ export function runBackward(root: Tensor, gradient: Tensor | undefined): void {
   const pending = collect(root);
   contribute(root, (out) => {
     if (gradient === undefined) kernels.fill(out, 1);
-    else kernels.cast(out, gradient.data);
+    else kernels.cast(out, gradient.storage);
   });
   for (const tensor of pending) {
     const run = tensor.node!.backward!;

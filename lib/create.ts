@@ -40,7 +40,7 @@ export function full(shape: Shape, value: number, options: CreateOptions = {}): 
   if (x.dtype === 'int32' && (value | 0) !== value) {
     throw new DataError(`[full] expected an integer for int32, got ${value}`);
   }
-  kernels.fill(x.data, value);
+  kernels.fill(x.storage, value);
   return x;
 }
 
@@ -61,7 +61,7 @@ export function arange(start: number, stop?: number, step = 1, options: CreateOp
     if (x.dtype === 'int32' && (value | 0) !== value) {
       throw new DataError(`[arange] expected integers for int32, got ${value}`);
     }
-    x.data[i] = value;
+    x.storage[i] = value;
   }
   return x;
 }
@@ -69,6 +69,6 @@ export function arange(start: number, stop?: number, step = 1, options: CreateOp
 /** The identity matrix, n × n. */
 export function eye(n: number, options: CreateOptions = {}): Tensor {
   const x = create('eye', [n, n], options);
-  for (let i = 0; i < n; i++) x.data[i * (n + 1)] = 1;
+  for (let i = 0; i < n; i++) x.storage[i * (n + 1)] = 1;
   return x;
 }

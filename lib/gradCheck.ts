@@ -53,7 +53,7 @@ export function gradCheck(
     const cotangent = empty(output.shape, 'float64');
     kernels.randomNormal(floats(cotangent), randomState(1), 0, 1);
     if (output.requiresGrad) output.backward(cotangent);
-    const project = () => dot(cotangent.data, noGrad(() => fn(...inputs)).data);
+    const project = () => dot(cotangent.storage, noGrad(() => fn(...inputs)).data);
     return compare(inputs, project, epsilon, tolerance);
   } finally {
     inputs.forEach((input, i) => {
@@ -80,12 +80,12 @@ function compare(
   let worst: GradCheckResult['worst'] = null;
   for (const [input, leaf] of inputs.entries()) {
     for (let index = 0; index < leaf.size; index++) {
-      const value = leaf.data[index];
-      leaf.data[index] = value + epsilon;
+      const value = leaf.storage[index];
+      leaf.storage[index] = value + epsilon;
       const above = project();
-      leaf.data[index] = value - epsilon;
+      leaf.storage[index] = value - epsilon;
       const below = project();
-      leaf.data[index] = value;
+      leaf.storage[index] = value;
       const numeric = (above - below) / (2 * epsilon);
       const analytic = leaf.gradient?.[index] ?? 0;
       const error = Math.abs(analytic - numeric) / Math.max(1, Math.abs(analytic), Math.abs(numeric));

@@ -56,6 +56,7 @@ export { type Nested, Parameter, Tensor, type TensorOptions, tensor, type Values
 export type { BatchReport, Callback, Outcome, TrainingContext } from './train/callbacks/callback.ts';
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, progress } from './train/callbacks/progress.ts';
+export { type Compiled, compile } from './train/compile.ts';
 export type { Batches, Data, Examples } from './train/data.ts';
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
 export { type FitOptions, fit } from './train/fit.ts';

@@ -42,7 +42,7 @@ type Fill = (x: Tensor, fans: Fans) => void;
 const constant =
   (value: number): Fill =>
   (x) =>
-    kernels.fill(x.data, value);
+    kernels.fill(x.storage, value);
 
 const normal =
   (deviation: (fans: Fans) => number, mean = 0): Fill =>
@@ -126,7 +126,7 @@ export function initialize(x: Tensor, init: Initializer): void {
         `[initialize] expected ${x.size} values for ${show(x.shape)}, got ${String(values?.length)}`,
       );
     }
-    x.data.set(values);
+    x.storage.set(values);
   }
   x.version++;
 }

@@ -4,6 +4,7 @@
  * Parameters and optimizer state live on SharedArrayBuffers: few, long-lived, never detached under a native thread.
  */
 import type { Float } from '../binding.d.ts';
+import { recording } from './kernels/recorder.ts';
 
 export type FloatDtype = 'float32' | 'float64';
 export type Dtype = FloatDtype | 'int32';
@@ -14,10 +15,16 @@ export interface Arrays {
   int32: Int32Array;
 }
 
+function make(length: number, dtype: Dtype): Arrays[Dtype] {
+  if (dtype === 'float32') return new Float32Array(length);
+  return dtype === 'float64' ? new Float64Array(length) : new Int32Array(length);
+}
+
 /** A typed array of zeros for a user to see. */
 export function allocate<D extends Dtype>(length: number, dtype: D): Arrays[D] {
-  if (dtype === 'float32') return new Float32Array(length) as Arrays[D];
-  return (dtype === 'float64' ? new Float64Array(length) : new Int32Array(length)) as Arrays[D];
+  const array = make(length, dtype);
+  recording?.made.add(array);
+  return array as Arrays[D];
 }
 
 /** An array of zeros on a SharedArrayBuffer. */
@@ -36,6 +43,8 @@ let pooledBytes = 0;
 
 /** A buffer with unspecified content. Whoever takes it writes all of it before reading. */
 export function take(length: number, dtype: FloatDtype): Float {
+  // A recorded call names its buffer for good, and its memory is planned later: nothing from the pool, nothing back.
+  if (recording !== null) return allocate(length, dtype);
   const buffer = pools[dtype].get(length)?.pop();
   if (buffer === undefined) return allocate(length, dtype);
   pooledBytes -= buffer.byteLength;
@@ -45,6 +54,7 @@ export function take(length: number, dtype: FloatDtype): Float {
 /** Gives a buffer of `take` back. The caller holds no other reference to it. */
 export function release(buffer: Float): void {
   const bytes = buffer.byteLength;
+  if (recording !== null) return;
   if (pooledBytes + bytes > poolLimit) return;
   const pool = buffer instanceof Float32Array ? pools.float32 : pools.float64;
   const free = pool.get(buffer.length);

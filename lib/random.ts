@@ -4,6 +4,7 @@
  */
 import { ArgumentError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
+import { refuseRecording } from './kernels/recorder.ts';
 import { allocate, type FloatDtype } from './memory.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
@@ -19,6 +20,7 @@ export function randomState(seed: number): RandomState {
 }
 
 function reseed(state: RandomState, seed: number): void {
+  refuseRecording('seed');
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new ArgumentError(`[seed] expected an integer from 0 to 2^53 - 1, got ${String(seed)}`);
   }
@@ -54,19 +56,20 @@ function filled(op: string, shape: Shape, options: RandomOptions, fill: (x: Tens
 /** A tensor of independent N(0, 1) values. */
 export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
   return filled('randn', shape, options, (x) =>
-    kernels.randomNormal(x.data as Float32Array, defaultState, 0, 1),
+    kernels.randomNormal(x.storage as Float32Array, defaultState, 0, 1),
   );
 }
 
 /** A tensor of independent values, uniform on [0, 1). */
 export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
   return filled('rand', shape, options, (x) =>
-    kernels.randomUniform(x.data as Float32Array, defaultState, 0, 1),
+    kernels.randomUniform(x.storage as Float32Array, defaultState, 0, 1),
   );
 }
 
 /** The integers from 0 to n − 1 in a random order (Fisher & Yates; Durstenfeld, 1964), by 32-bit draws. */
 export function permutation(n: number, state: RandomState = defaultState): Int32Array {
+  refuseRecording('permutation');
   const order = Int32Array.from({ length: n }, (_, i) => i);
   const words = new Uint32Array(Math.max(n - 1, 0));
   kernels.randomBits(words, state);

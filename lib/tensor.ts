@@ -2,6 +2,7 @@
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
+import { recording } from './kernels/recorder.ts';
 import { type Arrays, allocate, allocateShared, type Dtype, type FloatDtype } from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, type Shape, show, sizeOf } from './shape.ts';
@@ -19,8 +20,8 @@ export interface Tensor extends TensorMethods {}
 export class Tensor {
   readonly shape: Shape;
   readonly dtype: Dtype;
-  /** The elements, row-major. Writing to them is allowed where no history depends on them; autograd cannot see it. */
-  readonly data: Arrays[Dtype];
+  /** @internal The elements, for ops; `data` is the same for everybody else. */
+  readonly storage: Arrays[Dtype];
   readonly size: number;
   /** True for a leaf that wants a gradient, and for all that is computed from one. */
   requiresGrad = false;
@@ -36,10 +37,19 @@ export class Tensor {
 
   /** @internal Use `tensor()`, `zeros()` and the like. `data` is taken over, not copied. */
   constructor(data: Arrays[Dtype], shape: Shape, dtype: Dtype) {
-    this.data = data;
+    this.storage = data;
     this.shape = shape;
     this.dtype = dtype;
     this.size = data.length;
+  }
+
+  /**
+   * The elements, row-major. Writing to them is allowed where no history depends on them; autograd cannot see it.
+   * @throws AutogradError in a function that is being compiled, unless they are the same at every run.
+   */
+  get data(): Arrays[Dtype] {
+    recording?.refuseRead(this.storage, 'reading of values (data, item, toArray)');
+    return this.storage;
   }
 
   /** The number of axes; 0 for a scalar. */
@@ -52,13 +62,44 @@ export class Tensor {
    * leaf's own and is written again by the next backward: `clone()` what must last.
    */
   get grad(): Tensor | null {
-    if (this.node !== null || this.gradient === null) return null;
+    if (this.node !== null) return null;
+    this.observeGradient('read');
+    if (this.gradient === null) return null;
     return new Tensor(this.gradient, this.shape, this.dtype);
   }
 
   /** Forgets the gradient, so that the next backward starts from zero. */
   zeroGrad(): void {
-    if (this.node === null) this.gradient = null;
+    if (this.node !== null) return;
+    this.observeGradient('clear');
+    this.gradient = null;
+  }
+
+  /**
+   * @internal Before a leaf's gradient is read or written: a recorded run depends on whether there is one, and leaves one
+   * or none behind, at a version of the leaf that is so much higher.
+   */
+  observeGradient(use: 'read' | 'clear'): void {
+    if (recording === null || recording.made.has(this.storage)) return;
+    const present = this.gradient !== null;
+    const { version } = this;
+    const isFirst = recording.follow(this, () => {
+      const { gradient } = this;
+      const updates = this.version - version;
+      return {
+        apply: () => {
+          this.gradient = gradient;
+          this.version += updates;
+        },
+        abandon: () => {
+          this.gradient = null;
+        },
+      };
+    });
+    // A run that begins by clearing the gradient does not depend on it.
+    if (isFirst && use === 'read') {
+      recording.require(this, 'gradient', () => (this.gradient !== null) === present);
+    }
   }
 
   /**
@@ -72,7 +113,7 @@ export class Tensor {
 
   /** The same data without the history. Shares memory. */
   detach(): Tensor {
-    return new Tensor(this.data, this.shape, this.dtype);
+    return new Tensor(this.storage, this.shape, this.dtype);
   }
 
   /** The value of a tensor with one element. @throws ShapeError for any other size. */
@@ -116,7 +157,7 @@ export class Tensor {
     if (source.size !== this.size || (!isFlat && show(source.shape) !== show(this.shape))) {
       throw new ShapeError(`[assign] expected shape ${show(this.shape)}, got ${show(source.shape)}`);
     }
-    this.data.set(source.data);
+    this.data.set(source.storage);
     this.version++;
     return this;
   }
@@ -180,7 +221,7 @@ export function checkSameFloat(op: string, a: Tensor, b: Tensor): FloatDtype {
 
 /** x's elements, for a kernel that takes floats; the dtype was checked before. */
 export function floats(x: Tensor): Float {
-  return x.data as Float;
+  return x.storage as Float;
 }
 
 /** A new tensor of zeros that an op will fill. */

@@ -4,12 +4,13 @@
  * `AXPY_BACKEND=native|fallback|auto` (default auto). A forced choice that fails throws. `auto` takes the fallback only
  * when there is no binary for this platform or it cannot be loaded, and says so once on stderr; any other fault throws.
  */
-import type { Addon, Kernels } from '../../binding.d.ts';
+import type { Addon, Call, Kernels, Program } from '../../binding.d.ts';
 import { ArgumentError, BackendError } from '../errors.ts';
 import { fallback } from './fallback/index.ts';
+import { createProgram as createFallbackProgram } from './fallback/program.ts';
 import { loadNative } from './native.ts';
 
-export type { Data, Flag, Float, Kernels } from '../../binding.d.ts';
+export type { Call, Data, Flag, Float, Kernels, Program } from '../../binding.d.ts';
 export * from './codes.ts';
 
 export interface BackendInfo {
@@ -60,6 +61,11 @@ export function withKernels<Result>(replacement: Kernels, fn: () => Result): Res
   } finally {
     kernels = previous;
   }
+}
+
+/** A program of recorded calls: of the addon, run on a thread of its own, or of the fallback, run between two turns. */
+export function createProgram(calls: readonly Call[]): Program {
+  return choice.addon ? choice.addon.createProgram(calls) : createFallbackProgram(calls);
 }
 
 /** Which implementation of the kernels runs, and on what. */

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Addon } from '../../binding.d.ts';
-import { ArgumentError, BackendError, IndexError, KernelError } from '../errors.ts';
+import { ArgumentError, BackendError, IndexError, KernelError, NonFiniteError } from '../errors.ts';
 import { codeLists } from './codes.ts';
 import { fallback } from './fallback/index.ts';
 
@@ -77,7 +77,12 @@ export function loadNative(): Addon {
   const path = findBinary(packageRoot(dirname(fileURLToPath(import.meta.url))));
   const addon = open(path);
   checkManifest(addon, path);
-  const errors = { AXPY_KERNEL: KernelError, AXPY_INDEX: IndexError, AXPY_ARGUMENT: ArgumentError };
+  const errors = {
+    AXPY_KERNEL: KernelError,
+    AXPY_INDEX: IndexError,
+    AXPY_ARGUMENT: ArgumentError,
+    AXPY_NON_FINITE: NonFiniteError,
+  };
   addon.setErrorFactory((code, message) => new errors[code](message));
   return addon;
 }

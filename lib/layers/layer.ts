@@ -1,5 +1,6 @@
 /** What every layer is: a function of a tensor with parameters. */
 import { ArgumentError, ShapeError } from '../errors.ts';
+import { recording } from '../kernels/recorder.ts';
 import type { Shape } from '../shape.ts';
 import { sameShape, show } from '../shape.ts';
 import { Parameter, Tensor } from '../tensor.ts';
@@ -13,10 +14,20 @@ export type ExampleShape = Shape | undefined;
  * are found by themselves, and implements `forward`.
  */
 export abstract class Layer {
-  /** True while training: dropout drops, batch normalization uses the batch. Set by `train` and `eval`. */
-  training = true;
+  private isTraining = true;
   /** What messages and `summary` call this layer; a Sequential numbers its layers: 'Dense 2'. */
   label: string = this.constructor.name;
+
+  /** True while training: dropout drops, batch normalization uses the batch. Set by `train` and `eval`. */
+  get training(): boolean {
+    const mode = this.isTraining;
+    recording?.require(this, 'training', () => this.isTraining === mode);
+    return mode;
+  }
+
+  set training(training: boolean) {
+    this.isTraining = training;
+  }
 
   /** The output for a batch, batch first. */
   abstract forward(x: Tensor): Tensor;

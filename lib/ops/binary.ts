@@ -54,7 +54,7 @@ function isNumber(op: string, b: Tensor | number): b is number {
 /** A scalar of the other operand's dtype. */
 function scalar(op: string, value: number, like: Tensor): Tensor {
   const x = empty([], checkFloat(op, like));
-  x.data[0] = value;
+  x.storage[0] = value;
   return x;
 }
 

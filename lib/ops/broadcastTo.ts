@@ -19,6 +19,6 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   const own = stridesOf(x.shape);
   const lead = shape.length - x.rank;
   const strides = shape.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : own[i - lead]));
-  kernels.copy(y.data, x.data, packLayout(shape, [stridesOf(shape), strides], [0, 0]));
+  kernels.copy(y.storage, x.storage, packLayout(shape, [stridesOf(shape), strides], [0, 0]));
   return track(y, [x], (dy: Float) => contribute(x, (dx) => sumTo(dx, dy, x.shape, y.shape, 1)));
 }

@@ -12,7 +12,7 @@ export function cast(x: Tensor, dtype: Dtype): Tensor {
   checkTensor('cast', x);
   checkDtype('cast', dtype);
   const y = empty(x.shape, dtype);
-  kernels.cast(y.data, x.data);
+  kernels.cast(y.storage, x.storage);
   return dtype === 'int32' ? y : track(y, [x], (dy) => contribute(x, (dx) => kernels.cast(dx, dy)));
 }
 

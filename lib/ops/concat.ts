@@ -47,7 +47,7 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   });
   tensors.forEach((x, i) => {
     if (x.size > 0)
-      kernels.copy(y.data, x.data, packLayout(x.shape, [strides, stridesOf(x.shape)], [offsets[i], 0]));
+      kernels.copy(y.storage, x.storage, packLayout(x.shape, [strides, stridesOf(x.shape)], [offsets[i], 0]));
   });
   return track(y, tensors, (dy) => {
     tensors.forEach((x, i) => {

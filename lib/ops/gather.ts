@@ -10,7 +10,7 @@ function checkIndices(name: string, indices: Tensor): Int32Array {
   checkTensor(name, indices, 'indices');
   if (indices.dtype !== 'int32')
     throw new DtypeError(`[${name}] expected int32 indices, got ${indices.dtype}`);
-  return indices.data as Int32Array;
+  return indices.storage as Int32Array;
 }
 
 /**
@@ -25,7 +25,7 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
   const rows = x.shape[0];
   const width = sizeOf(x.shape.slice(1));
   const y = empty([...indices.shape, ...x.shape.slice(1)], x.dtype);
-  kernels.gather(y.data, x.data, index, indices.size, rows, width);
+  kernels.gather(y.storage, x.storage, index, indices.size, rows, width);
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
       kernels.fill(dx, 0);

@@ -76,7 +76,7 @@ export function softmaxCrossEntropyWithLabels(logits: Tensor, labels: Tensor, re
   checkSome(name, rows, reduction);
   const scale = reduction === 'mean' ? 1 / rows : 1;
   const loss = empty(reduction === 'none' ? [rows] : [], dtype);
-  const y = labels.data as Int32Array;
+  const y = labels.storage as Int32Array;
   const probabilities = take(logits.size, dtype);
   kernels.softmaxCrossEntropy(floats(loss), probabilities, floats(logits), y, rows, classes, scale);
   if (!wantsGradient([logits])) {

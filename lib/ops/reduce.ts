@@ -200,6 +200,6 @@ function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Ten
   }
   const y = empty(outShape, 'int32');
   const outer = sizeOf(shape.slice(0, axis));
-  kernels.argmax(y.data as Int32Array, floats(x), outer, shape[axis], sizeOf(shape.slice(axis + 1)));
+  kernels.argmax(y.storage as Int32Array, floats(x), outer, shape[axis], sizeOf(shape.slice(axis + 1)));
   return y;
 }

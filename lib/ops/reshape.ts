@@ -6,7 +6,9 @@ import { checkShape, normalizeAxis, type Shape, show, sizeOf } from '../shape.ts
 import { checkTensor, Tensor } from '../tensor.ts';
 
 function view(x: Tensor, shape: Shape): Tensor {
-  return track(new Tensor(x.data, shape, x.dtype), [x], (dy) => contribute(x, (dx) => kernels.cast(dx, dy)));
+  return track(new Tensor(x.storage, shape, x.dtype), [x], (dy) =>
+    contribute(x, (dx) => kernels.cast(dx, dy)),
+  );
 }
 
 /**

@@ -30,7 +30,8 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
     offset += own[axis] * start;
   }
   const y = empty(shape, x.dtype);
-  if (y.size > 0) kernels.copy(y.data, x.data, packLayout(shape, [stridesOf(shape), strides], [0, offset]));
+  if (y.size > 0)
+    kernels.copy(y.storage, x.storage, packLayout(shape, [stridesOf(shape), strides], [0, offset]));
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
       kernels.fill(dx, 0);

@@ -22,7 +22,7 @@ export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
   const strides = stridesOf(x.shape);
   const source = order.map((axis) => strides[axis]);
   const target = stridesOf(shape);
-  kernels.copy(y.data, x.data, packLayout(shape, [target, source], [0, 0]));
+  kernels.copy(y.storage, x.storage, packLayout(shape, [target, source], [0, 0]));
   return track(y, [x], (dy) =>
     contribute(x, (dx) => kernels.copy(dx, dy, packLayout(shape, [source, target], [0, 0]))),
   );

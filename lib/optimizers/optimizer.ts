@@ -1,6 +1,7 @@
 /** What optimizers share: their parameters, the hyperparameters that kernels read from a buffer, and their state. */
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Flag, type Float, kernels, reduceCode } from '../kernels/index.ts';
+import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, type FloatDtype, release, take } from '../memory.ts';
 import { sameShape, show } from '../shape.ts';
 import { checkFloat, checkTensor, floats, Tensor } from '../tensor.ts';
@@ -27,6 +28,7 @@ export abstract class Optimizer {
   /** What the update kernels read at each step. Position 0 is the learning rate, `lambdaAt` the L2 strength. */
   protected readonly hyper: Float64Array;
   private readonly lambdaAt: number;
+  private rate: number;
 
   /** @throws ArgumentError for no parameters, the same one twice, or one that wants no gradient. */
   protected constructor(parameters: Iterable<Tensor>, hyper: readonly number[], lambdaAt: number) {
@@ -47,22 +49,35 @@ export abstract class Optimizer {
     this.hyper = allocateShared(hyper.length, 'float64');
     this.hyper.set(hyper);
     this.lambdaAt = lambdaAt;
+    this.rate = this.hyper[0];
   }
 
   /** α, the size of a step; may be set at any time. @throws ArgumentError for a negative number or NaN. */
   get learningRate(): number {
-    return this.hyper[0];
+    return this.rate;
   }
 
   set learningRate(value: number) {
-    this.hyper[0] = checkHyper('learningRate', value, { low: 0 });
+    refuseRecording('learningRate');
+    this.rate = checkHyper('learningRate', value, { low: 0 });
+  }
+
+  /** @internal For a queued run: what it will write before it starts, as the learning rate may change until then. */
+  capture(): () => void {
+    const { rate } = this;
+    return () => {
+      this.hyper[0] = rate;
+    };
   }
 
   /** Updates every parameter that has a gradient. */
   step(): void {
+    recording?.settings.add(this);
+    this.hyper[0] = this.rate;
     this.advance();
     for (let i = 0; i < this.parameters.length; i++) {
       const parameter = this.parameters[i];
+      parameter.observeGradient('read');
       if (parameter.gradient === null) continue;
       this.update(i, floats(parameter), parameter.gradient, this.decays(parameter) ? 1 : 0);
       parameter.version++;
@@ -76,6 +91,7 @@ export abstract class Optimizer {
 
   /** λ/2·‖W‖² over the weights, the second term of equation (9) of the notes; 0 without `l2`. */
   penalty(): number {
+    refuseRecording('penalty');
     const lambda = this.hyper[this.lambdaAt];
     if (lambda === 0) return 0;
     let total = 0;
@@ -91,6 +107,7 @@ export abstract class Optimizer {
 
   /** Copies of the hyperparameters and of all state, by name. */
   stateDict(): Record<string, Tensor> {
+    this.hyper[0] = this.rate;
     const state: Record<string, Tensor> = {};
     for (const [name, { data, shape, dtype }] of this.namedState()) {
       state[name] = new Tensor(data.slice(), shape, dtype);
@@ -114,7 +131,8 @@ export abstract class Optimizer {
         );
       }
     }
-    for (const [name, mine] of own) mine.data.set(state[name].data);
+    for (const [name, mine] of own) mine.storage.set(state[name].storage);
+    this.rate = this.hyper[0];
   }
 
   private namedState(): [name: string, value: Tensor][] {

@@ -7,6 +7,7 @@ import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { concat } from '../ops/concat.ts';
 import { show } from '../shape.ts';
 import { empty, type Tensor, type Values } from '../tensor.ts';
+import { compile } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { conversionFor, toTensor } from './examples.ts';
 import { checkFinite } from './finite.ts';
@@ -14,7 +15,7 @@ import type { Scores } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
 import { modeSwitch } from './mode.ts';
-import { checkModel, checkNames, checkPositive, checkSignal } from './options.ts';
+import { checkBoolean, checkModel, checkNames, checkPositive, checkSignal } from './options.ts';
 import { batchLoss } from './step.ts';
 import { Tally } from './tally.ts';
 
@@ -26,6 +27,8 @@ export interface EvaluateOptions {
   batchSize?: number;
   /** Checked before each batch. */
   signal?: AbortSignal | undefined;
+  /** As in `fit`. Default true. */
+  compiled?: boolean;
 }
 
 /**
@@ -38,8 +41,9 @@ export interface EvaluateOptions {
 export async function evaluate(model: Layer, data: Data, options: EvaluateOptions): Promise<Scores> {
   const op = 'evaluate';
   checkModel(op, model);
-  checkNames(op, options, ['loss', 'metrics', 'batchSize', 'signal']);
-  const { loss, metrics = [], batchSize = 256, signal } = options;
+  checkNames(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
+  const { loss, metrics = [], batchSize = 256, signal, compiled = true } = options;
+  checkBoolean(op, 'compiled', compiled);
   checkPositive(op, 'batchSize', batchSize);
   checkSignal(op, signal);
   const lossFunction = loss === undefined ? undefined : resolveLoss(loss);
@@ -48,30 +52,41 @@ export async function evaluate(model: Layer, data: Data, options: EvaluateOption
     throw new ArgumentError(`[${op}] expected a loss or metrics, got neither`);
   }
   const dataset = openData(data, { name: 'data', batchSize, ...conversionFor(model, loss) });
-  return await score(model, dataset, lossFunction, chosen, signal);
+  return await score(scorer(model, lossFunction, compiled), dataset, chosen, signal);
+}
+
+/** @internal The forward pass of a batch, with its mean loss where there is one, in evaluation mode. */
+export type Scorer = (x: Tensor, y: Tensor) => Promise<{ prediction: Tensor; loss: Tensor | undefined }>;
+
+/** @internal Made once and used for every batch: compiled, it is recorded once. */
+export function scorer(model: Layer, loss: LossFunction | undefined, compiled: boolean): Scorer {
+  const inMode = modeSwitch(model);
+  const eager = (x: Tensor, y: Tensor) =>
+    noGrad(() => {
+      const prediction = model.forward(x);
+      return { prediction, loss: loss && batchLoss(loss, prediction, y) };
+    });
+  const forward = compiled ? compile(eager) : eager;
+  return async (x, y) => await inMode(false, () => forward(x, y));
 }
 
 /** @internal The scores of a model on a dataset. */
 export async function score(
-  model: Layer,
+  forward: Scorer,
   dataset: Dataset,
-  loss: LossFunction | undefined,
   metrics: readonly Metric[],
   signal: AbortSignal | undefined,
 ): Promise<Scores> {
   const tally = new Tally(metrics);
-  const inMode = modeSwitch(model);
+  let hasLoss = false;
   for await (const { x, y } of dataset.batches()) {
     if (tally.examples > 0) await turn();
     signal?.throwIfAborted();
-    inMode(false, () =>
-      noGrad(() => {
-        const prediction = model.forward(x);
-        tally.add(prediction, y, loss && batchLoss(loss, prediction, y).item());
-      }),
-    );
+    const { prediction, loss } = await forward(x, y);
+    hasLoss = loss !== undefined;
+    tally.add(prediction, y, loss?.item());
   }
-  return loss === undefined ? tally.metrics() : ({ loss: tally.loss, ...tally.metrics() } as Scores);
+  return hasLoss ? ({ loss: tally.loss, ...tally.metrics() } as Scores) : tally.metrics();
 }
 
 export interface PredictOptions {
@@ -79,6 +94,8 @@ export interface PredictOptions {
   batchSize?: number;
   /** Checked before each batch. */
   signal?: AbortSignal | undefined;
+  /** As in `fit`. Default true: a prediction then sees whole steps of a training that runs at the same time. */
+  compiled?: boolean;
 }
 
 /**
@@ -97,8 +114,9 @@ export async function predict(
 ): Promise<Tensor> {
   const op = 'predict';
   checkModel(op, model);
-  checkNames(op, options, ['batchSize', 'signal']);
-  const { batchSize = 256, signal } = options;
+  checkNames(op, options, ['batchSize', 'signal', 'compiled']);
+  const { batchSize = 256, signal, compiled = true } = options;
+  checkBoolean(op, 'compiled', compiled);
   checkPositive(op, 'batchSize', batchSize);
   checkSignal(op, signal);
   const { dtype } = conversionFor(model);
@@ -109,13 +127,13 @@ export async function predict(
   checkFinite('x', inputs);
   const outputs: Tensor[] = [];
   const inMode = modeSwitch(model);
+  const eager = (batch: Tensor) => noGrad(() => model.forward(batch));
+  const forward = compiled ? compile(eager) : eager;
   for (let start = 0; start < n; start += batchSize) {
     if (start > 0) await turn();
     signal?.throwIfAborted();
     const rows = Math.min(batchSize, n - start);
-    const y = inMode(false, () =>
-      noGrad(() => model.forward(rows === n ? inputs : inputs.slice([[start, start + rows]]))),
-    );
+    const y = await inMode(false, () => forward(rows === n ? inputs : inputs.slice([[start, start + rows]])));
     if (y.shape[0] !== rows) {
       throw new ShapeError(
         `[${op}] expected an output of ${rows} rows for as many examples, got ${show(y.shape)}`,

@@ -2,10 +2,13 @@
 import { noGrad } from '../autograd.ts';
 import { NonFiniteError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
+import type { LossFunction } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
 import { Tensor } from '../tensor.ts';
+import type { Batch } from './examples.ts';
 import { allFinite, firstNonFinite } from './finite.ts';
+import { batchLoss } from './step.ts';
 
 /** Where training was when it happened. */
 export interface Moment {
@@ -24,13 +27,14 @@ const large = 1e3;
  * @param random the random state before the forward pass
  */
 export function explainNonFinite(
-  loss: number,
+  loss: LossFunction,
   { epoch, batch }: Moment,
   model: Layer,
-  x: Tensor,
+  { x, y }: Batch,
   optimizer: Optimizer,
   random: RandomState,
 ): NonFiniteError {
+  const value = replay(random, () => noGrad(() => batchLoss(loss, model.forward(x), y).item()));
   const layer = replay(random, () => firstNonFiniteLayer(model, x));
   const broken = brokenParameter(model);
   const why =
@@ -38,7 +42,7 @@ export function explainNonFinite(
       ? `the output of ${layer} is the first that is not finite${broken ? ` (${broken})` : ''}`
       : (broken ?? 'the output of the model is finite, the loss itself is not');
   return new NonFiniteError(
-    `loss is ${loss} at epoch ${epoch}, batch ${batch}: ${why}${advice(model, optimizer)}`,
+    `loss is ${value} at epoch ${epoch}, batch ${batch}: ${why}${advice(model, optimizer)}`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** Training. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
@@ -8,8 +8,9 @@ import { defaultState, permutation, type RandomState, randomState } from '../ran
 import type { Tensor } from '../tensor.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
+import { compile } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
-import { score } from './evaluate.ts';
+import { score, scorer } from './evaluate.ts';
 import { conversionFor } from './examples.ts';
 import { checkParameters, explainNonFinite } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
@@ -43,6 +44,11 @@ export interface FitOptions {
   shuffle?: boolean;
   /** Of the shuffling alone; without it the default random state is used, which `seed()` sets and dropout reads. */
   seed?: number | undefined;
+  /**
+   * Whether the step is compiled: recorded once for each shape of a batch and then run off the main thread, which keeps
+   * the event loop free. Default true; false for models that branch on values.
+   */
+  compiled?: boolean;
   /** Whether to write how far training is to standard error; default false. See `progress` for another stream. */
   progress?: boolean;
 }
@@ -58,6 +64,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'signal',
   'shuffle',
   'seed',
+  'compiled',
   'progress',
 ];
 
@@ -72,6 +79,7 @@ interface Training {
   readonly callbacks: readonly Callback[];
   readonly signal: AbortSignal | undefined;
   readonly epochs: number;
+  readonly compiled: boolean;
 }
 
 /** What callbacks see, with the parts that change. */
@@ -125,12 +133,13 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkModel(op, model);
   checkNames(op, options, optionNames);
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
-  const { shuffle = true, progress = false } = options;
+  const { shuffle = true, progress = false, compiled = true } = options;
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
   checkPositive(op, 'batchSize', batchSize);
   checkBoolean(op, 'shuffle', shuffle);
   checkBoolean(op, 'progress', progress);
+  checkBoolean(op, 'compiled', compiled);
   checkSignal(op, signal);
   checkCallbacks(op, callbacks);
   if (inTraining.has(model)) {
@@ -155,6 +164,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     callbacks: progress ? [...callbacks, progressCallback()] : [...callbacks],
     signal,
     epochs,
+    compiled,
   };
 }
 
@@ -203,6 +213,7 @@ async function run(training: Training, context: Progress): Promise<void> {
   const { model, optimizer, callbacks, validation, loss, metrics, signal, epochs } = training;
   const { history } = context;
   const take = stepTaker(training);
+  const forward = scorer(model, loss, training.compiled);
   for (const callback of callbacks) await callback.onTrainBegin?.(context);
   for (let epoch = 1; epoch <= epochs && history.stopped === undefined; epoch++) {
     context.epoch = epoch;
@@ -213,7 +224,7 @@ async function run(training: Training, context: Progress): Promise<void> {
     const penalty = optimizer.penalty();
     if (penalty > 0) record.penalty = penalty;
     if (validation) {
-      const scores = await score(model, validation, loss, metrics, signal);
+      const scores = await score(forward, validation, metrics, signal);
       (record as { validation?: typeof scores }).validation = scores;
     }
     history.epochs.push(record);
@@ -221,21 +232,22 @@ async function run(training: Training, context: Progress): Promise<void> {
   }
 }
 
-type Take = (x: Tensor, y: Tensor, epoch: number, batch: number) => StepResult;
+type Take = (x: Tensor, y: Tensor, epoch: number, batch: number) => Promise<StepResult>;
 
 /** A step in training mode that refuses a loss which is not finite. */
-function stepTaker({ model, loss, optimizer }: Training): Take {
+function stepTaker({ model, loss, optimizer, compiled }: Training): Take {
   const random = new Uint32Array(defaultState.length);
   const inMode = modeSwitch(model);
-  let now = { x: null as Tensor | null, epoch: 0, batch: 0 };
-  const step = trainingStep(model, loss, optimizer, (value) => {
-    const number = value.item();
-    if (!Number.isFinite(number)) throw explainNonFinite(number, now, model, now.x!, optimizer, random);
-  });
-  return (x, y, epoch, batch) => {
-    now = { x, epoch, batch };
+  const eager = trainingStep(model, loss, optimizer);
+  const step: (x: Tensor, y: Tensor) => StepResult | Promise<StepResult> = compiled ? compile(eager) : eager;
+  return async (x, y, epoch, batch) => {
     random.set(defaultState);
-    return inMode(true, () => step(x, y));
+    try {
+      return await inMode(true, () => step(x, y));
+    } catch (error) {
+      if (!(error instanceof NonFiniteError)) throw error;
+      throw inMode(true, () => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
+    }
   };
 }
 
@@ -248,7 +260,7 @@ async function trainEpoch(training: Training, context: Progress, take: Take): Pr
   for await (const { x, y } of data.batches()) {
     signal?.throwIfAborted();
     batch++;
-    const { loss, prediction } = take(x, y, epoch, batch);
+    const { loss, prediction } = await take(x, y, epoch, batch);
     const value = loss.item();
     tally.add(prediction, y, value);
     const report = { batch, size: y.shape[0], loss: value };

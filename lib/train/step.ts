@@ -1,8 +1,9 @@
 /** One step of training. */
+import { kernels } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
 import type { LossFunction } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
-import { checkTensor, type Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, floats, type Tensor } from '../tensor.ts';
 
 export interface StepResult {
   /** The batch's mean loss, before the update. */
@@ -19,19 +20,19 @@ export function batchLoss(loss: LossFunction, prediction: Tensor, target: Tensor
 }
 
 /**
- * Forward, loss, backward, update. `accept` sees the loss before backward, and throws to leave the parameters and the
- * optimizer as they are.
+ * Forward, loss, backward, update. A loss that is not finite ends the step with NonFiniteError before its backward pass,
+ * compiled or not, and leaves parameters and optimizer as they are.
  */
 export function trainingStep(
   model: Layer,
   loss: LossFunction,
   optimizer: Optimizer,
-  accept: (loss: Tensor) => void,
 ): (x: Tensor, y: Tensor) => StepResult {
   return (x, y) => {
     const prediction = model.forward(x);
     const value = batchLoss(loss, prediction, y);
-    accept(value);
+    checkFloat('loss', value);
+    kernels.checkFinite(floats(value));
     optimizer.zeroGrad();
     value.backward();
     optimizer.step();

@@ -1,5 +1,6 @@
 import type { Kernels } from '../../../binding.d.ts';
 import { binary, binaryGradient, where } from './binary.ts';
+import { checkFinite } from './finite.ts';
 import { gemm, gemmAccumulate } from './gemm.ts';
 import { loss, lossGradient } from './loss.ts';
 import { cast, copy, fill, gather, oneHot, scatterAdd } from './move.ts';
@@ -26,6 +27,7 @@ export const fallback = {
   oneHot,
   reduce,
   argmax,
+  checkFinite,
   softmax,
   softmaxGradient,
   softmaxCrossEntropy,

@@ -1,0 +1,216 @@
+/** Functions of tensors as programs: recorded once, then replayed by the executor, off the main thread. */
+import { isRecording } from '../autograd.ts';
+import { ArgumentError, AutogradError } from '../errors.ts';
+import { createProgram, kernels, type Program, withKernels } from '../kernels/index.ts';
+import { plan } from '../kernels/plan.ts';
+import { drain, enqueue, isBusy, type Run, runNow } from '../kernels/queue.ts';
+import {
+  type Effect,
+  Recording,
+  record,
+  recording,
+  recordingKernels,
+  type Storage,
+} from '../kernels/recorder.ts';
+import { sameShape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+
+/** What a compiled function returns: tensors, alone or in arrays and plain objects; other values stay as recorded. */
+export type Result = unknown;
+
+export interface Compiled<Args extends unknown[], Returned> {
+  /** Runs on the executor, after every run that was asked for before; the arguments are those of now. */
+  (...args: Args): Promise<Returned>;
+  /** Runs on this thread, after every run that was asked for before. */
+  sync(...args: Args): Returned;
+}
+
+/** How many programs a compiled function keeps, one for each kind of call; the one unused for longest goes. */
+const maxPrograms = 8;
+
+/** A recorded kind of call. */
+interface Entry {
+  /** Whether these arguments, in this state of the layers and gradients, are what was recorded. */
+  matches(args: readonly unknown[]): boolean;
+  /** A run with these arguments; `later` when it will not enter at once, so that they must be copied. */
+  run(args: readonly unknown[], later: boolean): Run<unknown>;
+  /** Leaves gradients and versions as the recorded run did, and says that a run failed: gradients are then unknown. */
+  readonly effects: Effect;
+}
+
+/**
+ * Compiles a function of tensors: a training step, a forward pass, any function whose result is tensors. The first call
+ * of each kind (shapes, dtypes and other arguments; training mode; which gradients are there) runs it and records the
+ * kernel calls; later ones replay them in one go, without JavaScript in between.
+ *
+ * Learning rates, Adam's step count, random numbers and parameters are read at each run. What the function reads from
+ * elsewhere (other tensors, numbers, conditions) stays as it was when recorded. Results have no history.
+ * @throws AutogradError, from the first call, when the function reads a value of a tensor (`data`, `item()`), sets a
+ *   learning rate or a seed, or updates something else than Parameters; ArgumentError when it is asynchronous.
+ */
+export function compile<Args extends unknown[], Returned>(
+  fn: (...args: Args) => Returned,
+): Compiled<Args, Returned> {
+  if (typeof fn !== 'function') {
+    throw new ArgumentError(`[compile] expected a function, got ${fn === null ? 'null' : typeof fn}`);
+  }
+  const entries: Entry[] = [];
+
+  /** The entry for a call, moved to the front; undefined when it is the first of its kind. */
+  const find = (args: readonly unknown[]): Entry | undefined => {
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i];
+      if (!entry.matches(args)) continue;
+      if (i > 0) entries.unshift(...entries.splice(i, 1));
+      return entry;
+    }
+    return undefined;
+  };
+  const first = (args: Args): Returned => {
+    checkArguments(args);
+    drain();
+    const { entry, result } = recordCall(fn, args);
+    entries.unshift(entry);
+    if (entries.length > maxPrograms) entries.pop();
+    return result;
+  };
+  const sync = (...args: Args): Returned => {
+    if (recording !== null) return fn(...args);
+    const entry = find(args);
+    if (entry === undefined) return first(args);
+    drain();
+    entry.effects.apply();
+    return guarded(entry, () => runNow(entry.run(args, false))) as Returned;
+  };
+  const async = async (...args: Args): Promise<Returned> => {
+    if (recording !== null) {
+      throw new AutogradError('[compile] expected a compiled function inside another to be called by sync');
+    }
+    const entry = find(args);
+    if (entry === undefined) return first(args);
+    const running = enqueue(entry.run(args, isBusy()));
+    // What the next call finds is what this one will leave, as they run in this order.
+    entry.effects.apply();
+    return (await running.catch((error) => {
+      entry.effects.abandon();
+      throw error;
+    })) as Returned;
+  };
+  return Object.assign(async, { sync });
+}
+
+function guarded<Value>(entry: Entry, run: () => Value): Value {
+  try {
+    return run();
+  } catch (error) {
+    entry.effects.abandon();
+    throw error;
+  }
+}
+
+function checkArguments(args: readonly unknown[]): void {
+  args.forEach((argument, i) => {
+    if (argument instanceof Tensor) {
+      if (!argument.requiresGrad) return;
+      throw new AutogradError(
+        `[compile] expected arguments without gradients, got argument ${i} with requiresGrad: detach() it, or use it ` +
+          'directly where it is a Parameter',
+      );
+    }
+    if (typeof argument === 'object' && argument !== null) {
+      throw new ArgumentError(
+        `[compile] expected tensors, numbers, strings or booleans as arguments, got an object as argument ${i}`,
+      );
+    }
+  });
+}
+
+/** Runs the function on stand-ins for its arguments and makes an entry of what it did. */
+function recordCall<Args extends unknown[], Returned>(
+  fn: (...args: Args) => Returned,
+  args: Args,
+): { entry: Entry; result: Returned } {
+  const given = args.filter((argument): argument is Args[number] & Tensor => argument instanceof Tensor);
+  const copies = new Map<unknown, Tensor>(
+    given.map((x) => [x, new Tensor(x.storage.slice() as typeof x.storage, x.shape, x.dtype)]),
+  );
+  const into = new Recording(new Set<Storage>([...copies.values()].map(({ storage }) => storage)));
+  const standIns = args.map((argument) => copies.get(argument) ?? argument) as Args;
+  const returned = withKernels(recordingKernels(kernels, into), () => record(into, () => fn(...standIns)));
+  if (returned instanceof Promise) {
+    throw new ArgumentError('[compile] expected a synchronous function, got one that returns a promise');
+  }
+  const outputs = new Map<Tensor, Storage>();
+  mapTensors(returned, (x) => {
+    outputs.set(x, x.storage);
+    return x;
+  });
+  const state = into.close();
+  const planned = plan(into, new Set(outputs.values()));
+  const places = new Map([...outputs].map(([x, storage]) => [x, planned.place(storage)]));
+  const inputs = [...copies.entries()].map(([x, { storage }]) => ({
+    position: args.indexOf(x as Args[number]),
+    place: planned.place(storage) as Float32Array,
+  }));
+  const detached = (storage: (x: Tensor) => Tensor['storage']) =>
+    mapTensors(returned, (x) => new Tensor(storage(x), x.shape, x.dtype)) as Returned;
+  const kinds = args.map(kindOf);
+  const recorded = isRecording();
+  const program: Program = createProgram(planned.calls);
+  const settings = [...into.settings];
+
+  const entry: Entry = {
+    matches(others) {
+      if (others.length !== kinds.length || isRecording() !== recorded) return false;
+      for (let i = 0; i < kinds.length; i++) if (!kinds[i](others[i])) return false;
+      for (let i = 0; i < inputs.length; i++) {
+        // Two arguments that were one tensor are recorded as one.
+        if (others.indexOf(others[inputs[i].position]) !== inputs[i].position) return false;
+      }
+      for (let i = 0; i < state.conditions.length; i++) if (!state.conditions[i]()) return false;
+      return true;
+    },
+    run(others, later) {
+      const values = inputs.map(({ position }) => {
+        const { storage } = others[position] as Tensor;
+        return later ? storage.slice() : storage;
+      });
+      const captured = settings.map((setting) => setting.capture());
+      return {
+        program,
+        enter() {
+          for (let i = 0; i < inputs.length; i++) inputs[i].place.set(values[i]);
+          for (let i = 0; i < captured.length; i++) captured[i]();
+        },
+        leave: () => detached((x) => (places.get(x) as Tensor['storage']).slice() as Tensor['storage']),
+      };
+    },
+    effects: {
+      apply() {
+        for (let i = 0; i < state.effects.length; i++) state.effects[i].apply();
+      },
+      abandon() {
+        for (const effect of state.effects) effect.abandon();
+      },
+    },
+  };
+  return { entry, result: detached((x) => x.storage) };
+}
+
+/** Whether another argument is of the same kind: a tensor of the same shape and dtype, or the same value. */
+function kindOf(argument: unknown): (other: unknown) => boolean {
+  if (!(argument instanceof Tensor)) return (other) => Object.is(other, argument);
+  const { shape, dtype } = argument;
+  return (other) =>
+    other instanceof Tensor && other.dtype === dtype && !other.requiresGrad && sameShape(other.shape, shape);
+}
+
+/** The same structure with each tensor replaced. Arrays and plain objects are walked, anything else stays. */
+function mapTensors(value: unknown, replace: (x: Tensor) => Tensor): unknown {
+  if (value instanceof Tensor) return replace(value);
+  if (Array.isArray(value)) return value.map((item) => mapTensors(item, replace));
+  if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTensors(item, replace)]));
+  }
+  return value;
+}

@@ -1,0 +1,247 @@
+/** Compiled functions: what eager execution does, bit for bit, and errors where a replay could not do it. */
+import { describe, expect, test } from 'vitest';
+import {
+  Adam,
+  ArgumentError,
+  AutogradError,
+  compile,
+  Dense,
+  Dropout,
+  IndexError,
+  type Layer,
+  losses,
+  type Optimizer,
+  ones,
+  randn,
+  Sequential,
+  SGD,
+  seed,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../../lib/index.ts';
+
+function network(): Layer {
+  return new Sequential([
+    new Dense(5, 7, { activation: 'relu' }),
+    new Dropout(0.3),
+    new Dense(7, 3, { activation: 'gelu' }),
+    new Dense(3, 2),
+  ]);
+}
+
+const optimizers: Record<string, (model: Layer) => Optimizer> = {
+  SGD: (model) => new SGD(model.parameters(), { learningRate: 0.05 }),
+  'SGD with momentum, dampening and L2': (model) =>
+    new SGD(model.parameters(), { learningRate: 0.05, momentum: 0.9, dampening: 0.9, l2: 0.01 }),
+  'SGD with Nesterov': (model) =>
+    new SGD(model.parameters(), { learningRate: 0.05, momentum: 0.8, nesterov: true }),
+  Adam: (model) => new Adam(model.parameters(), { learningRate: 0.01, l2: 0.001 }),
+};
+
+/** 50 steps over two batch sizes with a falling learning rate: all losses, and the parameters at the end. */
+async function train(
+  make: (model: Layer) => Optimizer,
+  how: 'eager' | 'sync' | 'async',
+): Promise<{ losses: number[]; parameters: number[][] }> {
+  seed(3);
+  const model = network();
+  const optimizer = make(model);
+  const batches = [8, 5].map((rows) => ({ x: randn([rows, 5]), y: randn([rows, 2]) }));
+  const step = (x: Tensor, y: Tensor) => {
+    const loss = losses.huber(model.forward(x), y);
+    optimizer.zeroGrad();
+    loss.backward();
+    optimizer.step();
+    return loss;
+  };
+  const compiled = compile(step);
+  const seen: number[] = [];
+  for (let i = 0; i < 50; i++) {
+    const { x, y } = batches[i % 3 === 2 ? 1 : 0];
+    optimizer.learningRate *= 0.98;
+    if (i === 30) model.eval();
+    if (i === 40) model.train();
+    const loss = how === 'eager' ? step(x, y) : how === 'sync' ? compiled.sync(x, y) : await compiled(x, y);
+    seen.push(loss.item());
+  }
+  return { losses: seen, parameters: model.parameters().map(({ data }) => [...data]) };
+}
+
+describe('a compiled step equals the eager one bit for bit', () => {
+  for (const [name, make] of Object.entries(optimizers)) {
+    for (const how of ['sync', 'async'] as const) {
+      test(`${name}, ${how}`, async () => {
+        expect(await train(make, how)).toEqual(await train(make, 'eager'));
+      });
+    }
+  }
+});
+
+test('the function runs once for each kind of call', () => {
+  let runs = 0;
+  const f = compile((x: Tensor, power: number) => {
+    runs++;
+    return x.pow(power).sum();
+  });
+  expect(f.sync(tensor([1, 2]), 2).item()).toBe(5);
+  expect(f.sync(tensor([3, 4]), 2).item()).toBe(25);
+  expect(f.sync(tensor([3, 4]), 3).item()).toBe(91);
+  expect(f.sync(tensor([3, 4, 1]), 2).item()).toBe(26);
+  expect(runs).toBe(3);
+});
+
+test('results are separate from each other, and keep their structure', () => {
+  const f = compile((x: Tensor) => ({ double: x.mul(2), list: [x, x.add(1)], name: 'kept' }));
+  const first = f.sync(tensor([1]));
+  const second = f.sync(tensor([5]));
+  expect(first.double.toArray()).toEqual([2]);
+  expect(second.double.toArray()).toEqual([10]);
+  expect(second.list.map((x) => x.item())).toEqual([5, 6]);
+  expect(second.name).toBe('kept');
+  expect(second.double.requiresGrad).toBe(false);
+});
+
+test('gradients accumulate over calls, as in eager mode', () => {
+  const run = (compiled: boolean) => {
+    const layer = new Dense(2, 1, { init: 'ones', bias: false });
+    const optimizer = new SGD(layer.parameters(), { learningRate: 0.1 });
+    const add = (x: Tensor) => {
+      const loss = layer.forward(x).sum();
+      loss.backward();
+      return loss;
+    };
+    const call = compiled ? compile(add).sync : add;
+    const seen: unknown[] = [];
+    for (let i = 1; i <= 6; i++) {
+      call(ones([1, 2]).mul(i));
+      seen.push(layer.weight.grad?.toArray());
+      if (i % 3 === 0) {
+        optimizer.step();
+        optimizer.zeroGrad();
+        seen.push(layer.weight.toArray());
+      }
+    }
+    return seen;
+  };
+  expect(run(true)).toEqual(run(false));
+});
+
+test('two optimizers in turn, in one function', () => {
+  const run = (compiled: boolean) => {
+    seed(5);
+    const [a, b] = [new Dense(3, 3), new Dense(3, 3)];
+    const [first, second] = [new Adam(a.parameters()), new SGD(b.parameters(), { learningRate: 0.1 })];
+    const x = randn([4, 3]);
+    const step = (input: Tensor) => {
+      for (const optimizer of [first, second]) {
+        first.zeroGrad();
+        second.zeroGrad();
+        b.forward(a.forward(input)).square().mean().backward();
+        optimizer.step();
+      }
+    };
+    const call = compiled ? compile(step).sync : step;
+    for (let i = 0; i < 5; i++) call(x);
+    return [a, b].map((layer) => layer.weight.toArray());
+  };
+  expect(run(true)).toEqual(run(false));
+});
+
+test('calls run in order, with the arguments and the learning rate of their moment', async () => {
+  const layer = new Dense(1, 1, { init: 'zeros', bias: false });
+  const optimizer = new SGD(layer.parameters(), { learningRate: 1 });
+  const step = compile((x: Tensor) => {
+    optimizer.zeroGrad();
+    layer.forward(x).sum().backward();
+    optimizer.step();
+  });
+  const read = compile(() => layer.weight.add(0));
+  const x = tensor([[1]]);
+  await step(x);
+  await read();
+  const before = layer.weight.data[0];
+  const seen: Promise<Tensor>[] = [];
+  for (let i = 1; i <= 5; i++) {
+    optimizer.learningRate = i;
+    void step(x);
+    seen.push(read());
+    x.data[0]++;
+  }
+  // Step i takes away i · i: the learning rate and the value of x at its call.
+  let expected = before;
+  const all = await Promise.all(seen);
+  all.forEach((weight, i) => {
+    expected -= (i + 1) * (i + 1);
+    expect(weight.item()).toBe(expected);
+  });
+});
+
+test('a call of a new kind completes what waits before it', async () => {
+  const order: number[] = [];
+  const f = compile((x: Tensor) => x.add(1));
+  f.sync(tensor([0]));
+  const waiting = [1, 2, 3].map(async (value) => order.push((await f(tensor([value]))).item()));
+  expect(f.sync(tensor([1, 2])).toArray()).toEqual([2, 3]);
+  await Promise.all(waiting);
+  expect(order).toEqual([2, 3, 4]);
+});
+
+test('a bad label in a replay is the error of eager mode, and the program stays usable', async () => {
+  const f = compile((x: Tensor, y: Tensor) => losses.softmaxCrossEntropy(x, y));
+  const logits = zeros([2, 4]);
+  const good = f.sync(logits, tensor(new Int32Array([0, 1]))).item();
+  const bad = tensor(new Int32Array([0, 4]));
+  expect(() => f.sync(logits, bad)).toThrow(IndexError);
+  await expect(f(logits, bad)).rejects.toThrow(IndexError);
+  expect(f.sync(logits, tensor(new Int32Array([3, 2]))).item()).toBe(good);
+});
+
+describe('what a replay could not do throws', () => {
+  const layer = new Dense(2, 2);
+  const optimizer = new SGD(layer.parameters(), { learningRate: 0.1 });
+  const x = ones([1, 2]);
+  const cases: Record<string, [fn: (x: Tensor) => unknown, error: new (message: string) => Error]> = {
+    'reading data of an intermediate': [(a) => a.add(1).data[0], AutogradError],
+    'reading an item': [(a) => a.sum().item(), AutogradError],
+    'reading an argument': [(a) => a.toArray(), AutogradError],
+    'reading a parameter': [() => layer.weight.data[0], AutogradError],
+    'a branch on a value': [(a) => (a.sum().item() > 0 ? a : a.neg()), AutogradError],
+    'setting the learning rate': [
+      () => {
+        optimizer.learningRate = 1;
+      },
+      AutogradError,
+    ],
+    'the L2 penalty': [() => optimizer.penalty(), AutogradError],
+    'a seed': [() => seed(1), AutogradError],
+    'a gradient of a tensor that is no Parameter': [() => leaf.mul(2).sum().backward(), AutogradError],
+    'an asynchronous function': [async (a) => a, ArgumentError],
+  };
+  const leaf = tensor([1, 2], { requiresGrad: true });
+  for (const [name, [fn, error]] of Object.entries(cases)) {
+    test(name, async () => {
+      expect(() => compile(fn).sync(x)).toThrow(error);
+      await expect(compile(fn)(x)).rejects.toThrow(error);
+      // The library works on as before.
+      expect(x.add(1).toArray()).toEqual([[2, 2]]);
+    });
+  }
+  test('arguments that cannot be told apart', () => {
+    expect(() => compile((a: unknown) => a).sync({ x })).toThrow(ArgumentError);
+    expect(() => compile((a: Tensor) => a).sync(leaf)).toThrow(AutogradError);
+    expect(() => compile(3 as never)).toThrow(ArgumentError);
+  });
+});
+
+test('programs are kept up to a bound', () => {
+  let runs = 0;
+  const f = compile((x: Tensor) => {
+    runs++;
+    return x.add(1);
+  });
+  for (let round = 0; round < 2; round++) for (let n = 1; n <= 12; n++) f.sync(zeros([n]));
+  expect(runs).toBe(24);
+  f.sync(zeros([12]));
+  expect(runs).toBe(24);
+});
