@@ -164,6 +164,7 @@ describe('wrong arguments', () => {
         expect([
           ['KernelError', 'AXPY_KERNEL'],
           ['IndexError', 'AXPY_INDEX'],
+          ['NonFiniteError', 'AXPY_NON_FINITE'],
         ]).toContainEqual([name, code]);
         expect(message).toMatch(new RegExp(`^\\[${kernel}\\] expected `));
       }

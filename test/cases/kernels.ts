@@ -242,6 +242,12 @@ export default defineCases({
       },
     },
     {
+      name: 'checkFinite of nothing and of much',
+      run: (dtype) => {
+        for (const length of [0, 1, 67]) kernels.checkFinite(random('x', dtype, length));
+      },
+    },
+    {
       name: 'gather and scatter with every index the same',
       run: (dtype) => {
         const same = new Int32Array(9).fill(2);

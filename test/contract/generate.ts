@@ -196,6 +196,7 @@ const makers: Readonly<Record<KernelName, Make>> = {
     const scale = op === reduceCode.max || op === reduceCode.min ? 1 : 0.3;
     return [draw.floats(k0 * k1), near, k0, r0, k1, r1, op, scale];
   },
+  checkFinite: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1])],
   argmax: (draw) => {
     const [outer, size, inner] = [draw.sizes[0], draw.sizes[1] + 1, draw.sizes[2]];
     // Integers tie often.

@@ -81,6 +81,7 @@ export const roles: Readonly<Record<KernelName, Roles>> = {
   softmaxCrossEntropyGradient: writes('out'),
   loss: writes('out'),
   lossGradient: writes('out'),
+  checkFinite: writes(),
   randomBits: draws,
   randomUniform: draws,
   randomNormal: draws,

@@ -1,0 +1,52 @@
+/** What recorded programs rest on: which arguments kernels write, where memory is shared, how much that saves. */
+import { expect, test } from 'vitest';
+import { Dense, losses, randn, Sequential, SGD } from '../../lib/index.ts';
+import { kernels, withKernels } from '../../lib/kernels/index.ts';
+import { plan } from '../../lib/kernels/plan.ts';
+import { effects, Recording, record, recordingKernels } from '../../lib/kernels/recorder.ts';
+import { roles, signatures } from '../contract/signature.ts';
+
+test('the recorder knows which arguments each kernel writes', () => {
+  for (const [kernel, { overwritten, updated }] of Object.entries(roles)) {
+    const names = signatures.get(kernel as keyof typeof roles)!.map(({ name }) => name);
+    const written = names.filter((_, i) => 'wu'.includes(effects[kernel as keyof typeof effects][i] ?? '-'));
+    expect([kernel, written]).toEqual([kernel, [...overwritten, ...updated]]);
+  }
+});
+
+test('intermediates that live at the same time do not overlap, and others share memory', () => {
+  const model = new Sequential([
+    new Dense(64, 64, { activation: 'relu' }),
+    new Dense(64, 64, { activation: 'relu' }),
+    new Dense(64, 64, { activation: 'relu' }),
+    new Dense(64, 1),
+  ]);
+  const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
+  const [x, y] = [randn([32, 64]), randn([32, 1])];
+  const into = new Recording(new Set([x.data, y.data]));
+  withKernels(recordingKernels(kernels, into), () =>
+    record(into, () => {
+      const loss = losses.mse(model.forward(x), y);
+      optimizer.zeroGrad();
+      loss.backward();
+      optimizer.step();
+    }),
+  );
+  const { calls, bytes } = plan(into, new Set());
+  const arrays = (i: number) =>
+    calls[i].slice(1).filter((a): a is Float32Array => ArrayBuffer.isView(a) && a.byteLength > 0);
+  // No two different arrays of one call share a byte.
+  for (let i = 0; i < calls.length; i++) {
+    for (const a of arrays(i)) {
+      for (const b of arrays(i)) {
+        const same = a.byteOffset === b.byteOffset && a.length === b.length;
+        if (a.buffer !== b.buffer || same) continue;
+        expect(
+          a.byteOffset + a.byteLength <= b.byteOffset || b.byteOffset + b.byteLength <= a.byteOffset,
+        ).toBe(true);
+      }
+      expect(a.buffer).toBeInstanceOf(SharedArrayBuffer);
+    }
+  }
+  expect(bytes.planned).toBeLessThan(0.8 * bytes.separate);
+});
