@@ -52,7 +52,15 @@ export { Optimizer } from './optimizers/optimizer.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
-export { type Nested, Parameter, Tensor, type TensorOptions, tensor, type Values } from './tensor.ts';
+export {
+  type Nested,
+  Parameter,
+  type SharedParameter,
+  Tensor,
+  type TensorOptions,
+  tensor,
+  type Values,
+} from './tensor.ts';
 export type { BatchReport, Callback, Outcome, TrainingContext } from './train/callbacks/callback.ts';
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, progress } from './train/callbacks/progress.ts';

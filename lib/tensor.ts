@@ -2,7 +2,7 @@
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
-import { recording } from './kernels/recorder.ts';
+import { outdatePrograms, recording } from './kernels/recorder.ts';
 import { type Arrays, allocate, allocateShared, type Dtype, type FloatDtype } from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, type Shape, show, sizeOf } from './shape.ts';
@@ -21,7 +21,7 @@ export class Tensor {
   readonly shape: Shape;
   readonly dtype: Dtype;
   /** @internal The elements, for ops; `data` is the same for everybody else. */
-  readonly storage: Arrays[Dtype];
+  storage: Arrays[Dtype];
   readonly size: number;
   /** True for a leaf that wants a gradient, and for all that is computed from one. */
   requiresGrad = false;
@@ -184,6 +184,26 @@ export class Parameter extends Tensor {
     this.requiresGrad = true;
     this.decays = shape.length >= 2;
   }
+
+  /** Where the values are, for `attach` in another thread. */
+  share(): SharedParameter {
+    const { storage, shape, dtype } = this;
+    return { buffer: storage.buffer as SharedArrayBuffer, shape, dtype: dtype as FloatDtype };
+  }
+
+  /** Takes values from, and writes updates to, the memory of another Parameter of the same shape and dtype. */
+  attach({ buffer }: SharedParameter): void {
+    this.storage = this.dtype === 'float32' ? new Float32Array(buffer) : new Float64Array(buffer);
+    this.version++;
+    outdatePrograms();
+  }
+}
+
+/** A Parameter's memory, as `postMessage` carries it to another thread. */
+export interface SharedParameter {
+  readonly buffer: SharedArrayBuffer;
+  readonly shape: Shape;
+  readonly dtype: FloatDtype;
 }
 
 /** @throws DtypeError unless `dtype` is one of the three names. */

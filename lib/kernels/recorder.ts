@@ -71,6 +71,13 @@ export class Recording {
   }
 }
 
+/** Counts what makes every program recorded so far outdated: parameters that moved to other memory. */
+export let generation = 0;
+
+export function outdatePrograms(): void {
+  generation++;
+}
+
 /** The recording in progress, or null. */
 export let recording: Recording | null = null;
 

@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { recording } from '../kernels/recorder.ts';
 import type { Shape } from '../shape.ts';
 import { sameShape, show } from '../shape.ts';
-import { Parameter, Tensor } from '../tensor.ts';
+import { Parameter, type SharedParameter, Tensor } from '../tensor.ts';
 import { summarize } from './summary.ts';
 
 /** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
@@ -111,33 +111,68 @@ export abstract class Layer {
    */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
     const parameters = this.namedParameters();
-    const names = new Set(parameters.map(([name]) => name));
-    const missing = [...names].filter((name) => !Object.hasOwn(state, name));
-    const unknown = Object.keys(state).filter((name) => !names.has(name));
-    if (missing.length + unknown.length > 0) {
-      throw new ArgumentError(
-        `[loadStateDict] expected the names of this model; missing: ${missing.join(', ') || 'none'}; ` +
-          `unknown: ${unknown.join(', ') || 'none'}`,
-      );
-    }
+    checkNames('loadStateDict', parameters, state);
     for (const [name, parameter] of parameters) {
-      const given = state[name];
-      const fits =
-        given instanceof Tensor && sameShape(given.shape, parameter.shape) && given.dtype === parameter.dtype;
-      if (!fits) {
-        const got = given instanceof Tensor ? `${given.dtype} ${show(given.shape)}` : typeof given;
-        throw new ShapeError(
-          `[loadStateDict] expected ${name} to be ${parameter.dtype} ${show(parameter.shape)}, got ${got}`,
-        );
-      }
+      checkFits('loadStateDict', name, parameter, state[name] instanceof Tensor ? state[name] : undefined);
     }
     for (const [name, parameter] of parameters) parameter.assign(state[name]);
+  }
+
+  /**
+   * Where the parameters' values are, to be sent to a worker thread by `postMessage` and attached there.
+   *
+   * Both threads then see the same numbers, without copies. Each number is read whole, but a forward pass that runs while
+   * another thread updates the parameters may mix numbers of two steps. A thread that must see whole steps takes a
+   * `stateDict()` between steps instead.
+   */
+  share(): Record<string, SharedParameter> {
+    return Object.fromEntries(this.namedParameters().map(([name, parameter]) => [name, parameter.share()]));
+  }
+
+  /**
+   * Uses the parameters of a model in another thread, as its `share()` describes them: see there for what a reader sees.
+   * @throws ArgumentError or ShapeError when it is a model of other parameters; nothing was then changed.
+   */
+  attach(shared: Readonly<Record<string, SharedParameter>>): void {
+    const parameters = this.namedParameters();
+    checkNames('attach', parameters, shared);
+    for (const [name, parameter] of parameters) {
+      const given = shared[name];
+      checkFits('attach', name, parameter, given?.buffer instanceof SharedArrayBuffer ? given : undefined);
+    }
+    for (const [name, parameter] of parameters) parameter.attach(shared[name]);
   }
 
   /** A table: layer, output shape, parameters. `inputShape`, without the batch, fills in what depends on it. */
   summary(inputShape?: Shape): string {
     return summarize(this, inputShape);
   }
+}
+
+type Named = readonly [name: string, parameter: Parameter][];
+
+function checkNames(op: string, parameters: Named, given: Readonly<Record<string, unknown>>): void {
+  const names = new Set(parameters.map(([name]) => name));
+  const missing = [...names].filter((name) => !Object.hasOwn(given, name));
+  const unknown = Object.keys(given).filter((name) => !names.has(name));
+  if (missing.length + unknown.length === 0) return;
+  throw new ArgumentError(
+    `[${op}] expected the names of this model; missing: ${missing.join(', ') || 'none'}; ` +
+      `unknown: ${unknown.join(', ') || 'none'}`,
+  );
+}
+
+function checkFits(
+  op: string,
+  name: string,
+  parameter: Parameter,
+  given: { shape: Shape; dtype: string } | undefined,
+): void {
+  if (given && sameShape(given.shape, parameter.shape) && given.dtype === parameter.dtype) return;
+  const got = given ? `${given.dtype} ${show(given.shape)}` : 'something else';
+  throw new ShapeError(
+    `[${op}] expected ${name} to be ${parameter.dtype} ${show(parameter.shape)}, got ${got}`,
+  );
 }
 
 /** An error about a layer's input, which names the layer: `Dense 2 expected input [batch, 512], received [128, 256]`. */

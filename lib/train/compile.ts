@@ -6,6 +6,7 @@ import { plan } from '../kernels/plan.ts';
 import { drain, enqueue, isBusy, type Run, runNow } from '../kernels/queue.ts';
 import {
   type Effect,
+  generation,
   Recording,
   record,
   recording,
@@ -156,12 +157,13 @@ function recordCall<Args extends unknown[], Returned>(
     mapTensors(returned, (x) => new Tensor(storage(x), x.shape, x.dtype)) as Returned;
   const kinds = args.map(kindOf);
   const recorded = isRecording();
+  const born = generation;
   const program: Program = createProgram(planned.calls);
   const settings = [...into.settings];
 
   const entry: Entry = {
     matches(others) {
-      if (others.length !== kinds.length || isRecording() !== recorded) return false;
+      if (generation !== born || others.length !== kinds.length || isRecording() !== recorded) return false;
       for (let i = 0; i < kinds.length; i++) if (!kinds[i](others[i])) return false;
       for (let i = 0; i < inputs.length; i++) {
         // Two arguments that were one tensor are recorded as one.
