@@ -1,6 +1,6 @@
 /** Functions of tensors as programs: recorded once, then replayed by the executor, off the main thread. */
 import { isRecording } from '../autograd.ts';
-import { ArgumentError, AutogradError } from '../errors.ts';
+import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { createProgram, kernels, type Program, withKernels } from '../kernels/index.ts';
 import { plan } from '../kernels/plan.ts';
 import { drain, enqueue, isBusy, type Run, runNow } from '../kernels/queue.ts';
@@ -80,8 +80,9 @@ export function compile<Args extends unknown[], Returned>(
     const entry = find(args);
     if (entry === undefined) return first(args);
     drain();
+    const run = entry.run(args, false);
     entry.effects.apply();
-    return guarded(entry, () => runNow(entry.run(args, false))) as Returned;
+    return guarded(entry, () => runNow(run)) as Returned;
   };
   const async = async (...args: Args): Promise<Returned> => {
     if (recording !== null) {
@@ -173,8 +174,14 @@ function recordCall<Args extends unknown[], Returned>(
       return true;
     },
     run(others, later) {
-      const values = inputs.map(({ position }) => {
+      const values = inputs.map(({ position, place }) => {
         const { storage } = others[position] as Tensor;
+        if (storage.length !== place.length) {
+          throw new DataError(
+            `[compile] expected argument ${position} to hold ${place.length} values, got an array whose buffer was ` +
+              'detached (transferred) or resized',
+          );
+        }
         return later ? storage.slice() : storage;
       });
       const captured = settings.map((setting) => setting.capture());
