@@ -13,6 +13,7 @@
 #include "cores.h"
 #include "kernels.h"
 #include "parallel.h"
+#include "program.h"
 #include "simd.h"
 
 namespace axpy {
@@ -20,29 +21,51 @@ namespace bind {
 
 struct Environment {
   Napi::FunctionReference errorFactory;
+  program::Environment programs;
 };
 
-napi_value raise(napi_env env, const char* code, const std::string& message) {
-  const Napi::Env environment(env);
-  const auto* state = environment.GetInstanceData<Environment>();
-  napi_value arguments[] = {Napi::String::New(env, code), Napi::String::New(env, message)};
+Failure currentFailure(const char* kernel) {
+  try {
+    throw;
+  } catch (const Violation& violation) {
+    return {violation.code, violation.message};
+  } catch (const std::bad_alloc&) {
+    return {"AXPY_KERNEL", std::string("[") + kernel + "] out of memory"};
+  } catch (const std::exception& error) {
+    return {"AXPY_KERNEL", std::string("[") + kernel + "] " + error.what()};
+  }
+}
+
+napi_value makeError(napi_env env, const char* code, const std::string& message) {
+  const auto* state = Napi::Env(env).GetInstanceData<Environment>();
+  napi_value arguments[2] = {};
   napi_value error = nullptr;
-  if (state && !state->errorFactory.IsEmpty()) {
-    napi_value undefined = nullptr;
-    napi_get_undefined(env, &undefined);
-    if (napi_call_function(env, undefined, state->errorFactory.Value(), 2, arguments, &error) != napi_ok) {
-      return nullptr;  // what the factory threw is pending
-    }
-  } else if (napi_create_error(env, arguments[0], arguments[1], &error) != napi_ok) {
+  if (napi_create_string_utf8(env, code, NAPI_AUTO_LENGTH, &arguments[0]) != napi_ok ||
+      napi_create_string_utf8(env, message.data(), message.size(), &arguments[1]) != napi_ok) {
     return nullptr;
   }
-  napi_throw(env, error);
+  if (!state || state->errorFactory.IsEmpty()) {
+    napi_create_error(env, arguments[0], arguments[1], &error);
+    return error;
+  }
+  napi_value undefined = nullptr, factory = nullptr;
+  napi_get_undefined(env, &undefined);
+  napi_get_reference_value(env, state->errorFactory, &factory);
+  if (napi_call_function(env, undefined, factory, 2, arguments, &error) == napi_ok) return error;
+  error = nullptr;
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) {
+    napi_get_and_clear_last_exception(env, &error);
+  }
+  return error;
+}
+
+napi_value raise(napi_env env, const char* code, const std::string& message) {
+  const napi_value error = makeError(env, code, message);
+  if (error) napi_throw(env, error);
   return nullptr;
 }
 
-namespace {
-
-/// null, undefined, the name of an object's class, or what typeof says.
 std::string describe(napi_env env, napi_value value) {
   napi_valuetype type = napi_undefined;
   napi_typeof(env, value, &type);
@@ -82,8 +105,6 @@ std::string describe(napi_env env, napi_value value) {
   }
   return "object";
 }
-
-}  // namespace
 
 napi_value raiseType(napi_env env, const Kernel& kernel, size_t position, const std::string& expectation,
                      napi_value value) {
@@ -138,6 +159,7 @@ constexpr bind::Kernel kernels[] = {
     kernel<oneHot<float>, oneHot<double>>("oneHot", "out", "labels", "count", "classes"),
     kernel<reduce<float>, reduce<double>>("reduce", "out", "x", "k0", "r0", "k1", "r1", "op", "scale"),
     kernel<argmax<float>, argmax<double>>("argmax", "out", "x", "outer", "size", "inner"),
+    kernel<checkFinite<float>, checkFinite<double>>("checkFinite", "x"),
     kernel<softmax<float>, softmax<double>>("softmax", "out", "x", "outer", "size", "inner", "log"),
     kernel<softmaxGradient<float>, softmaxGradient<double>>("softmaxGradient", "out", "gradient", "y",
                                                             "outer", "size", "inner", "log"),
@@ -217,6 +239,10 @@ Napi::Value setErrorFactory(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+napi_value createProgram(napi_env env, napi_callback_info info) {
+  return Napi::Env(env).GetInstanceData<bind::Environment>()->programs.create(env, info);
+}
+
 /// Once a process: the first environment sets the number of threads, and later ones leave it as it has
 /// become. Returns a message when AXPY_THREADS is of no use.
 std::string initializeProcess() {
@@ -246,13 +272,18 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     bind::raise(env, "AXPY_ARGUMENT", failure);
     return exports;
   }
-  env.SetInstanceData(new bind::Environment);
+  auto* const state = new bind::Environment;
+  env.SetInstanceData(state);
+  state->programs.initialize(env, kernels, std::size(kernels));
   for (const auto& kernel : kernels) {
     napi_value function = nullptr;
     napi_create_function(env, kernel.name, NAPI_AUTO_LENGTH, kernel.callback,
                          const_cast<bind::Kernel*>(&kernel), &function);
     napi_set_named_property(env, exports, kernel.name, function);
   }
+  napi_value function = nullptr;
+  napi_create_function(env, "createProgram", NAPI_AUTO_LENGTH, createProgram, nullptr, &function);
+  exports["createProgram"] = Napi::Value(env, function);
   exports["info"] = Napi::Function::New(env, information, "info");
   exports["setThreads"] = Napi::Function::New(env, setThreads, "setThreads");
   exports["manifest"] = Napi::Function::New(env, manifest, "manifest");

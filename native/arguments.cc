@@ -39,6 +39,12 @@ void Check::fail(int position, const std::string& expectation, const std::string
                                      expectation + ", got " + got);
 }
 
+void Check::failFinite(int position, double value, int64_t index) const {
+  throw Violation("AXPY_NON_FINITE", std::string("[") + kernel_ + "] expected " + names_[position] +
+                                         " to be finite, got " + formatNumber(value) + " at " +
+                                         std::to_string(index));
+}
+
 void Check::failLength(int position, int64_t got, double expected, bool orOne) const {
   fail(position, (orOne ? "to have length 1 or " : "to have length ") + formatNumber(expected),
        std::to_string(got));

@@ -39,9 +39,13 @@ struct Layout {
   static constexpr int maxRank = 16;
   static constexpr int capacity = 4 * maxRank;
   std::array<int32_t, capacity> values;
+  const int32_t* source = nullptr;
   int64_t length = 0;
   int position = 0;
   bool null = true;
+
+  /// Takes the values from the array.
+  void load() { std::copy_n(source, std::min<int64_t>(length, capacity), values.begin()); }
 
   int rank(int groups) const { return static_cast<int>(length / groups); }
   const int32_t* group(int groups, int index) const { return values.data() + rank(groups) * index; }
@@ -124,6 +128,8 @@ class Check {
   /// Throws "[kernel] expected <argument> <expectation>, got <got>".
   [[noreturn]] void fail(int position, const std::string& expectation, const std::string& got) const;
   const char* name(int position) const { return names_[position]; }
+  /// Throws "[kernel] expected <argument> to be finite, got <value> at <index>".
+  [[noreturn]] void failFinite(int position, double value, int64_t index) const;
 
   /// Products of sizes exceed int64; as doubles they are exact wherever they can equal a length.
   template <class A>

@@ -3,7 +3,7 @@
 // A call has three steps: `read` takes the raw arguments into slots and checks their types; `convert` makes
 // the tuple of plain arguments of one version of the kernel and checks the values of its scalars; the kernel,
 // called with the tuple, checks lengths and contents and computes. Nothing after the first step knows of
-// JavaScript, so a tuple can as well be kept and called later.
+// JavaScript, so a tuple can as well be kept and called later: that is a recorded call.
 #pragma once
 
 #include <napi.h>
@@ -11,6 +11,7 @@
 #include <array>
 #include <cmath>
 #include <exception>
+#include <memory>
 #include <new>
 #include <tuple>
 #include <type_traits>
@@ -23,15 +24,44 @@ namespace axpy::bind {
 
 inline constexpr size_t maxArguments = 16;
 
+using Values = std::array<napi_value, maxArguments>;
+
+struct Slot;
+class Recorded;
+
 /// A kernel as JavaScript sees it.
 struct Kernel {
   const char* name;
   size_t count;
   std::array<const char*, maxArguments> arguments;
   napi_callback callback;
+  /// Reads a call without making it. Throws a Violation; returns nullptr when an exception is pending.
+  /// `slots` has room for `maxArguments`.
+  std::unique_ptr<Recorded> (*record)(napi_env, const Kernel&, const Values&, Slot* slots);
 };
 
-/// One argument as read, of whatever kind it is.
+/// A call that has been read, to be made any number of times, by one thread at a time. The arrays have to
+/// outlive it.
+class Recorded {
+ public:
+  explicit Recorded(const Kernel& kernel) : kernel_(kernel), check_(kernel.name, kernel.arguments.data()) {}
+  Recorded(const Recorded&) = delete;
+  Recorded& operator=(const Recorded&) = delete;
+  virtual ~Recorded() = default;
+
+  /// Throws what the kernel throws.
+  virtual void run() = 0;
+  const Kernel& kernel() const { return kernel_; }
+
+ protected:
+  const Check& check() const { return check_; }
+
+ private:
+  const Kernel& kernel_;
+  const Check check_;
+};
+
+/// One argument as read, of whatever kind it is. Only an array with elements has a length.
 struct Slot {
   void* data = nullptr;
   size_t length = 0;
@@ -183,8 +213,22 @@ struct Versions {
 // ── errors
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Throws into JavaScript, by the environment's own error factory if there is one. Always returns nullptr.
+/// Why a call was not made, as it can be kept for later and for another thread.
+struct Failure {
+  const char* code;
+  std::string message;
+};
+
+/// What the exception being handled means for a call of this kernel.
+Failure currentFailure(const char* kernel);
+
+/// An error made by the environment's own factory if there is one; what the factory throws, if it throws.
+/// nullptr when the environment is ending.
+napi_value makeError(napi_env env, const char* code, const std::string& message);
+/// Throws it into JavaScript. Always returns nullptr.
 napi_value raise(napi_env env, const char* code, const std::string& message);
+/// null, undefined, the name of an object's class, or what typeof says.
+std::string describe(napi_env env, napi_value value);
 /// The same for an argument of the wrong type, which the message describes.
 napi_value raiseType(napi_env env, const Kernel& kernel, size_t position, const std::string& expectation,
                      napi_value value);
@@ -203,13 +247,24 @@ struct Call {
 
   napi_env env;
   const Kernel& kernel;
-  std::array<napi_value, maxArguments> values;
+  const Values& values;
   std::array<Slot, count> slots;
 
   /// False when an exception is pending.
+  bool read() { return readAll(std::make_index_sequence<count>()); }
+
   template <size_t... I>
-  bool read(std::index_sequence<I...>) {
+  bool readAll(std::index_sequence<I...>) {
     return (readOne<I>() && ...);
+  }
+
+  /// The version that the selecting array chooses.
+  size_t version() const {
+    if constexpr (V::count == 1) {
+      return 0;
+    } else {
+      return versionOf(slots[V::selector].type);
+    }
   }
 
   template <size_t I>
@@ -294,8 +349,8 @@ void convertOne(const Check& check, const Slot& slot, int position, A& out) {
     out.position = position;
     out.null = slot.null;
     out.length = slot.null ? 0 : static_cast<int64_t>(slot.length);
-    std::copy_n(static_cast<const int32_t*>(slot.data), std::min<int64_t>(out.length, Layout::capacity),
-                out.values.begin());
+    out.source = static_cast<const int32_t*>(slot.data);
+    out.load();
   } else if constexpr (Traits<A>::isArray) {
     out.data = static_cast<decltype(out.data)>(slot.null ? nullptr : slot.data);
     out.length = slot.null ? 0 : static_cast<int64_t>(slot.length);
@@ -325,29 +380,68 @@ void invoke(const Check& check, const Slot* slots) {
 template <auto... Version>
 napi_value callback(napi_env env, napi_callback_info info) {
   using V = Versions<Version...>;
-  std::array<napi_value, maxArguments> values;
+  Values values;
   size_t count = V::Pattern::count;  // what is missing reads as undefined
   void* data = nullptr;
   if (napi_get_cb_info(env, info, &count, values.data(), nullptr, &data) != napi_ok) return nullptr;
   const Kernel& kernel = *static_cast<const Kernel*>(data);
   try {
     Call<V> call{env, kernel, values, {}};
-    if (!call.read(std::make_index_sequence<V::Pattern::count>())) return nullptr;
-    const Check check(kernel.name, kernel.arguments.data());
-    if constexpr (V::count == 1) {
-      invoke<Version...>(check, call.slots.data());
-    } else {
-      constexpr void (*versions[])(const Check&, const Slot*) = {invoke<Version>...};
-      versions[Call<V>::versionOf(call.slots[V::selector].type)](check, call.slots.data());
-    }
-  } catch (const Violation& violation) {
-    return raise(env, violation.code, violation.message);
-  } catch (const std::bad_alloc&) {
-    return raise(env, "AXPY_KERNEL", std::string("[") + kernel.name + "] out of memory");
-  } catch (const std::exception& error) {
-    return raise(env, "AXPY_KERNEL", std::string("[") + kernel.name + "] " + error.what());
+    if (!call.read()) return nullptr;
+    constexpr void (*versions[])(const Check&, const Slot*) = {invoke<Version>...};
+    versions[call.version()](Check(kernel.name, kernel.arguments.data()), call.slots.data());
+  } catch (...) {
+    const Failure failure = currentFailure(kernel.name);
+    return raise(env, failure.code, failure.message);
   }
   return nullptr;
+}
+
+// ── the recorded call
+// ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Keeps the tuple: types and scalars are checked once, and a replay is little more than the kernel itself.
+template <auto Version>
+class RecordedCall final : public Recorded {
+ public:
+  RecordedCall(const Kernel& kernel, const Slot* slots) : Recorded(kernel) {
+    convert(check(), slots, tuple_, std::make_index_sequence<S::count>());
+  }
+
+  void run() override {
+    std::apply(
+        [this](auto&... arguments) {
+          (reload(arguments), ...);
+          Version(check(), std::as_const(arguments)...);
+        },
+        tuple_);
+  }
+
+ private:
+  using S = Signature<decltype(Version)>;
+
+  /// A layout is content, which may have changed since.
+  template <class A>
+  static void reload([[maybe_unused]] A& argument) {
+    if constexpr (std::is_base_of_v<Layout, A>) argument.load();
+  }
+
+  typename S::Tuple tuple_;
+};
+
+template <auto Version>
+std::unique_ptr<Recorded> makeRecorded(const Kernel& kernel, const Slot* slots) {
+  return std::make_unique<RecordedCall<Version>>(kernel, slots);
+}
+
+template <auto... Version>
+std::unique_ptr<Recorded> record(napi_env env, const Kernel& kernel, const Values& values, Slot* slots) {
+  using V = Versions<Version...>;
+  Call<V> call{env, kernel, values, {}};
+  if (!call.read()) return nullptr;
+  std::copy(call.slots.begin(), call.slots.end(), slots);
+  constexpr std::unique_ptr<Recorded> (*versions[])(const Kernel&, const Slot*) = {makeRecorded<Version>...};
+  return versions[call.version()](kernel, slots);
 }
 
 /// Declares a kernel by its versions, its name and the names of its arguments.
@@ -355,7 +449,7 @@ template <auto... Version, class... Names>
 constexpr Kernel kernel(const char* name, Names... arguments) {
   static_assert(sizeof...(Names) == Versions<Version...>::Pattern::count, "a name for each argument");
   static_assert(sizeof...(Names) <= maxArguments);
-  return {name, sizeof...(Names), {arguments...}, callback<Version...>};
+  return {name, sizeof...(Names), {arguments...}, callback<Version...>, record<Version...>};
 }
 
 }  // namespace axpy::bind

@@ -108,6 +108,13 @@ void reduce(const Check&, Array<T> out, Array<const T> x, Size k0, Size r0, Size
 template <class T>
 void argmax(const Check&, Array<int32_t> out, Array<const T> x, Size outer, PositiveSize size, Size inner);
 
+// ── finite.cc
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Throws unless x has neither NaN nor Infinity
+template <class T>
+void checkFinite(const Check&, Array<const T> x);
+
 // ── softmax.cc
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,7 +7,7 @@
 #include <system_error>
 #include <thread>
 
-#include <csignal>
+#include "signals.h"
 
 namespace axpy::parallel {
 namespace {
@@ -70,10 +70,7 @@ class Pool {
   /// Lazily, as a process that never computes anything large should have no threads of ours.
   void start(int workers) {
     if (started_ >= workers) return;
-    // Signals belong to Node's own threads.
-    sigset_t all, previous;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    const SignalsBlocked blocked;
     try {
       while (started_ < workers) {
         std::thread(&Pool::loop, this, started_ + 1).detach();
@@ -82,7 +79,6 @@ class Pool {
     } catch (const std::system_error&) {
       setThreads(started_ + 1);  // The system gives no more threads; those there are will do.
     }
-    pthread_sigmask(SIG_SETMASK, &previous, nullptr);
   }
 
   void work() {

@@ -12,6 +12,7 @@ import {
   randn,
   Sequential,
   seed,
+  type Tensor,
   tensor,
 } from '../../lib/index.ts';
 
