@@ -248,7 +248,9 @@ struct Call {
   napi_env env;
   const Kernel& kernel;
   const Values& values;
-  std::array<Slot, count> slots;
+  std::array<Slot, count> slots{};
+
+  Call(napi_env env, const Kernel& kernel, const Values& values) : env(env), kernel(kernel), values(values) {}
 
   /// False when an exception is pending.
   bool read() { return readAll(std::make_index_sequence<count>()); }
@@ -386,7 +388,7 @@ napi_value callback(napi_env env, napi_callback_info info) {
   if (napi_get_cb_info(env, info, &count, values.data(), nullptr, &data) != napi_ok) return nullptr;
   const Kernel& kernel = *static_cast<const Kernel*>(data);
   try {
-    Call<V> call{env, kernel, values, {}};
+    Call<V> call(env, kernel, values);
     if (!call.read()) return nullptr;
     constexpr void (*versions[])(const Check&, const Slot*) = {invoke<Version>...};
     versions[call.version()](Check(kernel.name, kernel.arguments.data()), call.slots.data());
@@ -437,7 +439,7 @@ std::unique_ptr<Recorded> makeRecorded(const Kernel& kernel, const Slot* slots) 
 template <auto... Version>
 std::unique_ptr<Recorded> record(napi_env env, const Kernel& kernel, const Values& values, Slot* slots) {
   using V = Versions<Version...>;
-  Call<V> call{env, kernel, values, {}};
+  Call<V> call(env, kernel, values);
   if (!call.read()) return nullptr;
   std::copy(call.slots.begin(), call.slots.end(), slots);
   constexpr std::unique_ptr<Recorded> (*versions[])(const Kernel&, const Slot*) = {makeRecorded<Version>...};

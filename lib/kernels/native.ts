@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Addon } from '../../binding.d.ts';
 import { ArgumentError, BackendError, IndexError, KernelError, NonFiniteError } from '../errors.ts';
@@ -29,8 +29,13 @@ function isMusl(): boolean {
   }
 }
 
-/** The binary built in this checkout, or else the one that the package brings for this platform. */
+/**
+ * The binary that `AXPY_BINARY` names by its path (one built in another way, as with a sanitizer), or the one built in
+ * this checkout, or else the one that the package brings for this platform.
+ */
 function findBinary(root: string): string {
+  const named = process.env.AXPY_BINARY;
+  if (named) return resolve(named);
   const built = join(root, 'build', 'Release', 'axpy.node');
   if (existsSync(built)) return built;
   const platform = `${process.platform}-${process.arch}`;

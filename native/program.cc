@@ -1,0 +1,420 @@
+#include "program.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+
+#include "signals.h"
+
+namespace axpy::program {
+
+/// What the object of JavaScript wraps.
+struct Program {
+  Environment* environment;
+  Calls calls;
+  int64_t bytes = 0;
+};
+
+struct Job {
+  Program* program;
+  napi_ref object;  // keeps the program, and with it the memory of its arrays
+  napi_deferred deferred;
+  std::optional<bind::Failure> failure;
+};
+
+namespace {
+
+/// Makes the calls one after the other, until one fails or `stop` is set.
+std::optional<bind::Failure> replay(const Calls& calls, const std::atomic<bool>* stop) {
+  const char* kernel = "";
+  try {
+    for (const auto& call : calls) {
+      if (stop && stop->load(std::memory_order_relaxed)) break;
+      kernel = call->kernel().name;
+      call->run();
+    }
+  } catch (...) {
+    return bind::currentFailure(kernel);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+using Jobs = std::deque<std::unique_ptr<Job>>;
+
+/// One thread that runs programs in the order in which they were queued. Knows nothing of JavaScript.
+class Executor {
+ public:
+  /// The doorbell is rung when there is something for `takeFinished`.
+  explicit Executor(napi_threadsafe_function doorbell);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  void queue(std::unique_ptr<Job> job) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      queued_.push_back(std::move(job));
+      unfinished_.fetch_add(1, std::memory_order_relaxed);
+    }
+    wake_.notify_one();
+  }
+
+  /// Returns when nothing is queued or running.
+  void wait() {
+    if (unfinished_.load(std::memory_order_acquire) == 0) return;
+    std::unique_lock<std::mutex> lock(mutex_);
+    idle_.wait(lock, [this] { return unfinished_.load(std::memory_order_relaxed) == 0 || stopping_.load(); });
+  }
+
+  Jobs takeFinished() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(finished_, {});
+  }
+
+  /// Ends the thread, at the next kernel boundary if it is within a program. For any thread, more than once.
+  void stop() {
+    const std::lock_guard<std::mutex> alone(stop_);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopping_.store(true);
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  /// All that was not taken. After `stop`.
+  Jobs takeAll() {
+    Jobs all = takeFinished();
+    for (auto& job : queued_) all.push_back(std::move(job));
+    queued_.clear();
+    return all;
+  }
+
+ private:
+  void loop() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [this] { return stopping_.load() || !queued_.empty(); });
+      if (stopping_.load()) return;
+      std::unique_ptr<Job> job = std::move(queued_.front());
+      queued_.pop_front();
+      lock.unlock();
+      job->failure = replay(job->program->calls, &stopping_);
+      lock.lock();
+      finished_.push_back(std::move(job));
+      if (unfinished_.fetch_sub(1, std::memory_order_release) == 1) idle_.notify_all();
+      if (finished_.size() > 1 || stopping_.load()) continue;  // rung already, or nobody to hear it
+      lock.unlock();
+      napi_call_threadsafe_function(doorbell_, nullptr, napi_tsfn_nonblocking);
+      lock.lock();
+    }
+  }
+
+  const napi_threadsafe_function doorbell_;
+  std::mutex mutex_;
+  std::condition_variable wake_, idle_;
+  Jobs queued_, finished_;             // guarded by mutex_
+  std::atomic<size_t> unfinished_{0};  // queued or running; changed under mutex_
+  std::atomic<bool> stopping_{false};
+  std::mutex stop_;
+  std::thread thread_;
+};
+
+namespace {
+
+/// The executors of the process. process.exit ends no environment; it goes on to the handlers of exit, where
+/// OpenBLAS unmaps the buffers that a product may be using. So the executors are stopped there, first.
+class Registry {
+ public:
+  void add(Executor* executor) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!registered_) {
+      // Handlers run before the destructors of libraries, OpenBLAS's among them.
+      std::atexit([] { instance().stopAll(); });
+      registered_ = true;
+    }
+    executors_.push_back(executor);
+  }
+  void remove(const Executor* executor) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    executors_.erase(std::remove(executors_.begin(), executors_.end(), executor), executors_.end());
+  }
+  /// Never destroyed: an environment may end after the static destructors have begun.
+  static Registry& instance() {
+    static Registry& registry = *new Registry;
+    return registry;
+  }
+
+ private:
+  void stopAll() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (Executor* executor : executors_) executor->stop();
+  }
+
+  std::mutex mutex_;
+  bool registered_ = false;
+  std::vector<Executor*> executors_;
+};
+
+}  // namespace
+
+Executor::Executor(napi_threadsafe_function doorbell) : doorbell_(doorbell) {
+  {
+    const SignalsBlocked blocked;
+    thread_ = std::thread(&Executor::loop, this);
+  }
+  Registry::instance().add(this);
+}
+
+Executor::~Executor() {
+  Registry::instance().remove(this);
+  stop();
+}
+
+// ── the environment
+// ───────────────────────────────────────────────────────────────────────────────────────────────
+
+Environment::Environment() = default;
+Environment::~Environment() = default;
+
+void Environment::initialize(napi_env env, const bind::Kernel* kernels, size_t count) {
+  env_ = env;
+  kernels_ = kernels;
+  count_ = count;
+  napi_property_descriptor methods[2] = {};
+  methods[0].utf8name = "run";
+  methods[0].method = run;
+  methods[1].utf8name = "runAsync";
+  methods[1].method = runAsync;
+  napi_value constructor = nullptr;
+  if (napi_define_class(env, "Program", NAPI_AUTO_LENGTH, construct, this, 2, methods, &constructor) ==
+      napi_ok) {
+    napi_create_reference(env, constructor, 1, &constructor_);
+  }
+}
+
+napi_value Environment::create(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value calls = nullptr, constructor = nullptr, program = nullptr;
+  napi_get_cb_info(env, info, &count, &calls, nullptr, nullptr);
+  napi_get_reference_value(env, constructor_, &constructor);
+  napi_new_instance(env, constructor, 1, &calls, &program);
+  return program;
+}
+
+const bind::Kernel* Environment::find(const std::string& name) const {
+  const auto* end = kernels_ + count_;
+  const auto* found = std::find_if(kernels_, end, [&](const bind::Kernel& k) { return name == k.name; });
+  return found == end ? nullptr : found;
+}
+
+/// False when an exception is pending.
+bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value buffers) const {
+  const auto refuse = [env](const std::string& expectation) {
+    bind::raise(env, "AXPY_KERNEL", "[createProgram] expected " + expectation);
+    return false;
+  };
+  const auto isArray = [env](napi_value value) {
+    bool result = false;
+    return napi_is_array(env, value, &result) == napi_ok && result;
+  };
+  if (!isArray(list)) return refuse("calls to be an array, got " + bind::describe(env, list));
+  uint32_t length = 0;
+  napi_get_array_length(env, list, &length);
+  std::unordered_set<const void*> known;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < length; i++) {
+    const Napi::HandleScope scope(env);
+    const std::string title = "call " + std::to_string(i);
+    napi_value entry = nullptr, name = nullptr;
+    if (napi_get_element(env, list, i, &entry) != napi_ok) return false;
+    if (!isArray(entry)) return refuse(title + " to be an array, got " + bind::describe(env, entry));
+    if (napi_get_element(env, entry, 0, &name) != napi_ok) return false;
+    napi_valuetype type = napi_undefined;
+    napi_typeof(env, name, &type);
+    if (type != napi_string) return refuse(title + " to name a kernel, got " + bind::describe(env, name));
+    const std::string text = Napi::String(env, name);
+    const bind::Kernel* kernel = find(text);
+    if (!kernel) return refuse(title + " to name a kernel, got \"" + text + "\"");
+
+    bind::Values values{};
+    for (uint32_t j = 0; j < kernel->count; j++) {
+      if (napi_get_element(env, entry, j + 1, &values[j]) != napi_ok) return false;
+    }
+    std::array<bind::Slot, bind::maxArguments> slots;
+    try {
+      auto call = kernel->record(env, *kernel, values, slots.data());
+      if (!call) return false;
+      calls.push_back(std::move(call));
+    } catch (...) {
+      const bind::Failure failure = bind::currentFailure(kernel->name);
+      bind::raise(env, failure.code, failure.message);
+      return false;
+    }
+    for (size_t j = 0; j < kernel->count; j++) {
+      if (slots[j].length == 0 || !known.insert(slots[j].data).second) continue;
+      napi_value buffer = nullptr;
+      napi_get_typedarray_info(env, values[j], nullptr, nullptr, nullptr, &buffer, nullptr);
+      bool ordinary = true;
+      napi_is_arraybuffer(env, buffer, &ordinary);  // false for a SharedArrayBuffer
+      if (ordinary) {
+        return refuse(title + " (" + kernel->name + ") to have its " + kernel->arguments[j] +
+                      " on a SharedArrayBuffer, got an ordinary one");
+      }
+      if (napi_set_element(env, buffers, kept++, buffer) != napi_ok) return false;
+    }
+  }
+  return true;
+}
+
+napi_value Environment::construct(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value calls = nullptr, self = nullptr, target = nullptr;
+  void* environment = nullptr;
+  napi_get_cb_info(env, info, &count, &calls, &self, &environment);
+  if (napi_get_new_target(env, info, &target) != napi_ok || !target) {
+    return bind::raise(env, "AXPY_KERNEL", "[createProgram] expected to be called with new");
+  }
+  auto program = std::make_unique<Program>();
+  program->environment = static_cast<Environment*>(environment);
+  napi_value buffers = nullptr;
+  if (napi_create_array(env, &buffers) != napi_ok) return nullptr;
+  if (!program->environment->read(env, calls, program->calls, buffers)) return nullptr;
+
+  // The object holds the buffers, and not the addon, so that the garbage collector sees all there is to see.
+  napi_property_descriptor property = {};
+  property.value = buffers;
+  property.attributes = napi_default;
+  if (napi_object_freeze(env, buffers) != napi_ok ||
+      napi_create_symbol(env, nullptr, &property.name) != napi_ok ||
+      napi_define_properties(env, self, 1, &property) != napi_ok) {
+    return nullptr;
+  }
+  // An estimate, so that programs that are dropped make the garbage collector look for them.
+  program->bytes = static_cast<int64_t>(sizeof(Program) + program->calls.size() * 256);
+  const auto finalize = [](napi_env finalEnv, void* data, void*) {
+    auto* const dropped = static_cast<Program*>(data);
+    int64_t total = 0;
+    napi_adjust_external_memory(finalEnv, -dropped->bytes, &total);
+    delete dropped;
+  };
+  if (napi_wrap(env, self, program.get(), finalize, nullptr, nullptr) != napi_ok) return nullptr;
+  int64_t total = 0;
+  napi_adjust_external_memory(env, program->bytes, &total);
+  program.release();  // NOLINT(bugprone-unused-return-value): the wrapper has it
+  return self;
+}
+
+namespace {
+
+/// nullptr, with an exception pending, when it is not one.
+Program* programOf(napi_env env, napi_callback_info info, napi_value* self) {
+  size_t count = 0;
+  void* program = nullptr;
+  napi_get_cb_info(env, info, &count, nullptr, self, nullptr);
+  if (napi_unwrap(env, *self, &program) != napi_ok) {
+    bind::raise(env, "AXPY_KERNEL", "[run] expected this to be a Program, got " + bind::describe(env, *self));
+  }
+  return static_cast<Program*>(program);
+}
+
+}  // namespace
+
+napi_value Environment::run(napi_env env, napi_callback_info info) {
+  napi_value self = nullptr;
+  const Program* program = programOf(env, info, &self);
+  if (!program) return nullptr;
+  if (Executor* executor = program->environment->executor_.get()) executor->wait();
+  const auto failure = replay(program->calls, nullptr);
+  if (failure) bind::raise(env, failure->code, failure->message);
+  return nullptr;
+}
+
+napi_value Environment::runAsync(napi_env env, napi_callback_info info) {
+  napi_value self = nullptr;
+  Program* program = programOf(env, info, &self);
+  if (!program) return nullptr;
+  Environment& environment = *program->environment;
+  if (!environment.executor_ && !environment.start(env)) return nullptr;
+  auto job = std::make_unique<Job>();
+  job->program = program;
+  napi_value promise = nullptr;
+  if (napi_create_reference(env, self, 1, &job->object) != napi_ok) return nullptr;
+  if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) {
+    napi_delete_reference(env, job->object);
+    return nullptr;
+  }
+  if (environment.unsettled_++ == 0) napi_ref_threadsafe_function(env, environment.doorbell_);
+  environment.executor_->queue(std::move(job));
+  return promise;
+}
+
+/// The executor and its doorbell, which keeps the process alive only while something is unsettled.
+bool Environment::start(napi_env env) {
+  napi_value name = nullptr;
+  napi_create_string_utf8(env, "axpy", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, deliver,
+                                      &doorbell_) != napi_ok) {
+    return false;
+  }
+  napi_unref_threadsafe_function(env, doorbell_);
+  try {
+    executor_ = std::make_unique<Executor>(doorbell_);
+  } catch (const std::system_error& error) {
+    napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
+    bind::raise(env, "AXPY_KERNEL", std::string("[runAsync] no thread could be started: ") + error.what());
+    return false;
+  }
+  // Hooks run last in, first out: this one has to come before that of the doorbell, hence after it here.
+  napi_add_env_cleanup_hook(env, end, this);
+  return true;
+}
+
+/// On the thread of JavaScript, after the doorbell was rung.
+void Environment::deliver(napi_env env, napi_value, void* self, void*) {
+  auto& environment = *static_cast<Environment*>(self);
+  // Without an environment the doorbell is being taken down, after `end`.
+  if (!env || !environment.executor_) return;
+  for (const auto& job : environment.executor_->takeFinished()) {
+    const Napi::HandleScope scope(env);
+    environment.settle(env, *job);
+  }
+}
+
+void Environment::settle(napi_env env, const Job& job) {
+  // First, since an error factory may call back into here.
+  if (--unsettled_ == 0) napi_unref_threadsafe_function(env, doorbell_);
+  napi_delete_reference(env, job.object);
+  // These fail, harmlessly, when the environment is being terminated.
+  if (!job.failure) {
+    napi_value undefined = nullptr;
+    napi_get_undefined(env, &undefined);
+    napi_resolve_deferred(env, job.deferred, undefined);
+  } else if (napi_value error = bind::makeError(env, job.failure->code, job.failure->message)) {
+    napi_reject_deferred(env, job.deferred, error);
+  }
+}
+
+/// The environment ends, by itself or terminated: nothing may touch its memory from here on. What was queued
+/// is dropped with its promises.
+void Environment::end(void* self) {
+  auto& environment = *static_cast<Environment*>(self);
+  environment.executor_->stop();
+  for (const auto& job : environment.executor_->takeAll()) {
+    napi_delete_reference(environment.env_, job->object);
+  }
+  environment.executor_.reset();
+  napi_release_threadsafe_function(environment.doorbell_, napi_tsfn_abort);
+}
+
+}  // namespace axpy::program
