@@ -4,7 +4,7 @@ import { DataError } from '../errors.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
 import { type Batch, type Conversion, checkExamples, type Examples, toBatch } from './examples.ts';
-import { describe } from './options.ts';
+import { describe } from '../arguments.ts';
 
 export type { Batch, Examples } from './examples.ts';
 

@@ -15,7 +15,8 @@ import type { Scores } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
 import { modeSwitch } from './mode.ts';
-import { checkBoolean, checkModel, checkNames, checkPositive, checkSignal } from './options.ts';
+import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
+import { checkModel, checkSignal } from './options.ts';
 import { batchLoss } from './step.ts';
 import { Tally } from './tally.ts';
 
@@ -41,7 +42,7 @@ export interface EvaluateOptions {
 export async function evaluate(model: Layer, data: Data, options: EvaluateOptions): Promise<Scores> {
   const op = 'evaluate';
   checkModel(op, model);
-  checkNames(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
+  checkOptions(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
   const { loss, metrics = [], batchSize = 256, signal, compiled = true } = options;
   checkBoolean(op, 'compiled', compiled);
   checkPositive(op, 'batchSize', batchSize);
@@ -114,7 +115,7 @@ export async function predict(
 ): Promise<Tensor> {
   const op = 'predict';
   checkModel(op, model);
-  checkNames(op, options, ['batchSize', 'signal', 'compiled']);
+  checkOptions(op, options, ['batchSize', 'signal', 'compiled']);
   const { batchSize = 256, signal, compiled = true } = options;
   checkBoolean(op, 'compiled', compiled);
   checkPositive(op, 'batchSize', batchSize);

@@ -5,7 +5,7 @@ import { type LossFunction, type LossName, losses } from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { Tensor, tensor, type Values } from '../tensor.ts';
 import { checkFinite } from './finite.ts';
-import { describe } from './options.ts';
+import { describe } from '../arguments.ts';
 
 /** Examples and what is known about them: each a tensor, or values to make one of; the first axis counts examples. */
 export interface Examples {

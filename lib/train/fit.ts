@@ -17,7 +17,8 @@ import type { EpochRecord, History } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
 import { modeSwitch } from './mode.ts';
-import { checkBoolean, checkModel, checkNames, checkPositive, checkSignal, describe } from './options.ts';
+import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
+import { checkModel, checkSignal } from './options.ts';
 import { type StepResult, trainingStep } from './step.ts';
 import { Tally } from './tally.ts';
 
@@ -131,7 +132,7 @@ export async function fit(model: Layer, data: Data, options: FitOptions): Promis
 function prepare(model: Layer, data: Data, options: FitOptions): Training {
   const op = 'fit';
   checkModel(op, model);
-  checkNames(op, options, optionNames);
+  checkOptions(op, options, optionNames);
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
   const { shuffle = true, progress = false, compiled = true } = options;
   checkOptimizer(op, model, optimizer);

@@ -7,7 +7,7 @@ import { accuracy } from './metrics/accuracy.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
 import { meanAbsoluteError, r2, rootMeanSquaredError } from './metrics/regression.ts';
 import { topK } from './metrics/topK.ts';
-import { describe } from './options.ts';
+import { describe } from '../arguments.ts';
 
 export type { AccuracyOptions } from './metrics/accuracy.ts';
 export { type ConfusionMatrix, confusionMatrix } from './metrics/confusionMatrix.ts';

@@ -3,7 +3,7 @@ import { ArgumentError } from '../../errors.ts';
 import type { Tensor } from '../../tensor.ts';
 import { valueAt } from '../history.ts';
 import { higherIsBetter } from '../metrics.ts';
-import { checkBoolean, checkNames, checkPositive, describe } from '../options.ts';
+import { checkBoolean, checkOptions, checkPositive, describe } from '../../arguments.ts';
 import type { Callback } from './callback.ts';
 
 export interface EarlyStoppingOptions {
@@ -31,7 +31,7 @@ export interface EarlyStoppingOptions {
  */
 export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
   const op = 'earlyStopping';
-  checkNames(op, options, ['monitor', 'patience', 'minDelta', 'mode', 'restoreBest']);
+  checkOptions(op, options, ['monitor', 'patience', 'minDelta', 'mode', 'restoreBest']);
   const { monitor = 'validation.loss', patience = 5, minDelta = 0, restoreBest = true } = options;
   if (typeof monitor !== 'string') {
     throw new ArgumentError(`[${op}] expected monitor to be a string, got ${describe(monitor)}`);

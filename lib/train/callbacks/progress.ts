@@ -1,7 +1,7 @@
 /** How far training has come, for people to watch. */
 import type { SingleBar } from 'cli-progress';
 import type { EpochRecord, Scores } from '../history.ts';
-import { checkNames } from '../options.ts';
+import { checkOptions } from '../../arguments.ts';
 import type { Callback, TrainingContext } from './callback.ts';
 
 /** A stream to write to; a terminal says so by `isTTY`. */
@@ -18,7 +18,7 @@ export interface ProgressOptions {
  *     epoch 3/10  loss 0.3412  accuracy 0.8711  validation loss 0.3633  accuracy 0.8672  1.2 s  50,102 examples/s
  */
 export function progress(options: ProgressOptions = {}): Callback {
-  checkNames('progress', options, ['stream']);
+  checkOptions('progress', options, ['stream']);
   const stream: ProgressStream = options.stream ?? process.stderr;
   const { isTTY = false } = stream;
   let Bar: typeof SingleBar | null = null;
