@@ -1,4 +1,5 @@
 /** Activation functions by name, for layers. */
+import { describe } from './arguments.ts';
 import { ArgumentError } from './errors.ts';
 import type { Activation } from './ops/linear.ts';
 import { logSoftmax, softmax } from './ops/softmax.ts';
@@ -38,7 +39,7 @@ export function resolveActivation(activation: ActivationName | ActivationFunctio
   if (typeof activation === 'string' && Object.hasOwn(functions, activation)) return functions[activation];
   const known = Object.keys(functions).join(', ');
   throw new ArgumentError(
-    `expected activation to be one of ${known} or a function, got ${String(activation)}`,
+    `expected activation to be one of ${known} or a function, got ${describe(activation)}`,
   );
 }
 

@@ -3,12 +3,13 @@
  * receives dL/dy and, for each input, calls `contribute(input, write)`, where `write` computes that input's share of the
  * gradient into the buffer it is given. Whether the share is stored or added is decided here, in one place.
  */
+import { checkFunction } from './arguments.ts';
 import { AutogradError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
 import { recording as compiling } from './kernels/recorder.ts';
 import { allocate, allocateShared, type FloatDtype, release, take } from './memory.ts';
 import { sameShape, show } from './shape.ts';
-import type { Tensor } from './tensor.ts';
+import { checkTensor, type Tensor } from './tensor.ts';
 
 /** Where a tensor came from. */
 export interface GraphNode {
@@ -38,6 +39,7 @@ export function isRecording(): boolean {
  * @throws AutogradError when fn returns a promise, as recording would resume before its work is done.
  */
 export function noGrad<Result>(fn: () => Result): Result {
+  checkFunction('noGrad', 'fn', fn);
   const before = recording;
   recording = false;
   try {
@@ -73,7 +75,7 @@ export function track(
   if (!wantsGradient(inputs)) return output;
   const wanting = inputs.filter((input): input is Tensor => input?.requiresGrad === true);
   output.node = { inputs: wanting, backward, order: created++, versions: sumVersions(wanting) };
-  output.requiresGrad = true;
+  output.wantsGradient = true;
   return output;
 }
 
@@ -133,6 +135,7 @@ export function runBackward(root: Tensor, gradient: Tensor | undefined): void {
     );
   }
   if (gradient !== undefined) {
+    checkTensor('backward', gradient, 'gradient');
     if (!sameShape(gradient.shape, root.shape) || gradient.dtype !== root.dtype) {
       throw new AutogradError(
         `[backward] expected a gradient of shape ${show(root.shape)} and dtype ${root.dtype}, ` +

@@ -1,4 +1,5 @@
 /** Tensors made of nothing: zeros, ones, full, arange, eye. Random ones are in random.ts. */
+import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { ArgumentError, DataError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import type { Dtype } from './memory.ts';
@@ -11,11 +12,10 @@ export interface CreateOptions {
   requiresGrad?: boolean;
 }
 
-function create(
-  op: string,
-  shape: Shape,
-  { dtype = 'float32', requiresGrad = false }: CreateOptions,
-): Tensor {
+function create(op: string, shape: Shape, options: CreateOptions): Tensor {
+  checkOptions(op, options, ['dtype', 'requiresGrad']);
+  const { dtype = 'float32', requiresGrad = false } = options;
+  checkBoolean(op, 'requiresGrad', requiresGrad);
   checkShape(op, shape);
   checkDtype(op, dtype);
   const x = empty([...shape], dtype);
@@ -36,7 +36,7 @@ export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
 export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
   const x = create('full', shape, options);
   if (typeof value !== 'number')
-    throw new ArgumentError(`[full] expected value to be a number, got ${typeof value}`);
+    throw new ArgumentError(`[full] expected value to be a number, got ${describe(value)}`);
   if (x.dtype === 'int32' && (value | 0) !== value) {
     throw new DataError(`[full] expected an integer for int32, got ${value}`);
   }
@@ -52,7 +52,7 @@ export function arange(start: number, stop?: number, step = 1, options: CreateOp
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   if (![from, to, step].every(Number.isFinite) || step === 0) {
     throw new ArgumentError(
-      `[arange] expected finite bounds and a step other than 0, got ${from}, ${to} and ${step}`,
+      `[arange] expected finite bounds and a step other than 0, got ${[from, to, step].map(describe).join(', ')}`,
     );
   }
   const x = create('arange', [Math.max(Math.ceil((to - from) / step), 0)], options);

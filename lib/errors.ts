@@ -62,6 +62,13 @@ export class NonFiniteError extends AxpyError {
   }
 }
 
+/** `AXPY_MEMORY`: memory for a tensor that the system did not give. */
+export class MemoryError extends AxpyError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('AXPY_MEMORY', message, options);
+  }
+}
+
 /** `AXPY_BACKEND`: the backend that was asked for cannot be used. */
 export class BackendError extends AxpyError {
   /** True when there is no binary for this platform or it cannot be loaded: what the fallback exists for. */

@@ -1,7 +1,8 @@
 /** Comparison of backward with central differences. */
 
+import { checkFunction, checkOptions, describe } from './arguments.ts';
 import { noGrad } from './autograd.ts';
-import { DtypeError } from './errors.ts';
+import { ArgumentError, DtypeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { randomState } from './random.ts';
 import { checkTensor, empty, floats, type Tensor } from './tensor.ts';
@@ -33,8 +34,21 @@ export interface GradCheckResult {
 export function gradCheck(
   fn: (...inputs: Tensor[]) => Tensor,
   inputs: readonly Tensor[],
-  { epsilon = 1e-6, tolerance = 1e-6 }: GradCheckOptions = {},
+  options: GradCheckOptions = {},
 ): GradCheckResult {
+  checkFunction('gradCheck', 'fn', fn);
+  if (!Array.isArray(inputs)) {
+    throw new ArgumentError(`[gradCheck] expected inputs to be an array of tensors, got ${describe(inputs)}`);
+  }
+  checkOptions('gradCheck', options, ['epsilon', 'tolerance']);
+  const { epsilon = 1e-6, tolerance = 1e-6 } = options;
+  for (const [name, value] of Object.entries({ epsilon, tolerance })) {
+    if (!(Number.isFinite(value) && value > 0)) {
+      throw new ArgumentError(
+        `[gradCheck] expected ${name} to be a number greater than 0, got ${describe(value)}`,
+      );
+    }
+  }
   for (const input of inputs) {
     checkTensor('gradCheck', input, 'each input');
     if (input.dtype !== 'float64')
@@ -47,6 +61,7 @@ export function gradCheck(
   try {
     for (const input of inputs) input.setRequiresGrad().zeroGrad();
     const output = fn(...inputs);
+    checkTensor('gradCheck', output, 'the result of fn');
     if (output.dtype !== 'float64') {
       throw new DtypeError(`[gradCheck] expected a float64 result, got ${output.dtype}`);
     }
@@ -57,7 +72,7 @@ export function gradCheck(
     return compare(inputs, project, epsilon, tolerance);
   } finally {
     inputs.forEach((input, i) => {
-      input.requiresGrad = before[i].requiresGrad;
+      input.wantsGradient = before[i].requiresGrad;
       input.gradient = before[i].gradient;
     });
   }

@@ -11,6 +11,7 @@ export {
   DtypeError,
   IndexError,
   KernelError,
+  MemoryError,
   NonFiniteError,
   ShapeError,
 } from './errors.ts';

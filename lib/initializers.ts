@@ -1,5 +1,6 @@
 /** Initial values of parameters. `weight` is [out, …, in]: fan-in is in × what lies between, fan-out likewise. */
-import { ArgumentError, ShapeError } from './errors.ts';
+import { checkOptions, describe } from './arguments.ts';
+import { ArgumentError, DataError, ShapeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { defaultState } from './random.ts';
 import { type Shape, show } from './shape.ts';
@@ -14,6 +15,7 @@ export interface Fans {
 export type InitializerName =
   | 'zeros'
   | 'ones'
+  | 'constant'
   | 'normal'
   | 'uniform'
   | 'xavierNormal'
@@ -23,7 +25,8 @@ export type InitializerName =
   | 'lecunNormal';
 
 /**
- * - 'zeros', 'ones', `{ name: 'constant', value }`
+ * - 'zeros', 'ones'
+ * - 'constant': 0.1, or `{ name: 'constant', value? }`
  * - 'normal': N(0, 0.1²) as in the notes, or `{ name: 'normal', mean?, deviation? }`
  * - 'uniform': on [−0.1, 0.1), or `{ name: 'uniform', low?, high? }`
  * - 'xavierNormal', 'xavierUniform': variance 2 / (fanIn + fanOut) (Glorot & Bengio, 2010; the notes' Xavier/He)
@@ -32,7 +35,7 @@ export type InitializerName =
  */
 export type Initializer =
   | InitializerName
-  | { name: 'constant'; value: number }
+  | { name: 'constant'; value?: number }
   | { name: 'normal'; mean?: number; deviation?: number }
   | { name: 'uniform'; low?: number; high?: number }
   | ((shape: Shape, fans: Fans) => ArrayLike<number>);
@@ -68,6 +71,7 @@ const he = ({ fanIn }: Fans) => 2 / Math.max(fanIn, 1);
 const named: Record<InitializerName, Fill> = {
   zeros: constant(0),
   ones: constant(1),
+  constant: constant(0.1),
   normal: normal(() => 0.1),
   uniform: uniform(() => [-0.1, 0.1]),
   xavierNormal: normal((fans) => Math.sqrt(glorot(fans))),
@@ -83,37 +87,49 @@ function fansOf(shape: Shape): Fans {
   return { fanIn: between * shape[shape.length - 1], fanOut: between * shape[0] };
 }
 
-function finite(what: string, value: number): number {
-  if (!Number.isFinite(value)) {
-    throw new ArgumentError(`[initialize] expected ${what} to be a finite number, got ${String(value)}`);
-  }
-  return value;
-}
-
 function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fill {
-  if (typeof init === 'string' && Object.hasOwn(named, init)) return named[init];
   const { name, ...options } = (typeof init === 'object' && init !== null ? init : { name: init }) as {
     name: unknown;
     [option: string]: unknown;
   };
-  const option = (key: string, otherwise: number) => finite(key, (options[key] as number) ?? otherwise);
-  if (name === 'constant') return constant(option('value', Number.NaN));
+  const option = (key: string, otherwise: number) => {
+    const { [key]: value = otherwise } = options;
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    throw new ArgumentError(`[initialize] expected ${key} to be a finite number, got ${describe(value)}`);
+  };
+  if (name === 'constant') {
+    checkOptions('constant', options, ['value']);
+    return constant(option('value', 0.1));
+  }
   if (name === 'normal') {
+    checkOptions('normal', options, ['mean', 'deviation']);
     const deviation = option('deviation', 0.1);
+    if (deviation < 0) {
+      throw new ArgumentError(`[initialize] expected deviation to be at least 0, got ${deviation}`);
+    }
     return normal(() => deviation, option('mean', 0));
   }
   if (name === 'uniform') {
-    const bounds: [number, number] = [option('low', -0.1), option('high', 0.1)];
-    return uniform(() => bounds);
+    checkOptions('uniform', options, ['low', 'high']);
+    const low = option('low', -0.1);
+    const high = option('high', 0.1);
+    if (low > high) {
+      throw new ArgumentError(`[initialize] expected low to be at most high, got ${low} and ${high}`);
+    }
+    return uniform(() => [low, high]);
   }
-  const known = [...Object.keys(named), 'constant'].join(', ');
-  throw new ArgumentError(`[initialize] expected one of ${known} or a function, got ${String(name)}`);
+  if (typeof name === 'string' && Object.hasOwn(named, name)) {
+    checkOptions(name, options, []);
+    return named[name as InitializerName];
+  }
+  const known = Object.keys(named).join(', ');
+  throw new ArgumentError(`[initialize] expected one of ${known} or a function, got ${describe(name)}`);
 }
 
 /**
  * Fills a parameter with initial values, drawn from the default random state.
- * @throws ArgumentError for an unknown initializer or option, ShapeError when a function gives too few or many values;
- *   the parameter is then unchanged.
+ * @throws ArgumentError for an unknown initializer or option, ShapeError when a function gives too few or many values,
+ *   DataError when one is no finite number; the parameter is then unchanged.
  */
 export function initialize(x: Tensor, init: Initializer): void {
   const fans = fansOf(x.shape);
@@ -123,8 +139,15 @@ export function initialize(x: Tensor, init: Initializer): void {
     const values = init(x.shape, fans);
     if (values?.length !== x.size) {
       throw new ShapeError(
-        `[initialize] expected ${x.size} values for ${show(x.shape)}, got ${String(values?.length)}`,
+        `[initialize] expected ${x.size} values for ${show(x.shape)}, got ${describe(values?.length)}`,
       );
+    }
+    for (let i = 0; i < x.size; i++) {
+      if (typeof values[i] !== 'number' || !Number.isFinite(values[i])) {
+        throw new DataError(
+          `[initialize] expected finite numbers, got ${describe(values[i])} at position ${i}`,
+        );
+      }
     }
     x.storage.set(values);
   }

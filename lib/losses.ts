@@ -1,6 +1,13 @@
 /** Losses. Each takes a prediction and a target, and an options object with `reduction`, by default the mean. */
+import { checkOptions, describe } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
-import { elementwiseLoss, type Reduction, softmaxCrossEntropyWithLabels } from './ops/loss.ts';
+import {
+  checkReduction,
+  checkSome,
+  elementwiseLoss,
+  type Reduction,
+  softmaxCrossEntropyWithLabels,
+} from './ops/loss.ts';
 import { sameShape, show } from './shape.ts';
 import { checkTensor, type Tensor } from './tensor.ts';
 
@@ -12,47 +19,46 @@ export interface LossOptions {
 /** What `fit` and `evaluate` take: a scalar, or the losses to take the mean of. */
 export type LossFunction = (prediction: Tensor, target: Tensor) => Tensor;
 
+/** The reduction in options, which the ops check. @throws ArgumentError for an option with no meaning here. */
+function reductionOf(name: string, options: LossOptions, others: readonly string[] = []): Reduction {
+  checkOptions(name, options, ['reduction', ...others]);
+  const { reduction = 'mean' } = options;
+  return reduction;
+}
+
 /** (p − t)², the squared error. Shapes agree. */
-function mse(prediction: Tensor, target: Tensor, { reduction = 'mean' }: LossOptions = {}): Tensor {
-  return elementwiseLoss('squaredError', prediction, target, reduction);
+function mse(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options));
 }
 
 /** |p − t| */
-function meanAbsoluteError(
-  prediction: Tensor,
-  target: Tensor,
-  { reduction = 'mean' }: LossOptions = {},
-): Tensor {
-  return elementwiseLoss('absoluteError', prediction, target, reduction);
+function meanAbsoluteError(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  return elementwiseLoss('absoluteError', prediction, target, reductionOf('meanAbsoluteError', options));
 }
 
 /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). @throws ArgumentError unless delta > 0. */
-function huber(
-  prediction: Tensor,
-  target: Tensor,
-  { reduction = 'mean', delta = 1 }: LossOptions & { delta?: number } = {},
-): Tensor {
+function huber(prediction: Tensor, target: Tensor, options: LossOptions & { delta?: number } = {}): Tensor {
+  const reduction = reductionOf('huber', options, ['delta']);
+  const { delta = 1 } = options;
   if (!(Number.isFinite(delta) && delta > 0)) {
-    throw new ArgumentError(`[huber] expected delta to be a number greater than 0, got ${String(delta)}`);
+    throw new ArgumentError(`[huber] expected delta to be a number greater than 0, got ${describe(delta)}`);
   }
   return elementwiseLoss('huber', prediction, target, reduction, delta);
 }
 
 /** −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. */
-function binaryCrossEntropy(
-  prediction: Tensor,
-  target: Tensor,
-  { reduction = 'mean' }: LossOptions = {},
-): Tensor {
-  return elementwiseLoss('binaryCrossEntropy', prediction, target, reduction);
+function binaryCrossEntropy(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  return elementwiseLoss(
+    'binaryCrossEntropy',
+    prediction,
+    target,
+    reductionOf('binaryCrossEntropy', options),
+  );
 }
 
 /** The same on logits z with p = σ(z), finite for every finite z. */
-function binaryCrossEntropyWithLogits(
-  logits: Tensor,
-  target: Tensor,
-  { reduction = 'mean' }: LossOptions = {},
-): Tensor {
+function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  const reduction = reductionOf('binaryCrossEntropyWithLogits', options);
   return elementwiseLoss('binaryCrossEntropyWithLogits', logits, target, reduction);
 }
 
@@ -61,14 +67,11 @@ function binaryCrossEntropyWithLogits(
  * [batch, classes], −Σ t·log softmax(logits).
  * @throws IndexError for a label out of range.
  */
-function softmaxCrossEntropy(
-  logits: Tensor,
-  target: Tensor,
-  { reduction = 'mean' }: LossOptions = {},
-): Tensor {
+function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
   const name = 'softmaxCrossEntropy';
   checkTensor(name, logits, 'logits');
   checkTensor(name, target, 'target');
+  const reduction = reductionOf(name, options);
   if (target.dtype === 'int32') return softmaxCrossEntropyWithLabels(logits, target, reduction);
   if (logits.rank !== 2 || !sameShape(logits.shape, target.shape)) {
     throw new ShapeError(
@@ -76,6 +79,8 @@ function softmaxCrossEntropy(
         `got ${show(logits.shape)} and ${target.dtype} ${show(target.shape)}`,
     );
   }
+  checkReduction(name, reduction);
+  checkSome(name, logits.shape[0], reduction);
   const each = logits.logSoftmax().mul(target).sum(-1).neg();
   if (reduction === 'none') return each;
   return reduction === 'sum' ? each.sum() : each.mean();
@@ -97,5 +102,5 @@ export function resolveLoss(loss: LossName | LossFunction): LossFunction {
   if (typeof loss === 'function') return loss;
   if (typeof loss === 'string' && Object.hasOwn(losses, loss)) return losses[loss];
   const known = Object.keys(losses).join(', ');
-  throw new ArgumentError(`expected loss to be one of ${known} or a function, got ${String(loss)}`);
+  throw new ArgumentError(`expected loss to be one of ${known} or a function, got ${describe(loss)}`);
 }

@@ -4,6 +4,7 @@
  * Parameters and optimizer state live on SharedArrayBuffers: few, long-lived, never detached under a native thread.
  */
 import type { Float } from '../binding.d.ts';
+import { MemoryError } from './errors.ts';
 import { recording } from './kernels/recorder.ts';
 
 export type FloatDtype = 'float32' | 'float64';
@@ -15,25 +16,39 @@ export interface Arrays {
   int32: Int32Array;
 }
 
-function make(length: number, dtype: Dtype): Arrays[Dtype] {
-  if (dtype === 'float32') return new Float32Array(length);
-  return dtype === 'float64' ? new Float64Array(length) : new Int32Array(length);
+function refused(length: number, dtype: Dtype, cause: unknown): MemoryError {
+  return new MemoryError(`expected memory for ${length} elements of ${dtype}, got none from the system`, {
+    cause,
+  });
 }
 
-/** A typed array of zeros for a user to see. */
+function make(length: number, dtype: Dtype): Arrays[Dtype] {
+  try {
+    if (dtype === 'float32') return new Float32Array(length);
+    return dtype === 'float64' ? new Float64Array(length) : new Int32Array(length);
+  } catch (cause) {
+    throw refused(length, dtype, cause);
+  }
+}
+
+/** A typed array of zeros for a user to see. @throws MemoryError when the system has none for it. */
 export function allocate<D extends Dtype>(length: number, dtype: D): Arrays[D] {
   const array = make(length, dtype);
   recording?.made.add(array);
   return array as Arrays[D];
 }
 
-/** An array of zeros on a SharedArrayBuffer. */
+/** An array of zeros on a SharedArrayBuffer. @throws MemoryError when the system has no memory for it. */
 export function allocateShared<D extends FloatDtype>(length: number, dtype: D): Arrays[D] {
-  return (
-    dtype === 'float32'
-      ? new Float32Array(new SharedArrayBuffer(4 * length))
-      : new Float64Array(new SharedArrayBuffer(8 * length))
-  ) as Arrays[D];
+  try {
+    return (
+      dtype === 'float32'
+        ? new Float32Array(new SharedArrayBuffer(4 * length))
+        : new Float64Array(new SharedArrayBuffer(8 * length))
+    ) as Arrays[D];
+  } catch (cause) {
+    throw refused(length, dtype, cause);
+  }
 }
 
 /** What the pool keeps at most, in bytes; what comes back beyond it is left to the garbage collector. */

@@ -2,7 +2,8 @@
  * Random numbers: a Philox 4×32-10 state that kernels read and advance (binding.d.ts). The state is a small buffer, so a
  * recorded step draws fresh numbers when replayed, and a checkpoint can hold it.
  */
-import { ArgumentError } from './errors.ts';
+import { checkBoolean, checkOptions, describe } from './arguments.ts';
+import { ArgumentError, DtypeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { refuseRecording } from './kernels/recorder.ts';
 import { allocate, type FloatDtype } from './memory.ts';
@@ -22,7 +23,7 @@ export function randomState(seed: number): RandomState {
 function reseed(state: RandomState, seed: number): void {
   refuseRecording('seed');
   if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new ArgumentError(`[seed] expected an integer from 0 to 2^53 - 1, got ${String(seed)}`);
+    throw new ArgumentError(`[seed] expected an integer from 0 to 2^53 - 1, got ${describe(seed)}`);
   }
   state.fill(0);
   state[0] = seed % 2 ** 32;
@@ -43,14 +44,16 @@ export interface RandomOptions {
 }
 
 function filled(op: string, shape: Shape, options: RandomOptions, fill: (x: Tensor) => void): Tensor {
+  checkOptions(op, options, ['dtype', 'requiresGrad']);
+  const { dtype = 'float32', requiresGrad = false } = options;
+  checkBoolean(op, 'requiresGrad', requiresGrad);
   checkShape(op, shape);
-  const dtype = options.dtype ?? 'float32';
   if (dtype !== 'float32' && dtype !== 'float64') {
-    throw new ArgumentError(`[${op}] expected dtype to be float32 or float64, got ${String(dtype)}`);
+    throw new DtypeError(`[${op}] expected dtype to be float32 or float64, got ${describe(dtype)}`);
   }
   const x = new Tensor(allocate(sizeOf(shape), dtype), [...shape], dtype);
   fill(x);
-  return options.requiresGrad ? x.setRequiresGrad() : x;
+  return requiresGrad ? x.setRequiresGrad() : x;
 }
 
 /** A tensor of independent N(0, 1) values. */
@@ -67,10 +70,19 @@ export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
   );
 }
 
-/** The integers from 0 to n − 1 in a random order (Fisher & Yates; Durstenfeld, 1964), by 32-bit draws. */
+/**
+ * The integers from 0 to n − 1 in a random order (Fisher & Yates; Durstenfeld, 1964), by 32-bit draws.
+ * @throws ArgumentError unless n is an integer from 0 to 2³¹ − 1.
+ */
 export function permutation(n: number, state: RandomState = defaultState): Int32Array {
   refuseRecording('permutation');
-  const order = Int32Array.from({ length: n }, (_, i) => i);
+  if (!Number.isInteger(n) || n < 0 || n > 0x7fffffff) {
+    throw new ArgumentError(
+      `[permutation] expected n to be an integer from 0 to 2^31 - 1, got ${describe(n)}`,
+    );
+  }
+  const order = allocate(n, 'int32');
+  for (let i = 0; i < n; i++) order[i] = i;
   const words = new Uint32Array(Math.max(n - 1, 0));
   kernels.randomBits(words, state);
   for (let i = n - 1; i > 0; i--) {

@@ -1,9 +1,11 @@
 /** Shapes, axes and the layouts by which kernels walk over broadcast operands. */
+import { describe } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
 
 export type Shape = readonly number[];
 
-const maxRank = 16;
+/** The largest number of axes that kernels walk over. */
+export const maxRank = 16;
 
 /** The number of elements of a shape; 1 for the empty shape of a scalar. */
 export function sizeOf(shape: Shape): number {
@@ -14,7 +16,7 @@ export function sizeOf(shape: Shape): number {
 
 /** `[2, 3]` for messages. */
 export function show(shape: readonly (number | string)[]): string {
-  return `[${shape.join(', ')}]`;
+  return `[${shape.map((part) => (typeof part === 'string' ? part : describe(part))).join(', ')}]`;
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
@@ -27,7 +29,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
 /** @throws ShapeError unless every dimension is an integer ≥ 0, the rank at most 16 and the size below 2³¹. */
 export function checkShape(op: string, shape: Shape): void {
   if (!Array.isArray(shape)) {
-    throw new ShapeError(`[${op}] expected shape to be an array of integers, got ${String(shape)}`);
+    throw new ShapeError(`[${op}] expected shape to be an array of integers, got ${describe(shape)}`);
   }
   for (const dimension of shape) {
     if (!Number.isInteger(dimension) || dimension < 0) {
@@ -37,6 +39,11 @@ export function checkShape(op: string, shape: Shape): void {
   if (shape.length > maxRank) {
     throw new ShapeError(`[${op}] expected a rank of at most ${maxRank}, got ${shape.length}`);
   }
+  checkSize(op, shape);
+}
+
+/** @throws ShapeError unless the size is below 2³¹: results of broadcasting and the like can be larger than any input. */
+export function checkSize(op: string, shape: Shape): void {
   if (sizeOf(shape) > 0x7fffffff) {
     throw new ShapeError(`[${op}] expected fewer than 2^31 elements, got shape ${show(shape)}`);
   }
@@ -46,7 +53,7 @@ export function checkShape(op: string, shape: Shape): void {
 export function normalizeAxis(op: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
     const range = rank === 0 ? 'no axis, as a scalar has none' : `an axis from ${-rank} to ${rank - 1}`;
-    throw new ArgumentError(`[${op}] expected ${range}, got ${String(axis)}`);
+    throw new ArgumentError(`[${op}] expected ${range}, got ${describe(axis)}`);
   }
   return axis < 0 ? axis + rank : axis;
 }
@@ -58,7 +65,9 @@ export function normalizeAxes(
   rank: number,
 ): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, axis) => axis);
-  const list = (Array.isArray(axes) ? axes : [axes as number]).map((axis) => normalizeAxis(op, axis, rank));
+  const list = Array.from(Array.isArray(axes) ? axes : [axes as number], (axis) =>
+    normalizeAxis(op, axis, rank),
+  );
   if (new Set(list).size !== list.length) {
     throw new ArgumentError(`[${op}] expected each axis once, got ${show(list)}`);
   }
@@ -78,6 +87,7 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
     }
     shape[rank - i] = left === 1 ? right : left;
   }
+  checkSize(op, shape);
   return shape;
 }
 

@@ -1,11 +1,12 @@
 /** The Tensor: a contiguous, row-major array with a shape, and its place in the history that backward walks. */
+import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
 import { outdatePrograms, recording } from './kernels/recorder.ts';
 import { type Arrays, allocate, allocateShared, type Dtype, type FloatDtype } from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
-import { checkShape, type Shape, show, sizeOf } from './shape.ts';
+import { checkShape, maxRank, type Shape, show, sizeOf } from './shape.ts';
 
 /** Numbers nested as deep as the rank. */
 export type Nested = number | readonly Nested[];
@@ -23,9 +24,8 @@ export class Tensor {
   /** @internal The elements, for ops; `data` is the same for everybody else. */
   storage: Arrays[Dtype];
   readonly size: number;
-  /** True for a leaf that wants a gradient, and for all that is computed from one. */
-  requiresGrad = false;
-
+  /** @internal What `requiresGrad` shows; ops set it without the checks. */
+  wantsGradient = false;
   /** @internal The history; null for a leaf. */
   node: GraphNode | null = null;
   /** @internal The gradient summed so far: for a leaf across calls of backward, otherwise within one. */
@@ -40,7 +40,8 @@ export class Tensor {
     this.storage = data;
     this.shape = shape;
     this.dtype = dtype;
-    this.size = data.length;
+    // Not the length of data, which a transfer of its buffer changes.
+    this.size = sizeOf(shape);
   }
 
   /**
@@ -50,6 +51,15 @@ export class Tensor {
   get data(): Arrays[Dtype] {
     recording?.refuseRead(this.storage, 'reading of values (data, item, toArray)');
     return this.storage;
+  }
+
+  /** True for a leaf that wants a gradient, and for all that is computed from one. Setting it is `setRequiresGrad`. */
+  get requiresGrad(): boolean {
+    return this.wantsGradient;
+  }
+
+  set requiresGrad(value: boolean) {
+    this.setRequiresGrad(value);
   }
 
   /** The number of axes; 0 for a scalar. */
@@ -70,6 +80,7 @@ export class Tensor {
 
   /** Forgets the gradient, so that the next backward starts from zero. */
   zeroGrad(): void {
+    checkTensor('zeroGrad', this);
     if (this.node !== null) return;
     this.observeGradient('clear');
     this.gradient = null;
@@ -108,24 +119,30 @@ export class Tensor {
    * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since.
    */
   backward(gradient?: Tensor): void {
+    checkTensor('backward', this);
     runBackward(this, gradient);
   }
 
   /** The same data without the history. Shares memory. */
   detach(): Tensor {
+    checkTensor('detach', this);
     return new Tensor(this.storage, this.shape, this.dtype);
   }
 
   /** The value of a tensor with one element. @throws ShapeError for any other size. */
   item(): number {
+    checkTensor('item', this);
     if (this.size !== 1) {
       throw new ShapeError(`[item] expected a tensor with one element, got shape ${show(this.shape)}`);
     }
+    checkElements('item', this);
     return this.data[0];
   }
 
   /** Nested arrays of numbers; a number for a scalar. */
   toArray(): Nested {
+    checkTensor('toArray', this);
+    checkElements('toArray', this);
     const nest = (axis: number, offset: number, stride: number): Nested => {
       if (axis === this.rank) return this.data[offset];
       const step = stride / this.shape[axis];
@@ -136,11 +153,13 @@ export class Tensor {
 
   /** Marks a leaf as wanting a gradient (or no longer). @throws AutogradError for a computed tensor or an int32 one. */
   setRequiresGrad(requiresGrad = true): this {
+    checkTensor('setRequiresGrad', this);
+    checkBoolean('setRequiresGrad', 'requiresGrad', requiresGrad);
     if (this.node !== null) {
       throw new AutogradError('[setRequiresGrad] expected a leaf, got a computed tensor: detach() it first');
     }
     if (requiresGrad) checkFloat('setRequiresGrad', this);
-    this.requiresGrad = requiresGrad;
+    this.wantsGradient = requiresGrad;
     return this;
   }
 
@@ -149,6 +168,7 @@ export class Tensor {
    * @throws DataError, DtypeError or ShapeError when values do not fit; the tensor is then unchanged.
    */
   assign(values: Values | Tensor): this {
+    checkTensor('assign', this);
     const source = values instanceof Tensor ? values : tensor(values, { dtype: this.dtype });
     if (source.dtype !== this.dtype) {
       throw new DtypeError(`[assign] expected dtype ${this.dtype}, got ${source.dtype}`);
@@ -157,12 +177,16 @@ export class Tensor {
     if (source.size !== this.size || (!isFlat && show(source.shape) !== show(this.shape))) {
       throw new ShapeError(`[assign] expected shape ${show(this.shape)}, got ${show(source.shape)}`);
     }
+    checkElements('assign', source);
+    checkElements('assign', this);
     this.data.set(source.storage);
     this.version++;
     return this;
   }
 
   toString(): string {
+    checkTensor('toString', this);
+    checkElements('toString', this);
     const few =
       this.size <= 64 ? JSON.stringify(this.toArray()) : `${this.data.subarray(0, 8).join(', ')}, …`;
     return `Tensor ${this.dtype} ${show(this.shape)} ${few}`;
@@ -178,9 +202,13 @@ export class Parameter extends Tensor {
   /** Whether L2 regularization applies: to weights (rank ≥ 2), not to biases. */
   readonly decays: boolean;
 
-  constructor(shape: Shape, dtype: FloatDtype) {
+  /** Zeros. @throws ShapeError for a bad shape, DtypeError unless dtype is float32 (default) or float64. */
+  constructor(shape: Shape, dtype: FloatDtype = 'float32') {
     checkShape('Parameter', shape);
-    super(allocateShared(sizeOf(shape), dtype), shape, dtype);
+    if (dtype !== 'float32' && dtype !== 'float64') {
+      throw new DtypeError(`[Parameter] expected dtype to be float32 or float64, got ${describe(dtype)}`);
+    }
+    super(allocateShared(sizeOf(shape), dtype), [...shape], dtype);
     this.requiresGrad = true;
     this.decays = shape.length >= 2;
   }
@@ -209,16 +237,24 @@ export interface SharedParameter {
 /** @throws DtypeError unless `dtype` is one of the three names. */
 export function checkDtype(op: string, dtype: Dtype): void {
   if (dtype !== 'float32' && dtype !== 'float64' && dtype !== 'int32') {
-    throw new DtypeError(`[${op}] expected dtype to be float32, float64 or int32, got ${String(dtype)}`);
+    throw new DtypeError(`[${op}] expected dtype to be float32, float64 or int32, got ${describe(dtype)}`);
   }
 }
 
 /** @throws ArgumentError unless x is a Tensor. */
 export function checkTensor(op: string, x: unknown, name = 'a tensor'): asserts x is Tensor {
   if (!(x instanceof Tensor)) {
-    const got = x === null ? 'null' : typeof x === 'object' ? x.constructor?.name : typeof x;
     throw new ArgumentError(
-      `[${op}] expected ${name === 'a tensor' ? name : `${name} to be a tensor`}, got ${got}`,
+      `[${op}] expected ${name === 'a tensor' ? name : `${name} to be a tensor`}, got ${describe(x)}`,
+    );
+  }
+}
+
+/** @throws DataError where the elements are gone. */
+function checkElements(op: string, x: Tensor): void {
+  if (x.storage.length !== x.size) {
+    throw new DataError(
+      `[${op}] expected a tensor with its elements, got one whose buffer was detached (transferred)`,
     );
   }
 }
@@ -263,9 +299,12 @@ export interface TensorOptions {
  *   ShapeError when `shape` does not fit; DtypeError for an unknown dtype or a gradient on int32.
  */
 export function tensor(values: Values, options: TensorOptions = {}): Tensor {
+  checkOptions('tensor', options, ['shape', 'dtype', 'requiresGrad']);
   const { shape, requiresGrad = false } = options;
+  checkBoolean('tensor', 'requiresGrad', requiresGrad);
   const isTyped = ArrayBuffer.isView(values);
-  const dtype = options.dtype ?? (isTyped ? dtypeOf(values) : 'float32');
+  if (isTyped) checkTyped(values);
+  const { dtype = isTyped ? dtypeOf(values) : 'float32' } = options;
   checkDtype('tensor', dtype);
   const natural = isTyped ? [values.length] : shapeOfNested(values);
   checkShape('tensor', natural);
@@ -296,6 +335,13 @@ function dtypeOf(values: ArrayBufferView): Dtype {
   );
 }
 
+/** BigInts are no numbers here, and a DataView has no elements. */
+function checkTyped(values: ArrayBufferView): void {
+  if (values instanceof DataView || values instanceof BigInt64Array || values instanceof BigUint64Array) {
+    throw new DataError(`[tensor] expected an array of numbers, got ${values.constructor.name}`);
+  }
+}
+
 /** A detached buffer looks like an empty one; only making a view of it tells. */
 function checkAttached(values: ArrayBufferView): void {
   if (values.byteLength > 0) return;
@@ -308,7 +354,8 @@ function checkAttached(values: ArrayBufferView): void {
 
 function shapeOfNested(values: Nested): number[] {
   const shape: number[] = [];
-  for (let level: Nested = values; Array.isArray(level); level = level[0]) {
+  // An array may hold itself: the check of the rank ends what has no end here.
+  for (let level: Nested = values; Array.isArray(level) && shape.length <= maxRank; level = level[0]) {
     shape.push(level.length);
     if (level.length === 0) break;
   }
@@ -321,18 +368,14 @@ function fillNested(data: Arrays[Dtype], values: Nested, shape: Shape): void {
   const visit = (level: unknown, axis: number, path: string): void => {
     if (axis === shape.length) {
       if (typeof level !== 'number') {
-        const got = Array.isArray(level)
-          ? `an array of ${level.length}`
-          : level === null
-            ? 'null'
-            : typeof level;
+        const got = Array.isArray(level) ? `an array of ${level.length}` : describe(level);
         throw new DataError(`[tensor] expected a number at values${path}, got ${got}`);
       }
       data[at++] = level;
       return;
     }
     if (!Array.isArray(level) || level.length !== shape[axis]) {
-      const got = Array.isArray(level) ? `one of ${level.length}` : level === null ? 'null' : typeof level;
+      const got = Array.isArray(level) ? `one of ${level.length}` : describe(level);
       throw new DataError(`[tensor] expected an array of ${shape[axis]} at values${path}, got ${got}`);
     }
     for (let i = 0; i < level.length; i++) visit(level[i], axis + 1, `${path}[${i}]`);

@@ -4,7 +4,9 @@
  * `AXPY_BACKEND=native|fallback|auto` (default auto). A forced choice that fails throws. `auto` takes the fallback only
  * when there is no binary for this platform or it cannot be loaded, and says so once on stderr; any other fault throws.
  */
+
 import type { Addon, Call, Kernels, Program } from '../../binding.d.ts';
+import { describe } from '../arguments.ts';
 import { ArgumentError, BackendError } from '../errors.ts';
 import { fallback } from './fallback/index.ts';
 import { createProgram as createFallbackProgram } from './fallback/program.ts';
@@ -86,11 +88,10 @@ export function backendInfo(): BackendInfo {
  * @throws ArgumentError for anything but an integer from 1 to 64.
  */
 export function setThreads(count: number): void {
-  if (choice.addon) {
-    choice.addon.setThreads(count);
-  } else if (!Number.isInteger(count) || count < 1 || count > 64) {
+  if (!Number.isInteger(count) || count < 1 || count > 64) {
     throw new ArgumentError(
-      `[setThreads] expected count to be an integer from 1 to 64, got ${String(count)}`,
+      `[setThreads] expected count to be an integer from 1 to 64, got ${describe(count)}`,
     );
   }
+  choice.addon?.setThreads(count);
 }

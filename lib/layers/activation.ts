@@ -2,7 +2,7 @@
 import { type ActivationFunction, type ActivationName, resolveActivation } from '../activations.ts';
 import { softmax } from '../ops/softmax.ts';
 import { elu, leakyRelu } from '../ops/unary.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 /** An activation by name, or any function of a tensor that keeps its shape. */
@@ -18,6 +18,7 @@ export class Activation extends Layer {
   }
 
   forward(x: Tensor): Tensor {
+    checkTensor(this.label, x);
     return this.apply(x);
   }
 

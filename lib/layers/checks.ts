@@ -1,11 +1,14 @@
 /** Checks that constructors of layers share. */
+import { describe } from '../arguments.ts';
 import { ArgumentError, DtypeError } from '../errors.ts';
 import type { FloatDtype } from '../memory.ts';
 
 /** @throws ArgumentError unless value is an integer of at least 1. */
 export function checkCount(layer: string, name: string, value: number): number {
   if (!Number.isInteger(value) || value < 1) {
-    throw new ArgumentError(`${layer} expected ${name} to be an integer of at least 1, got ${String(value)}`);
+    throw new ArgumentError(
+      `${layer} expected ${name} to be an integer of at least 1, got ${describe(value)}`,
+    );
   }
   return value;
 }
@@ -13,7 +16,7 @@ export function checkCount(layer: string, name: string, value: number): number {
 /** @throws DtypeError unless dtype is float32 or float64. */
 export function checkLayerDtype(layer: string, dtype: FloatDtype): FloatDtype {
   if (dtype !== 'float32' && dtype !== 'float64') {
-    throw new DtypeError(`${layer} expected dtype to be float32 or float64, got ${String(dtype)}`);
+    throw new DtypeError(`${layer} expected dtype to be float32 or float64, got ${describe(dtype)}`);
   }
   return dtype;
 }

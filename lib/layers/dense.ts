@@ -1,10 +1,12 @@
 /** The fully connected layer. */
+
 import {
   type ActivationFunction,
   type ActivationName,
   fusedActivation,
   resolveActivation,
 } from '../activations.ts';
+import { checkBoolean, checkOptions } from '../arguments.ts';
 import { DtypeError } from '../errors.ts';
 import { type Initializer, initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
@@ -46,13 +48,16 @@ export class Dense extends Layer {
     super();
     this.inFeatures = checkCount('Dense', 'inFeatures', inFeatures);
     this.outFeatures = checkCount('Dense', 'outFeatures', outFeatures);
+    checkOptions('Dense', options, ['activation', 'bias', 'init', 'biasInit', 'dtype']);
     const { activation = 'linear', bias = true, dtype = 'float32' } = options;
+    checkBoolean('Dense', 'bias', bias);
+    const { init = rectifiers.has(activation) ? 'heNormal' : 'xavierNormal', biasInit = 'zeros' } = options;
     resolveActivation(activation);
     this.activation = activation;
     this.weight = new Parameter([outFeatures, inFeatures], checkLayerDtype('Dense', dtype));
-    initialize(this.weight, options.init ?? (rectifiers.has(activation) ? 'heNormal' : 'xavierNormal'));
+    initialize(this.weight, init);
     this.bias = bias ? new Parameter([outFeatures], dtype) : null;
-    if (this.bias) initialize(this.bias, options.biasInit ?? 'zeros');
+    if (this.bias) initialize(this.bias, biasInit);
   }
 
   forward(x: Tensor): Tensor {

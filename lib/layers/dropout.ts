@@ -1,7 +1,8 @@
 /** Dropout as a layer. */
+import { describe } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { dropout } from '../ops/dropout.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 /** While training, sets each element to 0 with probability `rate` and scales the rest; the identity in evaluation. */
@@ -12,12 +13,15 @@ export class Dropout extends Layer {
   constructor(rate = 0.5) {
     super();
     if (typeof rate !== 'number' || !(rate >= 0 && rate < 1)) {
-      throw new ArgumentError(`Dropout expected rate to be at least 0 and less than 1, got ${String(rate)}`);
+      throw new ArgumentError(
+        `Dropout expected rate to be at least 0 and less than 1, got ${describe(rate)}`,
+      );
     }
     this.rate = rate;
   }
 
   forward(x: Tensor): Tensor {
+    checkTensor(this.label, x);
     return this.training && this.rate > 0 ? dropout(x, this.rate) : x;
   }
 

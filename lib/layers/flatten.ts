@@ -1,12 +1,13 @@
 /** All axes of an example joined into one. */
 import { flatten } from '../ops/reshape.ts';
 import { sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
 
 /** [batch, ...example] → [batch, size of the example]: the notes' 64×64×3 image becomes 12,288 numbers. */
 export class Flatten extends Layer {
   forward(x: Tensor): Tensor {
+    checkTensor(this.label, x);
     if (x.rank === 0) throw inputError(this, '[batch, ...]', x.shape);
     return flatten(x);
   }

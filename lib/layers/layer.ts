@@ -1,8 +1,9 @@
 /** What every layer is: a function of a tensor with parameters. */
+import { describe } from '../arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { recording } from '../kernels/recorder.ts';
 import type { Shape } from '../shape.ts';
-import { sameShape, show } from '../shape.ts';
+import { checkShape, sameShape, show } from '../shape.ts';
 import { Parameter, type SharedParameter, Tensor } from '../tensor.ts';
 import { summarize } from './summary.ts';
 
@@ -145,6 +146,7 @@ export abstract class Layer {
 
   /** A table: layer, output shape, parameters. `inputShape`, without the batch, fills in what depends on it. */
   summary(inputShape?: Shape): string {
+    if (inputShape !== undefined) checkShape('summary', inputShape);
     return summarize(this, inputShape);
   }
 }
@@ -152,6 +154,9 @@ export abstract class Layer {
 type Named = readonly [name: string, parameter: Parameter][];
 
 function checkNames(op: string, parameters: Named, given: Readonly<Record<string, unknown>>): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new ArgumentError(`[${op}] expected values by name, got ${describe(given)}`);
+  }
   const names = new Set(parameters.map(([name]) => name));
   const missing = [...names].filter((name) => !Object.hasOwn(given, name));
   const unknown = Object.keys(given).filter((name) => !names.has(name));

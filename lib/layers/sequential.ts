@@ -1,6 +1,7 @@
 /** Layers one after the other. */
-import { ArgumentError, ShapeError } from '../errors.ts';
-import type { Shape } from '../shape.ts';
+import { checkOptions, describe } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
+import { checkShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
@@ -23,18 +24,21 @@ export class Sequential extends Layer {
     if (!Array.isArray(layers) || layers.length === 0) {
       throw new ArgumentError('Sequential expected an array of at least one layer');
     }
+    checkOptions('Sequential', options, ['inputShape']);
+    const { inputShape } = options;
+    if (inputShape !== undefined) checkShape('Sequential', inputShape);
     const counts = new Map<string, number>();
     layers.forEach((layer, i) => {
       if (!(layer instanceof Layer)) {
-        throw new ArgumentError(`Sequential expected a layer at position ${i}, got ${String(layer)}`);
+        throw new ArgumentError(`Sequential expected a layer at position ${i}, got ${describe(layer)}`);
       }
       const kind = layer.constructor.name;
       counts.set(kind, (counts.get(kind) ?? 0) + 1);
       if (layer.label === kind) layer.label = `${kind} ${counts.get(kind)}`;
     });
     this.layers = [...layers];
-    this.inputShape = options.inputShape;
-    this.outputShape(options.inputShape);
+    this.inputShape = inputShape;
+    this.outputShape(inputShape);
   }
 
   forward(x: Tensor): Tensor {
@@ -54,9 +58,6 @@ export class Sequential extends Layer {
   }
 
   override summary(inputShape?: Shape): string {
-    if (inputShape !== undefined && !Array.isArray(inputShape)) {
-      throw new ShapeError(`[summary] expected the shape of one example, got ${String(inputShape)}`);
-    }
-    return super.summary(inputShape ?? this.inputShape);
+    return super.summary(inputShape === undefined ? this.inputShape : inputShape);
   }
 }

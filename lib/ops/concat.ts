@@ -1,14 +1,15 @@
 /** Tensors joined along an axis, old or new. */
+import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
-import { normalizeAxis, packLayout, sameShape, show, stridesOf } from '../shape.ts';
+import { checkSize, normalizeAxis, packLayout, sameShape, show, stridesOf } from '../shape.ts';
 import { checkTensor, empty, type Tensor } from '../tensor.ts';
 import { reshape } from './reshape.ts';
 
 function checkList(name: string, tensors: readonly Tensor[]): void {
   if (!Array.isArray(tensors) || tensors.length === 0) {
-    throw new ArgumentError(`[${name}] expected an array of at least one tensor, got ${String(tensors)}`);
+    throw new ArgumentError(`[${name}] expected an array of at least one tensor, got ${describe(tensors)}`);
   }
   for (const x of tensors) {
     checkTensor(name, x);
@@ -37,6 +38,7 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
     total += x.shape[along];
   }
   const shape = first.shape.map((size, i) => (i === along ? total : size));
+  checkSize('concat', shape);
   const strides = stridesOf(shape);
   const y = empty(shape, first.dtype);
   let position = 0;

@@ -1,4 +1,5 @@
 /** Dropout (Srivastava et al., 2014), in its inverted form. */
+import { describe } from '../arguments.ts';
 import { contribute, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { binaryCode, kernels } from '../kernels/index.ts';
@@ -14,7 +15,9 @@ export function dropout(x: Tensor, rate: number, state: RandomState = defaultSta
   checkTensor('dropout', x);
   const dtype = checkFloat('dropout', x);
   if (typeof rate !== 'number' || !(rate >= 0 && rate < 1)) {
-    throw new ArgumentError(`[dropout] expected rate to be at least 0 and less than 1, got ${String(rate)}`);
+    throw new ArgumentError(
+      `[dropout] expected rate to be at least 0 and less than 1, got ${describe(rate)}`,
+    );
   }
   const y = empty(x.shape, dtype);
   const mask = take(x.size, dtype);

@@ -1,9 +1,10 @@
 /** Rows by index, and indices as rows. */
+import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
-import { show, sizeOf } from '../shape.ts';
+import { checkShape, show, sizeOf } from '../shape.ts';
 import { checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 
 function checkIndices(name: string, indices: Tensor): Int32Array {
@@ -24,7 +25,9 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
   if (x.rank === 0) throw new ShapeError(`[gather] expected at least one axis, got shape ${show(x.shape)}`);
   const rows = x.shape[0];
   const width = sizeOf(x.shape.slice(1));
-  const y = empty([...indices.shape, ...x.shape.slice(1)], x.dtype);
+  const shape = [...indices.shape, ...x.shape.slice(1)];
+  checkShape('gather', shape);
+  const y = empty(shape, x.dtype);
   kernels.gather(y.storage, x.storage, index, indices.size, rows, width);
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
@@ -42,13 +45,15 @@ export function oneHot(labels: Tensor, classes: number, dtype: FloatDtype = 'flo
   const index = checkIndices('oneHot', labels);
   if (!Number.isInteger(classes) || classes < 0) {
     throw new ArgumentError(
-      `[oneHot] expected classes to be an integer of at least 0, got ${String(classes)}`,
+      `[oneHot] expected classes to be an integer of at least 0, got ${describe(classes)}`,
     );
   }
   if (dtype !== 'float32' && dtype !== 'float64') {
-    throw new DtypeError(`[oneHot] expected dtype float32 or float64, got ${String(dtype)}`);
+    throw new DtypeError(`[oneHot] expected dtype float32 or float64, got ${describe(dtype)}`);
   }
-  const y = empty([...labels.shape, classes], dtype);
+  const shape = [...labels.shape, classes];
+  checkShape('oneHot', shape);
+  const y = empty(shape, dtype);
   kernels.oneHot(floats(y), index, labels.size, classes);
   return y;
 }

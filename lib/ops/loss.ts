@@ -1,4 +1,5 @@
 /** Losses as single ops: forward to the reduced value, backward straight to the gradient of the prediction. */
+import { describe } from '../arguments.ts';
 import { contribute, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels, type LossOp, lossCode } from '../kernels/index.ts';
@@ -9,13 +10,17 @@ import { checkFloat, checkSameFloat, checkTensor, empty, floats, type Tensor } f
 /** How the losses of single elements or examples become the result: their mean, their sum, or each by itself. */
 export type Reduction = 'mean' | 'sum' | 'none';
 
-function checkReduction(name: string, reduction: Reduction): void {
+/** @throws ArgumentError for another reduction. */
+export function checkReduction(name: string, reduction: Reduction): void {
   if (reduction !== 'mean' && reduction !== 'sum' && reduction !== 'none') {
-    throw new ArgumentError(`[${name}] expected reduction to be mean, sum or none, got ${String(reduction)}`);
+    throw new ArgumentError(
+      `[${name}] expected reduction to be mean, sum or none, got ${describe(reduction)}`,
+    );
   }
 }
 
-function checkSome(name: string, count: number, reduction: Reduction): void {
+/** @throws ShapeError for the mean of nothing. */
+export function checkSome(name: string, count: number, reduction: Reduction): void {
   if (count === 0 && reduction === 'mean') {
     throw new ShapeError(`[${name}] expected at least one example to take the mean of, got none`);
   }

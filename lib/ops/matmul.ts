@@ -1,8 +1,9 @@
 /** Matrix products. */
+import { checkBoolean, checkOptions } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Flag, type Float, kernels } from '../kernels/index.ts';
-import { broadcastShapes, type Shape, sameShape, show, sizeOf } from '../shape.ts';
+import { broadcastShapes, checkSize, type Shape, sameShape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { broadcastTo } from './broadcastTo.ts';
 import { reshape } from './reshape.ts';
@@ -32,7 +33,10 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   checkTensor('matmul', a);
   checkTensor('matmul', b, 'the operand');
   checkSameFloat('matmul', a, b);
+  checkOptions('matmul', options, ['transposeA', 'transposeB']);
   const { transposeA = false, transposeB = false } = options;
+  checkBoolean('matmul', 'transposeA', transposeA);
+  checkBoolean('matmul', 'transposeB', transposeB);
   if (a.rank === 0 || b.rank === 0) {
     throw new ShapeError(`[matmul] expected at least one axis, got ${show(a.shape)} and ${show(b.shape)}`);
   }
@@ -66,7 +70,9 @@ function batched(a: Tensor, b: Tensor, transposeA: Flag, transposeB: Flag): Tens
   if (!fits(batchA)) return batched(spread(a, batchShape), b, transposeA, transposeB);
   if (!fits(batchB)) return batched(a, spread(b, batchShape), transposeA, transposeB);
 
-  const y = empty([...batchShape, m, n], checkSameFloat('matmul', a, b));
+  const shape = [...batchShape, m, n];
+  checkSize('matmul', shape);
+  const y = empty(shape, checkSameFloat('matmul', a, b));
   const left = { data: floats(a), transposed: transposeA, stride: sizeOf(batchA) === batch ? m * k : 0 };
   const right = { data: floats(b), transposed: transposeB, stride: sizeOf(batchB) === batch ? k * n : 0 };
   // A batch of row blocks against one matrix is one product of all the rows.

@@ -1,6 +1,7 @@
 /** Reductions over axes: sum, mean, product, max, min, variance, argmax. */
+import { checkBoolean, checkOptions, describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
-import { ShapeError } from '../errors.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
 import { binaryCode, type Float, kernels, type ReduceOp, reduceCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
@@ -80,9 +81,12 @@ function reduction(
   options: ReduceOptions,
 ): { y: Tensor; over: number[]; count: number; dtype: FloatDtype; finish: (scale: number) => void } {
   checkTensor(name, x);
+  checkOptions(name, options, ['keepDims']);
+  const { keepDims = false } = options;
+  checkBoolean(name, 'keepDims', keepDims);
   const dtype = checkFloat(name, x);
   const over = normalizeAxes(name, axes, x.rank);
-  const y = empty(reducedShape(x.shape, over, options.keepDims ?? false), dtype);
+  const y = empty(reducedShape(x.shape, over, keepDims), dtype);
   const count = over.reduce((product, axis) => product * x.shape[axis], 1);
   const finish = (scale: number) => reduceInto(floats(y), floats(x), x.shape, over, op, scale);
   return { y, over, count, dtype, finish };
@@ -171,12 +175,18 @@ export function variance(
   axes?: Axes,
   options: ReduceOptions & { correction?: number } = {},
 ): Tensor {
-  const { correction = 0, ...rest } = options;
   checkTensor('variance', x);
+  checkOptions('variance', options, ['keepDims', 'correction']);
+  const { correction = 0, ...rest } = options;
+  if (!(Number.isFinite(correction) && correction >= 0)) {
+    throw new ArgumentError(
+      `[variance] expected correction to be a finite number of at least 0, got ${describe(correction)}`,
+    );
+  }
   const over = normalizeAxes('variance', axes, x.rank);
   const count = sizeOf(over.map((axis) => x.shape[axis]));
   const squares = x.sub(mean(x, over, { keepDims: true })).square();
-  return count === correction
+  return count <= correction
     ? squares.sum(over, rest).div(0)
     : squares.sum(over, rest).mul(1 / (count - correction));
 }

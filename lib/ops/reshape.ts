@@ -33,7 +33,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 export function flatten(x: Tensor, startAxis = 1): Tensor {
   checkTensor('flatten', x);
   if (x.rank === 0) return view(x, [1]);
-  if (startAxis >= x.rank && startAxis === 1) return view(x, [...x.shape, 1]);
+  if (startAxis === 1 && x.rank === 1) return view(x, [...x.shape, 1]);
   const from = normalizeAxis('flatten', startAxis, x.rank);
   return view(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from))]);
 }

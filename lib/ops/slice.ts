@@ -1,8 +1,9 @@
 /** Parts of a tensor. */
+import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
-import { packLayout, stridesOf } from '../shape.ts';
+import { packLayout, show, stridesOf } from '../shape.ts';
 import { checkTensor, empty, type Tensor } from '../tensor.ts';
 
 /** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
@@ -17,7 +18,9 @@ export type Range = readonly [start: number, end?: number | undefined, step?: nu
 export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   checkTensor('slice', x);
   if (!Array.isArray(ranges) || ranges.length > x.rank) {
-    throw new ArgumentError(`[slice] expected at most ${x.rank} ranges, got ${ranges?.length ?? ranges}`);
+    throw new ArgumentError(
+      `[slice] expected at most ${x.rank} ranges, got ${Array.isArray(ranges) ? ranges.length : describe(ranges)}`,
+    );
   }
   const own = stridesOf(x.shape);
   const shape: number[] = [];
@@ -44,13 +47,13 @@ function resolve(range: Range, size: number, axis: number): { start: number; cou
   if (range === null) return { start: 0, count: size, step: 1 };
   if (!Array.isArray(range) || range.length < 1 || range.length > 3) {
     throw new ArgumentError(
-      `[slice] expected null or [start, end?, step?] for axis ${axis}, got ${String(range)}`,
+      `[slice] expected null or [start, end?, step?] for axis ${axis}, got ${describe(range)}`,
     );
   }
   const [start, end, step = 1] = range;
-  for (const position of [start, end ?? 0, step]) {
+  for (const position of [start, end === undefined ? 0 : end, step]) {
     if (!Number.isInteger(position)) {
-      throw new ArgumentError(`[slice] expected integers for axis ${axis}, got [${range.join(', ')}]`);
+      throw new ArgumentError(`[slice] expected integers for axis ${axis}, got ${show(range)}`);
     }
   }
   if (step === 0) throw new ArgumentError(`[slice] expected a step other than 0 for axis ${axis}`);

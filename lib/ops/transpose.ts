@@ -1,4 +1,5 @@
 /** Axes in another order. */
+import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
@@ -11,7 +12,10 @@ import { checkTensor, empty, type Tensor } from '../tensor.ts';
  */
 export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
   checkTensor('transpose', x);
-  const order = (axes ?? x.shape.map((_, i) => x.rank - 1 - i)).map((axis) =>
+  if (axes !== undefined && !Array.isArray(axes)) {
+    throw new ArgumentError(`[transpose] expected an array of axes, got ${describe(axes)}`);
+  }
+  const order = Array.from(axes ?? x.shape.map((_, i) => x.rank - 1 - i), (axis) =>
     normalizeAxis('transpose', axis, x.rank),
   );
   if (order.length !== x.rank || new Set(order).size !== x.rank) {

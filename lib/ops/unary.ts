@@ -2,6 +2,7 @@
  * Elementwise functions of one tensor. Each keeps for backward its output where f′ can be computed from that, else its
  * input; codes.ts says which.
  */
+import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from '../kernels/index.ts';
@@ -59,7 +60,9 @@ export const sign = (x: Tensor): Tensor => unary('sign', x);
  */
 export function clip(x: Tensor, low: number, high: number): Tensor {
   if (typeof low !== 'number' || typeof high !== 'number' || !(low <= high)) {
-    throw new ArgumentError(`[clip] expected low to be at most high, got ${low} and ${high}`);
+    throw new ArgumentError(
+      `[clip] expected low to be at most high, got ${describe(low)} and ${describe(high)}`,
+    );
   }
   return unary('clip', x, low, high);
 }
@@ -91,7 +94,7 @@ export const tanh = (x: Tensor): Tensor => unary('tanh', x);
 // Their gradients are computed from the output, which determines the side of the kink only for slopes ≥ 0.
 function checkPositive(op: string, name: string, value: number): number {
   if (!(Number.isFinite(value) && value >= 0)) {
-    throw new ArgumentError(`[${op}] expected ${name} to be a number of at least 0, got ${String(value)}`);
+    throw new ArgumentError(`[${op}] expected ${name} to be a number of at least 0, got ${describe(value)}`);
   }
   return value;
 }

@@ -1,4 +1,5 @@
 /** Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). */
+import { checkOptions } from '../arguments.ts';
 import { type Flag, type Float, kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkHyper, Optimizer } from './optimizer.ts';
@@ -23,6 +24,7 @@ export class Adam extends Optimizer {
 
   /** @throws ArgumentError for options out of their domains. */
   constructor(parameters: Iterable<Tensor>, options: AdamOptions = {}) {
+    checkOptions('Adam', options, ['learningRate', 'beta1', 'beta2', 'epsilon', 'l2']);
     const { learningRate = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, l2 = 0 } = options;
     checkHyper('learningRate', learningRate, { low: 0 });
     checkHyper('beta1', beta1, { low: 0, under: 1 });

@@ -1,4 +1,5 @@
 /** What optimizers share: their parameters, the hyperparameters that kernels read from a buffer, and their state. */
+import { describe } from '../arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Flag, type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
@@ -18,7 +19,7 @@ export function checkHyper(name: string, value: number, { low, under = Infinity 
   if (typeof value !== 'number' || !(value >= low && value < under)) {
     const range =
       under === Infinity ? `a finite number of at least ${low}` : `at least ${low} and less than ${under}`;
-    throw new ArgumentError(`expected ${name} to be ${range}, got ${String(value)}`);
+    throw new ArgumentError(`expected ${name} to be ${range}, got ${describe(value)}`);
   }
   return value;
 }
@@ -32,6 +33,11 @@ export abstract class Optimizer {
 
   /** @throws ArgumentError for no parameters, the same one twice, or one that wants no gradient. */
   protected constructor(parameters: Iterable<Tensor>, hyper: readonly number[], lambdaAt: number) {
+    if (typeof parameters?.[Symbol.iterator] !== 'function') {
+      throw new ArgumentError(
+        `expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
+      );
+    }
     this.parameters = [...parameters];
     if (this.parameters.length === 0) throw new ArgumentError('expected at least one parameter, got none');
     if (new Set(this.parameters).size !== this.parameters.length) {
@@ -117,6 +123,9 @@ export abstract class Optimizer {
 
   /** Continues from a state. @throws ArgumentError or ShapeError when it is another optimizer's; nothing then changed. */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
+    if (typeof state !== 'object' || state === null) {
+      throw new ArgumentError(`[loadStateDict] expected tensors by name, got ${describe(state)}`);
+    }
     const own = this.namedState();
     const given = Object.keys(state);
     if (given.length !== own.length || !own.every(([name]) => Object.hasOwn(state, name))) {
@@ -124,6 +133,7 @@ export abstract class Optimizer {
       throw new ArgumentError(`[loadStateDict] expected ${names}; got ${given.join(', ') || 'nothing'}`);
     }
     for (const [name, mine] of own) {
+      checkTensor('loadStateDict', state[name], name);
       const { shape, dtype } = state[name];
       if (!sameShape(shape, mine.shape) || dtype !== mine.dtype) {
         throw new ShapeError(

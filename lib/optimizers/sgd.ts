@@ -1,4 +1,5 @@
 /** Stochastic gradient descent. */
+import { checkBoolean, checkOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Flag, type Float, kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
@@ -23,7 +24,9 @@ export class SGD extends Optimizer {
 
   /** @throws ArgumentError for options out of their domains. */
   constructor(parameters: Iterable<Tensor>, options: SGDOptions) {
-    const { learningRate, momentum = 0, dampening = 0, nesterov = false, l2 = 0 } = options ?? {};
+    checkOptions('SGD', options, ['learningRate', 'momentum', 'dampening', 'nesterov', 'l2']);
+    const { learningRate, momentum = 0, dampening = 0, nesterov = false, l2 = 0 } = options;
+    checkBoolean('SGD', 'nesterov', nesterov);
     checkHyper('learningRate', learningRate, { low: 0 });
     checkHyper('momentum', momentum, { low: 0, under: 1 });
     checkHyper('dampening', dampening, { low: 0, under: 1 });

@@ -1,4 +1,5 @@
 /** Functions of tensors as programs: recorded once, then replayed by the executor, off the main thread. */
+import { checkFunction } from '../arguments.ts';
 import { isRecording } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { createProgram, kernels, type Program, withKernels } from '../kernels/index.ts';
@@ -52,9 +53,7 @@ interface Entry {
 export function compile<Args extends unknown[], Returned>(
   fn: (...args: Args) => Returned,
 ): Compiled<Args, Returned> {
-  if (typeof fn !== 'function') {
-    throw new ArgumentError(`[compile] expected a function, got ${fn === null ? 'null' : typeof fn}`);
-  }
+  checkFunction('compile', 'fn', fn);
   const entries: Entry[] = [];
 
   /** The entry for a call, moved to the front; undefined when it is the first of its kind. */

@@ -1,10 +1,11 @@
 /** Where batches come from: examples in memory, or batches that the caller makes. */
+
+import { describe } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { DataError } from '../errors.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
 import { type Batch, type Conversion, checkExamples, type Examples, toBatch } from './examples.ts';
-import { describe } from '../arguments.ts';
 
 export type { Batch, Examples } from './examples.ts';
 
@@ -81,6 +82,11 @@ function inOrder(n: number): Int32Array {
 
 function streamed(data: Batches | (() => Batches | Promise<Batches>), options: DatasetOptions): Dataset {
   const { name } = options;
+  // An array can be looked over before anything has changed; what else iterates may do so only once.
+  if (Array.isArray(data)) {
+    if (data.length === 0) throw new DataError(`expected at least one batch in ${name}, got none`);
+    for (const [i, given] of data.entries()) checkExamples(`batch ${i + 1} of ${name}`, given);
+  }
   let passes = 0;
   return {
     batchCount: Array.isArray(data) ? data.length : undefined,

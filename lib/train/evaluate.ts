@@ -1,5 +1,6 @@
 /** A trained model at work: its scores on examples, and its predictions. */
 import { setImmediate as turn } from 'node:timers/promises';
+import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError, DataError, ShapeError } from '../errors.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
@@ -15,9 +16,8 @@ import type { Scores } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
 import { modeSwitch } from './mode.ts';
-import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { checkModel, checkSignal } from './options.ts';
-import { batchLoss } from './step.ts';
+import { batchLoss, forwardOf } from './step.ts';
 import { Tally } from './tally.ts';
 
 export interface EvaluateOptions {
@@ -64,7 +64,7 @@ export function scorer(model: Layer, loss: LossFunction | undefined, compiled: b
   const inMode = modeSwitch(model);
   const eager = (x: Tensor, y: Tensor) =>
     noGrad(() => {
-      const prediction = model.forward(x);
+      const prediction = forwardOf(model, x);
       return { prediction, loss: loss && batchLoss(loss, prediction, y) };
     });
   const forward = compiled ? compile(eager) : eager;
@@ -128,14 +128,14 @@ export async function predict(
   checkFinite('x', inputs);
   const outputs: Tensor[] = [];
   const inMode = modeSwitch(model);
-  const eager = (batch: Tensor) => noGrad(() => model.forward(batch));
+  const eager = (batch: Tensor) => noGrad(() => forwardOf(model, batch));
   const forward = compiled ? compile(eager) : eager;
   for (let start = 0; start < n; start += batchSize) {
     if (start > 0) await turn();
     signal?.throwIfAborted();
     const rows = Math.min(batchSize, n - start);
     const y = await inMode(false, () => forward(rows === n ? inputs : inputs.slice([[start, start + rows]])));
-    if (y.shape[0] !== rows) {
+    if (y.rank === 0 || y.shape[0] !== rows) {
       throw new ShapeError(
         `[${op}] expected an output of ${rows} rows for as many examples, got ${show(y.shape)}`,
       );

@@ -1,11 +1,12 @@
 /** Examples as users give them, made into checked tensors. */
+
+import { describe } from '../arguments.ts';
 import { DataError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type LossFunction, type LossName, losses } from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { Tensor, tensor, type Values } from '../tensor.ts';
 import { checkFinite } from './finite.ts';
-import { describe } from '../arguments.ts';
 
 /** Examples and what is known about them: each a tensor, or values to make one of; the first axis counts examples. */
 export interface Examples {

@@ -1,5 +1,6 @@
 /** Training. */
 import { setImmediate as turn } from 'node:timers/promises';
+import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
 import { ArgumentError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
@@ -17,7 +18,6 @@ import type { EpochRecord, History } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
 import { modeSwitch } from './mode.ts';
-import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
 import { checkModel, checkSignal } from './options.ts';
 import { type StepResult, trainingStep } from './step.ts';
 import { Tally } from './tally.ts';

@@ -1,4 +1,6 @@
 /** Metrics by name, and what `fit` and `evaluate` take for one. */
+
+import { describe } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { type LossFunction, type LossName, losses } from '../losses.ts';
 import { Tensor } from '../tensor.ts';
@@ -7,7 +9,6 @@ import { accuracy } from './metrics/accuracy.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
 import { meanAbsoluteError, r2, rootMeanSquaredError } from './metrics/regression.ts';
 import { topK } from './metrics/topK.ts';
-import { describe } from '../arguments.ts';
 
 export type { AccuracyOptions } from './metrics/accuracy.ts';
 export { type ConfusionMatrix, confusionMatrix } from './metrics/confusionMatrix.ts';

@@ -12,6 +12,13 @@ export interface StepResult {
   prediction: Tensor;
 }
 
+/** The model's output. @throws ArgumentError unless it is a tensor. */
+export function forwardOf(model: Layer, x: Tensor): Tensor {
+  const y = model.forward(x);
+  checkTensor(model.label, y, 'the output of forward');
+  return y;
+}
+
 /** The mean over a batch of what a loss returns: a scalar already, or the loss of each example. */
 export function batchLoss(loss: LossFunction, prediction: Tensor, target: Tensor): Tensor {
   const value = loss(prediction, target);
@@ -29,7 +36,7 @@ export function trainingStep(
   optimizer: Optimizer,
 ): (x: Tensor, y: Tensor) => StepResult {
   return (x, y) => {
-    const prediction = model.forward(x);
+    const prediction = forwardOf(model, x);
     const value = batchLoss(loss, prediction, y);
     checkFloat('loss', value);
     kernels.checkFinite(floats(value));

@@ -240,7 +240,7 @@ export default defineCases({
       name: 'not a tensor',
       call: () => ops.pow(2 as never, two()),
       code: 'AXPY_ARGUMENT',
-      message: /a tensor, got number/,
+      message: /a tensor, got 2/,
     },
     {
       name: 'where, shapes',

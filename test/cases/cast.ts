@@ -71,7 +71,7 @@ export default defineCases({
       name: 'dtype',
       call: () => cast(tensor([1]), 'float16' as never),
       code: 'AXPY_DTYPE',
-      message: /got float16/,
+      message: /got "float16"/,
     },
     { name: 'no tensor', call: () => clone(1 as never), code: 'AXPY_ARGUMENT', message: /a tensor/ },
   ],

@@ -78,7 +78,7 @@ export default defineCases({
       name: 'not tensors',
       call: () => concat([two(), [1] as never]),
       code: 'AXPY_ARGUMENT',
-      message: /a tensor, got Array/,
+      message: /a tensor, got an array/,
     },
     {
       name: 'dtypes',

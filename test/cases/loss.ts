@@ -249,7 +249,7 @@ export default defineCases({
       name: 'reduction',
       call: () => elementwiseLoss('squaredError', two(), two(), 'average' as never),
       code: 'AXPY_ARGUMENT',
-      message: /mean, sum or none, got average/,
+      message: /mean, sum or none, got "average"/,
     },
     {
       name: 'mean of nothing',

@@ -219,7 +219,7 @@ export default defineCases({
       name: 'no tensor',
       call: () => ops.exp([1] as never),
       code: 'AXPY_ARGUMENT',
-      message: /expected a tensor, got Array/,
+      message: /expected a tensor, got an array/,
     },
     {
       name: 'null',

@@ -150,7 +150,7 @@ describe('what cannot be used is refused, with nothing changed', () => {
     ['x longer than y', { x: [[1], [2]], y: [[1]] }, ShapeError, /as many examples, got 2 and 1/],
     ['a single number', { x: 1, y: 1 }, ShapeError, /expected x to be \[examples, \.\.\.\]/],
     ['ragged rows', { x: [[1], [2, 3]], y: [[1], [2]] }, DataError, /^x: .*values\[1\]/],
-    ['a string', { x: [[1]], y: [['a']] }, DataError, /^y: .*values\[0\]\[0\], got string/],
+    ['a string', { x: [[1]], y: [['a']] }, DataError, /^y: .*values\[0\]\[0\], got "a"/],
     [
       'NaN in x',
       { x: [[1], [2], [Number.NaN]], y: [[1], [2], [3]] },
@@ -238,7 +238,7 @@ describe('what cannot be used is refused, with nothing changed', () => {
     ['epochs as a string', { epochs: '3' }, /epochs .* got "3"/],
     ['batchSize 0', { batchSize: 0 }, /expected batchSize to be an integer of at least 1, got 0/],
     ['batchSize NaN', { batchSize: Number.NaN }, /batchSize/],
-    ['an unknown loss', { loss: 'mean' }, /expected loss to be one of mse, .* got mean/],
+    ['an unknown loss', { loss: 'mean' }, /expected loss to be one of mse, .* got "mean"/],
     ['no loss', { loss: undefined }, /expected loss/],
     ['no optimizer', { optimizer: undefined }, /expected optimizer to be an Optimizer, got undefined/],
     ['an optimizer by name', { optimizer: 'adam' }, /expected optimizer to be an Optimizer, got "adam"/],

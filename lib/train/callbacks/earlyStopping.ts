@@ -1,9 +1,10 @@
 /** Stopping when a score no longer improves. */
+
+import { checkBoolean, checkOptions, checkPositive, describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
 import type { Tensor } from '../../tensor.ts';
 import { valueAt } from '../history.ts';
 import { higherIsBetter } from '../metrics.ts';
-import { checkBoolean, checkOptions, checkPositive, describe } from '../../arguments.ts';
 import type { Callback } from './callback.ts';
 
 export interface EarlyStoppingOptions {

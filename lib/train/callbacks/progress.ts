@@ -1,7 +1,8 @@
 /** How far training has come, for people to watch. */
 import type { SingleBar } from 'cli-progress';
+import { checkOptions, describe } from '../../arguments.ts';
+import { ArgumentError } from '../../errors.ts';
 import type { EpochRecord, Scores } from '../history.ts';
-import { checkOptions } from '../../arguments.ts';
 import type { Callback, TrainingContext } from './callback.ts';
 
 /** A stream to write to; a terminal says so by `isTTY`. */
@@ -19,7 +20,10 @@ export interface ProgressOptions {
  */
 export function progress(options: ProgressOptions = {}): Callback {
   checkOptions('progress', options, ['stream']);
-  const stream: ProgressStream = options.stream ?? process.stderr;
+  const { stream = process.stderr as ProgressStream } = options;
+  if (typeof stream?.write !== 'function') {
+    throw new ArgumentError(`[progress] expected stream to be a writable stream, got ${describe(stream)}`);
+  }
   const { isTTY = false } = stream;
   let Bar: typeof SingleBar | null = null;
   let bar: SingleBar | null = null;

@@ -1,4 +1,5 @@
 /** The share of examples whose class was found. */
+import { checkOptions, describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
 import { argmaxRows, checkPaired, classesOf, trueClasses } from './classes.ts';
 import { type Metric, meanMetric } from './metric.ts';
@@ -17,9 +18,11 @@ export interface AccuracyOptions {
  * - Prediction [batch] or [batch, 1]: class 1 above the threshold, else class 0. Targets are 0 or 1 likewise.
  * @throws ArgumentError for a threshold that is no number.
  */
-export function accuracy({ threshold = 0.5 }: AccuracyOptions = {}): Metric {
+export function accuracy(options: AccuracyOptions = {}): Metric {
+  checkOptions('accuracy', options, ['threshold']);
+  const { threshold = 0.5 } = options;
   if (typeof threshold !== 'number' || Number.isNaN(threshold)) {
-    throw new ArgumentError(`[accuracy] expected threshold to be a number, got ${String(threshold)}`);
+    throw new ArgumentError(`[accuracy] expected threshold to be a number, got ${describe(threshold)}`);
   }
   return meanMetric('accuracy', (prediction, target) => {
     const classes = classesOf(prediction);

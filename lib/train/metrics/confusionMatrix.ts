@@ -1,6 +1,7 @@
 /** How often each class was taken for each other. */
+import { describe } from '../../arguments.ts';
 import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
-import { checkTensor, Tensor } from '../../tensor.ts';
+import { checkTensor, Tensor, tensor, type Values } from '../../tensor.ts';
 import { argmaxRows, checkPaired, classesOf, trueClasses } from './classes.ts';
 
 export interface ConfusionMatrix {
@@ -27,18 +28,17 @@ export interface ConfusionMatrix {
  */
 export function confusionMatrix(
   prediction: Tensor,
-  labels: Tensor | ArrayLike<number>,
+  labels: Tensor | Values,
   classes?: number,
 ): ConfusionMatrix {
   const name = 'confusionMatrix';
   checkTensor(name, prediction, 'prediction');
-  const target =
-    labels instanceof Tensor ? labels : new Tensor(Float64Array.from(labels), [labels.length], 'float64');
+  const target = labels instanceof Tensor ? labels : tensor(labels, { dtype: 'float64' });
   const { chosen, truth, natural } = compared(name, prediction, target);
-  const size = classes ?? natural;
+  const size = classes === undefined ? natural : classes;
   if (!Number.isInteger(size) || size < natural) {
     throw new ArgumentError(
-      `[${name}] expected classes to be an integer of at least ${natural}, got ${String(classes)}`,
+      `[${name}] expected classes to be an integer of at least ${natural}, got ${describe(classes)}`,
     );
   }
   const counts = Array.from({ length: size }, () => new Array<number>(size).fill(0));

@@ -1,4 +1,5 @@
 /** The share of examples whose class is among the k with the highest scores. */
+import { describe } from '../../arguments.ts';
 import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
 import { show } from '../../shape.ts';
 import { classesOf, trueClasses } from './classes.ts';
@@ -11,7 +12,7 @@ import { type Metric, meanMetric } from './metric.ts';
  */
 export function topK(k = 5): Metric {
   if (!Number.isInteger(k) || k < 1) {
-    throw new ArgumentError(`[topK] expected k to be an integer of at least 1, got ${String(k)}`);
+    throw new ArgumentError(`[topK] expected k to be an integer of at least 1, got ${describe(k)}`);
   }
   return meanMetric(`top${k}`, (prediction, target) => {
     const classes = classesOf(prediction);

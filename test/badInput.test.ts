@@ -1,0 +1,310 @@
+/** Whatever is passed where something else belongs: an AxpyError with a code, never an error of the JavaScript engine. */
+import { describe, expect, it } from 'vitest';
+import {
+  Activation,
+  Adam,
+  AxpyError,
+  arange,
+  concat,
+  confusionMatrix,
+  Dense,
+  Dropout,
+  dropout,
+  evaluate,
+  eye,
+  Flatten,
+  fit,
+  full,
+  gradCheck,
+  Layer,
+  losses,
+  metrics,
+  noGrad,
+  oneHot,
+  Parameter,
+  permutation,
+  predict,
+  progress,
+  rand,
+  randomState,
+  Sequential,
+  SGD,
+  seed,
+  setThreads,
+  stack,
+  Tensor,
+  tensor,
+  where,
+  zeros,
+} from '../lib/index.ts';
+
+/** What is no tensor, no number, no shape, no axis, no name and no option. */
+const strange: [name: string, value: never][] = (
+  [
+    ['null', null],
+    ['a string', 'a'],
+    ['a bigint', 1n],
+    ['a symbol', Symbol('a')],
+    ['a boolean', true],
+    ['an object without prototype', Object.assign(Object.create(null), { unknown: 1 })],
+    ['an array of a symbol', [Symbol('a')]],
+    ['an array of a bigint', [1n]],
+    ['an array of an object', [Object.create(null)]],
+    ['NaN', Number.NaN],
+  ] as const
+).map(([name, value]) => [name, value as never]);
+
+const matrix = () =>
+  tensor([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]);
+const labels = () => tensor([0, 1], { dtype: 'int32' });
+const float64 = () => tensor([1], { dtype: 'float64' });
+const parameters = () => new Dense(2, 2).parameters();
+
+/** Calls that no strange value suits. */
+const calls: Record<string, (value: never) => unknown> = {
+  zeros: (v) => zeros(v),
+  'zeros, a dimension': (v) => zeros([v]),
+  'zeros, options': (v) => zeros([1], v),
+  'zeros, dtype': (v) => zeros([1], { dtype: v }),
+  'rand, options': (v) => rand([1], v),
+  'rand, dtype': (v) => rand([1], { dtype: v }),
+  'tensor, options': (v) => tensor([1], v),
+  'tensor, shape': (v) => tensor([1], { shape: v }),
+  arange: (v) => arange(v),
+  eye: (v) => eye(v),
+  seed: (v) => seed(v),
+  randomState: (v) => randomState(v),
+  permutation: (v) => permutation(v),
+  'permutation, state': (v) => permutation(4, v),
+  'dropout, rate': (v) => dropout(matrix(), v),
+  'dropout, state': (v) => dropout(matrix(), 0.5, v),
+  setThreads: (v) => setThreads(v),
+  concat: (v) => concat(v),
+  'concat, element': (v) => concat([v]),
+  'concat, axis': (v) => concat([matrix()], v),
+  stack: (v) => stack([v]),
+  where: (v) => where(v, 1, 2),
+  oneHot: (v) => oneHot(v, 2),
+  'oneHot, classes': (v) => oneHot(labels(), v),
+  'oneHot, dtype': (v) => oneHot(labels(), 2, v),
+  noGrad: (v) => noGrad(v),
+  reshape: (v) => matrix().reshape(v),
+  transpose: (v) => matrix().transpose(v),
+  'transpose, axis': (v) => matrix().transpose([0, v]),
+  slice: (v) => matrix().slice(v),
+  'slice, end': (v) => matrix().slice([[0, v]]),
+  sum: (v) => matrix().sum(v),
+  'sum, options': (v) => matrix().sum(0, v),
+  'variance, options': (v) => matrix().variance(0, v),
+  'variance, correction': (v) => matrix().variance(0, { correction: v }),
+  argmax: (v) => matrix().argmax(v),
+  softmax: (v) => matrix().softmax(v),
+  flatten: (v) => matrix().flatten(v),
+  broadcastTo: (v) => matrix().broadcastTo(v),
+  cast: (v) => matrix().cast(v),
+  matmul: (v) => matrix().matmul(v),
+  'matmul, options': (v) => matrix().matmul(zeros([3, 1]), v),
+  assign: (v) => matrix().assign(v),
+  backward: (v) => matrix().setRequiresGrad().sum().backward(v),
+  'this of an op': (v) => Tensor.prototype.add.call(v, 1),
+  'this of item': (v) => Tensor.prototype.item.call(v),
+  'this of toArray': (v) => Tensor.prototype.toArray.call(v),
+  'this of backward': (v) => Tensor.prototype.backward.call(v),
+  'mse, prediction': (v) => losses.mse(v, matrix()),
+  'mse, options': (v) => losses.mse(matrix(), matrix(), v),
+  'softmaxCrossEntropy, target': (v) => losses.softmaxCrossEntropy(matrix(), v),
+  'softmaxCrossEntropy, reduction': (v) => losses.softmaxCrossEntropy(matrix(), matrix(), { reduction: v }),
+  'huber, delta': (v) => losses.huber(matrix(), matrix(), { delta: v }),
+  Parameter: (v) => new Parameter([v]),
+  'Parameter, dtype': (v) => new Parameter([1], v),
+  Dense: (v) => new Dense(v, 2),
+  'Dense, options': (v) => new Dense(2, 2, v),
+  'Dense, activation': (v) => new Dense(2, 2, { activation: v }),
+  'Dense, init': (v) => new Dense(2, 2, { init: v }),
+  'Dense, values of init': (v) => new Dense(1, 1, { init: () => [v] }),
+  'Dense, input': (v) => new Dense(2, 2).forward(v),
+  'Flatten, input': (v) => new Flatten().forward(v),
+  'Dropout, input in evaluation': (v) => new Dropout().eval().forward(v),
+  Activation: (v) => new Activation(v),
+  Sequential: (v) => new Sequential(v),
+  'Sequential, layer': (v) => new Sequential([v]),
+  'Sequential, options': (v) => new Sequential([new Flatten()], v),
+  'Sequential, inputShape': (v) => new Sequential([new Flatten()], { inputShape: v }),
+  summary: (v) => new Sequential([new Dense(2, 2)]).summary(v),
+  'summary of a layer': (v) => new Dense(2, 2).summary(v),
+  loadStateDict: (v) => new Dense(2, 2).loadStateDict(v),
+  'SGD, parameters': (v) => new SGD(v, { learningRate: 0.1 }),
+  'SGD, options': (v) => new SGD(parameters(), v),
+  'SGD, nesterov': (v) =>
+    new SGD(parameters(), { learningRate: 0.1, nesterov: v === true ? (1 as never) : v }),
+  'Adam, options': (v) => new Adam(parameters(), v),
+  'Adam, learningRate': (v) => new Adam(parameters(), { learningRate: v }),
+  'Adam, state': (v) => new Adam(parameters()).loadStateDict(v),
+  'SGD, value of a state': (v) => new SGD(parameters(), { learningRate: 1 }).loadStateDict({ hyper: v }),
+  'gradCheck, fn': (v) => gradCheck(v, [float64()]),
+  'gradCheck, inputs': (v) => gradCheck((x) => x as Tensor, v),
+  'gradCheck, options': (v) => gradCheck((x) => x as Tensor, [float64()], v),
+  'gradCheck, epsilon': (v) => gradCheck((x) => x as Tensor, [float64()], { epsilon: v }),
+  'gradCheck, result': (v) => gradCheck(() => v, [float64()]),
+  'confusionMatrix, labels': (v) => confusionMatrix(matrix(), v),
+  'accuracy, options': (v) => metrics.accuracy(v),
+  topK: (v) => metrics.topK(v === true ? (0 as never) : v),
+  'progress, stream': (v) => progress({ stream: v }),
+  'fit, data': (v) => train({}, v),
+  'fit, x': (v) => train({}, { x: v, y: [[1]] } as never),
+  'fit, a batch': (v) => train({}, [v] as never),
+  'fit, validation batch': (v) => train({ validation: [v] }),
+  'fit, loss': (v) => train({ loss: v }),
+  'fit, result of the loss': (v) => train({ loss: () => v }),
+  'fit, epochs': (v) => train({ epochs: v }),
+  'fit, seed': (v) => train({ seed: v }),
+  'fit, signal': (v) => train({ signal: v }),
+  'evaluate, options': (v) => evaluate(new Dense(1, 1), { x: [[1]], y: [[1]] }, v),
+  'evaluate, output of a layer': (v) =>
+    evaluate(new Returning(v), { x: [[1]], y: [[1]] }, { metrics: ['accuracy'] }),
+  'predict, x': (v) => predict(new Dense(1, 1), v),
+  'predict, options': (v) => predict(new Dense(1, 1), [[1]], v),
+  'predict, output of a layer': (v) => predict(new Returning(v), [[1]]),
+};
+
+class Returning extends Layer {
+  private readonly value: Tensor;
+
+  constructor(value: Tensor) {
+    super();
+    this.value = value;
+  }
+
+  forward(): Tensor {
+    return this.value;
+  }
+}
+
+/** Trains, and fails when a training that was refused has changed the parameters. */
+async function train(options: object, data: never = { x: [[1]], y: [[1]] } as never) {
+  const model = new Dense(1, 1);
+  const before = [...model.weight.data];
+  const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
+  try {
+    await fit(model, data, { loss: 'mse', optimizer, ...options });
+  } finally {
+    expect([...model.weight.data]).toEqual(before);
+  }
+}
+
+describe.each(Object.entries(calls))('%s', (_, call) => {
+  it.each(strange)('refuses %s', async (_, value) => {
+    let error: unknown;
+    try {
+      await call(value);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(AxpyError);
+    expect((error as AxpyError).code).toMatch(/^AXPY_[A-Z_]+$/);
+  });
+});
+
+function detached(): Tensor {
+  const x = zeros([2, 2]);
+  structuredClone(x.data.buffer, { transfer: [x.data.buffer as ArrayBuffer] });
+  return x;
+}
+
+const itself: unknown[] = [];
+itself.push(itself);
+
+describe('a named error', () => {
+  it.each<[string, () => unknown, string]>([
+    ['an array that holds itself', () => tensor(itself as never), 'AXPY_SHAPE'],
+    ['bigints with a dtype', () => tensor(new BigInt64Array(1) as never, { dtype: 'float32' }), 'AXPY_DATA'],
+    [
+      'a DataView with a dtype',
+      () => tensor(new DataView(new ArrayBuffer(4)) as never, { dtype: 'float32' }),
+      'AXPY_DATA',
+    ],
+    ['a sum too large', () => zeros([1e5, 1]).add(zeros([1, 1e5])), 'AXPY_SHAPE'],
+    ['a product too large', () => zeros([1e5, 1]).matmul(zeros([1, 1e5])), 'AXPY_SHAPE'],
+    ['a table too large', () => oneHot(zeros([1e5], { dtype: 'int32' }), 1e5), 'AXPY_SHAPE'],
+    ['a concatenation too large', () => concat(Array(30_000).fill(zeros([1, 1e5]))), 'AXPY_SHAPE'],
+    ['a permutation too large', () => permutation(2 ** 31), 'AXPY_ARGUMENT'],
+    ['a rank too high', () => oneHot(zeros(Array(16).fill(1), { dtype: 'int32' }), 2), 'AXPY_SHAPE'],
+    ['full, no number', () => full([1], '1' as never), 'AXPY_ARGUMENT'],
+    [
+      'axes as arguments',
+      () => (matrix() as never as { transpose(...a: number[]): unknown }).transpose(0, 1),
+      'AXPY_ARGUMENT',
+    ],
+    ['a misspelt option', () => new Adam(parameters(), { lr: 0.1 } as never), 'AXPY_ARGUMENT'],
+    ['a model for its parameters', () => new Adam(new Dense(1, 1) as never), 'AXPY_ARGUMENT'],
+    [
+      'a deviation below 0',
+      () => new Dense(1, 1, { init: { name: 'normal', deviation: -1 } }),
+      'AXPY_ARGUMENT',
+    ],
+    [
+      'bounds the wrong way',
+      () => new Dense(1, 1, { init: { name: 'uniform', low: 1, high: 0 } }),
+      'AXPY_ARGUMENT',
+    ],
+    ['an initializer of NaN', () => new Dense(1, 1, { init: () => [Number.NaN] }), 'AXPY_DATA'],
+    ['the mean of no examples', () => losses.softmaxCrossEntropy(zeros([0, 3]), zeros([0, 3])), 'AXPY_SHAPE'],
+    ['item of a detached tensor', () => detached().reshape([4]).toArray(), 'AXPY_DATA'],
+    ['assign to a detached tensor', () => detached().assign(zeros([2, 2])), 'AXPY_DATA'],
+    ['assign of a detached tensor', () => zeros([2, 2]).assign(detached()), 'AXPY_DATA'],
+    ['requiresGrad of int32', () => (labels().requiresGrad = true), 'AXPY_DTYPE'],
+    [
+      'requiresGrad of a result',
+      () => (matrix().setRequiresGrad().sum().requiresGrad = false),
+      'AXPY_AUTOGRAD',
+    ],
+    ['no batches to validate on', () => train({ validation: [] }), 'AXPY_DATA'],
+  ])('for %s', async (_, call, code) => {
+    await expect((async () => call())()).rejects.toMatchObject({ code, constructor: expect.any(Function) });
+  });
+
+  it('for more memory than there is', () => {
+    const { Float32Array: genuine } = globalThis;
+    globalThis.Float32Array = class extends genuine {
+      constructor() {
+        super();
+        throw new RangeError('Array buffer allocation failed');
+      }
+    } as never;
+    try {
+      expect(() => zeros([3])).toThrow(expect.objectContaining({ code: 'AXPY_MEMORY' }));
+    } finally {
+      globalThis.Float32Array = genuine;
+    }
+  });
+});
+
+it('names the class and shows the value in one way', () => {
+  expect(() => zeros([1], { dtype: 'float16' as never })).toThrow('got "float16"');
+  expect(() => new Adam(parameters(), { learningRate: 1n as never })).toThrow('got 1n');
+  expect(() => new Adam(new Dense(1, 1) as never)).toThrow('got an object of class Dense');
+});
+
+it('freezes a parameter by requiresGrad', () => {
+  const layer = new Dense(2, 1);
+  layer.weight.requiresGrad = false;
+  layer
+    .forward(zeros([1, 2]))
+    .sum()
+    .backward();
+  expect(layer.weight.grad).toBeNull();
+  expect(layer.bias?.grad?.toArray()).toEqual([1]);
+});
+
+it('takes an initializer by its name alone, also constant', () => {
+  expect(new Dense(2, 1, { init: 'constant', dtype: 'float64' }).weight.toArray()).toEqual([[0.1, 0.1]]);
+  expect(new Dense(2, 1, { init: { name: 'constant', value: 2 } }).weight.toArray()).toEqual([[2, 2]]);
+  expect(new Dense(2, 1, { init: { name: 'zeros' } as never }).weight.toArray()).toEqual([[0, 0]]);
+});
+
+it('divides by nothing rather than by less, when the correction exceeds the count', () => {
+  expect(tensor([1, 2]).variance(0, { correction: 3 }).item()).toBe(Number.POSITIVE_INFINITY);
+});
