@@ -1,5 +1,9 @@
-/** Run by autograd.test.ts in a process of its own: 100,000 training steps, and the resident memory on the way. */
-import { Dense, losses, Sequential, SGD, seed, tensor } from '../lib/index.ts';
+/**
+ * Run by autograd.test.ts in a process of its own: training steps, eager or compiled, and the resident memory on the way.
+ *
+ *     memory.child.ts eager|compiled STEPS
+ */
+import { compile, Dense, losses, Sequential, SGD, seed, type Tensor, tensor } from '../lib/index.ts';
 
 seed(1);
 const model = new Sequential([new Dense(4, 3, { activation: 'tanh' }), new Dense(3, 1)]);
@@ -12,14 +16,19 @@ const x = tensor([
 const t = tensor([[0.5], [-0.5], [0.25]]);
 let last = 0;
 
+const [way, total] = [process.argv[2], Number(process.argv[3])];
+
+const eager = (input: Tensor, target: Tensor): Tensor => {
+  optimizer.zeroGrad();
+  const loss = losses.mse(model.forward(input), target);
+  loss.backward();
+  optimizer.step();
+  return loss;
+};
+const step = way === 'compiled' ? compile(eager).sync : eager;
+
 function steps(count: number): void {
-  for (let i = 0; i < count; i++) {
-    optimizer.zeroGrad();
-    const loss = losses.mse(model.forward(x), t);
-    loss.backward();
-    optimizer.step();
-    last = loss.item();
-  }
+  for (let i = 0; i < count; i++) last = step(x, t).item();
 }
 
 function resident(): number {
@@ -27,8 +36,8 @@ function resident(): number {
   return process.memoryUsage().rss;
 }
 
-steps(20_000);
+steps(total / 5);
 const early = resident();
-steps(80_000);
+steps((total / 5) * 4);
 const late = resident();
 process.stdout.write(JSON.stringify({ early, late, loss: last }));
