@@ -9,6 +9,8 @@ function project(name: 'native' | 'fallback') {
     test: {
       name,
       include: ['test/**/*.test.ts'],
+      // What the addon alone has.
+      exclude: name === 'native' ? [] : ['test/**/*.native.test.ts'],
       env: { AXPY_BACKEND: name },
       // A process per file: a fault in the addon then takes one file down and says which.
       pool: 'forks' as const,

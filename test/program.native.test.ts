@@ -1,0 +1,377 @@
+/**
+ * Programs of the addon: calls recorded once and made again on this thread or on the executor. The file runs in the native
+ * project alone. What an environment's or a process's end does to runs in flight is in test/stress/executor.mjs, which
+ * runs from here as well.
+ */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Addon, Call as RecordedCall } from '../binding.d.ts';
+import { IndexError, KernelError, NonFiniteError } from '../lib/errors.ts';
+import { unaryCode } from '../lib/kernels/codes.ts';
+import { fallback } from '../lib/kernels/fallback/index.ts';
+import { kernels } from '../lib/kernels/index.ts';
+import { loadNative } from '../lib/kernels/native.ts';
+import { declarations } from './cases/index.ts';
+import {
+  type Call,
+  isArray,
+  mapArrays,
+  recordDeclaration,
+  sameBytes,
+  type TypedArray,
+} from './contract/call.ts';
+import { kernelNames, signatures } from './contract/signature.ts';
+
+const addon: Addon = loadNative();
+const threads = addon.info().threads;
+beforeAll(() => addon.setThreads(2));
+afterAll(() => addon.setThreads(threads));
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+type ArrayType<A> = new (buffer: SharedArrayBuffer, offset?: number, length?: number) => A;
+
+function share<A extends TypedArray>(array: A): A {
+  const copy = new (array.constructor as unknown as ArrayType<A>)(new SharedArrayBuffer(array.byteLength));
+  copy.set(array as never);
+  return copy;
+}
+
+const floats = (...values: number[]) => share(Float32Array.from(values));
+/** A call that counts how often it was made, in element 5. */
+const counter = () => share(Float64Array.of(0, 1, 1, 0, 0, 0, 1, 1));
+const count = (hyper: Float64Array): RecordedCall => ['adamAdvance', hyper];
+const codeOf = (fn: () => unknown): unknown => {
+  try {
+    fn();
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
+  return undefined;
+};
+
+describe('results', () => {
+  const recorded: Call[] = declarations.flatMap((declaration) => recordDeclaration(kernels, declaration));
+  const bytes = (args: readonly unknown[]) => args.filter(isArray);
+
+  test.each(kernelNames)('%s: a replay gives the bits of a call', async (kernel) => {
+    const calls = recorded.filter((call) => call.kernel === kernel);
+    expect(calls.length).toBeGreaterThan(0);
+    const all: RecordedCall[] = [];
+    const pairs = calls.map(({ args }) => {
+      const direct = mapArrays(args, share);
+      const replayed = mapArrays(args, share);
+      all.push([kernel, ...replayed] as unknown as RecordedCall);
+      return { direct, replayed };
+    });
+    const program = addon.createProgram(all);
+    // Twice: what is updated changes each time, and a call must not remember the one before.
+    for (const run of [() => program.run(), () => program.runAsync()]) {
+      await run();
+      for (const { direct, replayed } of pairs) {
+        (addon[kernel] as (...args: unknown[]) => void)(...direct);
+        const expected = bytes(direct);
+        expect(bytes(replayed).every((array, i) => sameBytes(array, expected[i]))).toBe(true);
+      }
+    }
+  });
+
+  test('an empty program runs', async () => {
+    const program = addon.createProgram([]);
+    expect(program.run()).toBeUndefined();
+    expect(await program.runAsync()).toBeUndefined();
+  });
+
+  test('layouts and scalar buffers are read at each run', () => {
+    const [x, out] = [floats(1, 2, 3, 4), floats(0, 0)];
+    const layout = share(Int32Array.of(2, 1, 1, 0, 0));
+    const program = addon.createProgram([['copy', out, x, layout]]);
+    program.run();
+    expect([...out]).toEqual([1, 2]);
+    layout[4] = 2;
+    program.run();
+    expect([...out]).toEqual([3, 4]);
+    layout[4] = 3;
+    expect(() => program.run()).toThrow('[copy] expected layout to stay within x (length 4), got position 4');
+    expect([...out]).toEqual([3, 4]);
+  });
+});
+
+describe('order', () => {
+  test('is first in, first out over all programs', async () => {
+    const x = floats(1);
+    const double = addon.createProgram([['unary', x, x, unaryCode.scale, 2, 0]]);
+    const increment = addon.createProgram([['unary', x, x, unaryCode.scale, 1, 1]]);
+    const settled: string[] = [];
+    let expected = 1;
+    const promises: Promise<unknown>[] = [];
+    for (let i = 0; i < 20; i++) {
+      const which = i % 3 === 0;
+      expected = Math.fround(which ? expected * 2 : expected + 1);
+      promises.push((which ? double : increment).runAsync().then(() => settled.push(`${i}`)));
+    }
+    await Promise.all(promises);
+    expect(x[0]).toBe(expected);
+    expect(settled).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`));
+  });
+
+  test('run comes after all that was queued', () => {
+    const hyper = counter();
+    const slow = addon.createProgram([...Array(2000).fill(count(hyper)), count(hyper)]);
+    const promises = Array.from({ length: 50 }, () => slow.runAsync());
+    addon.createProgram([]).run();
+    expect(hyper[5]).toBe(50 * 2001);
+    return Promise.all(promises);
+  });
+
+  test('kernels, run and the executor share the pool', async () => {
+    const n = 320;
+    const [a, b] = [1, 2].map((seed) =>
+      share(Float32Array.from({ length: n * n }, (_, i) => Math.sin(i * seed))),
+    );
+    const product = (c: Float32Array): RecordedCall => ['gemm', c, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0];
+    const [own, other, direct] = [0, 0, 0].map(() => share(new Float32Array(n * n)));
+    const program = addon.createProgram(Array(8).fill(product(other)));
+    const here = addon.createProgram([product(own)]);
+    for (let i = 0; i < 10; i++) {
+      const running = program.runAsync();
+      addon.gemm(direct, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0);
+      here.run();
+      await running;
+      expect(sameBytes(own, direct) && sameBytes(other, direct)).toBe(true);
+    }
+  });
+});
+
+describe('failures', () => {
+  const scene = () => {
+    const [before, after] = [counter(), counter()];
+    const x = floats(1, 2, 3);
+    const program = addon.createProgram([count(before), ['checkFinite', x], count(after)]);
+    return { before, after, x, program };
+  };
+  const message = '[checkFinite] expected x to be finite, got -Infinity at 1';
+
+  test.each(['run', 'runAsync'] as const)(
+    '%s stops at the first, and the program stays usable',
+    async (how) => {
+      const { before, after, x, program } = scene();
+      const run = async () => program[how]();
+      await run();
+      x[1] = -Infinity;
+      const error = await run().then(
+        () => null,
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toBeInstanceOf(NonFiniteError);
+      expect(error).toMatchObject({ code: 'AXPY_NON_FINITE', message });
+      expect([before[5], after[5]]).toEqual([2, 1]);
+      x[1] = 0;
+      await run();
+      expect([before[5], after[5]]).toEqual([3, 2]);
+    },
+  );
+
+  test('an index is checked at each run, with its own class', async () => {
+    const indices = share(Int32Array.of(0, 1));
+    const program = addon.createProgram([['gather', floats(0, 0), floats(5, 6), indices, 2, 2, 1]]);
+    program.run();
+    indices[1] = 2;
+    expect(() => program.run()).toThrow(IndexError);
+    await expect(program.runAsync()).rejects.toThrow('[gather] expected indices[1] to be from 0 to 1, got 2');
+  });
+
+  test('lengths are checked at a run', () => {
+    const program = addon.createProgram([['unary', floats(1), floats(1, 2), 0, 0, 0]]);
+    expect(() => program.run()).toThrow('[unary] expected x to have length 1, got 2');
+  });
+
+  test('one that nobody handles is reported as any other', () => {
+    const { status, stderr } = node(`
+      const x = new Float32Array(new SharedArrayBuffer(4));
+      x[0] = NaN;
+      addon.createProgram([['checkFinite', x]]).runAsync();`);
+    expect(status).toBe(1);
+    expect(stderr).toContain('[checkFinite] expected x to be finite, got NaN at 0');
+  });
+});
+
+describe('what cannot be recorded', () => {
+  const x = floats(1, 2, 3);
+  const create = (calls: unknown) => () => addon.createProgram(calls as RecordedCall[]);
+
+  test.each<[string, unknown, string]>([
+    ['no list', 5, 'calls to be an array, got number'],
+    ['null', null, 'calls to be an array, got null'],
+    ['a call that is no list', [['checkFinite', x], { length: 2 }], 'call 1 to be an array, got Object'],
+    ['a call without a name', [[]], 'call 0 to name a kernel, got undefined'],
+    ['a name of nothing', [['gemn', x]], 'call 0 to name a kernel, got "gemn"'],
+    ['a function of the addon that is no kernel', [['info']], 'call 0 to name a kernel, got "info"'],
+  ])('%s', (_, calls, expected) => {
+    expect(create(calls)).toThrow(KernelError);
+    expect(create(calls)).toThrow(`[createProgram] expected ${expected}`);
+  });
+
+  test('arguments of wrong types and values, in the words of a call', () => {
+    expect(create([['unary', x]])).toThrow('[unary] expected x to be a Float32Array like out, got undefined');
+    expect(create([['unary', x, x, 99, 0, 0]])).toThrow('[unary] expected op to be a code from 0 to');
+    expect(codeOf(create([['unary', x, x, 1.5, 0, 0]]))).toBe('AXPY_KERNEL');
+  });
+
+  test('getters and proxies that throw', () => {
+    const calls = [['checkFinite', x]];
+    Object.defineProperty(calls, 0, {
+      get() {
+        throw new RangeError('mine');
+      },
+    });
+    expect(create(calls)).toThrow(RangeError);
+  });
+
+  test.each(kernelNames)('%s: an array that is not shared', (kernel) => {
+    const made = recordDeclarationCalls(kernel);
+    const parameters = signatures.get(kernel)!;
+    made.args.forEach((value, position) => {
+      if (!isArray(value) || value.length === 0) return;
+      const args = mapArrays(made.args, share).map((own, i) => (i === position ? value.slice() : own));
+      expect(
+        create([
+          ['checkFinite', x],
+          [kernel, ...args],
+        ]),
+      ).toThrow(
+        `[createProgram] expected call 1 (${kernel}) to have its ${parameters[position].name} ` +
+          'on a SharedArrayBuffer, got an ordinary one',
+      );
+    });
+  });
+
+  test('an empty array may lie anywhere', () => {
+    addon.createProgram([['checkFinite', new Float32Array(0)]]).run();
+  });
+
+  test('a Program is made by createProgram, and its methods want one', () => {
+    const program = addon.createProgram([]);
+    const { run, runAsync } = program;
+    for (const other of [undefined, {}, addon, Object.create(program)]) {
+      expect(() => run.call(other as never)).toThrow();
+      expect(() => runAsync.call(other as never)).toThrow();
+    }
+    const { constructor: Program } = program as unknown as { constructor: () => void };
+    expect(() => Program()).toThrow(KernelError);
+  });
+});
+
+const firstCalls = new Map<string, Call>();
+/** One call of the kernel in which every array has elements. */
+function recordDeclarationCalls(kernel: string): Call {
+  if (firstCalls.size === 0) {
+    for (const call of declarations.flatMap((declaration) => recordDeclaration(fallback, declaration))) {
+      const full = call.args.every((value) => !isArray(value) || value.length > 0);
+      if (full && !firstCalls.has(call.kernel)) firstCalls.set(call.kernel, call);
+    }
+  }
+  return firstCalls.get(kernel)!;
+}
+
+// ── life ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Ran {
+  status: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs code in a process of its own, with `addon` and `gc`. */
+function node(code: string): Ran {
+  const load = `
+    import { createRequire } from 'node:module';
+    const path = process.env.AXPY_BINARY || ${JSON.stringify(`${root}build/Release/axpy.node`)};
+    const addon = createRequire(path)(path);
+    const floats = (n) => new Float32Array(new SharedArrayBuffer(4 * n));
+    const gemm = (n) => ['gemm', floats(n * n), floats(n * n), floats(n * n), null, 1, n, n, n, 0, 0, 0, 0, -1, 0];`;
+  const flags = ['--expose-gc', '--input-type=module', '--eval', load + code];
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, flags, {
+    encoding: 'utf8',
+    timeout: 50_000,
+  });
+  return { status, signal, stdout, stderr };
+}
+
+describe('life', () => {
+  test('a program and its arrays live as long as a run needs them', () => {
+    const ran = node(`
+      const registry = new FinalizationRegistry(() => collected++);
+      let collected = 0;
+      const runs = [];
+      for (let i = 0; i < 100; i++) {
+        const hyper = new Float64Array(new SharedArrayBuffer(64)).fill(1);
+        const program = addon.createProgram([gemm(64), gemm(64), ['adamAdvance', hyper]]);
+        registry.register(program);
+        runs.push(program.runAsync().then(() => hyper[5]));
+        gc();
+      }
+      const results = await Promise.all(runs);
+      for (let i = 0; i < 5; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        gc();
+      }
+      // The interpreter may hold the last one.
+      console.log(results.every((value) => value === 2), collected >= 99);`);
+    expect(ran.stderr).toBe('');
+    expect(ran.stdout.trim()).toBe('true true');
+  });
+
+  test('memory of programs that were dropped comes back', () => {
+    const ran = node(`
+      const x = floats(16);
+      const round = async () => {
+        for (let i = 0; i < 2000; i++) {
+          addon.createProgram(Array(50).fill(['unary', x, x, 10, 0, 0])).run();
+          if (i % 100 === 0) await new Promise(setImmediate);
+        }
+        const big = [];
+        for (let i = 0; i < 20; i++) addon.createProgram([gemm(512)]);
+        for (let i = 0; i < 3; i++) {
+          gc();
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        return process.memoryUsage().rss / 2 ** 20;
+      };
+      await round();
+      const before = await round();
+      for (let i = 0; i < 8; i++) await round();
+      const after = await round();
+      console.log(after - before);`);
+    expect(ran.stderr).toBe('');
+    expect(Number(ran.stdout)).toBeLessThan(20);
+  });
+
+  test('a queued run keeps the process alive, a settled one does not', () => {
+    const ran = node(`
+      const program = addon.createProgram(Array(50).fill(gemm(256)));
+      program.runAsync().then(() => {
+        console.log('done');
+        program.runAsync().then(() => console.log('again'));
+      });`);
+    expect([ran.status, ran.stdout]).toEqual([0, 'done\nagain\n']);
+  });
+
+  test('process.exit with a long queue returns at the next kernel', () => {
+    const started = Date.now();
+    const ran = node(`
+      const program = addon.createProgram(Array(1e4).fill(gemm(256)));
+      for (let i = 0; i < 100; i++) program.runAsync();
+      process.on('exit', () => console.log('exit'));
+      setTimeout(() => process.exit(7), 20);`);
+    expect([ran.status, ran.signal, ran.stdout]).toEqual([7, null, 'exit\n']);
+    expect(Date.now() - started).toBeLessThan(20_000);
+  });
+
+  test('environments and processes that end with runs in flight, 200 times', { timeout: 300_000 }, () => {
+    const ran = spawnSync(process.execPath, [`${root}test/stress/executor.mjs`, '200'], { encoding: 'utf8' });
+    expect([ran.status, ran.signal, ran.stdout], ran.stderr).toEqual([0, null, '200 cycles\n']);
+  });
+});
