@@ -3,7 +3,7 @@ import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
-import { outdatePrograms, recording } from './kernels/recorder.ts';
+import { outdatePrograms, recording, refuseRecording } from './kernels/recorder.ts';
 import { type Arrays, allocate, allocateShared, type Dtype, type FloatDtype } from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, maxRank, type Shape, show, sizeOf } from './shape.ts';
@@ -169,6 +169,7 @@ export class Tensor {
    */
   assign(values: Values | Tensor): this {
     checkTensor('assign', this);
+    refuseRecording('assign');
     const source = values instanceof Tensor ? values : tensor(values, { dtype: this.dtype });
     if (source.dtype !== this.dtype) {
       throw new DtypeError(`[assign] expected dtype ${this.dtype}, got ${source.dtype}`);

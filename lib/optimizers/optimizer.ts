@@ -123,6 +123,7 @@ export abstract class Optimizer {
 
   /** Continues from a state. @throws ArgumentError or ShapeError when it is another optimizer's; nothing then changed. */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
+    refuseRecording('loadStateDict');
     if (typeof state !== 'object' || state === null) {
       throw new ArgumentError(`[loadStateDict] expected tensors by name, got ${describe(state)}`);
     }

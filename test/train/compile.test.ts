@@ -215,9 +215,12 @@ describe('what a replay could not do throws', () => {
     ],
     'the L2 penalty': [() => optimizer.penalty(), AutogradError],
     'a seed': [() => seed(1), AutogradError],
+    'assigning to a tensor': [() => kept.assign([3]), AutogradError],
+    'loading the state of an optimizer': [() => optimizer.loadStateDict({}), AutogradError],
     'a gradient of a tensor that is no Parameter': [() => leaf.mul(2).sum().backward(), AutogradError],
     'an asynchronous function': [async (a) => a, ArgumentError],
   };
+  const kept = tensor([1]);
   const leaf = tensor([1, 2], { requiresGrad: true });
   for (const [name, [fn, error]] of Object.entries(cases)) {
     test(name, async () => {
