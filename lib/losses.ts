@@ -87,11 +87,17 @@ function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOption
 }
 
 export const losses = {
+  /** (p − t)², the squared error. Shapes agree. */
   mse,
+  /** |p − t| */
   meanAbsoluteError,
+  /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). */
   huber,
+  /** −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. */
   binaryCrossEntropy,
+  /** binaryCrossEntropy of σ(z) for logits z, finite for every finite z. */
   binaryCrossEntropyWithLogits,
+  /** −log softmax(logits)[label], for logits [batch, classes] and int32 labels [batch] or probabilities [batch, classes]. */
   softmaxCrossEntropy,
 };
 

@@ -15,7 +15,18 @@ export { type ConfusionMatrix, confusionMatrix } from './metrics/confusionMatrix
 export type { Accumulator, Metric } from './metrics/metric.ts';
 
 /** The metrics to choose from; by name they take their default options. */
-export const metrics = { accuracy, topK, meanAbsoluteError, rootMeanSquaredError, r2 };
+export const metrics = {
+  /** The share of examples whose class was found. */
+  accuracy,
+  /** The share of examples whose class is among the k (default 5) with the highest scores. */
+  topK,
+  /** Σ |p − t| / n over all elements. */
+  meanAbsoluteError,
+  /** √(Σ (p − t)² / n) over all elements. */
+  rootMeanSquaredError,
+  /** 1 − Σ(p − t)² / Σ(t − mean t)², the coefficient of determination. */
+  r2,
+};
 
 export type MetricName = keyof typeof metrics;
 
