@@ -80,6 +80,22 @@ export interface Kernels {
     strideC: number,
   ): void;
 
+  /**
+   * The gradient of a product's epilogue, y = activation(z + bias) by rows: out = gradient · f′(y), rows × columns, and
+   * biasGradient = Σ over the rows of out, as exact as `reduce`; null for none. `activation` is one of
+   * `gradientFromOutput`; −1 leaves out = gradient. `out` may be the very array `gradient`.
+   */
+  epilogueGradient(
+    out: Float,
+    biasGradient: Float | null,
+    gradient: Float,
+    y: Float,
+    rows: number,
+    columns: number,
+    activation: number,
+    parameter: number,
+  ): void;
+
   // ── elementwise ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** out = f(x) for a code of `unaryOps`; p and q are its parameters (see there), 0 where it has none. Same lengths. */
@@ -236,6 +252,161 @@ export interface Kernels {
    * not. In a program, the calls after it are then not made: what they would have updated stays as it was.
    */
   checkFinite(x: Float): void;
+
+  // ── convolution and pooling ───────────────────────────────────────────────────────────────────────────────────────
+  //
+  // Images are batch × height × width × channels, weights outChannels × kernelHeight × kernelWidth × channels / groups.
+  // `geometry` is Int32Array(16), in the order of `geometryFields` of codes.ts:
+  //
+  //   batch, height, width, channels, outHeight, outWidth, outChannels, kernelHeight, kernelWidth,
+  //   strideY, strideX, dilationY, dilationX, padTop, padLeft, groups
+  //
+  // all ≥ 0; kernel, strides, dilations and groups ≥ 1; groups divides channels and outChannels. Output pixel (y, x) meets
+  // kernel position (i, j) at the input pixel (y·strideY + i·dilationY − padTop, x·strideX + j·dilationX − padLeft); what
+  // lies outside of the image is 0. The output sizes are free: they may leave pixels out or reach beyond the image.
+  // The image on the side of the output is batch × outHeight × outWidth × outChannels. The n-th group of outChannels sees
+  // the n-th group of channels.
+  //
+  // `fast` 1 permits float32 algorithms that trade rounding for speed: Winograd's F(4×4, 3×3) (Lavin & Gray, "Fast
+  // algorithms for convolutional neural networks", CVPR 2016), whose error is about ten times larger. 0 forbids them.
+
+  /** out = activation(convolution of x with weight + bias[outChannels]); activation and parameter as in `gemm`. */
+  convolve(
+    out: Float,
+    x: Float,
+    weight: Float,
+    bias: Float | null,
+    geometry: Int32Array,
+    activation: number,
+    parameter: number,
+    fast: Flag,
+  ): void;
+
+  /**
+   * The transpose of `convolve` as a linear map of x: out is of the size of its x, x of the size of its out. It is the
+   * gradient by the input, and with bias[channels] and activation a layer of its own.
+   */
+  convolveTransposed(
+    out: Float,
+    x: Float,
+    weight: Float,
+    bias: Float | null,
+    geometry: Int32Array,
+    activation: number,
+    parameter: number,
+    fast: Flag,
+  ): void;
+
+  /** out = ∂/∂weight of Σ gradient ⊙ convolve(x, weight), with gradient of the size of convolve's output. */
+  convolveWeightGradient(out: Float, x: Float, gradient: Float, geometry: Int32Array, fast: Flag): void;
+
+  /**
+   * out = the largest x under each position of the window, per channel; `indices`, as long as out, receives where in the
+   * window it first is, i·kernelWidth + j. NaN counts as largest. Pixels outside of the image do not take part; a window
+   * without a pixel gives −Infinity and the index −1. outChannels equals channels, groups is 1.
+   */
+  maxPool(out: Float, indices: Int32Array, x: Float, geometry: Int32Array): void;
+
+  /** out, of the size of x, = Σ of gradient over the windows whose index names the pixel; other indices name none. */
+  maxPoolGradient(out: Float, gradient: Float, indices: Int32Array, geometry: Int32Array): void;
+
+  /**
+   * out = the mean of x under each position of the window, per channel: over all kernelHeight·kernelWidth positions with
+   * `countPadding`, else over the pixels of the image, 0 where there are none. outChannels equals channels, groups is 1.
+   */
+  averagePool(out: Float, x: Float, geometry: Int32Array, countPadding: Flag): void;
+
+  /** out, of the size of x, = the gradient of `averagePool`. */
+  averagePoolGradient(out: Float, gradient: Float, geometry: Int32Array, countPadding: Flag): void;
+
+  // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * mean and inverse, of length channels, = the mean and 1/√(variance + epsilon) of each column of x rows × channels, with
+   * the variance divided by rows; 0 and 1/√epsilon for no rows. Computed as exactly as `reduce`, about the mean.
+   * Unless null, runningMean and runningVariance are updated: r ← (1 − momentum)·r + momentum·(mean, or rows/(rows − 1)
+   * times the variance); not at all for no rows, and with the variance as it is for one.
+   */
+  batchMoments(
+    mean: Float,
+    inverse: Float,
+    runningMean: Float | null,
+    runningVariance: Float | null,
+    x: Float,
+    rows: number,
+    channels: number,
+    epsilon: number,
+    momentum: number,
+  ): void;
+
+  /** out = activation((x − mean)·inverse·scale + shift) by columns; a null scale is 1, a null shift 0. out may be x. */
+  batchNorm(
+    out: Float,
+    x: Float,
+    mean: Float,
+    inverse: Float,
+    scale: Float | null,
+    shift: Float | null,
+    rows: number,
+    channels: number,
+    activation: number,
+    parameter: number,
+  ): void;
+
+  /**
+   * The gradients of `batchNorm` (Ioffe & Szegedy, 2015). With x̂ = (x − mean)·inverse and dz = gradient·f′, where f′ is
+   * that of the output, recomputed: scaleGradient = Σ dz·x̂ and shiftGradient = Σ dz over the rows; out =
+   * scale·inverse·(dz − (shiftGradient + x̂·scaleGradient) / rows) with `moments` 1, where mean and inverse are those of
+   * x; out = scale·inverse·dz with 0, where they are constants. `activation` is −1 or one of `gradientFromOutput`.
+   * `out` may be the very array `gradient`.
+   */
+  batchNormGradient(
+    out: Float,
+    scaleGradient: Float,
+    shiftGradient: Float,
+    gradient: Float,
+    x: Float,
+    mean: Float,
+    inverse: Float,
+    scale: Float | null,
+    shift: Float | null,
+    rows: number,
+    channels: number,
+    activation: number,
+    parameter: number,
+    moments: Flag,
+  ): void;
+
+  /**
+   * out = (x − mean)·inverse·scale + shift by rows (Ba, Kiros & Hinton, 2016), with mean and inverse = 1/√(variance +
+   * epsilon) of each row of x rows × size, which are returned for the gradient; scale and shift have length size, null
+   * for 1 and 0. For size 0, mean is 0 and inverse 1/√epsilon.
+   */
+  layerNorm(
+    out: Float,
+    mean: Float,
+    inverse: Float,
+    x: Float,
+    scale: Float | null,
+    shift: Float | null,
+    rows: number,
+    size: number,
+    epsilon: number,
+  ): void;
+
+  /** The gradients of `layerNorm` by x (out), scale and shift. `out` may be the very array `gradient`. */
+  layerNormGradient(
+    out: Float,
+    scaleGradient: Float,
+    shiftGradient: Float,
+    gradient: Float,
+    x: Float,
+    mean: Float,
+    inverse: Float,
+    scale: Float | null,
+    rows: number,
+    size: number,
+  ): void;
 
   // ── random numbers ────────────────────────────────────────────────────────────────────────────────────────────────
   //
