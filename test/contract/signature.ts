@@ -114,6 +114,7 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
   'scatterAdd',
   'oneHot',
   'argmax',
+  'maxPool',
   'randomBits',
   'randomUniform',
   'randomNormal',

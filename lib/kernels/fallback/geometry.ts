@@ -111,7 +111,7 @@ export function outputAxis(
     first: 0,
     every: 1,
     step: stride,
-    offset: -pad,
+    offset: 0 - pad,
     spacing: dilation,
     taps: kernelSize,
     tapFirst: 0,
