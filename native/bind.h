@@ -104,6 +104,8 @@ struct Traits<Layout> {
   static constexpr bool isArray = true, nullable = false;
 };
 template <>
+struct Traits<Geometry> : Traits<Layout> {};
+template <>
 struct Traits<NullableLayout> {
   using Element = int32_t;
   static constexpr bool isArray = true, nullable = true;
