@@ -33,7 +33,7 @@ HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
 
-/// Σ (x − x₀) and Σ (x − x₀)² by columns, x₀ the first row of all: near enough to the mean to lose nothing.
+/// Σ (x − origin) and Σ (x − origin)² by columns
 template <class T>
 void momentSums(double* sums, double* squares, const T* x, const T* origin, int64_t rows, int64_t channels) {
   sumColumns<T>(
@@ -129,7 +129,8 @@ void layerRows(T* out, T* mean, T* inverse, const T* x, const T* scale, const T*
     mean[i] = about;
     inverse[i] = static_cast<T>(1 / std::sqrt(variance + epsilon));
     const auto normalize = [&](auto d, auto v, auto s, auto t) HWY_ATTR {
-      return hn::MulAdd(hn::Mul(hn::Sub(v, hn::Set(d, about)), hn::Set(d, inverse[i])), s, t);
+      const auto centred = hn::Sub(hn::Sub(v, hn::Set(d, about)), hn::Set(d, static_cast<T>(off)));
+      return hn::MulAdd(hn::Mul(centred, hn::Set(d, inverse[i])), s, t);
     };
     if (scale && shift) {
       map(out, size, normalize, x, scale, shift);
@@ -249,16 +250,24 @@ void batchMoments(const Check& check, Array<T> mean, Array<T> inverse, Nullable<
   if (!runningVariance.null) check.length(runningVariance, width);
   check.length(x, static_cast<double>(rows.value) * width);
   if (channels == 0) return;
-  Sums sums(rows, channels);
   const auto run = AXPY_SIMD(momentSums<T>);
+  // Sums about a point near the mean lose nothing to cancellation: about the mean of the first rows.
+  const int64_t few = std::clamp<int64_t>(rows, 1, 64);
+  const Buffer<double> firstSums(2 * channels);
+  const Buffer<T> origin(channels);
+  run(firstSums.data(), firstSums.data() + channels, x.data, nullptr, std::min<int64_t>(rows, few), channels);
+  for (int64_t c = 0; c < channels; c++) {
+    origin[c] = static_cast<T>(firstSums[c] / static_cast<double>(few));
+  }
+  Sums sums(rows, channels);
   sums.add([&](double* first, double* second, int64_t begin, int64_t end) {
-    run(first, second, x.data + begin * channels, x.data, end - begin, channels);
+    run(first, second, x.data + begin * channels, origin.data(), end - begin, channels);
   });
   const double n = static_cast<double>(std::max<int64_t>(rows, 1));
   for (int64_t c = 0; c < channels; c++) {
     const double off = sums.first(c) / n;
     const double variance = std::max(sums.second(c) / n - off * off, 0.0);
-    const double centre = rows == 0 ? 0 : static_cast<double>(x[c]) + off;
+    const double centre = static_cast<double>(origin[c]) + off;
     mean[c] = static_cast<T>(centre);
     // A NaN passes max above; it has to come out again.
     inverse[c] = static_cast<T>(1 / std::sqrt((std::isnan(off) ? off : variance) + epsilon));

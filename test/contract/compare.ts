@@ -111,12 +111,32 @@ function winograd({ kernel, args }: Pick<Call, 'kernel' | 'args'>): number {
   return winogradUnits * sums.reduce((largest, sum) => Math.max(largest, sum), 0);
 }
 
+function largest({ kernel, args }: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const values = args[parameterIndex(kernel, name)];
+  if (!isArray(values)) return 1;
+  return (values as Float64Array).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+}
+
+/**
+ * A gradient of a normalisation is a difference of terms as large as gradient·scale·inverse, and by x̂² larger for an x̂
+ * that is no normalised one; the slope of a saturated activation is one of terms as large as 1. Both may cancel.
+ */
+function cancelling(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const gradient = resultUnits * largest(call, 'gradient');
+  const hat = (largest(call, 'x') + largest(call, 'mean')) * largest(call, 'inverse');
+  if (name === 'out') return gradient * largest(call, 'scale') * largest(call, 'inverse') * (1 + hat ** 2);
+  const activation = call.args[parameterIndex(call.kernel, 'activation')];
+  if (typeof activation !== 'number' || activation < 0) return 0;
+  return name === 'shiftGradient' ? gradient : gradient * hat;
+}
+
 /**
  * A logarithm of a sum near 1 is off by units of 1, however small it is itself: log softmax of a certain class, and the
  * cross-entropy of it.
  */
 function absolute(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
   const { kernel, args } = call;
+  if (kernel === 'batchNormGradient' || kernel === 'layerNormGradient') return cancelling(call, name);
   if (name !== 'out') return 0;
   if (kernel.startsWith('convolve')) return winograd(call);
   if (kernel === 'softmax' && args[parameterIndex(kernel, 'log')] === 1) return resultUnits;
