@@ -21,6 +21,7 @@
 #define HWY_TARGET_INCLUDE "kernels/winograd.cc"
 #include "hwy/foreach_target.h"
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "loops-inl.h"
 
@@ -180,10 +181,11 @@ struct Matrices {
   float* row(int64_t k, int64_t i) const { return data + k * stride + i * columns; }
 };
 
-/// Transforms `channels` of the pixels of a tile or patch into row i of each matrix.
+/// Transforms `channels` of the pixels of a tile or patch into row i of each matrix. The pixels of the `next`
+/// one are fetched on the way: so many short streams are more than the processor foresees.
 template <int from, class F>
-HWY_INLINE void transformInto(const F& transform, const float* const* pixels, int64_t channels,
-                              const Matrices& to, int64_t i) {
+HWY_INLINE void transformInto(const F& transform, const float* const* pixels, const float* const* next,
+                              int64_t channels, const Matrices& to, int64_t i) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   V in[from * from], out[products];
@@ -194,19 +196,24 @@ HWY_INLINE void transformInto(const F& transform, const float* const* pixels, in
       const int64_t count = std::max<int64_t>(channels - c, 0);
       for (int p = 0; p < from * from; p++) in[p] = loadFirst(d, pixels[p] + c, count);
     }
+    if (c % 16 == 0) {
+      for (int p = 0; p < from * from; p++) hwy::Prefetch(next[p] + c);
+    }
     alongBoth<from, patchSide>(transform, in, out);
     for (int k = 0; k < products; k++) hn::Store(out[k], d, to.row(k, i) + c);
   }
 }
 
-void patchInto(const float* const* pixels, int64_t channels, const Matrices& to, int64_t i) {
-  transformInto<patchSide>([](const V* in, V* out) HWY_ATTR { transformPatch(in, out); }, pixels, channels,
-                           to, i);
+void patchInto(const float* const* pixels, const float* const* next, int64_t channels, const Matrices& to,
+               int64_t i) {
+  transformInto<patchSide>([](const V* in, V* out) HWY_ATTR { transformPatch(in, out); }, pixels, next,
+                           channels, to, i);
 }
 
-void gradientInto(const float* const* pixels, int64_t channels, const Matrices& to, int64_t i) {
-  transformInto<tileSide>([](const V* in, V* out) HWY_ATTR { transformGradient(in, out); }, pixels, channels,
-                          to, i);
+void gradientInto(const float* const* pixels, const float* const* next, int64_t channels, const Matrices& to,
+                  int64_t i) {
+  transformInto<tileSide>([](const V* in, V* out) HWY_ATTR { transformGradient(in, out); }, pixels, next,
+                          channels, to, i);
 }
 
 /// Transforms row i of the products back into the pixels of a tile, with the bias and perhaps ReLU.
@@ -337,7 +344,7 @@ void multiplyTiles(const Matrices& m, const Matrices& v, const Panels& weights, 
 }
 
 /// Floats of transformed patches and products that a task holds: they should stay in the second-level cache.
-constexpr int64_t taskFloats = 160 * 1024;
+constexpr int64_t taskFloats = 64 * 1024;
 
 void filter(float* out, const float* x, const Panels& weights, const Epilogue<float>& epilogue,
             const Filtering& f) {
@@ -358,20 +365,22 @@ void filter(float* out, const float* x, const Panels& weights, const Epilogue<fl
     const Matrices v(space.data(), rows, inputs), m(space.data() + sizeV, rows, outputs);
     float* const nowhere = space.data() + sizeV + sizeM;
     const int64_t begin = task * rows, count = std::min(rows, tiles - begin);
+    const float *pixels[products], *next[products];
+    f.patch(begin, x, zeros.data(), next);
     for (int64_t i = 0; i < count; i++) {
-      const float* pixels[products];
-      f.patch(begin + i, x, zeros.data(), pixels);
-      patchInto(pixels, f.channels, v, i);
+      std::copy_n(next, products, pixels);
+      f.patch(std::min(begin + i + 1, tiles - 1), x, zeros.data(), next);
+      patchInto(pixels, next, f.channels, v, i);
     }
     const int64_t whole = roundUp(count, blockRows);
     for (int64_t k = 0; k < products; k++) std::fill_n(v.row(k, count), (whole - count) * inputs, 0.0f);
     multiplyTiles(m, v, weights, whole, f.channels);
     for (int64_t i = 0; i < count; i++) {
-      float* pixels[tileSide * tileSide];
-      f.tile(begin + i, out, nowhere, pixels);
-      tileFrom(m, i, pixels, f.outChannels, epilogue.bias, relu);
+      float* targets[tileSide * tileSide];
+      f.tile(begin + i, out, nowhere, targets);
+      tileFrom(m, i, targets, f.outChannels, epilogue.bias, relu);
       if (!epilogue.activation.present() || relu) continue;
-      for (float* pixel : pixels) {
+      for (float* pixel : targets) {
         if (pixel != nowhere)
           applyUnary(pixel, pixel, f.outChannels, epilogue.activation, epilogue.parameter, 0.0);
       }
@@ -456,24 +465,32 @@ constexpr int64_t gradientTiles = 192;
 /// By batches of tiles, first all transforms, then the 36 products: each sum has one thread, which adds in
 /// the order of the tiles.
 void weightGradient(float* out, const float* x, const float* dy, const Filtering& f) {
-  const int64_t inputs = roundUp(f.channels, panelWidth()), outputs = roundUp(f.outChannels, 48);
+  const int64_t inputs = roundUp(f.channels, panelWidth()), lanes = static_cast<int64_t>(hn::Lanes(D()));
+  // Blocks may reach past the columns into the row that follows: what they sum there is not used.
+  const int64_t outputs = roundUp(f.outChannels, lanes), sumRows = roundUp(f.outChannels, blockRows);
   const int64_t tiles = f.tiles(), rows = std::min(tiles, gradientTiles);
   const Buffer<float> memory(Matrices::size(rows, inputs) + Matrices::size(rows, outputs) +
-                             Matrices::size(outputs, inputs)),
+                             Matrices::size(sumRows, inputs)),
       zeros(std::max(f.channels, f.outChannels));
   std::fill_n(zeros.data(), std::max(f.channels, f.outChannels), 0.0f);
   const Matrices patches(memory.data(), rows, inputs);
   const Matrices gradients(memory.data() + Matrices::size(rows, inputs), rows, outputs);
-  const Matrices sums(gradients.data + Matrices::size(rows, outputs), outputs, inputs);
+  const Matrices sums(gradients.data + Matrices::size(rows, outputs), sumRows, inputs);
   for (int64_t begin = 0; begin < tiles; begin += rows) {
     const int64_t count = std::min(rows, tiles - begin);
     parallel::forRange(count, 8, [&](int64_t first, int64_t last) {
-      const float* pixels[products];
+      const float *pixels[products], *next[products], *targets[tileSide * tileSide],
+          *nextTargets[tileSide * tileSide];
+      const float* const none = zeros.data();
+      f.patch(begin + first, x, none, next);
+      f.tile(begin + first, dy, none, nextTargets);
       for (int64_t i = first; i < last; i++) {
-        f.patch(begin + i, x, zeros.data(), pixels);
-        patchInto(pixels, f.channels, patches, i);
-        f.tile(begin + i, dy, static_cast<const float*>(zeros.data()), pixels);
-        gradientInto(pixels, f.outChannels, gradients, i);
+        std::copy_n(next, products, pixels);
+        std::copy_n(nextTargets, tileSide * tileSide, targets);
+        f.patch(std::min(begin + i + 1, tiles - 1), x, none, next);
+        f.tile(std::min(begin + i + 1, tiles - 1), dy, none, nextTargets);
+        patchInto(pixels, next, f.channels, patches, i);
+        gradientInto(targets, nextTargets, f.outChannels, gradients, i);
       }
     });
     parallel::forEach(products,
