@@ -106,11 +106,16 @@ std::string describe(napi_env env, napi_value value) {
   return "object";
 }
 
-napi_value raiseType(napi_env env, const Kernel& kernel, size_t position, const std::string& expectation,
-                     napi_value value) {
+napi_value raiseType(napi_env env, const Kernel& kernel, const std::string& argument,
+                     const std::string& expectation, napi_value value) {
   return raise(env, "AXPY_KERNEL",
-               std::string("[") + kernel.name + "] expected " + kernel.arguments[position] + " " +
-                   expectation + ", got " + describe(env, value));
+               std::string("[") + kernel.name + "] expected " + argument + " " + expectation + ", got " +
+                   describe(env, value));
+}
+
+std::string nameOf(const Kernel& kernel, size_t position, int64_t item) {
+  const std::string name = kernel.arguments[position];
+  return item < 0 ? name : name + "[" + std::to_string(item) + "]";
 }
 
 std::string arrayName(napi_typedarray_type type) {
@@ -203,9 +208,10 @@ constexpr bind::Kernel kernels[] = {
     kernel<randomUniform<float>, randomUniform<double>>("randomUniform", "out", "state", "low", "high"),
     kernel<randomNormal<float>, randomNormal<double>>("randomNormal", "out", "state", "mean", "deviation"),
     kernel<dropoutMask<float>, dropoutMask<double>>("dropoutMask", "out", "state", "rate"),
-    kernel<sgd<float>, sgd<double>>("sgd", "parameter", "velocity", "gradient", "hyper", "decay"),
+    kernel<sgd<float>, sgd<double>>("sgd", "parameters", "velocities", "gradients", "hyper", "decays"),
     kernel<adamAdvance>("adamAdvance", "hyper"),
-    kernel<adam<float>, adam<double>>("adam", "parameter", "m", "v", "gradient", "hyper", "decay"),
+    kernel<adam<float>, adam<double>>("adam", "parameters", "means", "squares", "gradients", "hyper",
+                                      "decays"),
 };
 
 template <class Op>

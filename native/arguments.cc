@@ -41,6 +41,12 @@ void Check::fail(int position, const std::string& expectation, const std::string
                                      expectation + ", got " + got);
 }
 
+void Check::failAt(int position, int64_t index, const std::string& expectation,
+                   const std::string& got) const {
+  throw Violation("AXPY_KERNEL", std::string("[") + kernel_ + "] expected " + names_[position] + "[" +
+                                     std::to_string(index) + "] " + expectation + ", got " + got);
+}
+
 void Check::failFinite(int position, double value, int64_t index) const {
   throw Violation("AXPY_NON_FINITE", std::string("[") + kernel_ + "] expected " + names_[position] +
                                          " to be finite, got " + formatNumber(value) + " at " +
@@ -50,6 +56,13 @@ void Check::failFinite(int position, double value, int64_t index) const {
 void Check::failLength(int position, int64_t got, double expected, bool orOne) const {
   fail(position, (orOne ? "to have length 1 or " : "to have length ") + formatNumber(expected),
        std::to_string(got));
+}
+
+void Check::flags(const Array<const int32_t>& flags) const {
+  for (int64_t i = 0; i < flags.length; i++) {
+    const int32_t flag = flags[i];
+    if (flag != 0 && flag != 1) failAt(flags.position, i, "to be 0 or 1", std::to_string(flag));
+  }
 }
 
 void Check::indices(const Array<const int32_t>& indices, int64_t bound) const {

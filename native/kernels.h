@@ -254,16 +254,17 @@ void dropoutMask(const Check&, Array<T> out, Array<uint32_t> state, Rate rate);
 // ── optimizer.cc
 // ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// parameter[n], velocity[n] updated; hyper: learningRate, momentum, dampening, nesterov, λ
+/// parameters and velocities updated; hyper: learningRate, momentum, dampening, nesterov, λ
 template <class T>
-void sgd(const Check&, Array<T> parameter, Nullable<T> velocity, Array<const T> gradient,
-         Array<const double> hyper, Flag decay);
+void sgd(const Check&, const List<T>& parameters, const NullableList<T>& velocities,
+         const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays);
 
 void adamAdvance(const Check&, Array<double> hyper);
 
-/// parameter[n], m[n], v[n] updated; hyper: learningRate, beta1, beta2, ε, λ, step, beta1Power, beta2Power
+/// parameters, means and squares updated; hyper: learningRate, beta1, beta2, ε, λ, step, beta1Power,
+/// beta2Power
 template <class T>
-void adam(const Check&, Array<T> parameter, Array<T> m, Array<T> v, Array<const T> gradient,
-          Array<const double> hyper, Flag decay);
+void adam(const Check&, const List<T>& parameters, const List<T>& means, const List<T>& squares,
+          const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays);
 
 }  // namespace axpy

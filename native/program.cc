@@ -232,6 +232,7 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
   uint32_t length = 0;
   napi_get_array_length(env, list, &length);
   std::unordered_set<const void*> known;
+  std::vector<bind::Held> held;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < length; i++) {
     const Napi::HandleScope scope(env);
@@ -251,9 +252,9 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
     for (uint32_t j = 0; j < kernel->count; j++) {
       if (napi_get_element(env, entry, j + 1, &values[j]) != napi_ok) return false;
     }
-    std::array<bind::Slot, bind::maxArguments> slots;
+    held.clear();
     try {
-      auto call = kernel->record(env, *kernel, values, slots.data());
+      auto call = kernel->record(env, *kernel, values, held);
       if (!call) return false;
       calls.push_back(std::move(call));
     } catch (...) {
@@ -261,14 +262,15 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
       bind::raise(env, failure.code, failure.message);
       return false;
     }
-    for (size_t j = 0; j < kernel->count; j++) {
-      if (slots[j].length == 0 || !known.insert(slots[j].data).second) continue;
+    for (const bind::Held& array : held) {
+      if (!known.insert(array.data).second) continue;
       napi_value buffer = nullptr;
-      napi_get_typedarray_info(env, values[j], nullptr, nullptr, nullptr, &buffer, nullptr);
+      napi_get_typedarray_info(env, array.value, nullptr, nullptr, nullptr, &buffer, nullptr);
       bool ordinary = true;
       napi_is_arraybuffer(env, buffer, &ordinary);  // false for a SharedArrayBuffer
       if (ordinary) {
-        return refuse(title + " (" + kernel->name + ") to have its " + kernel->arguments[j] +
+        return refuse(title + " (" + kernel->name + ") to have its " +
+                      bind::nameOf(*kernel, array.position, array.item) +
                       " on a SharedArrayBuffer, got an ordinary one");
       }
       if (napi_set_element(env, buffers, kept++, buffer) != napi_ok) return false;

@@ -14,8 +14,9 @@ import { kernels } from '../lib/kernels/index.ts';
 import { loadNative } from '../lib/kernels/native.ts';
 import { declarations } from './cases/index.ts';
 import {
+  arraysOf,
   type Call,
-  isArray,
+  isList,
   mapArrays,
   recordDeclaration,
   sameBytes,
@@ -53,7 +54,7 @@ const codeOf = (fn: () => unknown): unknown => {
 
 describe('results', () => {
   const recorded: Call[] = declarations.flatMap((declaration) => recordDeclaration(kernels, declaration));
-  const bytes = (args: readonly unknown[]) => args.filter(isArray);
+  const bytes = (args: readonly unknown[]) => arraysOf(args).map(({ array }) => array);
 
   test.each(kernelNames)('%s: a replay gives the bits of a call', async (kernel) => {
     const calls = recorded.filter((call) => call.kernel === kernel);
@@ -232,16 +233,19 @@ describe('what cannot be recorded', () => {
   test.each(kernelNames)('%s: an array that is not shared', (kernel) => {
     const made = recordDeclarationCalls(kernel);
     const parameters = signatures.get(kernel)!;
-    made.args.forEach((value, position) => {
-      if (!isArray(value) || value.length === 0) return;
-      const args = mapArrays(made.args, share).map((own, i) => (i === position ? value.slice() : own));
+    arraysOf(made.args).forEach(({ array, position }, at, all) => {
+      const args = mapArrays(made.args, share);
+      const list = args[position];
+      const item = at - all.findIndex((other) => other.position === position);
+      args[position] = isList(list) ? list.with(item, array.slice()) : array.slice();
+      const name = `${parameters[position].name}${isList(list) ? `[${item}]` : ''}`;
       expect(
         create([
           ['checkFinite', x],
           [kernel, ...args],
         ]),
       ).toThrow(
-        `[createProgram] expected call 1 (${kernel}) to have its ${parameters[position].name} ` +
+        `[createProgram] expected call 1 (${kernel}) to have its ${name} ` +
           'on a SharedArrayBuffer, got an ordinary one',
       );
     });
@@ -268,7 +272,7 @@ const firstCalls = new Map<string, Call>();
 function recordDeclarationCalls(kernel: string): Call {
   if (firstCalls.size === 0) {
     for (const call of declarations.flatMap((declaration) => recordDeclaration(fallback, declaration))) {
-      const full = call.args.every((value) => !isArray(value) || value.length > 0);
+      const full = arraysOf(call.args).every(({ array }) => array.length > 0);
       if (full && !firstCalls.has(call.kernel)) firstCalls.set(call.kernel, call);
     }
   }

@@ -2,9 +2,9 @@
  * Memory for a recorded list of calls: every array moves to a SharedArrayBuffer, which nobody can detach under a native
  * thread, and intermediates share memory with others that live at another time.
  */
-import type { Call } from '../../binding.d.ts';
+import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
-import { effects, type Recording, type Storage } from './recorder.ts';
+import { arraysOf, effects, isList, type Recording, type Storage } from './recorder.ts';
 
 export interface Plan {
   /** The calls over the new arrays. */
@@ -60,9 +60,10 @@ function assign(spans: Span[]): number {
 export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan {
   const spans = new Map<Storage, Span>();
   const kept = new Set<Storage>(recording.inputs);
-  recording.calls.forEach(([kernel, ...args], index) => {
-    args.forEach((argument, position) => {
-      if (argument === null || typeof argument === 'number' || kept.has(argument)) return;
+  recording.calls.forEach((call, index) => {
+    const [kernel] = call;
+    for (const [argument, position] of arraysOf(call)) {
+      if (kept.has(argument)) continue;
       const effect = effects[kernel][position] ?? '-';
       const span = spans.get(argument);
       if (span) {
@@ -79,7 +80,7 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
         // Read before any call wrote it: a constant.
         kept.add(argument);
       }
-    });
+    }
   });
   for (const output of outputs) {
     const span = spans.get(output);
@@ -104,12 +105,13 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
   });
 
   const place = (storage: Storage) => places.get(storage) ?? storage;
+  const placed = (argument: Argument): Argument => {
+    if (isList(argument)) return argument.map((array) => place(array) as typeof array);
+    return argument === null || typeof argument === 'number' ? argument : place(argument);
+  };
   const separate = [...spans.values()].reduce((sum, { storage }) => sum + rounded(storage.byteLength), 0);
   return {
-    calls: recording.calls.map(
-      ([kernel, ...args]) =>
-        [kernel, ...args.map((a) => (a === null || typeof a === 'number' ? a : place(a)))] as Call,
-    ),
+    calls: recording.calls.map(([kernel, ...args]): Call => [kernel, ...args.map(placed)]),
     place,
     bytes: { separate, planned: slab.byteLength },
   };

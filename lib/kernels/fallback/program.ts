@@ -1,4 +1,4 @@
-import type { Call, Program } from '../../../binding.d.ts';
+import type { Argument, Call, Program } from '../../../binding.d.ts';
 import { fallback } from './index.ts';
 
 /** Runs that were asked for and are not made yet, in order. */
@@ -7,7 +7,7 @@ const pending: (() => void)[] = [];
 /** A program that makes its calls in a turn of the event loop of their own, all in one go. */
 export function createProgram(calls: readonly Call[]): Program {
   const make = () => {
-    for (const [kernel, ...args] of calls) (fallback[kernel] as (...args: Call[1][]) => void)(...args);
+    for (const [kernel, ...args] of calls) (fallback[kernel] as (...args: Argument[]) => void)(...args);
   };
   return {
     run() {
