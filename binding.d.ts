@@ -503,8 +503,11 @@ export interface Limits {
   float32: number;
   /** Likewise of float64. */
   float64: number;
-  /** Bytes a second that a = b + 3·c reads and writes, with arrays that no cache holds. */
-  bandwidth: number;
+  /**
+   * How many bytes a second a = b + 3·c reads and writes when the three arrays have so many bytes together and are gone
+   * over again and again: from what the nearest cache holds to, last, what none does.
+   */
+  bandwidths: readonly { bytes: number; rate: number }[];
 }
 
 /** What the addon exports beside the kernels. */

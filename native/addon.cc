@@ -228,7 +228,14 @@ Napi::Value limits(const Napi::CallbackInfo& info) {
     auto result = Napi::Object::New(env);
     result["float32"] = measured.float32;
     result["float64"] = measured.float64;
-    result["bandwidth"] = measured.bandwidth;
+    auto bandwidths = Napi::Array::New(env);
+    for (const Bandwidth& bandwidth : measured.bandwidths) {
+      auto entry = Napi::Object::New(env);
+      entry["bytes"] = bandwidth.bytes;
+      entry["rate"] = bandwidth.rate;
+      bandwidths[bandwidths.Length()] = entry;
+    }
+    result["bandwidths"] = bandwidths;
     return result;
   } catch (const std::bad_alloc&) {
     bind::raise(env, "AXPY_KERNEL", "[limits] out of memory");

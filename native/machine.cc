@@ -102,33 +102,44 @@ int64_t cacheSize() {
 #endif
 }
 
-/// Bytes a second, the best of the trials; what a write may read before it is not counted, nor is it for
-/// kernels.
-double bandwidth() {
-  constexpr int64_t mebibyte = 1 << 20;
-  const int64_t bytes = std::clamp(cacheSize(), 32 * mebibyte, 128 * mebibyte);
-  const int64_t n = bytes / static_cast<int64_t>(sizeof(float));
+/// Bytes a second over three arrays of so many bytes together, the best of the trials. What a write may read
+/// before it is not counted, nor is it for kernels. Each thread goes again and again over a part of its own.
+double bandwidth(int64_t bytes) {
+  const int64_t tasks = parallel::threads();
+  const int64_t part = bytes / 3 / static_cast<int64_t>(sizeof(float)) / tasks;
+  const int64_t n = part * tasks;
+  const int64_t repeats = std::max<int64_t>(1, (int64_t{64} << 20) / bytes);
   const std::unique_ptr<float[]> a(new float[n]), b(new float[n]), c(new float[n]);
-  constexpr int64_t chunk = 1 << 18;
-  parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
-    for (float* array : {a.get(), b.get(), c.get()}) std::fill(array + begin, array + end, 1.0f);
+  parallel::forEach(tasks, [&](int64_t i) {
+    for (float* array : {a.get(), b.get(), c.get()}) std::fill_n(array + i * part, part, 1.0f);
   });
   const auto run = AXPY_SIMD(triad);
   double best = 0;
   for (int trial = 0; trial < trials; trial++) {
     const double time = seconds([&] {
-      parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
-        run(a.get() + begin, b.get() + begin, c.get() + begin, end - begin);
+      parallel::forEach(tasks, [&](int64_t i) {
+        for (int64_t repeat = 0; repeat < repeats; repeat++) {
+          run(a.get() + i * part, b.get() + i * part, c.get() + i * part, part);
+        }
       });
     });
-    best = std::max(best, 3.0 * static_cast<double>(bytes) / time);
+    const auto moved = static_cast<double>(repeats * n) * 3.0 * sizeof(float);
+    best = std::max(best, moved / time);
   }
   return best;
 }
 
 }  // namespace
 
-Limits measureLimits() { return {peak<float>(), peak<double>(), bandwidth()}; }
+Limits measureLimits() {
+  constexpr int64_t mebibyte = 1 << 20;
+  const int64_t beyond = std::clamp(3 * cacheSize(), 96 * mebibyte, 384 * mebibyte);
+  Limits limits{peak<float>(), peak<double>(), {}};
+  for (const int64_t bytes : {mebibyte / 4, mebibyte, 4 * mebibyte, 16 * mebibyte, beyond}) {
+    limits.bandwidths.push_back({static_cast<double>(bytes), bandwidth(bytes)});
+  }
+  return limits;
+}
 
 }  // namespace axpy
 #endif  // HWY_ONCE

@@ -5,9 +5,9 @@
  * A multiply-add counts as two operations. An elementary function (exp, log, tanh, erf) counts as so many as the
  * polynomial that computes it has, about 16. Convolutions count as if computed directly, whatever the algorithm:
  * Winograd's does fewer, and may seem to exceed the peak. Integer work (Philox, indices, comparisons of layouts) counts
- * as nothing. Bytes are those of each array once, twice for one that is updated, as if nothing were in a cache.
+ * as nothing. Bytes are those of each array once, twice for one that is updated, as if each call began anew.
  */
-import type { Argument, Call, Kernels } from '../../binding.d.ts';
+import type { Argument, Call, Kernels, Limits } from '../../binding.d.ts';
 import {
   binaryOps,
   type GeometryField,
@@ -258,4 +258,11 @@ export function costOf(call: Call): Cost {
     wide: wide && kernel !== 'adamAdvance',
     size: estimate.size,
   };
+}
+
+/** Seconds that it takes at the limits: to compute, or to move the bytes if that takes longer, from a cache they fit in. */
+export function leastTime({ operations, bytes, wide }: Cost, limits: Limits): number {
+  const { bandwidths } = limits;
+  const { rate } = bandwidths.find((b) => b.bytes >= bytes) ?? bandwidths[bandwidths.length - 1];
+  return Math.max(operations / (wide ? limits.float64 : limits.float32), bytes / rate);
 }

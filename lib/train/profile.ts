@@ -1,7 +1,7 @@
 /** Where the time of a compiled function goes: kernel by kernel and call by call, against what the machine can do. */
 import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { costOf } from '../kernels/cost.ts';
+import { costOf, leastTime } from '../kernels/cost.ts';
 import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
 import { drain } from '../kernels/queue.ts';
 import { refuseRecording, type Storage } from '../kernels/recorder.ts';
@@ -92,8 +92,9 @@ export class Profile {
     ];
     return [
       `one run: ${duration(time)}, medians of ${this.runs} runs`,
-      `limits: ${rate(limits.float32)} GFLOP/s in float32, ${rate(limits.float64)} in float64, ` +
-        `${rate(limits.bandwidth)} GB/s from memory`,
+      `limits: ${rate(limits.float32)} GFLOP/s in float32, ${rate(limits.float64)} in float64; ` +
+        `${limits.bandwidths.map(({ rate: per }) => rate(per)).join(', ')} GB/s ` +
+        `over ${limits.bandwidths.map(({ bytes }) => bytes / 2 ** 20).join(', ')} MiB`,
       '',
       table(kernels, 1, true),
       '',
@@ -165,9 +166,9 @@ export function profile<Args extends unknown[]>(
   }
   const limits = measureLimits();
   const calls = recorded.calls.map((call, i): ProfiledCall => {
-    const { operations, bytes, size, wide } = costOf(call);
-    const peak = wide ? limits.float64 : limits.float32;
-    const limit = Math.max(operations / peak, bytes / limits.bandwidth);
+    const cost = costOf(call);
+    const { operations, bytes, size } = cost;
+    const limit = leastTime(cost, limits);
     return {
       kernel: call[0],
       size,

@@ -84,11 +84,22 @@ function triad(a: Float32Array, b: Float32Array, c: Float32Array): void {
   for (let i = 0; i < a.length; i++) a[i] = b[i] + 3 * c[i];
 }
 
+const mebibyte = 1 << 20;
+
+function bandwidth(bytes: number): number {
+  const [a, b, c] = [0, 1, 2].map(() => new Float32Array(Math.floor(bytes / 12)).fill(1));
+  const repeats = Math.max(1, Math.floor((16 * mebibyte) / bytes));
+  const seconds = best(() => {
+    for (let i = 0; i < repeats; i++) triad(a, b, c);
+  });
+  return (3 * a.byteLength * repeats) / seconds;
+}
+
 export function limits(): Limits {
-  const [a, b, c] = [0, 1, 2].map(() => new Float32Array(1 << 23).fill(1));
+  const sizes = [mebibyte / 4, mebibyte, 4 * mebibyte, 16 * mebibyte, 96 * mebibyte];
   return {
     float32: peak(f32x4, 4),
     float64: peak(f64x2, 2),
-    bandwidth: (3 * a.byteLength) / best(() => triad(a, b, c)),
+    bandwidths: sizes.map((bytes) => ({ bytes, rate: bandwidth(bytes) })),
   };
 }
