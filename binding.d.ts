@@ -493,12 +493,29 @@ export interface Program {
    * all calls are made, rejects with what the first failing one throws.
    */
   runAsync(): Promise<void>;
+  /** Makes all calls as `run` does, and returns how many nanoseconds each of them took. */
+  times(): Float64Array;
+}
+
+/** What a machine can do at most, as measured. */
+export interface Limits {
+  /** Operations a second of float32 multiply-adds that need no memory, each counted as two, on the threads in use. */
+  float32: number;
+  /** Likewise of float64. */
+  float64: number;
+  /**
+   * How many bytes a second a = b + 3·c reads and writes when the three arrays have so many bytes together and are gone
+   * over again and again: from what the nearest cache holds to, last, what none does.
+   */
+  bandwidths: readonly { bytes: number; rate: number }[];
 }
 
 /** What the addon exports beside the kernels. */
 export interface Addon extends Kernels {
   /** OpenBLAS's configuration and core type, the SIMD target chosen, and the threads in use. */
   info(): { blas: string; simd: string; threads: number };
+  /** Measures the limits, which takes a few hundred milliseconds. */
+  limits(): Limits;
   /** Sets the number of threads, 1 to 64, for the whole process. */
   setThreads(count: number): void;
   /** The names of the kernels with those of their arguments, and the op codes, as the addon was compiled with. */

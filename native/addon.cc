@@ -12,6 +12,7 @@
 #include "codes.h"
 #include "cores.h"
 #include "kernels.h"
+#include "machine.h"
 #include "parallel.h"
 #include "program.h"
 #include "simd.h"
@@ -248,6 +249,28 @@ Napi::Value information(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value limits(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  try {
+    const Limits measured = measureLimits();
+    auto result = Napi::Object::New(env);
+    result["float32"] = measured.float32;
+    result["float64"] = measured.float64;
+    auto bandwidths = Napi::Array::New(env);
+    for (const Bandwidth& bandwidth : measured.bandwidths) {
+      auto entry = Napi::Object::New(env);
+      entry["bytes"] = bandwidth.bytes;
+      entry["rate"] = bandwidth.rate;
+      bandwidths[bandwidths.Length()] = entry;
+    }
+    result["bandwidths"] = bandwidths;
+    return result;
+  } catch (const std::bad_alloc&) {
+    bind::raise(env, "AXPY_KERNEL", "[limits] out of memory");
+    return env.Undefined();
+  }
+}
+
 Napi::Value setThreads(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Napi::Value count = info[0];
@@ -319,6 +342,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   napi_create_function(env, "createProgram", NAPI_AUTO_LENGTH, createProgram, nullptr, &function);
   exports["createProgram"] = Napi::Value(env, function);
   exports["info"] = Napi::Function::New(env, information, "info");
+  exports["limits"] = Napi::Function::New(env, limits, "limits");
   exports["setThreads"] = Napi::Function::New(env, setThreads, "setThreads");
   exports["manifest"] = Napi::Function::New(env, manifest, "manifest");
   exports["setErrorFactory"] = Napi::Function::New(env, setErrorFactory, "setErrorFactory");

@@ -382,6 +382,21 @@ describe('numbers of threads', () => {
     expect(problemOf(call)).toBe('');
   });
 
+  test('a list of parameters is updated as one by one', () => {
+    const lengths = [70_001, 3, 0, 33_000, 1];
+    const make = () => lengths.map((n, i) => new Float32Array(n).map((_, at) => Math.sin(at + i)));
+    const [together, apart] = [0, 0].map(() => [make(), make(), make().map((x) => x.map(Math.abs)), make()]);
+    const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0.9, 0.999);
+    const decays = Int32Array.of(1, 0, 1, 1, 0);
+    const [w, m, v, g] = together;
+    addon.adam(w, m, v, g, hyper, decays);
+    lengths.forEach((_, i) => {
+      const [p, mean, square, gradient] = apart.map((list) => [list[i]]);
+      addon.adam(p, mean, square, gradient, hyper, decays.slice(i, i + 1));
+    });
+    expect(together).toEqual(apart);
+  });
+
   test('other than 1 to 64 are refused', () => {
     for (const count of [0, -1, 65, 1.5, Number.NaN, '2', null, undefined]) {
       expect(() => addon.setThreads(count as number), String(count)).toThrow(

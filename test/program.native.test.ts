@@ -84,6 +84,27 @@ describe('results', () => {
     expect(await program.runAsync()).toBeUndefined();
   });
 
+  test('times makes every call once, after what was queued, and tells how long each took', async () => {
+    const hyper = counter();
+    const n = 256;
+    const [a, b, c] = [0, 0, 0].map(() => share(new Float32Array(n * n).fill(1)));
+    const product: RecordedCall = ['gemm', c, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0];
+    const program = addon.createProgram([count(hyper), product, count(hyper)]);
+    const runs = [program.runAsync(), program.runAsync()];
+    const start = performance.now();
+    const times = program.times();
+    const whole = (performance.now() - start) * 1e6;
+    expect(hyper[5]).toBe(6);
+    expect(c.every((x) => x === n)).toBe(true);
+    expect(times).toBeInstanceOf(Float64Array);
+    expect(times).toHaveLength(3);
+    expect(times.every((time) => time >= 0)).toBe(true);
+    expect(times[1]).toBeGreaterThan(10_000);
+    expect(times[0] + times[1] + times[2]).toBeLessThanOrEqual(whole);
+    expect(addon.createProgram([]).times()).toEqual(new Float64Array(0));
+    await Promise.all(runs);
+  });
+
   test('layouts and scalar buffers are read at each run', () => {
     const [x, out] = [floats(1, 2, 3, 4), floats(0, 0)];
     const layout = share(Int32Array.of(2, 1, 1, 0, 0));
@@ -97,6 +118,19 @@ describe('results', () => {
     expect(() => program.run()).toThrow('[copy] expected layout to stay within x (length 4), got position 4');
     expect([...out]).toEqual([3, 4]);
   });
+});
+
+test('lists of arrays are kept by the program', () => {
+  const [w, g] = [floats(1, 2), floats(1, 1)];
+  const [parameters, gradients] = [[w], [g]];
+  const hyper = share(Float64Array.of(0.5, 0, 0, 0, 0));
+  const program = addon.createProgram([['sgd', parameters, null, gradients, hyper, share(Int32Array.of(0))]]);
+  // Another list now; the program has the arrays.
+  parameters[0] = floats(7, 7);
+  gradients.length = 0;
+  program.run();
+  program.run();
+  expect([...w]).toEqual([0, 1]);
 });
 
 describe('order', () => {
@@ -154,7 +188,7 @@ describe('failures', () => {
   };
   const message = '[checkFinite] expected x to be finite, got -Infinity at 1';
 
-  test.each(['run', 'runAsync'] as const)(
+  test.each(['run', 'runAsync', 'times'] as const)(
     '%s stops at the first, and the program stays usable',
     async (how) => {
       const { before, after, x, program } = scene();
@@ -257,10 +291,11 @@ describe('what cannot be recorded', () => {
 
   test('a Program is made by createProgram, and its methods want one', () => {
     const program = addon.createProgram([]);
-    const { run, runAsync } = program;
+    const { run, runAsync, times } = program;
     for (const other of [undefined, {}, addon, Object.create(program)]) {
       expect(() => run.call(other as never)).toThrow();
       expect(() => runAsync.call(other as never)).toThrow();
+      expect(() => times.call(other as never)).toThrow();
     }
     const { constructor: Program } = program as unknown as { constructor: () => void };
     expect(() => Program()).toThrow(KernelError);

@@ -11,6 +11,8 @@ export interface Plan {
   calls: Call[];
   /** The new array of an old one: of an input, for its next values; of an output, to read. */
   place: (storage: Storage) => Storage;
+  /** What stays where it is and is written to: parameters, their gradients, the state of optimizers and random numbers. */
+  written: readonly Storage[];
   /** Bytes of the intermediates, one by one and as planned. */
   bytes: { separate: number; planned: number };
 }
@@ -60,6 +62,7 @@ function assign(spans: Span[]): number {
 export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan {
   const spans = new Map<Storage, Span>();
   const kept = new Set<Storage>(recording.inputs);
+  const written = new Set<Storage>();
   recording.calls.forEach((call, index) => {
     const [kernel] = call;
     for (const [argument, position] of arraysOf(call)) {
@@ -79,6 +82,8 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
         }
         // Read before any call wrote it: a constant.
         kept.add(argument);
+      } else if (effect !== '-') {
+        written.add(argument);
       }
     }
   });
@@ -113,6 +118,7 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
   return {
     calls: recording.calls.map(([kernel, ...args]): Call => [kernel, ...args.map(placed)]),
     place,
+    written: [...written],
     bytes: { separate, planned: slab.byteLength },
   };
 }
