@@ -261,7 +261,8 @@ constexpr int64_t blockRows = 6;
 
 HWY_INLINE int64_t panelWidth() { return 2 * static_cast<int64_t>(hn::Lanes(D())); }
 
-/// c (+)= a · b for a block: blockRows × a panel, a at i·rowStep + k·depthStep.
+/// c (+)= a · b for a block: blockRows × a panel, a at i·rowStep + k·depthStep. Sums begin at zero in any
+/// case: many short sums, added, round less than one long one.
 template <bool accumulate>
 HWY_INLINE void multiplyBlock(float* HWY_RESTRICT c, int64_t strideC, const float* HWY_RESTRICT a,
                               int64_t rowStep, int64_t depthStep, const float* HWY_RESTRICT b,
@@ -269,10 +270,7 @@ HWY_INLINE void multiplyBlock(float* HWY_RESTRICT c, int64_t strideC, const floa
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   V left[blockRows], right[blockRows];
-  for (int i = 0; i < blockRows; i++) {
-    left[i] = accumulate ? hn::Load(d, c + i * strideC) : hn::Zero(d);
-    right[i] = accumulate ? hn::Load(d, c + i * strideC + lanes) : hn::Zero(d);
-  }
+  for (int i = 0; i < blockRows; i++) left[i] = right[i] = hn::Zero(d);
   for (int64_t k = 0; k < depth; k++) {
     const V first = hn::Load(d, b), second = hn::Load(d, b + lanes);
     for (int i = 0; i < blockRows; i++) {
@@ -284,10 +282,14 @@ HWY_INLINE void multiplyBlock(float* HWY_RESTRICT c, int64_t strideC, const floa
     b += strideB;
   }
   for (int i = 0; i < blockRows; i++) {
-    hn::Store(left[i], d, c + i * strideC);
-    hn::Store(right[i], d, c + i * strideC + lanes);
+    float* const to = c + i * strideC;
+    hn::Store(accumulate ? hn::Add(hn::Load(d, to), left[i]) : left[i], d, to);
+    hn::Store(accumulate ? hn::Add(hn::Load(d, to + lanes), right[i]) : right[i], d, to + lanes);
   }
 }
+
+/// Terms that are summed before they are added to the others.
+constexpr int64_t depthBlock = 128;
 
 // ── the convolution
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -331,28 +333,41 @@ void weightsInto(const Panels& to, const float* weight, int64_t tapStep, int64_t
   }
 }
 
-void multiplyTiles(const Matrices& m, const Matrices& v, const Panels& weights, int64_t rows, int64_t depth) {
+void multiplyTiles(const Matrices& m, const Matrices& v, const Panels& weights, int64_t rows) {
+  const int64_t width = weights.width;
   for (int64_t k = 0; k < products; k++) {
     for (int64_t p = 0; p < weights.count; p++) {
-      const float* panel = weights.panel(k, p);
-      for (int64_t i = 0; i < rows; i += blockRows) {
-        multiplyBlock<false>(m.row(k, i) + p * weights.width, m.columns, v.row(k, i), v.columns, 1, panel,
-                             weights.width, depth);
+      for (int64_t from = 0; from < weights.depth; from += depthBlock) {
+        const int64_t depth = std::min(depthBlock, weights.depth - from);
+        const float* panel = weights.panel(k, p) + from * width;
+        for (int64_t i = 0; i < rows; i += blockRows) {
+          (from > 0 ? multiplyBlock<true> : multiplyBlock<false>)(m.row(k, i) + p * width, m.columns,
+                                                                  v.row(k, i) + from, v.columns, 1, panel,
+                                                                  width, depth);
+        }
       }
     }
   }
 }
 
-/// Floats of transformed patches and products that a task holds: they should stay in the second-level cache.
-constexpr int64_t taskFloats = 64 * 1024;
+/// How many tiles a task takes. Few leave the transformed patches and products in the second-level cache;
+/// many read the weights less often. Where all that does not fit, the two cost the same at C·O / 2(C + O)
+/// tiles.
+int64_t tilesPerTask(int64_t tiles, int64_t inputs, int64_t outputs) {
+  constexpr int64_t nearFloats = 64 * 1024, mostFloats = 4 * 1024 * 1024;
+  const int64_t perTile = products * (inputs + outputs);
+  const int64_t wanted = std::max(nearFloats / perTile, inputs * outputs / (2 * (inputs + outputs)));
+  // Small images make a handful of tasks all the same, for the threads to share.
+  const int64_t most = std::min(std::max<int64_t>(1, mostFloats / perTile), (tiles + 3) / 4);
+  return roundUp(std::clamp<int64_t>(wanted, 1, most), blockRows);
+}
 
 void filter(float* out, const float* x, const Panels& weights, const Epilogue<float>& epilogue,
             const Filtering& f) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(D()));
   const int64_t inputs = roundUp(f.channels, lanes), outputs = weights.count * weights.width;
   const int64_t tiles = f.tiles();
-  const int64_t fitting = taskFloats / (products * (inputs + outputs));
-  const int64_t rows = roundUp(std::clamp<int64_t>(fitting, 1, (tiles + 3) / 4), blockRows);
+  const int64_t rows = tilesPerTask(tiles, inputs, outputs);
   const int64_t tasks = (tiles + rows - 1) / rows;
   const bool relu = epilogue.activation.present() && epilogue.activation == UnaryOp::relu;
   const int64_t elsewhere = std::max(f.channels, f.outChannels);
@@ -374,7 +389,7 @@ void filter(float* out, const float* x, const Panels& weights, const Epilogue<fl
     }
     const int64_t whole = roundUp(count, blockRows);
     for (int64_t k = 0; k < products; k++) std::fill_n(v.row(k, count), (whole - count) * inputs, 0.0f);
-    multiplyTiles(m, v, weights, whole, f.channels);
+    multiplyTiles(m, v, weights, whole);
     for (int64_t i = 0; i < count; i++) {
       float* targets[tileSide * tileSide];
       f.tile(begin + i, out, nowhere, targets);
