@@ -101,6 +101,15 @@ def write(name, content):
 # ops
 
 
+def first(x):
+    """Channels from the last place, where axpy has them, to PyTorch's: of images, sequences and weights."""
+    return x.movedim(-1, 1).contiguous()
+
+
+def last(x):
+    return x.movedim(1, -1)
+
+
 def evaluate(case):
     op, name = case["op"], case["name"]
     inputs = []
@@ -112,7 +121,7 @@ def evaluate(case):
         if not spec.get("constant", False):
             x.requires_grad_()
         inputs.append(x)
-    scope = {"torch": torch, "F": F, **dict(zip("abcdefgh", inputs))}
+    scope = {"torch": torch, "F": F, "first": first, "last": last, **dict(zip("abcdefgh", inputs))}
     y = eval(case["torch"], scope)
     gradients = None
     if case["gradient"] != "none" and y.requires_grad:
