@@ -423,7 +423,7 @@ export default defineCases({
       tolerance: { float32: 1e-5 },
     },
     {
-      name: 'conv1d, causal, relu',
+      name: 'conv1d, causal, elu',
       inputs: [uniform([2, 6, 2], -1, 1), uniform([3, 2, 2], -1, 1)],
       run: (a, b) =>
         conv1d(a, b, null, { padding: { left: 2 }, dilation: 2, activation: { op: 'elu', parameter: 1 } }),
