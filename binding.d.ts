@@ -11,6 +11,8 @@
  * - The destination is overwritten, unless the name says `Accumulate` or `Add`, or the text says "updated".
  * - No reference is kept after the call. What changes from step to step lives in a buffer (a random state, the
  *   hyperparameters of an optimizer), never in a scalar, so that a recorded call stays right when it is replayed.
+ * - A list of arrays is an ordinary array of them, without holes; what is said of an array holds for each of its arrays.
+ *   Its first one stands for the list where the first argument fixes the type; an empty list counts as float32.
  * - A size of zero is allowed and means "no elements": an empty sum is 0, an empty product is 1, and the maximum or
  *   minimum of nothing is -Infinity or Infinity.
  * - NaN propagates through everything, `maximum`, `minimum`, `max`, `min`, `relu` and `clip` included.
@@ -268,7 +270,7 @@ export interface Kernels {
   // the n-th group of channels.
   //
   // `fast` 1 permits float32 algorithms that trade rounding for speed: Winograd's F(4×4, 3×3) (Lavin & Gray, "Fast
-  // algorithms for convolutional neural networks", CVPR 2016), whose error is about ten times larger. 0 forbids them.
+  // algorithms for convolutional neural networks", CVPR 2016), whose error is about three times larger. 0 forbids them.
 
   /** out = activation(convolution of x with weight + bias[outChannels]); activation and parameter as in `gemm`. */
   convolve(
@@ -434,28 +436,50 @@ export interface Kernels {
 
   // ── optimizer updates ─────────────────────────────────────────────────────────────────────────────────────────────
   //
-  // `decay` 1 adds λ·parameter to the gradient, λ from the buffer (L2, equation (9) of the notes); 0 leaves it out.
+  // A call updates a list of parameters: the other lists are as long, and each of their arrays as long as the parameter at
+  // its place. The result is that of one call for each of them. No parameters are fine; then nothing is updated.
+  // `decays` has a 0 or 1 for each parameter: 1 adds λ·parameter to its gradient, λ from the buffer (L2, equation (9) of
+  // the notes), and 0 leaves it out.
 
   /**
    * With g the gradient: v ← momentum·v + (1 − dampening)·g, parameter ← parameter − learningRate·(nesterov ? g +
-   * momentum·v : v); without velocity (null), parameter ← parameter − learningRate·g. parameter and velocity are
-   * updated. `hyper` is Float64Array(5): learningRate, momentum, dampening, nesterov (0 or 1), λ. The gradient is kept.
+   * momentum·v : v); without velocities (null), parameter ← parameter − learningRate·g. parameters and velocities are
+   * updated. `hyper` is Float64Array(5): learningRate, momentum, dampening, nesterov (0 or 1), λ. Gradients are kept.
    */
-  sgd(parameter: Float, velocity: Float | null, gradient: Float, hyper: Float64Array, decay: Flag): void;
+  sgd(
+    parameters: readonly Float[],
+    velocities: readonly Float[] | null,
+    gradients: readonly Float[],
+    hyper: Float64Array,
+    decays: Int32Array,
+  ): void;
 
-  /** Counts a step of Adam: step += 1, beta1Power *= beta1, beta2Power *= beta2, in `hyper` (see `adam`). Updated. */
+  /**
+   * Counts a step of Adam: step += 1, beta1Power *= beta1, beta2Power *= beta2, in `hyper` (see `adam`). Updated. It is
+   * not a part of `adam` since a step makes one call of that for each float type among its parameters.
+   */
   adamAdvance(hyper: Float64Array): void;
 
   /**
    * Adam (Kingma & Ba, 2015, algorithm 1): m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², parameter ← parameter −
-   * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − beta1Power) and v̂ likewise. parameter, m and v are updated.
+   * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − beta1Power) and v̂ likewise. parameters, means (m) and squares (v) are
+   * updated.
    * `hyper` is Float64Array(8): learningRate, beta1, beta2, epsilon, λ, step, beta1Power, beta2Power.
    */
-  adam(parameter: Float, m: Float, v: Float, gradient: Float, hyper: Float64Array, decay: Flag): void;
+  adam(
+    parameters: readonly Float[],
+    means: readonly Float[],
+    squares: readonly Float[],
+    gradients: readonly Float[],
+    hyper: Float64Array,
+    decays: Int32Array,
+  ): void;
 }
 
 /** A recorded call: the kernel, and its arguments as at any call. */
-export type Call = readonly [kernel: keyof Kernels, ...args: readonly (Data | Uint32Array | number | null)[]];
+export type Call = readonly [kernel: keyof Kernels, ...args: readonly Argument[]];
+
+export type Argument = Data | Uint32Array | readonly Float[] | number | null;
 
 /** A list of recorded calls, ready to be made again and again without JavaScript in between. */
 export interface Program {
@@ -469,12 +493,29 @@ export interface Program {
    * all calls are made, rejects with what the first failing one throws.
    */
   runAsync(): Promise<void>;
+  /** Makes all calls as `run` does, and returns how many nanoseconds each of them took. */
+  times(): Float64Array;
+}
+
+/** What a machine can do at most, as measured. */
+export interface Limits {
+  /** Operations a second of float32 multiply-adds that need no memory, each counted as two, on the threads in use. */
+  float32: number;
+  /** Likewise of float64. */
+  float64: number;
+  /**
+   * How many bytes a second a = b + 3·c reads and writes when the three arrays have so many bytes together and are gone
+   * over again and again: from what the nearest cache holds to, last, what none does.
+   */
+  bandwidths: readonly { bytes: number; rate: number }[];
 }
 
 /** What the addon exports beside the kernels. */
 export interface Addon extends Kernels {
   /** OpenBLAS's configuration and core type, the SIMD target chosen, and the threads in use. */
   info(): { blas: string; simd: string; threads: number };
+  /** Measures the limits, which takes a few hundred milliseconds. */
+  limits(): Limits;
   /** Sets the number of threads, 1 to 64, for the whole process. */
   setThreads(count: number): void;
   /** The names of the kernels with those of their arguments, and the op codes, as the addon was compiled with. */

@@ -120,3 +120,10 @@ export {
   type MetricName,
   metrics,
 } from './train/metrics.ts';
+export {
+  Profile,
+  type ProfiledCall,
+  type ProfiledKernel,
+  type ProfileOptions,
+  profile,
+} from './train/profile.ts';

@@ -11,8 +11,10 @@ import { kernels } from '../lib/kernels/index.ts';
 import { loadNative } from '../lib/kernels/native.ts';
 import { declarations } from './cases/index.ts';
 import {
+  arraysOf,
   type Call,
   isArray,
+  isList,
   record,
   recordCase,
   recordDeclaration,
@@ -56,8 +58,12 @@ function varied(kernel: KernelName, limit: number): Call[] {
   const seen = new Set<string>();
   return recorded.filter((call) => {
     if (call.kernel !== kernel || seen.size >= limit) return false;
-    const small = call.args.every((value) => !isArray(value) || (value.length > 0 && value.length <= 64));
-    const key = call.args.map((value) => (isArray(value) ? value.constructor.name : value === null)).join();
+    const small = arraysOf(call.args).every(({ array }) => array.length > 0 && array.length <= 64);
+    const show = (value: unknown): unknown => {
+      if (isList(value)) return `${value.length > 0} ${value[0]?.constructor.name}`;
+      return isArray(value) ? value.constructor.name : value === null;
+    };
+    const key = call.args.map(show).join();
     if (!small || seen.has(key)) return false;
     seen.add(key);
     return true;
@@ -210,11 +216,9 @@ describe('numbers of threads', () => {
       .filter((call, i) => {
         const first = outcomes[0][i];
         expect(first.error, showCall(call)).toBeNull();
+        const reference = arraysOf(first.args);
         return outcomes.some((own) =>
-          own[i].args.some((value, position) => {
-            const reference = first.args[position];
-            return isArray(value) && isArray(reference) && !sameBytes(value, reference);
-          }),
+          arraysOf(own[i].args).some(({ array }, at) => !sameBytes(array, reference[at].array)),
         );
       })
       .map(showCall);
@@ -256,8 +260,15 @@ describe('numbers of threads', () => {
     kernels.randomNormal(new Float64Array(long), state, 0, 1);
     kernels.dropoutMask(new Float32Array(long), state, 0.5);
     const [w, v, g] = [1, 2, 3].map((i) => new Float32Array(long).map((_, at) => Math.sin(at * i)));
-    kernels.sgd(w, v, g, Float64Array.of(0.1, 0.9, 0, 1, 0.01), 1);
-    kernels.adam(w, v, g.map(Math.abs), g, Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0.9, 0.999), 1);
+    // Parameters that begin and end anywhere between the parts.
+    const cut = (x: Float32Array) =>
+      [0, 70_001, 70_004, 103_000, 198_000, long]
+        .slice(1)
+        .map((end, i, ends) => x.slice(ends[i - 1] ?? 0, end));
+    const decays = Int32Array.of(1, 0, 1, 0, 1);
+    kernels.sgd(cut(w), cut(v), cut(g), Float64Array.of(0.1, 0.9, 0, 1, 0.01), decays);
+    const adamHyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0.9, 0.999);
+    kernels.adam(cut(w), cut(v), cut(g.map(Math.abs)), cut(g), adamHyper, decays);
     for (let op = 0; op < 5; op++) kernels.reduce(new Float32Array(1), g, 1, long, 1, 1, op, 1);
     kernels.gather(
       new Float32Array(long),
@@ -369,6 +380,21 @@ describe('numbers of threads', () => {
   test.each(large.map((call) => ({ call, title: call.kernel })))('$title, large', ({ call }) => {
     expect(differing([call])).toEqual([]);
     expect(problemOf(call)).toBe('');
+  });
+
+  test('a list of parameters is updated as one by one', () => {
+    const lengths = [70_001, 3, 0, 33_000, 1];
+    const make = () => lengths.map((n, i) => new Float32Array(n).map((_, at) => Math.sin(at + i)));
+    const [together, apart] = [0, 0].map(() => [make(), make(), make().map((x) => x.map(Math.abs)), make()]);
+    const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0.9, 0.999);
+    const decays = Int32Array.of(1, 0, 1, 1, 0);
+    const [w, m, v, g] = together;
+    addon.adam(w, m, v, g, hyper, decays);
+    lengths.forEach((_, i) => {
+      const [p, mean, square, gradient] = apart.map((list) => [list[i]]);
+      addon.adam(p, mean, square, gradient, hyper, decays.slice(i, i + 1));
+    });
+    expect(together).toEqual(apart);
   });
 
   test('other than 1 to 64 are refused', () => {

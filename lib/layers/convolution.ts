@@ -31,7 +31,7 @@ export interface ConvolutionLayerOptions {
   dtype?: FloatDtype;
   /**
    * Whether float32 convolutions by 3 × 3 kernels may use Winograd's algorithm, which is about twice as fast and rounds
-   * about ten times as much. Default true; the environment variable AXPY_WINOGRAD=0 forbids it.
+   * about three times as much. Default true; the environment variable AXPY_WINOGRAD=0 forbids it.
    */
   winograd?: boolean;
 }

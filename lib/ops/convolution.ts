@@ -35,7 +35,7 @@ export interface ConvolutionOptions {
   activation?: Activation | null;
   /**
    * Whether float32 convolutions by 3 × 3 kernels may use Winograd's algorithm (Lavin & Gray, 2016), which is about twice
-   * as fast and rounds about ten times as much. Default true; the environment variable AXPY_WINOGRAD=0 forbids it.
+   * as fast and rounds about three times as much. Default true; the environment variable AXPY_WINOGRAD=0 forbids it.
    */
   winograd?: boolean;
 }

@@ -116,6 +116,9 @@ const product = (draw: Draw, accumulate: boolean): unknown[] => {
   return [c, a, b, bias, batch, m, n, k, transposeA, transposeB, strideA, strideB, activation, 0.25];
 };
 
+/** An array of each size. */
+const lists = ({ sizes, floats }: Draw, low = -2): TypedArray[] => sizes.map((size) => floats(size, low));
+
 const makers: Readonly<Record<KernelName, Make>> = {
   ...layerMakers,
   gemm: (draw) => product(draw, false),
@@ -260,16 +263,14 @@ const makers: Readonly<Record<KernelName, Make>> = {
   randomNormal: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), 0.5, 2],
   dropoutMask: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), (draw.code % 100) / 100],
   sgd: (draw) => {
-    const n = draw.sizes[0] * draw.sizes[1];
-    const velocity = draw.flags[0] ? null : draw.floats(n);
     const hyper = Float64Array.of(0.1, 0.9, 0.25, draw.flags[1], 0.01);
-    return [draw.floats(n), velocity, draw.floats(n), hyper, draw.flags[2]];
+    const velocities = draw.flags[0] ? null : lists(draw);
+    return [lists(draw), velocities, lists(draw), hyper, draw.int32(draw.sizes.length, 2)];
   },
   adamAdvance: (draw) => [Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, draw.code, 0.5, 0.75)],
   adam: (draw) => {
-    const n = draw.sizes[0] * draw.sizes[1];
     const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 2, 0.81, 0.998001);
-    return [draw.floats(n), draw.floats(n), draw.floats(n, 0, 1), draw.floats(n), hyper, draw.flags[0]];
+    return [lists(draw), lists(draw), lists(draw, 0), lists(draw), hyper, draw.int32(draw.sizes.length, 2)];
   },
 };
 

@@ -8,6 +8,8 @@ export type KernelName = keyof Kernels;
 export type ArgumentType =
   | 'Float'
   | 'Float | null'
+  | 'readonly Float[]'
+  | 'readonly Float[] | null'
   | 'Data'
   | 'Int32Array'
   | 'Int32Array | null'
@@ -99,9 +101,9 @@ export const roles: Readonly<Record<KernelName, Roles>> = {
   randomUniform: draws,
   randomNormal: draws,
   dropoutMask: draws,
-  sgd: updates('parameter', 'velocity'),
+  sgd: updates('parameters', 'velocities'),
   adamAdvance: updates('hyper'),
-  adam: updates('parameter', 'm', 'v'),
+  adam: updates('parameters', 'means', 'squares'),
 };
 
 /** Kernels of one correctly rounded operation an element, or none: nothing is left to an implementation. */
