@@ -4,7 +4,9 @@ import broadcastTo from './broadcastTo.ts';
 import type { Declaration } from './case.ts';
 import cast from './cast.ts';
 import concat from './concat.ts';
-import convolution from './convolution.ts';
+import conv1d from './conv1d.ts';
+import conv2d from './conv2d.ts';
+import convTranspose2d from './convTranspose2d.ts';
 import dropout from './dropout.ts';
 import gather from './gather.ts';
 import imageKernels from './imageKernels.ts';
@@ -43,7 +45,9 @@ export const declarations: readonly Declaration[] = [
   gather,
   cast,
   dropout,
-  convolution,
+  conv2d,
+  convTranspose2d,
+  conv1d,
   pool,
   normalize,
   pad,
