@@ -236,13 +236,17 @@ describe('numbers of threads', () => {
   });
 
   const benches = declarations.flatMap(({ op, bench }) =>
-    bench.map((c) => ({ op, c, title: `${op}, ${c.name}` })),
+    bench.map((c) => ({
+      op,
+      c,
+      title: `${op}, ${c.name}: the same bits${c.large ? '' : ', and what the fallback gives'}`,
+    })),
   );
 
-  test.each(benches)('$title: the same bits, and what the fallback gives', ({ op, c }) => {
+  test.each(benches)('$title', ({ op, c }) => {
     for (const call of recordCase(addon, op, c, 'float32')) {
       expect(differing([call])).toEqual([]);
-      expect(problemOf(call)).toBe('');
+      if (!c.large) expect(problemOf(call)).toBe('');
     }
   });
 

@@ -244,6 +244,7 @@ export function convTranspose2d(
   const op = 'convTranspose2d';
   checkOperands(op, x, weight);
   checkOptions(op, options, [...common, 'outputPadding']);
+  const { outputPadding = 0 } = options;
   const { groups, activation, fast } = checkSettings(op, options);
   if (x.rank !== 4 || weight.rank !== 4 || x.shape[3] !== weight.shape[0]) {
     throw new ShapeError(
@@ -257,7 +258,7 @@ export function convTranspose2d(
   const outChannels = outPart * groups;
   checkVector(op, x, bias, 'bias', outChannels);
   const window = windowOf(op, checkKernel(op, [kernelHeight, kernelWidth]), options);
-  const more = checkOutputPadding(op, window, options.outputPadding ?? 0);
+  const more = checkOutputPadding(op, window, outputPadding);
   const outHeight = pixelsOf(window.vertical, height, more[0]);
   const outWidth = pixelsOf(window.horizontal, width, more[1]);
   if (outHeight < 1 || outWidth < 1) {
