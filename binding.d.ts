@@ -270,7 +270,7 @@ export interface Kernels {
   // the n-th group of channels.
   //
   // `fast` 1 permits float32 algorithms that trade rounding for speed: Winograd's F(4×4, 3×3) (Lavin & Gray, "Fast
-  // algorithms for convolutional neural networks", CVPR 2016), whose error is about ten times larger. 0 forbids them.
+  // algorithms for convolutional neural networks", CVPR 2016), whose error is about three times larger. 0 forbids them.
 
   /** out = activation(convolution of x with weight + bias[outChannels]); activation and parameter as in `gemm`. */
   convolve(

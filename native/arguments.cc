@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "geometry.h"
+
 namespace axpy {
 
 std::string formatNumber(double value) {
@@ -148,6 +150,48 @@ void Check::copyLayout(const Layout& layout, int64_t outLength, int64_t xLength,
     if (low < 0) failReach(layout, operand == 0 ? out : x, length, low);
     if (high >= static_cast<double>(length)) failReach(layout, operand == 0 ? out : x, length, high);
   }
+}
+
+Window Check::window(const Geometry& geometry) const {
+  constexpr int64_t count = Window::fields.size();
+  if (geometry.length != count) failLength(geometry.position, geometry.length, count, false);
+  const auto& v = geometry.values;
+  for (int i = 0; i < count; i++) {
+    // Kernel, strides, dilations and groups.
+    const int least = (i >= 7 && i <= 12) || i == 15 ? 1 : 0;
+    if (v[i] >= least) continue;
+    fail(geometry.position, std::string(Window::fields[i]) + " to be at least " + std::to_string(least),
+         std::to_string(v[i]));
+  }
+  return {v[0], v[1], v[2],  v[3],  v[4],  v[5],  v[6],  v[7],
+          v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]};
+}
+
+Window Check::convolution(const Geometry& geometry) const {
+  const Window w = window(geometry);
+  if (w.channels % w.groups != 0 || w.outChannels % w.groups != 0) {
+    fail(geometry.position,
+         "groups to divide channels " + std::to_string(w.channels) + " and outChannels " +
+             std::to_string(w.outChannels),
+         std::to_string(w.groups));
+  }
+  return w;
+}
+
+Window Check::pooling(const Geometry& geometry) const {
+  const Window w = window(geometry);
+  if (w.outChannels != w.channels) {
+    fail(geometry.position, "outChannels to equal channels " + std::to_string(w.channels),
+         std::to_string(w.outChannels));
+  }
+  if (w.groups != 1) fail(geometry.position, "groups to be 1", std::to_string(w.groups));
+  return w;
+}
+
+void Check::gradientFromOutput(const OptionalCode<UnaryOp>& code) const {
+  this->code(code, Codes<UnaryOp>::names.size());
+  if (!code.present() || readsOutput(code)) return;
+  fail(code.position, "to be -1 or one whose gradient follows from the output", formatNumber(code.value));
 }
 
 }  // namespace axpy

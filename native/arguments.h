@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "codes.h"
+
 namespace axpy {
 
 /// A typed array. `null` only where the signature says Nullable; an empty array may well have no data.
@@ -67,6 +69,10 @@ struct Layout {
 };
 
 struct NullableLayout : Layout {};
+
+/// The sizes of a convolution or a pooling, unchecked: `Check` makes a Window of them.
+struct Geometry : Layout {};
+struct Window;
 
 /// An integer from 0 to 2³¹ − 1.
 struct Size {
@@ -189,6 +195,12 @@ class Check {
   double broadcast(const Layout& layout, int groups) const;
   /// Every position that group `index` reaches lies within the operand.
   void reach(const Layout& layout, int groups, int index, const char* operand, int64_t length) const;
+  /// Groups divide the channels.
+  Window convolution(const Geometry& geometry) const;
+  /// As many channels go out as come in.
+  Window pooling(const Geometry& geometry) const;
+  /// -1 or a code of an op whose gradient follows from the output.
+  void gradientFromOutput(const OptionalCode<UnaryOp>& code) const;
   void copyLayout(const Layout& layout, int64_t outLength, int64_t xLength, const char* out,
                   const char* x) const;
 
@@ -196,6 +208,7 @@ class Check {
   [[noreturn]] void failLength(int position, int64_t got, double expected, bool orOne) const;
   [[noreturn]] void failReach(const Layout& layout, const char* operand, int64_t length,
                               double position) const;
+  Window window(const Geometry& geometry) const;
   void rank(const Layout& layout, int groups, int extra, int least, const char* form) const;
   void dimensions(const Layout& layout, int rank) const;
 

@@ -129,6 +129,8 @@ struct Traits<Layout> {
   static constexpr bool isArray = true, isList = false, nullable = false;
 };
 template <>
+struct Traits<Geometry> : Traits<Layout> {};
+template <>
 struct Traits<NullableLayout> {
   using Element = int32_t;
   static constexpr bool isArray = true, isList = false, nullable = true;

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Addon } from '../binding.d.ts';
-import { codeLists } from '../lib/kernels/codes.ts';
+import { codeLists, unaryCode } from '../lib/kernels/codes.ts';
 import { fallback } from '../lib/kernels/fallback/index.ts';
 import { kernels } from '../lib/kernels/index.ts';
 import { loadNative } from '../lib/kernels/native.ts';
@@ -250,6 +250,7 @@ describe('numbers of threads', () => {
   const large = record(fallback, 'a large call', () => {
     const state = Uint32Array.of(1, 2, 3, 4, 5, 6);
     kernelsForLarge(state);
+    layersForLarge();
   });
 
   function kernelsForLarge(state: Uint32Array): void {
@@ -314,6 +315,66 @@ describe('numbers of threads', () => {
       1024,
       0,
     );
+  }
+
+  function layersForLarge(): void {
+    const wave = (length: number, by: number) => new Float32Array(length).map((_, i) => Math.sin(i * by));
+    // Images 21 × 19 with 24 channels: by Winograd, in groups, a kernel for each channel, and with steps.
+    for (const [groups, step, dilation] of [
+      [1, 1, 1],
+      [2, 1, 1],
+      [24, 1, 1],
+      [1, 2, 2],
+    ]) {
+      const [outHeight, outWidth] = [Math.ceil(21 / step), Math.ceil(19 / step)];
+      const shape = [3, 21, 19, 24, outHeight, outWidth, 24, 3, 3, step, step, dilation, dilation, 1, 1];
+      const geometry = Int32Array.of(...shape, groups);
+      const x = wave(3 * 21 * 19 * 24, 1);
+      const w = wave((24 * 9 * 24) / groups, 2);
+      const y = wave(3 * outHeight * outWidth * 24, 3);
+      for (const fast of [0, 1] as const) {
+        kernels.convolve(new Float32Array(y.length), x, w, wave(24, 4), geometry, unaryCode.relu, 0, fast);
+        kernels.convolveTransposed(new Float32Array(x.length), y, w, null, geometry, -1, 0, fast);
+        kernels.convolveWeightGradient(new Float32Array(w.length), x, y, geometry, fast);
+      }
+      if (groups > 1) continue;
+      const indices = new Int32Array(y.length);
+      kernels.maxPool(new Float32Array(y.length), indices, x, geometry);
+      kernels.maxPoolGradient(new Float32Array(x.length), y, indices, geometry);
+      kernels.averagePool(new Float32Array(y.length), x, geometry, 0);
+      kernels.averagePoolGradient(new Float32Array(x.length), y, geometry, 0);
+    }
+    for (const [rows, columns] of [
+      [20_011, 10],
+      [97, 2063],
+    ]) {
+      const x = wave(rows * columns, 1);
+      const g = wave(rows * columns, 2);
+      const out = new Float32Array(rows * columns);
+      const [a, b, c, d] = [3, 4, 5, 6].map((by) => wave(columns, by));
+      kernels.epilogueGradient(out, a, g, x, rows, columns, unaryCode.tanh, 0);
+      kernels.batchMoments(a, b, c, d.map(Math.abs), x, rows, columns, 1e-5, 0.1);
+      kernels.batchNorm(out, x, a, b, c, d, rows, columns, unaryCode.relu, 0);
+      kernels.batchNormGradient(
+        out,
+        a.slice(),
+        b.slice(),
+        g,
+        x,
+        a,
+        b,
+        c,
+        d,
+        rows,
+        columns,
+        unaryCode.tanh,
+        0,
+        1,
+      );
+      const [mean, inverse] = [new Float32Array(rows), new Float32Array(rows)];
+      kernels.layerNorm(out, mean, inverse, x, a, b, rows, columns, 1e-5);
+      kernels.layerNormGradient(out, c, d, g, x, mean, inverse, a, rows, columns);
+    }
   }
 
   test.each(large.map((call) => ({ call, title: call.kernel })))('$title, large', ({ call }) => {

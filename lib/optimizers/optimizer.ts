@@ -4,6 +4,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, type FloatDtype, release, take } from '../memory.ts';
+import { Parameter } from '../parameter.ts';
 import { sameShape, show } from '../shape.ts';
 import { checkFloat, checkTensor, floats, Tensor } from '../tensor.ts';
 import { Group } from './group.ts';
@@ -177,9 +178,10 @@ export abstract class Optimizer {
     return this.parameters.map((parameter) => allocateShared(parameter.size, parameter.dtype as FloatDtype));
   }
 
-  /** L2 applies to weights (rank ≥ 2), not to biases. */
+  /** L2 applies to what says so, by default to weights (rank ≥ 2), not to biases. */
   private decays(parameter: Tensor): boolean {
-    return this.hyper[this.lambdaAt] !== 0 && parameter.rank >= 2;
+    if (this.hyper[this.lambdaAt] === 0) return false;
+    return parameter instanceof Parameter ? parameter.decays : parameter.rank >= 2;
   }
 
   /** The state of each kind, one buffer a parameter. */

@@ -117,33 +117,6 @@ void forTiles(const Products<T>& p, int64_t batch, const F& run) {
   });
 }
 
-/// c = activation(c + bias), rows × columns with rows `stride` apart.
-template <class T>
-void epilogue(T* c, int64_t stride, int64_t rows, int64_t columns, const T* bias,
-              const OptionalCode<UnaryOp>& activation, double parameter) {
-  if (!bias && !activation.present()) return;
-  // Narrow rows are activated all at once, as a call for each would cost more than the work.
-  const bool narrow = columns < 64 && columns == stride;
-  if (bias && activation.present() && !narrow) {
-    for (int64_t r = 0; r < rows; r++) {
-      applyUnaryBiased(c + r * stride, c + r * stride, bias, columns, activation, parameter, 0.0);
-    }
-    return;
-  }
-  if (bias) {
-    for (int64_t r = 0; r < rows; r++) {
-      for (int64_t j = 0; j < columns; j++) c[r * stride + j] += bias[j];
-    }
-  }
-  if (!activation.present()) return;
-  if (columns == stride) {
-    applyUnary(c, c, rows * columns, activation, parameter, 0.0);
-  } else {
-    for (int64_t r = 0; r < rows; r++)
-      applyUnary(c + r * stride, c + r * stride, columns, activation, parameter, 0.0);
-  }
-}
-
 double operandLength(double batch, double rows, double columns, double stride) {
   return stride == 0 ? rows * columns : batch * rows * columns;
 }
@@ -185,7 +158,7 @@ void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nu
     } else {
       for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.n, columns, T(0));
     }
-    epilogue(tile, p.n, rows, columns, bias.null ? nullptr : bias.data + column, activation, parameter);
+    applyEpilogue(tile, p.n, rows, columns, bias.null ? nullptr : bias.data + column, activation, parameter);
   });
 }
 

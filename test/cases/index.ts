@@ -6,10 +6,12 @@ import cast from './cast.ts';
 import concat from './concat.ts';
 import dropout from './dropout.ts';
 import gather from './gather.ts';
+import imageKernels from './imageKernels.ts';
 import kernels from './kernels.ts';
 import linear from './linear.ts';
 import loss from './loss.ts';
 import matmul from './matmul.ts';
+import normalizeKernels from './normalizeKernels.ts';
 import optimizer from './optimizer.ts';
 import random from './random.ts';
 import reduce from './reduce.ts';
@@ -39,4 +41,6 @@ export const declarations: readonly Declaration[] = [
   random,
   optimizer,
   kernels,
+  imageKernels,
+  normalizeKernels,
 ];

@@ -6,7 +6,7 @@
  * by a small relative amount at random, and the result may be wrong by what a few units in the last place of the inputs
  * do to it, plus a few of its own.
  */
-import { lossCode } from '../../lib/kernels/codes.ts';
+import { type GeometryField, geometryFields, lossCode } from '../../lib/kernels/codes.ts';
 import { fallback } from '../../lib/kernels/fallback/index.ts';
 import { generator } from '../cases/values.ts';
 import {
@@ -65,22 +65,89 @@ function jumps({ kernel, args }: Pick<Call, 'kernel' | 'args'>): boolean {
   return kernel === 'lossGradient' && args[parameterIndex(kernel, 'op')] === lossCode.absoluteError;
 }
 
+/** What the scalar arguments or fields of the geometry with these names multiply to; 0 where the kernel lacks one. */
+function count({ kernel, args }: Pick<Call, 'kernel' | 'args'>, ...names: string[]): number {
+  const geometry = args[parameterIndex(kernel, 'geometry')] as Int32Array | undefined;
+  return names.reduce((total, name) => {
+    const field = geometryFields.indexOf(name as GeometryField);
+    const value = geometry && field >= 0 ? geometry[field] : args[parameterIndex(kernel, name)];
+    return typeof value === 'number' ? total * value : 0;
+  }, 1);
+}
+
+/** How many numbers an element of the result is a sum of, at most. */
+function terms(call: Pick<Call, 'kernel' | 'args'>): number {
+  const { kernel } = call;
+  if (kernel === 'softmaxCrossEntropy') return Math.max(count(call, 'classes'), count(call, 'rows'));
+  if (kernel.startsWith('batch') || kernel.startsWith('layer') || kernel === 'epilogueGradient') {
+    return Math.max(count(call, 'rows'), count(call, 'size'));
+  }
+  if (kernel === 'convolveWeightGradient') return count(call, 'batch', 'outHeight', 'outWidth');
+  if (parameterIndex(kernel, 'geometry') >= 0) {
+    const window = count(call, 'kernelHeight', 'kernelWidth');
+    if (kernel === 'convolve') return (window * count(call, 'channels')) / count(call, 'groups');
+    if (kernel === 'convolveTransposed') return (window * count(call, 'outChannels')) / count(call, 'groups');
+    // Of a window however large only what lies in the image is summed.
+    return Math.min(window, count(call, 'height', 'width'));
+  }
+  return Math.max(count(call, 'k'), count(call, 'size'));
+}
+
 /**
- * How many numbers an element of the result is a sum of. The rounding of a sum in the arrays' own precision grows with
- * their square root, over what the inputs explain; `reduce` alone promises better.
+ * The rounding of a sum in the arrays' own precision grows with the square root of its terms, over what the inputs
+ * explain; `reduce` alone promises better.
  */
-function growth({ kernel, args }: Pick<Call, 'kernel' | 'args'>): number {
-  const names = kernel === 'softmaxCrossEntropy' ? ['classes', 'rows'] : ['k', 'size'];
-  const terms = names.map((name) => args[parameterIndex(kernel, name)]).filter((n) => typeof n === 'number');
-  return 1 + Math.sqrt(Math.max(0, ...terms)) / 16;
+function growth(call: Pick<Call, 'kernel' | 'args'>): number {
+  return 1 + Math.sqrt(Math.max(0, terms(call))) / 16;
+}
+
+/** Units that Winograd's algorithm may be off by, of the largest sum of absolute products. */
+const winogradUnits = 64;
+
+/**
+ * What `fast` permits: Winograd's algorithm mixes the pixels of a tile, and so rounds relative to the largest sum of
+ * absolute products around, not to the one of the element. The slopes of the activations used with it are at most 1.
+ */
+function winograd({ kernel, args }: Pick<Call, 'kernel' | 'args'>): number {
+  const fast = args[parameterIndex(kernel, 'fast')];
+  if (fast !== 1 || !(args[0] instanceof Float32Array)) return 0;
+  const absolutes = args.map((value, position) => {
+    const { name } = signatures.get(kernel)![position];
+    if (value instanceof Float32Array) return name === 'bias' ? null : Float64Array.from(value, Math.abs);
+    return name === 'activation' ? -1 : value;
+  });
+  const [sums] = replay(fallback, { kernel, args: absolutes }).args as [Float64Array];
+  return winogradUnits * sums.reduce((largest, sum) => Math.max(largest, sum), 0);
+}
+
+function largest({ kernel, args }: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const values = args[parameterIndex(kernel, name)];
+  if (!isArray(values)) return 1;
+  return (values as Float64Array).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+}
+
+/**
+ * A gradient of a normalisation is a difference of terms as large as gradient·scale·inverse, and by x̂² larger for an x̂
+ * that is no normalised one; the slope of a saturated activation is one of terms as large as 1. Both may cancel.
+ */
+function cancelling(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const gradient = resultUnits * largest(call, 'gradient');
+  const hat = (largest(call, 'x') + largest(call, 'mean')) * largest(call, 'inverse');
+  if (name === 'out') return gradient * largest(call, 'scale') * largest(call, 'inverse') * (1 + hat ** 2);
+  const activation = call.args[parameterIndex(call.kernel, 'activation')];
+  if (typeof activation !== 'number' || activation < 0) return 0;
+  return name === 'shiftGradient' ? gradient : gradient * hat;
 }
 
 /**
  * A logarithm of a sum near 1 is off by units of 1, however small it is itself: log softmax of a certain class, and the
  * cross-entropy of it.
  */
-function absolute({ kernel, args }: Pick<Call, 'kernel' | 'args'>, name: string): number {
+function absolute(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const { kernel, args } = call;
+  if (kernel === 'batchNormGradient' || kernel === 'layerNormGradient') return cancelling(call, name);
   if (name !== 'out') return 0;
+  if (kernel.startsWith('convolve')) return winograd(call);
   if (kernel === 'softmax' && args[parameterIndex(kernel, 'log')] === 1) return resultUnits;
   if (kernel !== 'softmaxCrossEntropy') return 0;
   return resultUnits * Math.abs(args[parameterIndex(kernel, 'scale')] as number);

@@ -11,15 +11,18 @@ import {
 import { allocate, type FloatDtype } from '../../lib/memory.ts';
 import { generator } from '../cases/values.ts';
 import type { Call, TypedArray } from './call.ts';
+import { layerMakers } from './generate-layers.ts';
+import { type Geometry, geometries } from './geometries.ts';
 import type { KernelName } from './signature.ts';
 
 /** What a generator draws from: fast-check chooses and shrinks the numbers, the seed fills the arrays. */
-interface Draw {
+export interface Draw {
   readonly dtype: FloatDtype;
   /** Sizes, from 0 on. */
   readonly sizes: readonly number[];
   readonly flags: readonly (0 | 1)[];
   readonly code: number;
+  readonly geometry: Geometry;
   /** Values; each call goes on in the sequence. */
   floats(length: number, low?: number, high?: number): TypedArray;
   int32(length: number, size: number): Int32Array;
@@ -37,9 +40,10 @@ const draws: fc.Arbitrary<Draw> = fc
     long: fc.option(fc.record({ at: fc.nat(3), size: fc.constantFrom(255, 1023, 4099) }), { freq: 5 }),
     flags: fc.array(fc.constantFrom<0 | 1>(0, 1), { minLength: 5, maxLength: 5 }),
     code: fc.nat(10000),
+    geometry: geometries,
     seed: fc.integer(),
   })
-  .map(({ dtype, sizes, long, flags, code, seed }) => {
+  .map(({ dtype, sizes, long, flags, code, geometry, seed }) => {
     const next = generator(seed);
     // Beside a long dimension the others stay small.
     const all = long ? sizes.map((size, i) => (i === long.at ? long.size : size % 6)) : sizes;
@@ -48,6 +52,7 @@ const draws: fc.Arbitrary<Draw> = fc
       sizes: all,
       flags,
       code,
+      geometry,
       floats: (length, low = -2, high = 2) => allocate(length, dtype).map(() => low + (high - low) * next()),
       int32: (length, size) => new Int32Array(length).map(() => Math.floor(next() * size)),
       state: () => new Uint32Array(6).map(() => next() * 2 ** 32),
@@ -76,7 +81,7 @@ function broadcasting(draw: Draw, operands: number): { layout: Int32Array; size:
   return { layout: Int32Array.of(...dims, ...strides), size: dims.reduce((a, b) => a * b, 1), lengths };
 }
 
-type Make = (draw: Draw) => unknown[];
+export type Make = (draw: Draw) => unknown[];
 
 const binaryLike = (draw: Draw, gradient: boolean): unknown[] => {
   const op = draw.code % binaryOps.length;
@@ -115,6 +120,7 @@ const product = (draw: Draw, accumulate: boolean): unknown[] => {
 const lists = ({ sizes, floats }: Draw, low = -2): TypedArray[] => sizes.map((size) => floats(size, low));
 
 const makers: Readonly<Record<KernelName, Make>> = {
+  ...layerMakers,
   gemm: (draw) => product(draw, false),
   gemmAccumulate: (draw) => product(draw, true),
   unary: (draw) => {

@@ -1,4 +1,5 @@
 /** Wrong arguments, made from right ones. */
+import { geometryFields } from '../../lib/kernels/codes.ts';
 import { type Call, isArray, isList, type TypedArray } from './call.ts';
 import { codesOf, type KernelName, type Parameter, signatures } from './signature.ts';
 
@@ -94,6 +95,20 @@ function layoutMutations(layout: Int32Array, position: number): Mutation[] {
   return found;
 }
 
+/** A geometry with one of its fields changed. */
+function geometryMutations(geometry: Int32Array, position: number): Mutation[] {
+  return geometryFields.flatMap((field, at) => {
+    const value = geometry[at];
+    const values = new Set([0, 1, 2, 5, -1, value + 1, value - 1, 2 ** 31 - 1, -(2 ** 31)]);
+    values.delete(value);
+    return [...values].map((number) => ({
+      title: `${field} ${number}`,
+      position,
+      make: () => geometry.with(at, number),
+    }));
+  });
+}
+
 function arrayMutations(value: TypedArray, position: number, { name }: Parameter, limit: number): Mutation[] {
   const resized = (length: number) => () => {
     const copy = new (value.constructor as Constructor)(length);
@@ -118,6 +133,7 @@ function arrayMutations(value: TypedArray, position: number, { name }: Parameter
   }
   if (value.length > 1) found.push({ title: 'empty', position, make: resized(0) });
   if (name === 'layout') found.push(...layoutMutations(value as Int32Array, position));
+  if (name === 'geometry') found.push(...geometryMutations(value as Int32Array, position));
   if (name === 'decays' && value.length > 0) {
     for (const flag of [-1, 2, 2 ** 31 - 1]) {
       const make = () => (value.slice() as Int32Array).fill(flag, value.length - 1);
@@ -220,7 +236,7 @@ export function mutations({ kernel, args }: Call): Mutation[] {
   const parameters = signatures.get(kernel)!;
   // The first index that is out of range: one past the last row or class.
   const limitName = parameters.some(({ name }) => name === 'classes') ? 'classes' : 'rows';
-  const limit = args[parameters.findIndex(({ name }) => name === limitName)] as number;
+  const limit = (args[parameters.findIndex(({ name }) => name === limitName)] as number) ?? 1000;
   return parameters.flatMap((parameter, position) => {
     const value = args[position];
     const kinds = wrongKinds

@@ -116,6 +116,7 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
   'scatterAdd',
   'oneHot',
   'argmax',
+  'maxPool',
   'randomBits',
   'randomUniform',
   'randomNormal',
