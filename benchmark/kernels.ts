@@ -20,6 +20,7 @@ import {
 import { effects } from '../lib/kernels/recorder.ts';
 import { declarations } from '../test/cases/index.ts';
 import { mapArrays, recordCase, type TypedArray } from '../test/contract/call.ts';
+import { directCalls } from './calls.ts';
 import { printTable } from './table.ts';
 
 interface Bench {
@@ -44,51 +45,6 @@ function share(array: TypedArray): TypedArray {
   return copy;
 }
 
-const random = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * i));
-
-/** The parameters of 784-512-256-10. */
-const model = [784 * 512, 512, 512 * 256, 256, 2560, 10];
-const lists = () => model.map(random);
-const million = 1 << 20;
-
-/** Kernels that no op leads to at a bench size. */
-const direct: readonly Call[] = [
-  ['fill', random(million), 1],
-  ['where', random(million), random(million), random(million), random(million), null],
-  ['checkFinite', random(million)],
-  [
-    'gemmAccumulate',
-    random(256 * 256),
-    random(million),
-    random(million),
-    16,
-    256,
-    256,
-    256,
-    0,
-    1,
-    65536,
-    65536,
-    0,
-  ],
-  ['randomBits', new Uint32Array(million), new Uint32Array(6)],
-  ['randomUniform', random(million), new Uint32Array(6), 0, 1],
-  ['randomNormal', random(million), new Uint32Array(6), 0, 1],
-  ['epilogueGradient', random(128 * 512), random(512), random(128 * 512), random(128 * 512), 128, 512, 11, 0],
-  ['sgd', lists(), null, lists(), Float64Array.of(1e-9, 0, 0, 0, 0), new Int32Array(6)],
-  ['sgd', lists(), lists(), lists(), Float64Array.of(1e-9, 0.9, 0, 0, 0), new Int32Array(6)],
-  ['adamAdvance', Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0, 0, 1, 1)],
-  [
-    'adam',
-    lists(),
-    lists(),
-    lists().map((array) => array.map(Math.abs)),
-    lists(),
-    Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0, 1, 0.9, 0.999),
-    new Int32Array(6),
-  ],
-];
-
 function benches(): Bench[] {
   const found: Bench[] = declarations.flatMap(({ op, bench }) =>
     bench.map((c) => ({
@@ -97,8 +53,7 @@ function benches(): Bench[] {
       calls: recordCase(kernels, op, c, 'float32').map(({ kernel, args }) => [kernel, ...args] as Call),
     })),
   );
-  // A kernel that is declared and not there yet is reported below.
-  for (const call of direct) if (kernels[call[0]]) found.push({ op: 'direct', name: '', calls: [call] });
+  for (const call of directCalls) found.push({ op: 'direct', name: '', calls: [call] });
   return found;
 }
 
