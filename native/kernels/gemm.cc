@@ -95,6 +95,17 @@ void multiplyTile(const Products<T>& p, int64_t i, int64_t row, int64_t column, 
   const T* b = p.b + i * p.strideB + (p.transposeB ? column * p.ldb : column);
   T* c = p.c + i * p.strideC + row * p.n + column;
   if (rows * columns * p.k <= 64) return multiplyTiny(p, a, b, c, rows, columns, beta);
+  // A product with a vector would spend its time on packing the matrix, which is read once.
+  if (rows == 1) {
+    const int64_t step = p.transposeA ? p.lda : 1;
+    return p.transposeB ? blas::gemv(false, columns, p.k, b, p.ldb, a, step, beta, c, 1)
+                        : blas::gemv(true, p.k, columns, b, p.ldb, a, step, beta, c, 1);
+  }
+  if (columns == 1) {
+    const int64_t step = p.transposeB ? 1 : p.ldb;
+    return p.transposeA ? blas::gemv(true, p.k, rows, a, p.lda, b, step, beta, c, p.n)
+                        : blas::gemv(false, rows, p.k, a, p.lda, b, step, beta, c, p.n);
+  }
   if (p.transposeB && columns <= 32 && columns * p.k <= transposedSize && rows >= 16) {
     // A narrow bᵀ makes for dot products, several times slower than turning it over first.
     T transposed[transposedSize];

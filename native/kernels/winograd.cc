@@ -270,16 +270,23 @@ HWY_INLINE void multiplyBlock(float* HWY_RESTRICT c, int64_t strideC, const floa
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   V left[blockRows], right[blockRows];
-  for (int i = 0; i < blockRows; i++) left[i] = right[i] = hn::Zero(d);
-  for (int64_t k = 0; k < depth; k++) {
+  {
+    const V first = hn::Load(d, b), second = hn::Load(d, b + lanes);
+    for (int i = 0; i < blockRows; i++) {
+      const V value = hn::Set(d, a[i * rowStep]);
+      left[i] = hn::Mul(value, first);
+      right[i] = hn::Mul(value, second);
+    }
+  }
+  for (int64_t k = 1; k < depth; k++) {
+    a += depthStep;
+    b += strideB;
     const V first = hn::Load(d, b), second = hn::Load(d, b + lanes);
     for (int i = 0; i < blockRows; i++) {
       const V value = hn::Set(d, a[i * rowStep]);
       left[i] = hn::MulAdd(value, first, left[i]);
       right[i] = hn::MulAdd(value, second, right[i]);
     }
-    a += depthStep;
-    b += strideB;
   }
   for (int i = 0; i < blockRows; i++) {
     float* const to = c + i * strideC;
@@ -297,14 +304,20 @@ constexpr int64_t depthBlock = 128;
 /// The transformed weights by panels of outputs: [36][panels][channels][panel].
 struct Panels {
   float* data;
-  int64_t depth, width, count;
+  int64_t depth, width, count, stride;
 
-  static int64_t size(int64_t depth, int64_t outputs) {
-    return products * depth * roundUp(outputs, panelWidth());
+  /// As for Matrices, the distance between matrices is no power of two.
+  static int64_t strideOf(int64_t depth, int64_t outputs) {
+    return depth * roundUp(outputs, panelWidth()) + 16;
   }
+  static int64_t size(int64_t depth, int64_t outputs) { return products * strideOf(depth, outputs); }
   Panels(float* data, int64_t depth, int64_t outputs)
-      : data(data), depth(depth), width(panelWidth()), count(roundUp(outputs, width) / width) {}
-  float* panel(int64_t k, int64_t p) const { return data + (k * count + p) * depth * width; }
+      : data(data),
+        depth(depth),
+        width(panelWidth()),
+        count(roundUp(outputs, width) / width),
+        stride(strideOf(depth, outputs)) {}
+  float* panel(int64_t k, int64_t p) const { return data + k * stride + p * depth * width; }
 };
 
 /// Weights of the channels [begin, end) into panels. A tap's weights are `tapStep` apart, a channel's
@@ -412,10 +425,10 @@ void forward(float* out, const float* x, const float* weight, const Epilogue<flo
     for (int64_t t = 0; t < 9; t++) {
       for (int64_t o = 0; o < f.outChannels; o++) {
         const float* from = weight + (o * 9 + t) * f.channels;
-        for (int64_t c = begin; c < end; c++) turned[(t * f.channels + c) * f.outChannels + o] = from[c];
+        for (int64_t c = begin; c < end; c++) turned[(c * 9 + t) * f.outChannels + o] = from[c];
       }
     }
-    weightsInto(to, turned.data(), f.channels * f.outChannels, f.outChannels, f.outChannels, begin, end);
+    weightsInto(to, turned.data(), f.outChannels, 9 * f.outChannels, f.outChannels, begin, end);
   });
   filter(out, x, to, epilogue, f);
 }
