@@ -29,7 +29,7 @@ export function drawConfusion(file: string, { counts }: ConfusionMatrix, classes
       nameGap: 44,
       axisLabel: { interval: 0, rotate: 30 },
     },
-    yAxis: { type: 'category', data: [...classes], name: 'true', inverse: true },
+    yAxis: { type: 'category', data: [...classes], name: 'true', nameLocation: 'start', inverse: true },
     // Most of what there is to see lies below ten percent.
     visualMap: {
       show: false,
