@@ -1,6 +1,7 @@
 """The workloads of workloads.ts in PyTorch: one JSON line each, microseconds of a step and of one inference."""
 import argparse
 import json
+import resource
 import time
 
 import torch
@@ -14,6 +15,14 @@ parser.add_argument("--only", default="house,mlp,cnn,vgg")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 torch.manual_seed(0)
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+idle = resident()
 
 
 def house():
@@ -84,6 +93,8 @@ for name in arguments.only.split(","):
                 "system": f"PyTorch {torch.__version__}",
                 "step": step_time,
                 "inference": best(inference),
+                "idle": idle,
+                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
             }
         )
     )

@@ -4,10 +4,8 @@
 //
 //     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A
 //
-// The ⊙, summed over channels, is 36 matrix products of tiles × channels by channels × outputs. The matrices
-// follow from polynomials at the points 0, ±a, ±b and ∞. With the usual a = 1, b = 2 their entries spread
-// further, and the rounding error with them: see `docs/convolution.md` for a = 5/8, b = 3/2 and what they
-// cost.
+// The ⊙, summed over channels, is 36 matrix products of tiles × channels by channels × outputs; the
+// transforms stand in winograd-inl.h, what they cost in exactness in docs/convolution.md.
 //
 // The gradient of the weight is the transpose of the same bilinear form: dg = Gᵀ [Σ tiles (A dY Aᵀ) ⊙ (Bᵀ d
 // B)] G.
@@ -24,14 +22,13 @@
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "loops-inl.h"
+#include "winograd-inl.h"
 
 #include <algorithm>
 
 #ifndef AXPY_WINOGRAD_TILES
 #define AXPY_WINOGRAD_TILES
 namespace axpy {
-
-constexpr int64_t tileSide = 4, patchSide = 6, products = 36;
 
 constexpr int64_t roundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -80,94 +77,6 @@ HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
 
-using D = hn::ScalableTag<float>;
-using V = hn::Vec<D>;
-
-// ── the transforms, along one axis
-// ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-constexpr float a = 0.625f, b = 1.5f;
-constexpr float a2 = a * a, b2 = b * b, a3 = a2 * a, b3 = b2 * b;
-/// 1 / Π (pᵢ − pⱼ), the scale of a row of G.
-constexpr float scale0 = 1 / (a2 * b2), scaleA = 1 / (2 * a2 * (a2 - b2)), scaleB = 1 / (2 * b2 * (b2 - a2));
-
-/// Bᵀ d, 6 from 6
-HWY_INLINE void transformPatch(const V* d, V* t) {
-  const D f;
-  const V all = hn::Set(f, -(a2 + b2)), product = hn::Set(f, a2 * b2);
-  t[0] = hn::MulAdd(product, d[0], hn::MulAdd(all, d[2], d[4]));
-  const V evenA = hn::NegMulAdd(hn::Set(f, b2), d[2], d[4]),
-          evenB = hn::NegMulAdd(hn::Set(f, a2), d[2], d[4]);
-  const V oddA = hn::NegMulAdd(hn::Set(f, b2), d[1], d[3]), oddB = hn::NegMulAdd(hn::Set(f, a2), d[1], d[3]);
-  t[1] = hn::MulAdd(hn::Set(f, a), oddA, evenA);
-  t[2] = hn::NegMulAdd(hn::Set(f, a), oddA, evenA);
-  t[3] = hn::MulAdd(hn::Set(f, b), oddB, evenB);
-  t[4] = hn::NegMulAdd(hn::Set(f, b), oddB, evenB);
-  t[5] = hn::MulAdd(product, d[1], hn::MulAdd(all, d[3], d[5]));
-}
-
-/// Aᵀ m, 4 from 6
-HWY_INLINE void transformProducts(const V* m, V* y) {
-  const D f;
-  const V sumA = hn::Add(m[1], m[2]), sumB = hn::Add(m[3], m[4]);
-  const V differenceA = hn::Sub(m[1], m[2]), differenceB = hn::Sub(m[3], m[4]);
-  y[0] = hn::Add(m[0], hn::Add(sumA, sumB));
-  y[1] = hn::MulAdd(hn::Set(f, a), differenceA, hn::Mul(hn::Set(f, b), differenceB));
-  y[2] = hn::MulAdd(hn::Set(f, a2), sumA, hn::Mul(hn::Set(f, b2), sumB));
-  y[3] = hn::MulAdd(hn::Set(f, a3), differenceA, hn::MulAdd(hn::Set(f, b3), differenceB, m[5]));
-}
-
-/// A y, 6 from 4
-HWY_INLINE void transformGradient(const V* y, V* m) {
-  const D f;
-  const V evenA = hn::MulAdd(hn::Set(f, a2), y[2], y[0]), evenB = hn::MulAdd(hn::Set(f, b2), y[2], y[0]);
-  const V oddA = hn::MulAdd(hn::Set(f, a3), y[3], hn::Mul(hn::Set(f, a), y[1]));
-  const V oddB = hn::MulAdd(hn::Set(f, b3), y[3], hn::Mul(hn::Set(f, b), y[1]));
-  m[0] = y[0];
-  m[1] = hn::Add(evenA, oddA);
-  m[2] = hn::Sub(evenA, oddA);
-  m[3] = hn::Add(evenB, oddB);
-  m[4] = hn::Sub(evenB, oddB);
-  m[5] = y[3];
-}
-
-/// G g, 6 from 3
-HWY_INLINE void transformWeight(const V* g, V* u) {
-  const D f;
-  const V evenA = hn::Mul(hn::Set(f, scaleA), hn::MulAdd(hn::Set(f, a2), g[2], g[0]));
-  const V evenB = hn::Mul(hn::Set(f, scaleB), hn::MulAdd(hn::Set(f, b2), g[2], g[0]));
-  const V oddA = hn::Mul(hn::Set(f, a * scaleA), g[1]), oddB = hn::Mul(hn::Set(f, b * scaleB), g[1]);
-  u[0] = hn::Mul(hn::Set(f, scale0), g[0]);
-  u[1] = hn::Add(evenA, oddA);
-  u[2] = hn::Sub(evenA, oddA);
-  u[3] = hn::Add(evenB, oddB);
-  u[4] = hn::Sub(evenB, oddB);
-  u[5] = g[2];
-}
-
-/// Gᵀ u, 3 from 6
-HWY_INLINE void transformWeightGradient(const V* u, V* g) {
-  const D f;
-  const V sumA = hn::Mul(hn::Set(f, scaleA), hn::Add(u[1], u[2]));
-  const V sumB = hn::Mul(hn::Set(f, scaleB), hn::Add(u[3], u[4]));
-  const V differenceA = hn::Mul(hn::Set(f, a * scaleA), hn::Sub(u[1], u[2]));
-  g[0] = hn::MulAdd(hn::Set(f, scale0), u[0], hn::Add(sumA, sumB));
-  g[1] = hn::MulAdd(hn::Set(f, b * scaleB), hn::Sub(u[3], u[4]), differenceA);
-  g[2] = hn::MulAdd(hn::Set(f, a2), sumA, hn::MulAdd(hn::Set(f, b2), sumB, u[5]));
-}
-
-/// F along both axes: from × from values become to × to.
-template <int from, int to, class F>
-HWY_INLINE void alongBoth(const F& transform, const V* in, V* out) {
-  V rows[to * from], column[from], turned[to];
-  for (int j = 0; j < from; j++) {
-    for (int i = 0; i < from; i++) column[i] = in[i * from + j];
-    transform(column, turned);
-    for (int i = 0; i < to; i++) rows[i * from + j] = turned[i];
-  }
-  for (int i = 0; i < to; i++) transform(rows + i * from, out + i * to);
-}
-
 /// One operand in the space of the products: 36 matrices of rows × columns, columns padded for whole vectors.
 /// The distance between them is no power of two, so that their same places do not share a set of the cache.
 struct Matrices {
@@ -206,14 +115,12 @@ HWY_INLINE void transformInto(const F& transform, const float* const* pixels, co
 
 void patchInto(const float* const* pixels, const float* const* next, int64_t channels, const Matrices& to,
                int64_t i) {
-  transformInto<patchSide>([](const V* in, V* out) HWY_ATTR { transformPatch(in, out); }, pixels, next,
-                           channels, to, i);
+  transformInto<patchSide>(PatchTransform(), pixels, next, channels, to, i);
 }
 
 void gradientInto(const float* const* pixels, const float* const* next, int64_t channels, const Matrices& to,
                   int64_t i) {
-  transformInto<tileSide>([](const V* in, V* out) HWY_ATTR { transformGradient(in, out); }, pixels, next,
-                          channels, to, i);
+  transformInto<tileSide>(GradientTransform(), pixels, next, channels, to, i);
 }
 
 /// Transforms row i of the products back into the pixels of a tile, with the bias and perhaps ReLU.
@@ -221,29 +128,21 @@ void tileFrom(const Matrices& from, int64_t i, float* const* pixels, int64_t cha
               bool relu) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V m[products], rows[tileSide * patchSide], column[patchSide], y[tileSide];
+  V m[products], y[tileSide * tileSide];
   for (int64_t c = 0; c < channels; c += lanes) {
     const int64_t count = std::min(lanes, channels - c);
     for (int k = 0; k < products; k++) m[k] = hn::Load(d, from.row(k, i) + c);
-    for (int j = 0; j < patchSide; j++) {
-      for (int k = 0; k < patchSide; k++) column[k] = m[k * patchSide + j];
-      transformProducts(column, y);
-      for (int k = 0; k < tileSide; k++) rows[k * patchSide + j] = y[k];
-    }
+    alongBoth<patchSide, tileSide>(ProductsTransform(), m, y);
     const V shift = !bias            ? hn::Zero(d)
                     : count == lanes ? hn::LoadU(d, bias + c)
                                      : loadFirst(d, bias + c, count);
-    for (int k = 0; k < tileSide; k++) {
-      transformProducts(rows + k * patchSide, y);
-      for (int j = 0; j < tileSide; j++) {
-        V value = hn::Add(y[j], shift);
-        if (relu) value = hn::IfThenElse(hn::Le(value, hn::Zero(d)), hn::Zero(d), value);
-        float* to = pixels[k * tileSide + j] + c;
-        if (count == lanes) {
-          hn::StoreU(value, d, to);
-        } else {
-          storeFirst(d, value, to, count);
-        }
+    for (int k = 0; k < tileSide * tileSide; k++) {
+      V value = hn::Add(y[k], shift);
+      if (relu) value = hn::IfThenElse(hn::Le(value, hn::Zero(d)), hn::Zero(d), value);
+      if (count == lanes) {
+        hn::StoreU(value, d, pixels[k] + c);
+      } else {
+        storeFirst(d, value, pixels[k] + c, count);
       }
     }
   }
@@ -326,7 +225,7 @@ void weightsInto(const Panels& to, const float* weight, int64_t tapStep, int64_t
                  int64_t begin, int64_t end) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V g[9], u[products], rows[patchSide * 3], column[3], turned[patchSide];
+  V g[9], u[products];
   for (int64_t c = begin; c < end; c++) {
     for (int64_t o = 0; o < to.count * to.width; o += lanes) {
       const int64_t count = std::clamp<int64_t>(outputs - o, 0, lanes);
@@ -334,12 +233,7 @@ void weightsInto(const Panels& to, const float* weight, int64_t tapStep, int64_t
         const float* from = weight + (tapStep < 0 ? t - 8 : t) * tapStep + c * channelStep + o;
         g[t] = count == lanes ? hn::LoadU(d, from) : loadFirst(d, from, count);
       }
-      for (int j = 0; j < 3; j++) {
-        for (int i = 0; i < 3; i++) column[i] = g[i * 3 + j];
-        transformWeight(column, turned);
-        for (int i = 0; i < patchSide; i++) rows[i * 3 + j] = turned[i];
-      }
-      for (int i = 0; i < patchSide; i++) transformWeight(rows + i * 3, u + i * patchSide);
+      alongBoth<3, patchSide>(WeightTransform(), g, u);
       for (int k = 0; k < products; k++)
         hn::Store(u[k], d, to.panel(k, o / to.width) + c * to.width + o % to.width);
     }
@@ -464,23 +358,16 @@ void addProducts(const Matrices& sums, const Matrices& gradient, const Matrices&
 void weightGradientFrom(const Matrices& sums, int64_t o, float* out, int64_t channels) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V u[patchSide], g[3], rows[3 * patchSide];
+  V u[products], g[9];
   for (int64_t c = 0; c < channels; c += lanes) {
     const int64_t count = std::min(lanes, channels - c);
-    for (int j = 0; j < patchSide; j++) {
-      for (int i = 0; i < patchSide; i++) u[i] = hn::Load(d, sums.row(i * patchSide + j, o) + c);
-      transformWeightGradient(u, g);
-      for (int i = 0; i < 3; i++) rows[i * patchSide + j] = g[i];
-    }
-    for (int i = 0; i < 3; i++) {
-      transformWeightGradient(rows + i * patchSide, g);
-      for (int j = 0; j < 3; j++) {
-        float* to = out + (i * 3 + j) * channels + c;
-        if (count == lanes) {
-          hn::StoreU(g[j], d, to);
-        } else {
-          storeFirst(d, g[j], to, count);
-        }
+    for (int k = 0; k < products; k++) u[k] = hn::Load(d, sums.row(k, o) + c);
+    alongBoth<patchSide, 3>(WeightGradientTransform(), u, g);
+    for (int t = 0; t < 9; t++) {
+      if (count == lanes) {
+        hn::StoreU(g[t], d, out + t * channels + c);
+      } else {
+        storeFirst(d, g[t], out + t * channels + c, count);
       }
     }
   }
