@@ -36,10 +36,17 @@ export interface ConvolutionReport extends Report {
 
 const asImages = ({ x, y }: Images['train']) => ({ x: x.reshape([-1, 28, 28, 1]), y });
 
-export async function trainConvolution({ epochs = 10, embedded = false } = {}): Promise<ConvolutionReport> {
+/** @param limit how many of the training images to learn from */
+export async function trainConvolution({
+  epochs = 10,
+  embedded = false,
+  limit = Infinity,
+} = {}): Promise<ConvolutionReport> {
   seed(1);
   const { name, train, test } = standardised(loadFashion({ embedded }));
-  const [training, held] = [asImages(train), asImages(test)];
+  const count = Math.min(limit, train.x.shape[0]);
+  const training = asImages({ x: train.x.slice([[0, count]]), y: train.y.slice([[0, count]]) });
+  const held = asImages(test);
   console.log(`${name}: ${training.x.shape[0]} images to learn from, ${held.x.shape[0]} held out`);
   const first = new Conv2D(1, 32, 3, { padding: 'same', bias: false });
   const model = new Sequential(

@@ -21,8 +21,8 @@ test('Fashion-MNIST: the accuracy on held-out images is at least 0.84, or 0.89 w
   expect(report.test).toBeGreaterThanOrEqual(full ? 0.89 : 0.84);
 }, 300_000);
 
-test('Fashion-MNIST with convolutions: two epochs over the embedded images reach 0.8 on those held out', async () => {
-  const report = await trainConvolution({ epochs: 2, embedded: true });
-  expect(report.test).toBeGreaterThanOrEqual(0.8);
+test('Fashion-MNIST with convolutions: three epochs over 3,000 images reach 0.75 on those held out', async () => {
+  const report = await trainConvolution({ epochs: 3, embedded: true, limit: 3000 });
+  expect(report.test).toBeGreaterThanOrEqual(0.75);
   expect(report.confusion.counts.flat().reduce((sum, count) => sum + count, 0)).toBe(1000);
 }, 300_000);
