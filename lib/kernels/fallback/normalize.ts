@@ -120,11 +120,10 @@ function normalize(
   shift: Float | null,
   channels: number,
 ): void {
+  const factors = Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c]));
+  const shifts = Float64Array.from(inverse, (_, c) => (shift === null ? 0 : shift[c]));
   for (let i = 0; i < out.length; i += channels) {
-    for (let c = 0; c < channels; c++) {
-      const normal = (x[i + c] - mean[c]) * inverse[c];
-      out[i + c] = normal * (scale === null ? 1 : scale[c]) + (shift === null ? 0 : shift[c]);
-    }
+    for (let c = 0; c < channels; c++) out[i + c] = (x[i + c] - mean[c]) * factors[c] + shifts[c];
   }
 }
 
@@ -193,12 +192,15 @@ export function batchNormGradient(
       dzNormal.add(c, out[i + c] * ((x[i + c] - mean[c]) * inverse[c]));
     }
   }
+  // What moves with the moments of x; nothing where they are constants.
+  const share = (sums: Sums) =>
+    Float64Array.from(inverse, (_, c) => (moments === 1 ? sums.value(c) / rows : 0));
+  const [along, alongNormal] = [share(dz), share(dzNormal)];
+  const factors = Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c]));
   for (let i = 0; i < out.length; i += channels) {
     for (let c = 0; c < channels; c++) {
-      const factor = (scale === null ? 1 : scale[c]) * inverse[c];
       const normal = (x[i + c] - mean[c]) * inverse[c];
-      const along = moments === 1 ? (dz.value(c) + normal * dzNormal.value(c)) / rows : 0;
-      out[i + c] = factor * (out[i + c] - along);
+      out[i + c] = factors[c] * (out[i + c] - (along[c] + normal * alongNormal[c]));
     }
   }
   for (let c = 0; c < channels; c++) {
