@@ -11,8 +11,8 @@ The houses are {{houses}} sales in the Sacramento area in May 2008. One in five 
 while it learns, so they tell how well it prices a house that is new to it.
 */
 import { compile, Dense, losses, SGD, tensor } from 'axpy';
-// hide
 import { type House, loadSacramento, mean } from '../support/sacramento.ts';
+// hide
 import { xAxis, yAxis } from './support/axes.ts';
 import { main, type Page } from './support/index.ts';
 
@@ -132,6 +132,8 @@ export function run(page: Page): void {
       ],
     },
   });
+
+  // show
 
   /*: {{prices}}
 

@@ -19,7 +19,6 @@ Both come **from the training houses alone**, and a training house never counts 
 find would hide among its inputs, and the held-out error would be a lie.
 */
 import { Adam, compile, Dense, losses, Sequential, type Tensor, tensor } from 'axpy';
-// hide
 import {
   type Feature,
   type House,
@@ -29,6 +28,7 @@ import {
   wealthFeature,
   zipFeature,
 } from '../support/sacramento.ts';
+// hide
 import { xAxis, yAxis } from './support/axes.ts';
 import { main, type Page } from './support/index.ts';
 
@@ -94,7 +94,7 @@ const errorOf = (model: Sequential, x: Tensor, y: Tensor) =>
   100_000 * Math.sqrt(losses.mse(model.forward(x), y).item());
 
 export function run(page: Page): void {
-  const [splits, starts, steps] = page.quick ? [3, 2, 1500] : [20, 2, 1500];
+  const [splits, starts, steps] = page.quick ? [3, 2, 1500] : [20, 3, 2000];
   page.number('splits', splits);
   page.number('starts', starts);
   const errors: { size: number; all: number; network: number }[] = [];

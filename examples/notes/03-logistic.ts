@@ -11,8 +11,8 @@ The question: did a house sell for more than $220,000? The three inputs $x_1, x_
 each brought to mean 0 and deviation 1.
 */
 import { compile, concat, Dense, losses, ones, SGD, type Tensor, tensor, zeros } from 'axpy';
-// hide
 import { loadSacramento, standardiser } from '../support/sacramento.ts';
+// hide
 import { xAxis, yAxis } from './support/axes.ts';
 import { main, type Page } from './support/index.ts';
 import { solve } from './support/solve.ts';

@@ -10,8 +10,8 @@ $$z_j = W_j^T x + b_j \quad\text{and}\quad a_j = g(z_j), \qquad j = 1 \ldots 4.$
 As code that is a loop over the neurons around a loop over the inputs:
 */
 import { Dense, randn, type Tensor, tensor } from 'axpy';
-// hide
 import { loadSacramento } from '../support/sacramento.ts';
+// hide
 import { formatSeconds, main, type Page } from './support/index.ts';
 import { secondsOf } from './support/time.ts';
 

@@ -56,7 +56,7 @@ function stepByLoops(
   for (let k = 0; k < n * n; k++) weight[k] -= 0.01 * gradient[k];
 }
 
-/*: The library's counterpart, for either backend: */
+/*: The library's counterpart, for either backend (`secondsOf` takes the best of several rounds): */
 interface Times {
   n: number;
   layer: number;
@@ -184,7 +184,7 @@ export function run(page: Page): void {
   page.picture('times', {
     width: 940,
     height: 440,
-    alt: 'Times of a layer and of a training step against their size: loops lie two orders of magnitude above BLAS from 256 on',
+    alt: 'Times of a layer and of a training step against their size: from 16 on, loops take far longer than the library',
     option: {
       legend: { bottom: 4, itemGap: 32, textStyle: { fontSize: 13 } },
       title: panels.map(({ title }) => title),
@@ -221,7 +221,7 @@ export function run(page: Page): void {
   {{times}}
 
   Both axes of the picture go up by factors. At four inputs there is next to no arithmetic, the time goes into calling
-  functions, and a loop is as good as anything. At 1,024 the layer is {{layerSpeedup}} times faster with the library, and the step
+  functions, and a plain loop is as good as anything. At 1,024 the layer is {{layerSpeedup}} times faster with the library, and the step
   {{stepSpeedup}} times. At 4,096 a single step takes {{largestByLoops}} by loops and {{largestOwn}} with the library. Training takes
   many thousand steps: that is what “infeasible” means.
 

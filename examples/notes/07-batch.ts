@@ -19,9 +19,9 @@ examples in **rows** instead, $Z^T = X^T W^T + b^T$: a batch is a list of exampl
 the same product read the other way:
 */
 import { Dense, stack, tensor } from 'axpy';
-// hide
 import { loadFashion } from '../support/fashion-mnist.ts';
 import { loadSacramento } from '../support/sacramento.ts';
+// hide
 import { xAxis, yAxis } from './support/axes.ts';
 import { formatSeconds, main, type Page } from './support/index.ts';
 import { secondsOf } from './support/time.ts';
@@ -73,11 +73,14 @@ export function run(page: Page): void {
   more than rounding, some $10^{-16}$, it must not be.
 
   What stacking buys is time. The pictures of clothes of Fashion-MNIST have 784 pixels; here they go through a layer of 1,024
-  neurons, in batches of more and more:
+  neurons, in batches from one to {{largest}}:
   */
   const images = loadFashion({ embedded: true }).train.x;
   const wide = new Dense(784, 1024, { activation: 'relu' });
+  // hide
   const largest = page.quick ? 64 : 1024;
+  page.number('largest', largest);
+  // show
   const times: { batch: number; perExample: number }[] = [];
   for (let batch = 1; batch <= largest; batch *= 4) {
     const x = images.slice([[0, batch]]);
@@ -98,7 +101,7 @@ export function run(page: Page): void {
   page.picture('perExample', {
     width: 640,
     height: 380,
-    alt: 'Time per example against the batch size: it falls with every example that is added, and then levels off',
+    alt: 'Time per example against the batch size: it falls as the batch grows, and then levels off',
     option: {
       grid: { left: 84, right: 32, top: 24, bottom: 56 },
       xAxis: xAxis('batch size, examples', {

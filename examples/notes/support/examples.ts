@@ -7,10 +7,18 @@ export interface Example {
   number: string;
   /** '01-neuron' */
   name: string;
-  /** 'A neuron', from the heading. */
+  /** 'A neuron', from the heading; plain text, as links do not set formulas. */
   title: string;
   url: URL;
   blocks: Block[];
+}
+
+function read(url: URL): Block[] {
+  try {
+    return parseLiterate(readFileSync(url, 'utf8'));
+  } catch (error) {
+    throw new Error(`${url.pathname}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 export function listExamples(): Example[] {
@@ -18,11 +26,11 @@ export function listExamples(): Example[] {
   const files = readdirSync(folder).filter((file) => /^\d\d-.*\.ts$/.test(file));
   return files.sort().map((file) => {
     const url = new URL(file, folder);
-    const blocks = parseLiterate(readFileSync(url, 'utf8'));
+    const blocks = read(url);
     const [heading] = blocks[0].text.split('\n');
     const number = file.slice(0, 2);
     if (!heading.startsWith(`# ${number}. `))
       throw new Error(`${file} begins with another number: '${heading}'`);
-    return { number, name: file.slice(0, -3), title: heading.slice(6), url, blocks };
+    return { number, name: file.slice(0, -3), title: heading.slice(6).replaceAll('$', ''), url, blocks };
   });
 }

@@ -46,11 +46,12 @@ async function writePage(example: Example, index: number): Promise<void> {
   console.log(`${example.name}  ${formatNumber(seconds, 2)} s`);
 }
 
-/** The first sentence under the title. */
+/** What the notes say: the paragraph under the title, or where that is long its first sentence. */
 function claimOf({ blocks }: Example): string {
   const [, paragraph = ''] = blocks[0].text.split(/\n\s*\n/);
   const line = paragraph.replace(/^>\s*/gm, '').replaceAll('\n', ' ').trim();
-  return /^.*?[.!?](?=\s|$)/.exec(line)?.[0] ?? line;
+  const claim = line.replace(/^The notes: /, '').replace(/^[a-z]/, (letter) => letter.toUpperCase());
+  return claim.length <= 260 ? claim : (/^.*?[.!?](?=\s|$)/.exec(claim)?.[0] ?? claim);
 }
 
 const index = `# The notes, claim by claim
