@@ -264,7 +264,7 @@ export async function run(page: Page): Promise<void> {
   along it.
 
   By the clock the picture shifts. A step with one example is a product of a matrix and a vector, which
-  BLAS cannot speed up the way it does a product of two matrices ([example 7](07-examples-as-columns.md)); so a pass of single
+  BLAS cannot speed up the way it does a product of two matrices (example 7); so a pass of single
   examples took {{slower}} times as long as one in mini-batches. Mini-batches have most of the progress of the one and most
   of the speed of the other, and a memory that needs to hold only $`B`$ examples at a time. That is why everybody uses
   them, and why `fit` has a `batchSize`, 32 unless you say otherwise.
