@@ -146,8 +146,9 @@ function checkLayer(
   return g;
 }
 
+/** A single channel makes a product of a matrix with a vector, which is faster than the loops over taps. */
 function isDepthwise({ channels, outChannels, groups }: Geometry): boolean {
-  return channels === groups && outChannels === groups;
+  return groups > 1 && channels === groups && outChannels === groups;
 }
 
 // ── patches and weights ─────────────────────────────────────────────────────────────────────────────────────────────
