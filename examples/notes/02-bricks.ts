@@ -48,8 +48,10 @@ function inputsFrom(train: House[]): (houses: House[]) => Tensor {
 
 const prices = (houses: House[]) => tensor(houses.map((house) => [house.price / 100_000]));
 
+const rate = 0.1;
+
 function learn(model: Sequential, x: Tensor, y: Tensor, steps: number): number {
-  const optimizer = new Adam(model.parameters(), { learningRate: 0.02 });
+  const optimizer = new Adam(model.parameters(), { learningRate: rate });
   const step = compile(() => {
     const loss = losses.mse(model.forward(x), y);
     optimizer.zeroGrad();
@@ -59,7 +61,7 @@ function learn(model: Sequential, x: Tensor, y: Tensor, steps: number): number {
   });
   let loss = 0;
   for (let i = 0; i < steps; i++) {
-    optimizer.learningRate = 0.02 * (1 - i / steps); // large steps first, small ones to settle
+    optimizer.learningRate = rate * (1 - i / steps); // large steps first, small ones to settle
     loss = step.sync().item();
   }
   return loss;
@@ -94,7 +96,7 @@ const errorOf = (model: Sequential, x: Tensor, y: Tensor) =>
   100_000 * Math.sqrt(losses.mse(model.forward(x), y).item());
 
 export function run(page: Page): void {
-  const [splits, starts, steps] = page.quick ? [3, 2, 1500] : [20, 3, 2000];
+  const [splits, starts, steps] = page.quick ? [3, 3, 1000] : [30, 3, 1000];
   page.number('splits', splits);
   page.number('starts', starts);
   const errors: { size: number; all: number; network: number }[] = [];
