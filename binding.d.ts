@@ -11,6 +11,8 @@
  * - The destination is overwritten, unless the name says `Accumulate` or `Add`, or the text says "updated".
  * - No reference is kept after the call. What changes from step to step lives in a buffer (a random state, the
  *   hyperparameters of an optimizer), never in a scalar, so that a recorded call stays right when it is replayed.
+ * - A list of arrays is an ordinary array of them, without holes; what is said of an array holds for each of its arrays.
+ *   Its first one stands for the list where the first argument fixes the type; an empty list counts as float32.
  * - A size of zero is allowed and means "no elements": an empty sum is 0, an empty product is 1, and the maximum or
  *   minimum of nothing is -Infinity or Infinity.
  * - NaN propagates through everything, `maximum`, `minimum`, `max`, `min`, `relu` and `clip` included.
@@ -78,6 +80,22 @@ export interface Kernels {
     strideA: number,
     strideB: number,
     strideC: number,
+  ): void;
+
+  /**
+   * The gradient of a product's epilogue, y = activation(z + bias) by rows: out = gradient · f′(y), rows × columns, and
+   * biasGradient = Σ over the rows of out, as exact as `reduce`; null for none. `activation` is one of
+   * `gradientFromOutput`; −1 leaves out = gradient. `out` may be the very array `gradient`.
+   */
+  epilogueGradient(
+    out: Float,
+    biasGradient: Float | null,
+    gradient: Float,
+    y: Float,
+    rows: number,
+    columns: number,
+    activation: number,
+    parameter: number,
   ): void;
 
   // ── elementwise ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,6 +255,161 @@ export interface Kernels {
    */
   checkFinite(x: Float): void;
 
+  // ── convolution and pooling ───────────────────────────────────────────────────────────────────────────────────────
+  //
+  // Images are batch × height × width × channels, weights outChannels × kernelHeight × kernelWidth × channels / groups.
+  // `geometry` is Int32Array(16), in the order of `geometryFields` of codes.ts:
+  //
+  //   batch, height, width, channels, outHeight, outWidth, outChannels, kernelHeight, kernelWidth,
+  //   strideY, strideX, dilationY, dilationX, padTop, padLeft, groups
+  //
+  // all ≥ 0; kernel, strides, dilations and groups ≥ 1; groups divides channels and outChannels. Output pixel (y, x) meets
+  // kernel position (i, j) at the input pixel (y·strideY + i·dilationY − padTop, x·strideX + j·dilationX − padLeft); what
+  // lies outside of the image is 0. The output sizes are free: they may leave pixels out or reach beyond the image.
+  // The image on the side of the output is batch × outHeight × outWidth × outChannels. The n-th group of outChannels sees
+  // the n-th group of channels.
+  //
+  // `fast` 1 permits float32 algorithms that trade rounding for speed: Winograd's F(4×4, 3×3) (Lavin & Gray, "Fast
+  // algorithms for convolutional neural networks", CVPR 2016), whose error is about three times larger. 0 forbids them.
+
+  /** out = activation(convolution of x with weight + bias[outChannels]); activation and parameter as in `gemm`. */
+  convolve(
+    out: Float,
+    x: Float,
+    weight: Float,
+    bias: Float | null,
+    geometry: Int32Array,
+    activation: number,
+    parameter: number,
+    fast: Flag,
+  ): void;
+
+  /**
+   * The transpose of `convolve` as a linear map of x: out is of the size of its x, x of the size of its out. It is the
+   * gradient by the input, and with bias[channels] and activation a layer of its own.
+   */
+  convolveTransposed(
+    out: Float,
+    x: Float,
+    weight: Float,
+    bias: Float | null,
+    geometry: Int32Array,
+    activation: number,
+    parameter: number,
+    fast: Flag,
+  ): void;
+
+  /** out = ∂/∂weight of Σ gradient ⊙ convolve(x, weight), with gradient of the size of convolve's output. */
+  convolveWeightGradient(out: Float, x: Float, gradient: Float, geometry: Int32Array, fast: Flag): void;
+
+  /**
+   * out = the largest x under each position of the window, per channel; `indices`, as long as out, receives where in the
+   * window it first is, i·kernelWidth + j. NaN counts as largest. Pixels outside of the image do not take part; a window
+   * without a pixel gives −Infinity and the index −1. outChannels equals channels, groups is 1.
+   */
+  maxPool(out: Float, indices: Int32Array, x: Float, geometry: Int32Array): void;
+
+  /** out, of the size of x, = Σ of gradient over the windows whose index names the pixel; other indices name none. */
+  maxPoolGradient(out: Float, gradient: Float, indices: Int32Array, geometry: Int32Array): void;
+
+  /**
+   * out = the mean of x under each position of the window, per channel: over all kernelHeight·kernelWidth positions with
+   * `countPadding`, else over the pixels of the image, 0 where there are none. outChannels equals channels, groups is 1.
+   */
+  averagePool(out: Float, x: Float, geometry: Int32Array, countPadding: Flag): void;
+
+  /** out, of the size of x, = the gradient of `averagePool`. */
+  averagePoolGradient(out: Float, gradient: Float, geometry: Int32Array, countPadding: Flag): void;
+
+  // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * mean and inverse, of length channels, = the mean and 1/√(variance + epsilon) of each column of x rows × channels, with
+   * the variance divided by rows; 0 and 1/√epsilon for no rows. Computed as exactly as `reduce`, about the mean.
+   * Unless null, runningMean and runningVariance are updated: r ← (1 − momentum)·r + momentum·(mean, or rows/(rows − 1)
+   * times the variance); not at all for no rows, and with the variance as it is for one.
+   */
+  batchMoments(
+    mean: Float,
+    inverse: Float,
+    runningMean: Float | null,
+    runningVariance: Float | null,
+    x: Float,
+    rows: number,
+    channels: number,
+    epsilon: number,
+    momentum: number,
+  ): void;
+
+  /** out = activation((x − mean)·inverse·scale + shift) by columns; a null scale is 1, a null shift 0. out may be x. */
+  batchNorm(
+    out: Float,
+    x: Float,
+    mean: Float,
+    inverse: Float,
+    scale: Float | null,
+    shift: Float | null,
+    rows: number,
+    channels: number,
+    activation: number,
+    parameter: number,
+  ): void;
+
+  /**
+   * The gradients of `batchNorm` (Ioffe & Szegedy, 2015). With x̂ = (x − mean)·inverse and dz = gradient·f′, where f′ is
+   * that of the output, recomputed: scaleGradient = Σ dz·x̂ and shiftGradient = Σ dz over the rows; out =
+   * scale·inverse·(dz − (shiftGradient + x̂·scaleGradient) / rows) with `moments` 1, where mean and inverse are those of
+   * x; out = scale·inverse·dz with 0, where they are constants. `activation` is −1 or one of `gradientFromOutput`.
+   * `out` may be the very array `gradient`.
+   */
+  batchNormGradient(
+    out: Float,
+    scaleGradient: Float,
+    shiftGradient: Float,
+    gradient: Float,
+    x: Float,
+    mean: Float,
+    inverse: Float,
+    scale: Float | null,
+    shift: Float | null,
+    rows: number,
+    channels: number,
+    activation: number,
+    parameter: number,
+    moments: Flag,
+  ): void;
+
+  /**
+   * out = (x − mean)·inverse·scale + shift by rows (Ba, Kiros & Hinton, 2016), with mean and inverse = 1/√(variance +
+   * epsilon) of each row of x rows × size, which are returned for the gradient; scale and shift have length size, null
+   * for 1 and 0. For size 0, mean is 0 and inverse 1/√epsilon.
+   */
+  layerNorm(
+    out: Float,
+    mean: Float,
+    inverse: Float,
+    x: Float,
+    scale: Float | null,
+    shift: Float | null,
+    rows: number,
+    size: number,
+    epsilon: number,
+  ): void;
+
+  /** The gradients of `layerNorm` by x (out), scale and shift. `out` may be the very array `gradient`. */
+  layerNormGradient(
+    out: Float,
+    scaleGradient: Float,
+    shiftGradient: Float,
+    gradient: Float,
+    x: Float,
+    mean: Float,
+    inverse: Float,
+    scale: Float | null,
+    rows: number,
+    size: number,
+  ): void;
+
   // ── random numbers ────────────────────────────────────────────────────────────────────────────────────────────────
   //
   // Philox 4×32-10 (Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). `state` is
@@ -263,28 +436,50 @@ export interface Kernels {
 
   // ── optimizer updates ─────────────────────────────────────────────────────────────────────────────────────────────
   //
-  // `decay` 1 adds λ·parameter to the gradient, λ from the buffer (L2, equation (9) of the notes); 0 leaves it out.
+  // A call updates a list of parameters: the other lists are as long, and each of their arrays as long as the parameter at
+  // its place. The result is that of one call for each of them. No parameters are fine; then nothing is updated.
+  // `decays` has a 0 or 1 for each parameter: 1 adds λ·parameter to its gradient, λ from the buffer (L2, equation (9) of
+  // the notes), and 0 leaves it out.
 
   /**
    * With g the gradient: v ← momentum·v + (1 − dampening)·g, parameter ← parameter − learningRate·(nesterov ? g +
-   * momentum·v : v); without velocity (null), parameter ← parameter − learningRate·g. parameter and velocity are
-   * updated. `hyper` is Float64Array(5): learningRate, momentum, dampening, nesterov (0 or 1), λ. The gradient is kept.
+   * momentum·v : v); without velocities (null), parameter ← parameter − learningRate·g. parameters and velocities are
+   * updated. `hyper` is Float64Array(5): learningRate, momentum, dampening, nesterov (0 or 1), λ. Gradients are kept.
    */
-  sgd(parameter: Float, velocity: Float | null, gradient: Float, hyper: Float64Array, decay: Flag): void;
+  sgd(
+    parameters: readonly Float[],
+    velocities: readonly Float[] | null,
+    gradients: readonly Float[],
+    hyper: Float64Array,
+    decays: Int32Array,
+  ): void;
 
-  /** Counts a step of Adam: step += 1, beta1Power *= beta1, beta2Power *= beta2, in `hyper` (see `adam`). Updated. */
+  /**
+   * Counts a step of Adam: step += 1, beta1Power *= beta1, beta2Power *= beta2, in `hyper` (see `adam`). Updated. It is
+   * not a part of `adam` since a step makes one call of that for each float type among its parameters.
+   */
   adamAdvance(hyper: Float64Array): void;
 
   /**
    * Adam (Kingma & Ba, 2015, algorithm 1): m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², parameter ← parameter −
-   * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − beta1Power) and v̂ likewise. parameter, m and v are updated.
+   * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − beta1Power) and v̂ likewise. parameters, means (m) and squares (v) are
+   * updated.
    * `hyper` is Float64Array(8): learningRate, beta1, beta2, epsilon, λ, step, beta1Power, beta2Power.
    */
-  adam(parameter: Float, m: Float, v: Float, gradient: Float, hyper: Float64Array, decay: Flag): void;
+  adam(
+    parameters: readonly Float[],
+    means: readonly Float[],
+    squares: readonly Float[],
+    gradients: readonly Float[],
+    hyper: Float64Array,
+    decays: Int32Array,
+  ): void;
 }
 
 /** A recorded call: the kernel, and its arguments as at any call. */
-export type Call = readonly [kernel: keyof Kernels, ...args: readonly (Data | Uint32Array | number | null)[]];
+export type Call = readonly [kernel: keyof Kernels, ...args: readonly Argument[]];
+
+export type Argument = Data | Uint32Array | readonly Float[] | number | null;
 
 /** A list of recorded calls, ready to be made again and again without JavaScript in between. */
 export interface Program {
@@ -298,12 +493,29 @@ export interface Program {
    * all calls are made, rejects with what the first failing one throws.
    */
   runAsync(): Promise<void>;
+  /** Makes all calls as `run` does, and returns how many nanoseconds each of them took. */
+  times(): Float64Array;
+}
+
+/** What a machine can do at most, as measured. */
+export interface Limits {
+  /** Operations a second of float32 multiply-adds that need no memory, each counted as two, on the threads in use. */
+  float32: number;
+  /** Likewise of float64. */
+  float64: number;
+  /**
+   * How many bytes a second a = b + 3·c reads and writes when the three arrays have so many bytes together and are gone
+   * over again and again: from what the nearest cache holds to, last, what none does.
+   */
+  bandwidths: readonly { bytes: number; rate: number }[];
 }
 
 /** What the addon exports beside the kernels. */
 export interface Addon extends Kernels {
   /** OpenBLAS's configuration and core type, the SIMD target chosen, and the threads in use. */
   info(): { blas: string; simd: string; threads: number };
+  /** Measures the limits, which takes a few hundred milliseconds. */
+  limits(): Limits;
   /** Sets the number of threads, 1 to 64, for the whole process. */
   setThreads(count: number): void;
   /** The names of the kernels with those of their arguments, and the op codes, as the addon was compiled with. */

@@ -1,6 +1,7 @@
 """The workloads of workloads.ts in PyTorch: one JSON line each, microseconds of a step and of one inference."""
 import argparse
 import json
+import resource
 import time
 
 import torch
@@ -10,10 +11,18 @@ from torch.nn import functional as F
 parser = argparse.ArgumentParser()
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--seconds", type=float, default=1.0)
-parser.add_argument("--only", default="house,mlp")
+parser.add_argument("--only", default="house,mlp,cnn,vgg")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 torch.manual_seed(0)
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+idle = resident()
 
 
 def house():
@@ -26,6 +35,25 @@ def mlp():
     model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     return model, optimizer, F.cross_entropy, torch.randn(128, 784), torch.randint(0, 10, (128,))
+
+
+def cnn():
+    model = nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(64 * 12 * 12, 128), nn.ReLU(), nn.Linear(128, 10))  # fmt: skip
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    return model, optimizer, F.cross_entropy, torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))
+
+
+def vgg():
+    def block(inputs, outputs):
+        return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+
+    model = nn.Sequential(
+        *block(3, 64), *block(64, 64), nn.MaxPool2d(2), *block(64, 128), *block(128, 128), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(128 * 64, 10))  # fmt: skip
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+    return model, optimizer, F.cross_entropy, torch.randn(32, 3, 32, 32), torch.randint(0, 10, (32,))
 
 
 def best(call):
@@ -45,7 +73,7 @@ def best(call):
 
 
 for name in arguments.only.split(","):
-    model, optimizer, loss_function, x, y = {"house": house, "mlp": mlp}[name]()
+    model, optimizer, loss_function, x, y = {"house": house, "mlp": mlp, "cnn": cnn, "vgg": vgg}[name]()
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -65,6 +93,8 @@ for name in arguments.only.split(","):
                 "system": f"PyTorch {torch.__version__}",
                 "step": step_time,
                 "inference": best(inference),
+                "idle": idle,
+                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
             }
         )
     )

@@ -1,8 +1,9 @@
 /**
- * One training step (forward, loss, backward, update) of two workloads, eager and compiled, on both backends and, where /usr/bin/python3 can
- * import torch, in PyTorch in the same run. Best of five rounds of whole steps; ratios at the end.
+ * One training step (forward, loss, backward, update) and one example's inference of each workload, eager and compiled,
+ * on both backends and, where /usr/bin/python3 can import torch, in PyTorch in the same run: each in a process of its own,
+ * whose peak memory is told as well. Best of five rounds of whole steps.
  *
- *     npm run bench:train -- [--threads 2] [--seconds 1] [--only house,mlp]
+ *     npm run bench:train -- [--threads 2] [--seconds 1] [--only house,mlp,cnn,vgg]
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -16,14 +17,20 @@ interface Result {
   /** Microseconds a step, and an example's inference. */
   step: number;
   inference: number;
+  /** MiB: the resident memory before there was a model, and at its peak. */
+  idle: number;
+  peak: number;
 }
+
+const ways = ['compiled', 'eager'] as const;
 
 const { values } = parseArgs({
   options: {
     threads: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '1' },
     only: { type: 'string', default: Object.keys(workloads).join(',') },
-    backend: { type: 'string' },
+    // What a process of its own measures.
+    way: { type: 'string' },
   },
 });
 const names = values.only.split(',');
@@ -44,20 +51,22 @@ function best(fn: () => void, seconds: number): number {
 }
 
 /** A backend is chosen at load, so each has a process of its own; this is what runs in it. */
-async function measureHere(): Promise<void> {
+async function measureHere(way: (typeof ways)[number]): Promise<void> {
   const { backendInfo, setThreads } = await import('axpy');
   setThreads(Number(values.threads));
+  const idle = process.memoryUsage.rss() / 2 ** 20;
+  const seconds = Number(values.seconds);
   for (const name of names) {
-    const seconds = Number(values.seconds);
-    for (const [way, { step, inference }] of Object.entries(workloads[name as keyof typeof workloads]())) {
-      const result: Result = {
-        workload: name,
-        system: `${backendInfo().name}, ${way}`,
-        step: best(step, seconds),
-        inference: best(inference, seconds),
-      };
-      console.log(JSON.stringify(result));
-    }
+    const { step, inference } = workloads[name as keyof typeof workloads]()[way];
+    const result: Result = {
+      workload: name,
+      system: `${backendInfo().name}, ${way}`,
+      step: best(step, seconds),
+      inference: best(inference, seconds),
+      idle,
+      peak: process.resourceUsage().maxRSS / 2 ** 10,
+    };
+    console.log(JSON.stringify(result));
   }
 }
 
@@ -77,15 +86,20 @@ function run(command: string, args: string[], env: NodeJS.ProcessEnv): Result[] 
 }
 
 function compare(): void {
-  const shared = ['--threads', values.threads, '--seconds', values.seconds, '--only', values.only];
-  const own = [...process.execArgv, fileURLToPath(import.meta.url), ...shared];
   const python = fileURLToPath(new URL('./torch_train.py', import.meta.url));
   const hasTorch = spawnSync('/usr/bin/python3', ['-c', 'import torch']).status === 0;
-  const results = [
-    ...run(process.execPath, [...own, '--backend', 'native'], { AXPY_BACKEND: 'native' }),
-    ...run(process.execPath, [...own, '--backend', 'fallback'], { AXPY_BACKEND: 'fallback' }),
-    ...(hasTorch ? run('/usr/bin/python3', [python, ...shared], { OMP_NUM_THREADS: values.threads }) : []),
-  ];
+  const results = names.flatMap((name) => {
+    const shared = ['--threads', values.threads, '--seconds', values.seconds, '--only', name];
+    const own = (backend: string, way: string) => {
+      const args = [...process.execArgv, fileURLToPath(import.meta.url), ...shared, '--way', way];
+      return run(process.execPath, args, { AXPY_BACKEND: backend });
+    };
+    return [
+      ...ways.flatMap((way) => own('native', way)),
+      ...own('fallback', 'compiled'),
+      ...(hasTorch ? run('/usr/bin/python3', [python, ...shared], { OMP_NUM_THREADS: values.threads }) : []),
+    ];
+  });
   if (!hasTorch) console.log('PyTorch: /usr/bin/python3 cannot import torch (apt-get install python3-torch)');
   const micro = (us: number) => us.toFixed(us < 100 ? 1 : 0);
   for (const name of names) {
@@ -93,16 +107,17 @@ function compare(): void {
     const reference = rows.find(({ system }) => system === 'native, compiled');
     console.log(`\n${name}: ${(workloads[name as keyof typeof workloads] as Workload).title}`);
     printTable(
-      rows.map(({ system, step, inference }) => ({
+      rows.map(({ system, step, inference, idle, peak }) => ({
         system,
         'step, µs': micro(step),
         'step / ours': reference ? `${(step / reference.step).toFixed(2)}×` : '',
         'one example, µs': micro(inference),
         'example / ours': reference ? `${(inference / reference.inference).toFixed(2)}×` : '',
+        'peak memory (idle), MiB': `${peak.toFixed(0)} (${idle.toFixed(0)})`,
       })),
     );
   }
 }
 
-if (values.backend) await measureHere();
+if (values.way) await measureHere(values.way as (typeof ways)[number]);
 else compare();

@@ -1,11 +1,15 @@
 /** The networks that `bench:train` times: what one step and one inference of each do, eagerly and compiled. */
 import {
   Adam,
+  BatchNorm,
+  Conv2D,
   compile,
   Dense,
+  Flatten,
   type Layer,
   type LossFunction,
   losses,
+  MaxPool2D,
   noGrad,
   type Optimizer,
   randn,
@@ -21,13 +25,15 @@ export interface Workload {
   title: string;
 }
 
-/** A training step on one batch, and the inference of one example, both ways. */
+/** A training step on one batch, and the inference of one example by a model in evaluation mode, both ways. */
 function bothWays(
-  model: Layer,
-  optimizer: Optimizer,
+  make: () => Layer,
+  optimizerFor: (model: Layer) => Optimizer,
   loss: LossFunction,
   [x, y, one]: [x: Tensor, y: Tensor, one: Tensor],
 ): ReturnType<Workload> {
+  const [model, served] = [make(), make().eval()];
+  const optimizer = optimizerFor(model);
   const step = (input: Tensor, target: Tensor) => {
     const value = loss(model.forward(input), target);
     optimizer.zeroGrad();
@@ -35,7 +41,7 @@ function bothWays(
     optimizer.step();
     return value;
   };
-  const inference = (input: Tensor) => noGrad(() => model.forward(input));
+  const inference = (input: Tensor) => noGrad(() => served.forward(input));
   const [compiledStep, compiledInference] = [compile(step), compile(inference)];
   return {
     eager: { step: () => void step(x, y), inference: () => void inference(one) },
@@ -50,22 +56,69 @@ function workload(title: string, make: () => ReturnType<Workload>): Workload {
 /** 4-3-1 with ReLU, batch 32, mean squared error, momentum: the notes' house prices. */
 const house = workload('4-3-1, ReLU, batch 32, mse, SGD with momentum', () => {
   seed(0);
-  const model = new Sequential([new Dense(4, 3, { activation: 'relu' }), new Dense(3, 1)]);
-  const optimizer = new SGD(model.parameters(), { learningRate: 0.01, momentum: 0.9 });
-  return bothWays(model, optimizer, losses.mse, [randn([32, 4]), randn([32, 1]), randn([1, 4])]);
+  const make = () => new Sequential([new Dense(4, 3, { activation: 'relu' }), new Dense(3, 1)]);
+  const optimizer = (model: Layer) => new SGD(model.parameters(), { learningRate: 0.01, momentum: 0.9 });
+  return bothWays(make, optimizer, losses.mse, [randn([32, 4]), randn([32, 1]), randn([1, 4])]);
 });
+
+const labels = (count: number) => tensor(Int32Array.from({ length: count }, (_, i) => (i * 7) % 10));
 
 /** 784-512-256-10 with ReLU, batch 128, cross-entropy, Adam: small images. */
 const mlp = workload('784-512-256-10, ReLU, batch 128, cross-entropy, Adam', () => {
   seed(0);
-  const model = new Sequential([
-    new Dense(784, 512, { activation: 'relu' }),
-    new Dense(512, 256, { activation: 'relu' }),
-    new Dense(256, 10),
-  ]);
-  const optimizer = new Adam(model.parameters(), { learningRate: 1e-3 });
-  const y = tensor(Int32Array.from({ length: 128 }, (_, i) => (i * 7) % 10));
-  return bothWays(model, optimizer, losses.softmaxCrossEntropy, [randn([128, 784]), y, randn([1, 784])]);
+  const make = () =>
+    new Sequential([
+      new Dense(784, 512, { activation: 'relu' }),
+      new Dense(512, 256, { activation: 'relu' }),
+      new Dense(256, 10),
+    ]);
+  const optimizer = (model: Layer) => new Adam(model.parameters(), { learningRate: 1e-3 });
+  const data: [Tensor, Tensor, Tensor] = [randn([128, 784]), labels(128), randn([1, 784])];
+  return bothWays(make, optimizer, losses.softmaxCrossEntropy, data);
 });
 
-export const workloads = { house, mlp };
+/** Two convolutions, one pool and two dense layers on 28×28 grey images, batch 64, momentum: a first convolutional net. */
+const cnn = workload('conv32-conv64-pool-128-10 on 28×28, batch 64, cross-entropy, SGD with momentum', () => {
+  seed(0);
+  const make = () =>
+    new Sequential([
+      new Conv2D(1, 32, 3, { activation: 'relu' }),
+      new Conv2D(32, 64, 3, { activation: 'relu' }),
+      new MaxPool2D(2),
+      new Flatten(),
+      new Dense(64 * 12 * 12, 128, { activation: 'relu' }),
+      new Dense(128, 10),
+    ]);
+  const optimizer = (model: Layer) => new SGD(model.parameters(), { learningRate: 0.01, momentum: 0.9 });
+  const data: [Tensor, Tensor, Tensor] = [randn([64, 28, 28, 1]), labels(64), randn([1, 28, 28, 1])];
+  return bothWays(make, optimizer, losses.softmaxCrossEntropy, data);
+});
+
+/** Four convolutions with batch normalisation on 32×32 colour images, batch 32, momentum and L2: the style of VGG. */
+const vgg = workload(
+  '64-64-pool-128-128-pool with batch norm on 32×32×3, batch 32, SGD with momentum, L2',
+  () => {
+    seed(0);
+    const block = (from: number, to: number): Layer[] => [
+      new Conv2D(from, to, 3, { padding: 1, bias: false }),
+      new BatchNorm(to, { activation: 'relu' }),
+    ];
+    const make = () =>
+      new Sequential([
+        ...block(3, 64),
+        ...block(64, 64),
+        new MaxPool2D(2),
+        ...block(64, 128),
+        ...block(128, 128),
+        new MaxPool2D(2),
+        new Flatten(),
+        new Dense(128 * 64, 10),
+      ]);
+    const optimizer = (model: Layer) =>
+      new SGD(model.parameters(), { learningRate: 0.01, momentum: 0.9, l2: 5e-4 });
+    const data: [Tensor, Tensor, Tensor] = [randn([32, 32, 32, 3]), labels(32), randn([1, 32, 32, 3])];
+    return bothWays(make, optimizer, losses.softmaxCrossEntropy, data);
+  },
+);
+
+export const workloads = { house, mlp, cnn, vgg };

@@ -1,15 +1,7 @@
 /** Fashion-MNIST with fully connected layers, 784-256-128-10. */
 import { Adam, backendInfo, Dense, Dropout, evaluate, fit, Sequential, seed } from 'axpy';
-import { type Images, loadFashion } from './support/fashion-mnist.ts';
+import { loadFashion, standardised } from './support/fashion-mnist.ts';
 import type { Report } from './support/report.ts';
-
-/** Grey values with mean 0 and deviation 1 over the training images. */
-function standardised({ name, train, test }: Images): Images {
-  const mean = train.x.mean().item();
-  const deviation = Math.sqrt(train.x.variance().item());
-  const scale = ({ x, y }: Images['train']) => ({ x: x.sub(mean).div(deviation), y });
-  return { name, train: scale(train), test: scale(test) };
-}
 
 export async function trainFashion(): Promise<Report> {
   seed(1);

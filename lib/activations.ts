@@ -1,7 +1,7 @@
 /** Activation functions by name, for layers. */
 import { describe } from './arguments.ts';
 import { ArgumentError } from './errors.ts';
-import type { Activation } from './ops/linear.ts';
+import type { Activation } from './ops/epilogue.ts';
 import { logSoftmax, softmax } from './ops/softmax.ts';
 import * as unary from './ops/unary.ts';
 import type { Tensor } from './tensor.ts';

@@ -30,33 +30,73 @@ export {
   Softplus,
   Tanh,
 } from './layers/activation.ts';
+export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
+export { Conv1D, type Conv1DOptions } from './layers/conv1d.ts';
+export { Conv2D, type Conv2DOptions } from './layers/conv2d.ts';
+export { ConvTranspose2D, type ConvTranspose2DOptions } from './layers/convTranspose2d.ts';
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
 export { type ExampleShape, Layer } from './layers/layer.ts';
+export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
+export { Pad, type PadOptions } from './layers/pad.ts';
+export {
+  AvgPool2D,
+  type AvgPool2DOptions,
+  GlobalAvgPool2D,
+  MaxPool2D,
+  type Pool2DOptions,
+} from './layers/pool2d.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
+export { Upsample } from './layers/upsample.ts';
 export { type LossFunction, type LossName, type LossOptions, losses } from './losses.ts';
 export type { Dtype, FloatDtype } from './memory.ts';
 export { where } from './ops/binary.ts';
+export {
+  denseFromChannelsFirst,
+  denseToChannelsFirst,
+  fromChannelsFirst,
+  toChannelsFirst,
+} from './ops/channels.ts';
 export { concat, stack } from './ops/concat.ts';
+export {
+  type Conv1dOptions,
+  type Conv2dOptions,
+  type ConvTranspose2dOptions,
+  conv1d,
+  conv2d,
+  convTranspose2d,
+  type Padding1d,
+} from './ops/convolution.ts';
 export { dropout } from './ops/dropout.ts';
+export type { Activation as FusedActivation } from './ops/epilogue.ts';
 export { oneHot } from './ops/gather.ts';
 
 import './ops/index.ts';
 
 export type { Reduction } from './ops/loss.ts';
 export type { MatmulOptions } from './ops/matmul.ts';
+export {
+  type BatchNormOptions,
+  batchNorm,
+  type LayerNormOptions,
+  layerNorm,
+  type RunningStatistics,
+} from './ops/normalize.ts';
+export { pad } from './ops/pad.ts';
+export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export type { ReduceOptions } from './ops/reduce.ts';
 export type { Range } from './ops/slice.ts';
+export { type UpsampleMode, type UpsampleOptions, upsample } from './ops/upsample.ts';
+export type { Padding, Pair, Sides } from './ops/window.ts';
 export { Adam, type AdamOptions } from './optimizers/adam.ts';
 export { Optimizer } from './optimizers/optimizer.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
+export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } from './parameter.ts';
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
 export {
   type Nested,
-  Parameter,
-  type SharedParameter,
   Tensor,
   type TensorOptions,
   tensor,
@@ -80,3 +120,10 @@ export {
   type MetricName,
   metrics,
 } from './train/metrics.ts';
+export {
+  Profile,
+  type ProfiledCall,
+  type ProfiledKernel,
+  type ProfileOptions,
+  profile,
+} from './train/profile.ts';

@@ -126,13 +126,20 @@ function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fil
   throw new ArgumentError(`[initialize] expected one of ${known} or a function, got ${describe(name)}`);
 }
 
+const rectifiers: ReadonlySet<unknown> = new Set(['relu', 'leakyRelu', 'elu', 'gelu', 'silu']);
+
+/** Of a weight before this activation, unless something else is asked for. */
+export function initializerBefore(activation: unknown): InitializerName {
+  return rectifiers.has(activation) ? 'heNormal' : 'xavierNormal';
+}
+
 /**
  * Fills a parameter with initial values, drawn from the default random state.
  * @throws ArgumentError for an unknown initializer or option, ShapeError when a function gives too few or many values,
  *   DataError when one is no finite number; the parameter is then unchanged.
+ * @param fans where the shape does not tell them
  */
-export function initialize(x: Tensor, init: Initializer): void {
-  const fans = fansOf(x.shape);
+export function initialize(x: Tensor, init: Initializer, fans: Fans = fansOf(x.shape)): void {
   if (typeof init !== 'function') {
     resolve(init)(x, fans);
   } else {

@@ -3,8 +3,8 @@ import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
-import { outdatePrograms, recording, refuseRecording } from './kernels/recorder.ts';
-import { type Arrays, allocate, allocateShared, type Dtype, type FloatDtype } from './memory.ts';
+import { recording, refuseRecording } from './kernels/recorder.ts';
+import { type Arrays, allocate, type Dtype, type FloatDtype } from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, maxRank, type Shape, show, sizeOf } from './shape.ts';
 
@@ -196,43 +196,6 @@ export class Tensor {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
-}
-
-/** A leaf that an optimizer updates. Its data lives on a SharedArrayBuffer; write with `weight.data.set(…)` or `assign`. */
-export class Parameter extends Tensor {
-  /** Whether L2 regularization applies: to weights (rank ≥ 2), not to biases. */
-  readonly decays: boolean;
-
-  /** Zeros. @throws ShapeError for a bad shape, DtypeError unless dtype is float32 (default) or float64. */
-  constructor(shape: Shape, dtype: FloatDtype = 'float32') {
-    checkShape('Parameter', shape);
-    if (dtype !== 'float32' && dtype !== 'float64') {
-      throw new DtypeError(`[Parameter] expected dtype to be float32 or float64, got ${describe(dtype)}`);
-    }
-    super(allocateShared(sizeOf(shape), dtype), [...shape], dtype);
-    this.requiresGrad = true;
-    this.decays = shape.length >= 2;
-  }
-
-  /** Where the values are, for `attach` in another thread. */
-  share(): SharedParameter {
-    const { storage, shape, dtype } = this;
-    return { buffer: storage.buffer as SharedArrayBuffer, shape, dtype: dtype as FloatDtype };
-  }
-
-  /** Takes values from, and writes updates to, the memory of another Parameter of the same shape and dtype. */
-  attach({ buffer }: SharedParameter): void {
-    this.storage = this.dtype === 'float32' ? new Float32Array(buffer) : new Float64Array(buffer);
-    this.version++;
-    outdatePrograms();
-  }
-}
-
-/** A Parameter's memory, as `postMessage` carries it to another thread. */
-export interface SharedParameter {
-  readonly buffer: SharedArrayBuffer;
-  readonly shape: Shape;
-  readonly dtype: FloatDtype;
 }
 
 /** @throws DtypeError unless `dtype` is one of the three names. */

@@ -12,6 +12,7 @@
 #include "codes.h"
 #include "cores.h"
 #include "kernels.h"
+#include "machine.h"
 #include "parallel.h"
 #include "program.h"
 #include "simd.h"
@@ -106,11 +107,16 @@ std::string describe(napi_env env, napi_value value) {
   return "object";
 }
 
-napi_value raiseType(napi_env env, const Kernel& kernel, size_t position, const std::string& expectation,
-                     napi_value value) {
+napi_value raiseType(napi_env env, const Kernel& kernel, const std::string& argument,
+                     const std::string& expectation, napi_value value) {
   return raise(env, "AXPY_KERNEL",
-               std::string("[") + kernel.name + "] expected " + kernel.arguments[position] + " " +
-                   expectation + ", got " + describe(env, value));
+               std::string("[") + kernel.name + "] expected " + argument + " " + expectation + ", got " +
+                   describe(env, value));
+}
+
+std::string nameOf(const Kernel& kernel, size_t position, int64_t item) {
+  const std::string name = kernel.arguments[position];
+  return item < 0 ? name : name + "[" + std::to_string(item) + "]";
 }
 
 std::string arrayName(napi_typedarray_type type) {
@@ -142,6 +148,9 @@ constexpr bind::Kernel kernels[] = {
     kernel<gemmAccumulate<float>, gemmAccumulate<double>>("gemmAccumulate", "c", "a", "b", "batch", "m", "n",
                                                           "k", "transposeA", "transposeB", "strideA",
                                                           "strideB", "strideC"),
+    kernel<epilogueGradient<float>, epilogueGradient<double>>("epilogueGradient", "out", "biasGradient",
+                                                              "gradient", "y", "rows", "columns",
+                                                              "activation", "parameter"),
     kernel<unary<float>, unary<double>>("unary", "out", "x", "op", "p", "q"),
     kernel<unaryGradient<float>, unaryGradient<double>>("unaryGradient", "out", "gradient", "x", "y", "op",
                                                         "p", "q"),
@@ -171,13 +180,39 @@ constexpr bind::Kernel kernels[] = {
     kernel<loss<float>, loss<double>>("loss", "out", "prediction", "target", "op", "parameter", "scale"),
     kernel<lossGradient<float>, lossGradient<double>>("lossGradient", "out", "gradient", "prediction",
                                                       "target", "op", "parameter", "scale", "operand"),
+    kernel<convolve<float>, convolve<double>>("convolve", "out", "x", "weight", "bias", "geometry",
+                                              "activation", "parameter", "fast"),
+    kernel<convolveTransposed<float>, convolveTransposed<double>>(
+        "convolveTransposed", "out", "x", "weight", "bias", "geometry", "activation", "parameter", "fast"),
+    kernel<convolveWeightGradient<float>, convolveWeightGradient<double>>(
+        "convolveWeightGradient", "out", "x", "gradient", "geometry", "fast"),
+    kernel<maxPool<float>, maxPool<double>>("maxPool", "out", "indices", "x", "geometry"),
+    kernel<maxPoolGradient<float>, maxPoolGradient<double>>("maxPoolGradient", "out", "gradient", "indices",
+                                                            "geometry"),
+    kernel<averagePool<float>, averagePool<double>>("averagePool", "out", "x", "geometry", "countPadding"),
+    kernel<averagePoolGradient<float>, averagePoolGradient<double>>("averagePoolGradient", "out", "gradient",
+                                                                    "geometry", "countPadding"),
+    kernel<batchMoments<float>, batchMoments<double>>("batchMoments", "mean", "inverse", "runningMean",
+                                                      "runningVariance", "x", "rows", "channels", "epsilon",
+                                                      "momentum"),
+    kernel<batchNorm<float>, batchNorm<double>>("batchNorm", "out", "x", "mean", "inverse", "scale", "shift",
+                                                "rows", "channels", "activation", "parameter"),
+    kernel<batchNormGradient<float>, batchNormGradient<double>>(
+        "batchNormGradient", "out", "scaleGradient", "shiftGradient", "gradient", "x", "mean", "inverse",
+        "scale", "shift", "rows", "channels", "activation", "parameter", "moments"),
+    kernel<layerNorm<float>, layerNorm<double>>("layerNorm", "out", "mean", "inverse", "x", "scale", "shift",
+                                                "rows", "size", "epsilon"),
+    kernel<layerNormGradient<float>, layerNormGradient<double>>("layerNormGradient", "out", "scaleGradient",
+                                                                "shiftGradient", "gradient", "x", "mean",
+                                                                "inverse", "scale", "rows", "size"),
     kernel<randomBits>("randomBits", "out", "state"),
     kernel<randomUniform<float>, randomUniform<double>>("randomUniform", "out", "state", "low", "high"),
     kernel<randomNormal<float>, randomNormal<double>>("randomNormal", "out", "state", "mean", "deviation"),
     kernel<dropoutMask<float>, dropoutMask<double>>("dropoutMask", "out", "state", "rate"),
-    kernel<sgd<float>, sgd<double>>("sgd", "parameter", "velocity", "gradient", "hyper", "decay"),
+    kernel<sgd<float>, sgd<double>>("sgd", "parameters", "velocities", "gradients", "hyper", "decays"),
     kernel<adamAdvance>("adamAdvance", "hyper"),
-    kernel<adam<float>, adam<double>>("adam", "parameter", "m", "v", "gradient", "hyper", "decay"),
+    kernel<adam<float>, adam<double>>("adam", "parameters", "means", "squares", "gradients", "hyper",
+                                      "decays"),
 };
 
 template <class Op>
@@ -212,6 +247,28 @@ Napi::Value information(const Napi::CallbackInfo& info) {
   result["simd"] = simd::name();
   result["threads"] = parallel::threads();
   return result;
+}
+
+Napi::Value limits(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  try {
+    const Limits measured = measureLimits();
+    auto result = Napi::Object::New(env);
+    result["float32"] = measured.float32;
+    result["float64"] = measured.float64;
+    auto bandwidths = Napi::Array::New(env);
+    for (const Bandwidth& bandwidth : measured.bandwidths) {
+      auto entry = Napi::Object::New(env);
+      entry["bytes"] = bandwidth.bytes;
+      entry["rate"] = bandwidth.rate;
+      bandwidths[bandwidths.Length()] = entry;
+    }
+    result["bandwidths"] = bandwidths;
+    return result;
+  } catch (const std::bad_alloc&) {
+    bind::raise(env, "AXPY_KERNEL", "[limits] out of memory");
+    return env.Undefined();
+  }
 }
 
 Napi::Value setThreads(const Napi::CallbackInfo& info) {
@@ -285,6 +342,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   napi_create_function(env, "createProgram", NAPI_AUTO_LENGTH, createProgram, nullptr, &function);
   exports["createProgram"] = Napi::Value(env, function);
   exports["info"] = Napi::Function::New(env, information, "info");
+  exports["limits"] = Napi::Function::New(env, limits, "limits");
   exports["setThreads"] = Napi::Function::New(env, setThreads, "setThreads");
   exports["manifest"] = Napi::Function::New(env, manifest, "manifest");
   exports["setErrorFactory"] = Napi::Function::New(env, setErrorFactory, "setErrorFactory");

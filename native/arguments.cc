@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "geometry.h"
+
 namespace axpy {
 
 std::string formatNumber(double value) {
@@ -39,6 +41,12 @@ void Check::fail(int position, const std::string& expectation, const std::string
                                      expectation + ", got " + got);
 }
 
+void Check::failAt(int position, int64_t index, const std::string& expectation,
+                   const std::string& got) const {
+  throw Violation("AXPY_KERNEL", std::string("[") + kernel_ + "] expected " + names_[position] + "[" +
+                                     std::to_string(index) + "] " + expectation + ", got " + got);
+}
+
 void Check::failFinite(int position, double value, int64_t index) const {
   throw Violation("AXPY_NON_FINITE", std::string("[") + kernel_ + "] expected " + names_[position] +
                                          " to be finite, got " + formatNumber(value) + " at " +
@@ -48,6 +56,13 @@ void Check::failFinite(int position, double value, int64_t index) const {
 void Check::failLength(int position, int64_t got, double expected, bool orOne) const {
   fail(position, (orOne ? "to have length 1 or " : "to have length ") + formatNumber(expected),
        std::to_string(got));
+}
+
+void Check::flags(const Array<const int32_t>& flags) const {
+  for (int64_t i = 0; i < flags.length; i++) {
+    const int32_t flag = flags[i];
+    if (flag != 0 && flag != 1) failAt(flags.position, i, "to be 0 or 1", std::to_string(flag));
+  }
 }
 
 void Check::indices(const Array<const int32_t>& indices, int64_t bound) const {
@@ -135,6 +150,48 @@ void Check::copyLayout(const Layout& layout, int64_t outLength, int64_t xLength,
     if (low < 0) failReach(layout, operand == 0 ? out : x, length, low);
     if (high >= static_cast<double>(length)) failReach(layout, operand == 0 ? out : x, length, high);
   }
+}
+
+Window Check::window(const Geometry& geometry) const {
+  constexpr int64_t count = Window::fields.size();
+  if (geometry.length != count) failLength(geometry.position, geometry.length, count, false);
+  const auto& v = geometry.values;
+  for (int i = 0; i < count; i++) {
+    // Kernel, strides, dilations and groups.
+    const int least = (i >= 7 && i <= 12) || i == 15 ? 1 : 0;
+    if (v[i] >= least) continue;
+    fail(geometry.position, std::string(Window::fields[i]) + " to be at least " + std::to_string(least),
+         std::to_string(v[i]));
+  }
+  return {v[0], v[1], v[2],  v[3],  v[4],  v[5],  v[6],  v[7],
+          v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]};
+}
+
+Window Check::convolution(const Geometry& geometry) const {
+  const Window w = window(geometry);
+  if (w.channels % w.groups != 0 || w.outChannels % w.groups != 0) {
+    fail(geometry.position,
+         "groups to divide channels " + std::to_string(w.channels) + " and outChannels " +
+             std::to_string(w.outChannels),
+         std::to_string(w.groups));
+  }
+  return w;
+}
+
+Window Check::pooling(const Geometry& geometry) const {
+  const Window w = window(geometry);
+  if (w.outChannels != w.channels) {
+    fail(geometry.position, "outChannels to equal channels " + std::to_string(w.channels),
+         std::to_string(w.outChannels));
+  }
+  if (w.groups != 1) fail(geometry.position, "groups to be 1", std::to_string(w.groups));
+  return w;
+}
+
+void Check::gradientFromOutput(const OptionalCode<UnaryOp>& code) const {
+  this->code(code, Codes<UnaryOp>::names.size());
+  if (!code.present() || readsOutput(code)) return;
+  fail(code.position, "to be -1 or one whose gradient follows from the output", formatNumber(code.value));
 }
 
 }  // namespace axpy

@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <exception>
 #include <string>
+#include <vector>
+
+#include "codes.h"
 
 namespace axpy {
 
@@ -23,6 +26,20 @@ struct Array {
 
 template <class T>
 struct Nullable : Array<T> {};
+
+/// Typed arrays of one type; `null` only where the signature says NullableList.
+template <class T>
+struct List {
+  std::vector<Array<T>> arrays;
+  int64_t length = 0;
+  int position = 0;
+  bool null = false;
+
+  const Array<T>& operator[](int64_t i) const { return arrays[i]; }
+};
+
+template <class T>
+struct NullableList : List<T> {};
 
 /// float32, float64 or int32 of its own, whatever the other arguments are.
 struct AnyArray {
@@ -52,6 +69,10 @@ struct Layout {
 };
 
 struct NullableLayout : Layout {};
+
+/// The sizes of a convolution or a pooling, unchecked: `Check` makes a Window of them.
+struct Geometry : Layout {};
+struct Window;
 
 /// An integer from 0 to 2³¹ − 1.
 struct Size {
@@ -127,6 +148,9 @@ class Check {
 
   /// Throws "[kernel] expected <argument> <expectation>, got <got>".
   [[noreturn]] void fail(int position, const std::string& expectation, const std::string& got) const;
+  /// The same for an element of an argument.
+  [[noreturn]] void failAt(int position, int64_t index, const std::string& expectation,
+                           const std::string& got) const;
   const char* name(int position) const { return names_[position]; }
   /// Throws "[kernel] expected <argument> to be finite, got <value> at <index>".
   [[noreturn]] void failFinite(int position, double value, int64_t index) const;
@@ -143,6 +167,18 @@ class Check {
       failLength(array.position, array.length, expected, true);
     }
   }
+  /// As many arrays as `like` has, each as long as the one at its place.
+  template <class T, class U>
+  void lengths(const List<T>& list, const List<U>& like) const {
+    length(list, static_cast<double>(like.length));
+    for (int64_t i = 0; i < list.length; i++) {
+      if (list[i].length == like[i].length) continue;
+      failAt(list.position, i, "to have length " + std::to_string(like[i].length),
+             std::to_string(list[i].length));
+    }
+  }
+  /// Each element 0 or 1.
+  void flags(const Array<const int32_t>& flags) const;
   /// Each index within [0, bound).
   void indices(const Array<const int32_t>& indices, int64_t bound) const;
   /// 0 or `step`.
@@ -159,6 +195,12 @@ class Check {
   double broadcast(const Layout& layout, int groups) const;
   /// Every position that group `index` reaches lies within the operand.
   void reach(const Layout& layout, int groups, int index, const char* operand, int64_t length) const;
+  /// Groups divide the channels.
+  Window convolution(const Geometry& geometry) const;
+  /// As many channels go out as come in.
+  Window pooling(const Geometry& geometry) const;
+  /// -1 or a code of an op whose gradient follows from the output.
+  void gradientFromOutput(const OptionalCode<UnaryOp>& code) const;
   void copyLayout(const Layout& layout, int64_t outLength, int64_t xLength, const char* out,
                   const char* x) const;
 
@@ -166,6 +208,7 @@ class Check {
   [[noreturn]] void failLength(int position, int64_t got, double expected, bool orOne) const;
   [[noreturn]] void failReach(const Layout& layout, const char* operand, int64_t length,
                               double position) const;
+  Window window(const Geometry& geometry) const;
   void rank(const Layout& layout, int groups, int extra, int least, const char* form) const;
   void dimensions(const Layout& layout, int rank) const;
 

@@ -8,6 +8,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <exception>
@@ -16,9 +17,10 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "arguments.h"
-#include "codes.h"
+#include "expect.h"
 
 namespace axpy::bind {
 
@@ -26,8 +28,15 @@ inline constexpr size_t maxArguments = 16;
 
 using Values = std::array<napi_value, maxArguments>;
 
-struct Slot;
 class Recorded;
+
+/// An array of a call, and where it was: the position of the argument and, in a list, of the array.
+struct Held {
+  napi_value value;
+  const void* data;
+  size_t position;
+  int64_t item;
+};
 
 /// A kernel as JavaScript sees it.
 struct Kernel {
@@ -35,9 +44,9 @@ struct Kernel {
   size_t count;
   std::array<const char*, maxArguments> arguments;
   napi_callback callback;
-  /// Reads a call without making it. Throws a Violation; returns nullptr when an exception is pending.
-  /// `slots` has room for `maxArguments`.
-  std::unique_ptr<Recorded> (*record)(napi_env, const Kernel&, const Values&, Slot* slots);
+  /// Reads a call without making it, and adds to `held` its arrays that have elements. Throws a Violation;
+  /// returns nullptr when an exception is pending.
+  std::unique_ptr<Recorded> (*record)(napi_env, const Kernel&, const Values&, std::vector<Held>& held);
 };
 
 /// A call that has been read, to be made any number of times, by one thread at a time. The arrays have to
@@ -61,112 +70,19 @@ class Recorded {
   const Check check_;
 };
 
-/// One argument as read, of whatever kind it is. Only an array with elements has a length.
+/// One argument as read, of whatever kind it is. Only an array with elements or a list has a length.
 struct Slot {
   void* data = nullptr;
   size_t length = 0;
   napi_typedarray_type type = napi_uint8_array;
   bool null = false;
   double number = 0;
+  size_t firstItem = 0;  // of a list, among the items of the call
 };
 
-// ── what each C++ type expects
-// ──────────────────────────────────────────────────────────────────────────────────────
-
-template <class T>
-inline constexpr napi_typedarray_type arrayType = napi_uint8_array;
-template <>
-inline constexpr napi_typedarray_type arrayType<float> = napi_float32_array;
-template <>
-inline constexpr napi_typedarray_type arrayType<double> = napi_float64_array;
-template <>
-inline constexpr napi_typedarray_type arrayType<int32_t> = napi_int32_array;
-template <>
-inline constexpr napi_typedarray_type arrayType<uint32_t> = napi_uint32_array;
-
-template <class A>
-struct Traits {
-  static constexpr bool isArray = false, nullable = false;
-};
-template <class T>
-struct Traits<Array<T>> {
-  using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = true, nullable = false;
-};
-template <class T>
-struct Traits<Nullable<T>> {
-  using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = true, nullable = true;
-};
-template <>
-struct Traits<Layout> {
-  using Element = int32_t;
-  static constexpr bool isArray = true, nullable = false;
-};
-template <>
-struct Traits<NullableLayout> {
-  using Element = int32_t;
-  static constexpr bool isArray = true, nullable = true;
-};
-
-/// What a scalar has to be, in words.
-template <class A>
-struct Scalar;
-template <>
-struct Scalar<Size> {
-  static std::string expectation() { return "an integer from 0 to 2147483647"; }
-  static bool accepts(double v) { return v >= 0 && v <= 2147483647 && v == std::floor(v); }
-  static Size make(double v, int) { return {static_cast<int64_t>(v)}; }
-};
-template <>
-struct Scalar<PositiveSize> {
-  static std::string expectation() { return "an integer from 1 to 2147483647"; }
-  static bool accepts(double v) { return v >= 1 && Scalar<Size>::accepts(v); }
-  static PositiveSize make(double v, int) { return {{static_cast<int64_t>(v)}}; }
-};
-template <>
-struct Scalar<Flag> {
-  static std::string expectation() { return "0 or 1"; }
-  static bool accepts(double v) { return v == 0 || v == 1; }
-  static Flag make(double v, int) { return {v != 0}; }
-};
-template <>
-struct Scalar<Number> {
-  static std::string expectation() { return "a finite number"; }
-  static bool accepts(double v) { return std::isfinite(v); }
-  static Number make(double v, int position) { return {v, position}; }
-};
-template <>
-struct Scalar<Rate> {
-  static std::string expectation() { return "at least 0 and less than 1"; }
-  static bool accepts(double v) { return v >= 0 && v < 1; }
-  static Rate make(double v, int) { return {v}; }
-};
-template <>
-struct Scalar<AnyNumber> {
-  static std::string expectation() { return "a number"; }
-  static bool accepts(double) { return true; }
-  static AnyNumber make(double v, int position) { return {v, position}; }
-};
-template <>
-struct Scalar<Stride> {
-  // Which two values it may have is for the kernel to say.
-  static std::string expectation() { return Scalar<Size>::expectation(); }
-  static bool accepts(double) { return true; }
-  static Stride make(double v, int position) { return {v, position}; }
-};
-template <class Op>
-struct Scalar<Code<Op>> {
-  static constexpr int last = static_cast<int>(Codes<Op>::names.size()) - 1;
-  static std::string expectation() { return "a code from 0 to " + std::to_string(last); }
-  static bool accepts(double v) { return v >= 0 && v <= last && v == std::floor(v); }
-  static Code<Op> make(double v, int) { return {static_cast<Op>(static_cast<int>(v))}; }
-};
-template <class Op>
-struct Scalar<OptionalCode<Op>> {
-  static std::string expectation() { return "a code from -1 to " + std::to_string(Scalar<Code<Op>>::last); }
-  static bool accepts(double) { return true; }
-  static OptionalCode<Op> make(double v, int position) { return {v, position}; }
+/// An array of a list.
+struct Item : Slot {
+  napi_value value = nullptr;
 };
 
 // ── signatures
@@ -195,7 +111,7 @@ struct Versions {
   template <size_t I>
   static constexpr bool selects() {
     using A = Traits<typename Pattern::template Argument<I>>;
-    if constexpr (A::isArray && count > 1) {
+    if constexpr ((A::isArray || A::isList) && count > 1) {
       return std::is_same_v<typename A::Element, float>;
     } else {
       return false;
@@ -229,9 +145,11 @@ napi_value makeError(napi_env env, const char* code, const std::string& message)
 napi_value raise(napi_env env, const char* code, const std::string& message);
 /// null, undefined, the name of an object's class, or what typeof says.
 std::string describe(napi_env env, napi_value value);
-/// The same for an argument of the wrong type, which the message describes.
-napi_value raiseType(napi_env env, const Kernel& kernel, size_t position, const std::string& expectation,
-                     napi_value value);
+/// The same for an argument, or an array of a list, of the wrong type, which the message describes.
+napi_value raiseType(napi_env env, const Kernel& kernel, const std::string& argument,
+                     const std::string& expectation, napi_value value);
+/// What messages call an argument or, with an item of at least 0, an array of it.
+std::string nameOf(const Kernel& kernel, size_t position, int64_t item);
 /// "a Float32Array" and the like.
 std::string arrayName(napi_typedarray_type type);
 /// What a selecting argument that comes first may be, with so many versions.
@@ -244,20 +162,64 @@ template <class V>
 struct Call {
   using Pattern = typename V::Pattern;
   static constexpr size_t count = Pattern::count;
+  static constexpr uint32_t surelyFetched = 64;
+  template <size_t I>
+  using Argument = typename Pattern::template Argument<I>;
 
   napi_env env;
   const Kernel& kernel;
   const Values& values;
   std::array<Slot, count> slots{};
+  std::vector<Item> items{};
 
   Call(napi_env env, const Kernel& kernel, const Values& values) : env(env), kernel(kernel), values(values) {}
 
   /// False when an exception is pending.
   bool read() { return readAll(std::make_index_sequence<count>()); }
 
+  /// Lists come first: a getter among their elements may detach what has been read before it.
   template <size_t... I>
   bool readAll(std::index_sequence<I...>) {
-    return (readOne<I>() && ...);
+    return (fetch<I>() && ...) && (readOne<I>() && ...);
+  }
+
+  template <size_t I>
+  bool fetch() {
+    if constexpr (Traits<Argument<I>>::isList) {
+      uint32_t length = 0;
+      if (!isList(values[I])) return true;  // readOne refuses it
+      napi_get_array_length(env, values[I], &length);
+      slots[I].length = length;
+      slots[I].firstItem = items.size();
+      if (items.empty()) items.reserve(count * std::min(length, surelyFetched));
+      for (uint32_t i = 0; i < length; i++) {
+        Item& item = items.emplace_back();
+        if (napi_get_element(env, values[I], i, &item.value) != napi_ok) return false;
+        // A sparse list may be as long as it likes. What is no array is refused by readOne.
+        bool isArray = true;
+        if (i >= surelyFetched) napi_is_typedarray(env, item.value, &isArray);
+        if (!isArray) break;
+      }
+    }
+    return true;
+  }
+
+  /// The arrays that have elements.
+  template <size_t... I>
+  void hold(std::vector<Held>& held, std::index_sequence<I...>) const {
+    (holdOne<I>(held), ...);
+  }
+  template <size_t I>
+  void holdOne(std::vector<Held>& held) const {
+    const Slot& slot = slots[I];
+    if constexpr (Traits<Argument<I>>::isList) {
+      for (size_t i = 0; i < slot.length; i++) {
+        const Item& item = items[slot.firstItem + i];
+        if (item.length != 0) held.push_back({item.value, item.data, I, static_cast<int64_t>(i)});
+      }
+    } else {
+      if (slot.length != 0) held.push_back({values[I], slot.data, I, -1});
+    }
   }
 
   /// The version that the selecting array chooses.
@@ -271,21 +233,24 @@ struct Call {
 
   template <size_t I>
   bool readOne() {
-    using A = typename Pattern::template Argument<I>;
+    using A = Argument<I>;
     Slot& slot = slots[I];
-    if constexpr (std::is_same_v<A, AnyArray>) {
-      if (readArray(slot, values[I]) && isData(slot.type)) return attached<I>();
+    if constexpr (Traits<A>::isList) {
+      return readList<I>();
+    } else if constexpr (std::is_same_v<A, AnyArray>) {
+      if (readArray(slot, values[I]) && isData(slot.type)) return attached(slot, values[I], I);
       return refuse(I, selectorNames(3));
     } else if constexpr (Traits<A>::isArray) {
       const bool isArray = readArray(slot, values[I]);
       if constexpr (I == V::selector) {
-        if (isArray && isData(slot.type) && versionOf(slot.type) < V::count) return attached<I>();
+        if (isArray && isData(slot.type) && versionOf(slot.type) < V::count)
+          return attached(slot, values[I], I);
         return refuse(I, selectorNames(V::count));
       } else {
         const napi_typedarray_type wanted = V::template selects<I>()
                                                 ? slots[V::selector < count ? V::selector : 0].type
                                                 : arrayType<typename Traits<A>::Element>;
-        if (isArray && slot.type == wanted) return attached<I>();
+        if (isArray && slot.type == wanted) return attached(slot, values[I], I);
         if (Traits<A>::nullable && !isArray && isNull(values[I])) {
           slot.null = true;
           return true;
@@ -305,19 +270,49 @@ struct Call {
     }
   }
 
-  /// A detached array looks like an empty one; its buffer tells.
   template <size_t I>
-  bool attached() {
-    if (slots[I].length != 0) return true;
+  bool readList() {
+    Slot& slot = slots[I];
+    if (!isList(values[I])) {
+      slot.null = Traits<Argument<I>>::nullable && isNull(values[I]);
+      return slot.null || refuse(I, Traits<Argument<I>>::nullable ? "an array or null" : "an array");
+    }
+    constexpr bool selecting = I == V::selector;
+    if (selecting) slot.type = napi_float32_array;  // of no arrays
+    for (size_t i = 0; i < slot.length; i++) {
+      Item& item = items[slot.firstItem + i];
+      const bool isArray = readArray(item, item.value);
+      if (selecting && i == 0) {
+        if (!(isArray && isData(item.type) && versionOf(item.type) < V::count)) {
+          return refuse(I, selectorNames(V::count), 0);
+        }
+        slot.type = item.type;
+      } else if (const auto wanted = slots[V::selector].type; !(isArray && item.type == wanted)) {
+        return refuse(I, arrayName(wanted) + " like " + kernel.arguments[V::selector] + "[0]",
+                      static_cast<int64_t>(i));
+      }
+      if (!attached(item, item.value, I, static_cast<int64_t>(i))) return false;
+    }
+    return true;
+  }
+
+  /// A detached array looks like an empty one; its buffer tells.
+  bool attached(const Slot& slot, napi_value value, size_t position, int64_t item = -1) {
+    if (slot.length != 0) return true;
     napi_value buffer;
     bool detached = false;
-    napi_get_typedarray_info(env, values[I], nullptr, nullptr, nullptr, &buffer, nullptr);
+    napi_get_typedarray_info(env, value, nullptr, nullptr, nullptr, &buffer, nullptr);
     napi_is_detached_arraybuffer(env, buffer, &detached);
     if (!detached) return true;
     raise(env, "AXPY_KERNEL",
-          std::string("[") + kernel.name + "] expected " + kernel.arguments[I] +
+          std::string("[") + kernel.name + "] expected " + nameOf(kernel, position, item) +
               " to have an attached buffer, got a detached one");
     return false;
+  }
+
+  bool isList(napi_value value) {
+    bool result = false;
+    return napi_is_array(env, value, &result) == napi_ok && result;
   }
 
   bool readArray(Slot& slot, napi_value value) {
@@ -334,15 +329,25 @@ struct Call {
   static size_t versionOf(napi_typedarray_type type) {
     return type == napi_float32_array ? 0 : type == napi_float64_array ? 1 : 2;
   }
-  bool refuse(size_t position, const std::string& expectation) {
-    raiseType(env, kernel, position, "to be " + expectation, values[position]);
+  bool refuse(size_t position, const std::string& expectation, int64_t item = -1) {
+    const napi_value value = item < 0 ? values[position] : items[slots[position].firstItem + item].value;
+    raiseType(env, kernel, nameOf(kernel, position, item), "to be " + expectation, value);
     return false;
   }
 };
 
 template <class A>
-void convertOne(const Check& check, const Slot& slot, int position, A& out) {
-  if constexpr (std::is_same_v<A, AnyArray>) {
+void convertOne(const Check& check, const Slot& slot, [[maybe_unused]] const Item* items, int position,
+                A& out) {
+  if constexpr (Traits<A>::isList) {
+    out.position = position;
+    out.null = slot.null;
+    out.length = static_cast<int64_t>(slot.length);
+    out.arrays.resize(slot.length);
+    for (size_t i = 0; i < slot.length; i++) {
+      convertOne(check, items[slot.firstItem + i], items, position, out.arrays[i]);
+    }
+  } else if constexpr (std::is_same_v<A, AnyArray>) {
     out = {slot.data, static_cast<int64_t>(slot.length), position,
            slot.type == napi_float32_array   ? AnyArray::float32
            : slot.type == napi_float64_array ? AnyArray::float64
@@ -367,15 +372,16 @@ void convertOne(const Check& check, const Slot& slot, int position, A& out) {
 }
 
 template <class Tuple, size_t... I>
-void convert(const Check& check, const Slot* slots, Tuple& tuple, std::index_sequence<I...>) {
-  (convertOne(check, slots[I], static_cast<int>(I), std::get<I>(tuple)), ...);
+void convert(const Check& check, const Slot* slots, const Item* items, Tuple& tuple,
+             std::index_sequence<I...>) {
+  (convertOne(check, slots[I], items, static_cast<int>(I), std::get<I>(tuple)), ...);
 }
 
 template <auto Version>
-void invoke(const Check& check, const Slot* slots) {
+void invoke(const Check& check, const Slot* slots, const Item* items) {
   using S = Signature<decltype(Version)>;
   typename S::Tuple tuple;
-  convert(check, slots, tuple, std::make_index_sequence<S::count>());
+  convert(check, slots, items, tuple, std::make_index_sequence<S::count>());
   std::apply([&](const auto&... arguments) { Version(check, arguments...); }, tuple);
 }
 
@@ -390,8 +396,9 @@ napi_value callback(napi_env env, napi_callback_info info) {
   try {
     Call<V> call(env, kernel, values);
     if (!call.read()) return nullptr;
-    constexpr void (*versions[])(const Check&, const Slot*) = {invoke<Version>...};
-    versions[call.version()](Check(kernel.name, kernel.arguments.data()), call.slots.data());
+    constexpr void (*versions[])(const Check&, const Slot*, const Item*) = {invoke<Version>...};
+    versions[call.version()](Check(kernel.name, kernel.arguments.data()), call.slots.data(),
+                             call.items.data());
   } catch (...) {
     const Failure failure = currentFailure(kernel.name);
     return raise(env, failure.code, failure.message);
@@ -406,8 +413,8 @@ napi_value callback(napi_env env, napi_callback_info info) {
 template <auto Version>
 class RecordedCall final : public Recorded {
  public:
-  RecordedCall(const Kernel& kernel, const Slot* slots) : Recorded(kernel) {
-    convert(check(), slots, tuple_, std::make_index_sequence<S::count>());
+  RecordedCall(const Kernel& kernel, const Slot* slots, const Item* items) : Recorded(kernel) {
+    convert(check(), slots, items, tuple_, std::make_index_sequence<S::count>());
   }
 
   void run() override {
@@ -432,18 +439,20 @@ class RecordedCall final : public Recorded {
 };
 
 template <auto Version>
-std::unique_ptr<Recorded> makeRecorded(const Kernel& kernel, const Slot* slots) {
-  return std::make_unique<RecordedCall<Version>>(kernel, slots);
+std::unique_ptr<Recorded> makeRecorded(const Kernel& kernel, const Slot* slots, const Item* items) {
+  return std::make_unique<RecordedCall<Version>>(kernel, slots, items);
 }
 
 template <auto... Version>
-std::unique_ptr<Recorded> record(napi_env env, const Kernel& kernel, const Values& values, Slot* slots) {
+std::unique_ptr<Recorded> record(napi_env env, const Kernel& kernel, const Values& values,
+                                 std::vector<Held>& held) {
   using V = Versions<Version...>;
   Call<V> call(env, kernel, values);
   if (!call.read()) return nullptr;
-  std::copy(call.slots.begin(), call.slots.end(), slots);
-  constexpr std::unique_ptr<Recorded> (*versions[])(const Kernel&, const Slot*) = {makeRecorded<Version>...};
-  return versions[call.version()](kernel, slots);
+  call.hold(held, std::make_index_sequence<V::Pattern::count>());
+  constexpr std::unique_ptr<Recorded> (*versions[])(const Kernel&, const Slot*,
+                                                    const Item*) = {makeRecorded<Version>...};
+  return versions[call.version()](kernel, call.slots.data(), call.items.data());
 }
 
 /// Declares a kernel by its versions, its name and the names of its arguments.

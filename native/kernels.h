@@ -26,6 +26,89 @@ template <class T>
 void gemmAccumulate(const Check&, Array<T> c, Array<const T> a, Array<const T> b, Size batch, Size m, Size n,
                     Size k, Flag transposeA, Flag transposeB, Stride strideA, Stride strideB, Stride strideC);
 
+// ── epilogue.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// c = activation(c + bias), rows × columns with rows `stride` apart, on the calling thread, unchecked.
+template <class T>
+void applyEpilogue(T* c, int64_t stride, int64_t rows, int64_t columns, const T* bias,
+                   const OptionalCode<UnaryOp>& activation, double parameter);
+
+/// out[rows, columns] = gradient · f′(y), biasGradient[columns] = Σ of it over the rows
+template <class T>
+void epilogueGradient(const Check&, Array<T> out, Nullable<T> biasGradient, Array<const T> gradient,
+                      Array<const T> y, Size rows, Size columns, OptionalCode<UnaryOp> activation,
+                      AnyNumber parameter);
+
+// ── convolution.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[n, oh, ow, o] = activation(x[n, h, w, c] ∗ weight[o, kh, kw, c / groups] + bias[o])
+template <class T>
+void convolve(const Check&, Array<T> out, Array<const T> x, Array<const T> weight, Nullable<const T> bias,
+              const Geometry& geometry, OptionalCode<UnaryOp> activation, AnyNumber parameter, Flag fast);
+
+/// out[n, h, w, c] = activation(transpose of the above applied to x[n, oh, ow, o] + bias[c])
+template <class T>
+void convolveTransposed(const Check&, Array<T> out, Array<const T> x, Array<const T> weight,
+                        Nullable<const T> bias, const Geometry& geometry, OptionalCode<UnaryOp> activation,
+                        AnyNumber parameter, Flag fast);
+
+/// out[o, kh, kw, c / groups] from x[n, h, w, c] and gradient[n, oh, ow, o]
+template <class T>
+void convolveWeightGradient(const Check&, Array<T> out, Array<const T> x, Array<const T> gradient,
+                            const Geometry& geometry, Flag fast);
+
+// ── pool.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out, indices[n, oh, ow, c] = the largest under each window of x[n, h, w, c], and where in the window
+template <class T>
+void maxPool(const Check&, Array<T> out, Array<int32_t> indices, Array<const T> x, const Geometry& geometry);
+
+template <class T>
+void maxPoolGradient(const Check&, Array<T> out, Array<const T> gradient, Array<const int32_t> indices,
+                     const Geometry& geometry);
+
+/// out[n, oh, ow, c] = the mean under each window of x[n, h, w, c]
+template <class T>
+void averagePool(const Check&, Array<T> out, Array<const T> x, const Geometry& geometry, Flag countPadding);
+
+template <class T>
+void averagePoolGradient(const Check&, Array<T> out, Array<const T> gradient, const Geometry& geometry,
+                         Flag countPadding);
+
+// ── normalize.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// mean, inverse[channels] = mean and 1/√(variance + ε) of x[rows, channels] over the rows
+template <class T>
+void batchMoments(const Check&, Array<T> mean, Array<T> inverse, Nullable<T> runningMean,
+                  Nullable<T> runningVariance, Array<const T> x, Size rows, Size channels, Number epsilon,
+                  Number momentum);
+
+/// out[rows, channels] = activation((x − mean)·inverse·scale + shift)
+template <class T>
+void batchNorm(const Check&, Array<T> out, Array<const T> x, Array<const T> mean, Array<const T> inverse,
+               Nullable<const T> scale, Nullable<const T> shift, Size rows, Size channels,
+               OptionalCode<UnaryOp> activation, AnyNumber parameter);
+
+template <class T>
+void batchNormGradient(const Check&, Array<T> out, Array<T> scaleGradient, Array<T> shiftGradient,
+                       Array<const T> gradient, Array<const T> x, Array<const T> mean, Array<const T> inverse,
+                       Nullable<const T> scale, Nullable<const T> shift, Size rows, Size channels,
+                       OptionalCode<UnaryOp> activation, AnyNumber parameter, Flag moments);
+
+/// out[rows, size] = (x − mean[rows])·inverse[rows]·scale + shift
+template <class T>
+void layerNorm(const Check&, Array<T> out, Array<T> mean, Array<T> inverse, Array<const T> x,
+               Nullable<const T> scale, Nullable<const T> shift, Size rows, Size size, Number epsilon);
+
+template <class T>
+void layerNormGradient(const Check&, Array<T> out, Array<T> scaleGradient, Array<T> shiftGradient,
+                       Array<const T> gradient, Array<const T> x, Array<const T> mean, Array<const T> inverse,
+                       Nullable<const T> scale, Size rows, Size size);
+
 // ── unary.cc
 // ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -41,6 +124,10 @@ void unaryGradient(const Check&, Array<T> out, Array<const T> gradient, Nullable
 /// out[n] = f(x[n]) on the calling thread, unchecked: the epilogue of a product.
 template <class T>
 void applyUnary(T* out, const T* x, int64_t n, UnaryOp op, double p, double q);
+
+/// out[n] = gradient[n] · f′, with kept the input or the output as the op reads it, likewise.
+template <class T>
+void applyUnaryGradient(T* out, const T* gradient, const T* kept, int64_t n, UnaryOp op, double p, double q);
 
 /// out[n] = f(x[n] + bias[n]), likewise.
 template <class T>
@@ -167,16 +254,17 @@ void dropoutMask(const Check&, Array<T> out, Array<uint32_t> state, Rate rate);
 // ── optimizer.cc
 // ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// parameter[n], velocity[n] updated; hyper: learningRate, momentum, dampening, nesterov, λ
+/// parameters and velocities updated; hyper: learningRate, momentum, dampening, nesterov, λ
 template <class T>
-void sgd(const Check&, Array<T> parameter, Nullable<T> velocity, Array<const T> gradient,
-         Array<const double> hyper, Flag decay);
+void sgd(const Check&, const List<T>& parameters, const NullableList<T>& velocities,
+         const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays);
 
 void adamAdvance(const Check&, Array<double> hyper);
 
-/// parameter[n], m[n], v[n] updated; hyper: learningRate, beta1, beta2, ε, λ, step, beta1Power, beta2Power
+/// parameters, means and squares updated; hyper: learningRate, beta1, beta2, ε, λ, step, beta1Power,
+/// beta2Power
 template <class T>
-void adam(const Check&, Array<T> parameter, Array<T> m, Array<T> v, Array<const T> gradient,
-          Array<const double> hyper, Flag decay);
+void adam(const Check&, const List<T>& parameters, const List<T>& means, const List<T>& squares,
+          const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays);
 
 }  // namespace axpy

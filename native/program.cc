@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
@@ -32,12 +33,13 @@ struct Job {
 
 namespace {
 
-/// Makes the calls one after the other, until one fails or `stop` is set.
-std::optional<bind::Failure> replay(const Calls& calls, const std::atomic<bool>* stop) {
+/// Makes the calls one after the other, until one fails or `proceed`, called before each, returns false.
+template <class F>
+std::optional<bind::Failure> replay(const Calls& calls, const F& proceed) {
   const char* kernel = "";
   try {
     for (const auto& call : calls) {
-      if (stop && stop->load(std::memory_order_relaxed)) break;
+      if (!proceed()) break;
       kernel = call->kernel().name;
       call->run();
     }
@@ -109,7 +111,8 @@ class Executor {
       std::unique_ptr<Job> job = std::move(queued_.front());
       queued_.pop_front();
       lock.unlock();
-      job->failure = replay(job->program->calls, &stopping_);
+      job->failure =
+          replay(job->program->calls, [this] { return !stopping_.load(std::memory_order_relaxed); });
       lock.lock();
       finished_.push_back(std::move(job));
       if (unfinished_.fetch_sub(1, std::memory_order_release) == 1) idle_.notify_all();
@@ -191,13 +194,15 @@ void Environment::initialize(napi_env env, const bind::Kernel* kernels, size_t c
   env_ = env;
   kernels_ = kernels;
   count_ = count;
-  napi_property_descriptor methods[2] = {};
+  napi_property_descriptor methods[3] = {};
   methods[0].utf8name = "run";
   methods[0].method = run;
   methods[1].utf8name = "runAsync";
   methods[1].method = runAsync;
+  methods[2].utf8name = "times";
+  methods[2].method = times;
   napi_value constructor = nullptr;
-  if (napi_define_class(env, "Program", NAPI_AUTO_LENGTH, construct, this, 2, methods, &constructor) ==
+  if (napi_define_class(env, "Program", NAPI_AUTO_LENGTH, construct, this, 3, methods, &constructor) ==
       napi_ok) {
     napi_create_reference(env, constructor, 1, &constructor_);
   }
@@ -232,6 +237,7 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
   uint32_t length = 0;
   napi_get_array_length(env, list, &length);
   std::unordered_set<const void*> known;
+  std::vector<bind::Held> held;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < length; i++) {
     const Napi::HandleScope scope(env);
@@ -251,9 +257,9 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
     for (uint32_t j = 0; j < kernel->count; j++) {
       if (napi_get_element(env, entry, j + 1, &values[j]) != napi_ok) return false;
     }
-    std::array<bind::Slot, bind::maxArguments> slots;
+    held.clear();
     try {
-      auto call = kernel->record(env, *kernel, values, slots.data());
+      auto call = kernel->record(env, *kernel, values, held);
       if (!call) return false;
       calls.push_back(std::move(call));
     } catch (...) {
@@ -261,14 +267,15 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
       bind::raise(env, failure.code, failure.message);
       return false;
     }
-    for (size_t j = 0; j < kernel->count; j++) {
-      if (slots[j].length == 0 || !known.insert(slots[j].data).second) continue;
+    for (const bind::Held& array : held) {
+      if (!known.insert(array.data).second) continue;
       napi_value buffer = nullptr;
-      napi_get_typedarray_info(env, values[j], nullptr, nullptr, nullptr, &buffer, nullptr);
+      napi_get_typedarray_info(env, array.value, nullptr, nullptr, nullptr, &buffer, nullptr);
       bool ordinary = true;
       napi_is_arraybuffer(env, buffer, &ordinary);  // false for a SharedArrayBuffer
       if (ordinary) {
-        return refuse(title + " (" + kernel->name + ") to have its " + kernel->arguments[j] +
+        return refuse(title + " (" + kernel->name + ") to have its " +
+                      bind::nameOf(*kernel, array.position, array.item) +
                       " on a SharedArrayBuffer, got an ordinary one");
       }
       if (napi_set_element(env, buffers, kept++, buffer) != napi_ok) return false;
@@ -335,9 +342,33 @@ napi_value Environment::run(napi_env env, napi_callback_info info) {
   const Program* program = programOf(env, info, &self);
   if (!program) return nullptr;
   if (Executor* executor = program->environment->executor_.get()) executor->wait();
-  const auto failure = replay(program->calls, nullptr);
+  const auto failure = replay(program->calls, [] { return true; });
   if (failure) bind::raise(env, failure->code, failure->message);
   return nullptr;
+}
+
+napi_value Environment::times(napi_env env, napi_callback_info info) {
+  napi_value self = nullptr, buffer = nullptr, result = nullptr;
+  const Program* program = programOf(env, info, &self);
+  if (!program) return nullptr;
+  const size_t count = program->calls.size();
+  void* data = nullptr;
+  if (napi_create_arraybuffer(env, count * sizeof(double), &data, &buffer) != napi_ok) return nullptr;
+  std::vector<std::chrono::steady_clock::time_point> starts;
+  starts.reserve(count + 1);
+  if (Executor* executor = program->environment->executor_.get()) executor->wait();
+  const auto failure = replay(program->calls, [&] {
+    starts.push_back(std::chrono::steady_clock::now());
+    return true;
+  });
+  if (failure) return bind::raise(env, failure->code, failure->message);
+  starts.push_back(std::chrono::steady_clock::now());
+  for (size_t i = 0; i < count; i++) {
+    static_cast<double*>(data)[i] =
+        std::chrono::duration<double, std::nano>(starts[i + 1] - starts[i]).count();
+  }
+  napi_create_typedarray(env, napi_float64_array, count, buffer, 0, &result);
+  return result;
 }
 
 napi_value Environment::runAsync(napi_env env, napi_callback_info info) {

@@ -27,7 +27,7 @@ for (const { op, bad } of declarations.filter((declaration) => declaration.bad.l
       expect(error.code).toBe(code);
       expect(error.name).toBe(classOf[code].name);
       // Every message names the op first.
-      expect(error.message).toMatch(/^\[[a-zA-Z]+\] expected /);
+      expect(error.message).toMatch(/^\[[a-zA-Z][a-zA-Z0-9]*\] expected /);
       expect(error.message).toMatch(message);
     });
   });

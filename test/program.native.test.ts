@@ -14,8 +14,9 @@ import { kernels } from '../lib/kernels/index.ts';
 import { loadNative } from '../lib/kernels/native.ts';
 import { declarations } from './cases/index.ts';
 import {
+  arraysOf,
   type Call,
-  isArray,
+  isList,
   mapArrays,
   recordDeclaration,
   sameBytes,
@@ -53,7 +54,7 @@ const codeOf = (fn: () => unknown): unknown => {
 
 describe('results', () => {
   const recorded: Call[] = declarations.flatMap((declaration) => recordDeclaration(kernels, declaration));
-  const bytes = (args: readonly unknown[]) => args.filter(isArray);
+  const bytes = (args: readonly unknown[]) => arraysOf(args).map(({ array }) => array);
 
   test.each(kernelNames)('%s: a replay gives the bits of a call', async (kernel) => {
     const calls = recorded.filter((call) => call.kernel === kernel);
@@ -83,6 +84,27 @@ describe('results', () => {
     expect(await program.runAsync()).toBeUndefined();
   });
 
+  test('times makes every call once, after what was queued, and tells how long each took', async () => {
+    const hyper = counter();
+    const n = 256;
+    const [a, b, c] = [0, 0, 0].map(() => share(new Float32Array(n * n).fill(1)));
+    const product: RecordedCall = ['gemm', c, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0];
+    const program = addon.createProgram([count(hyper), product, count(hyper)]);
+    const runs = [program.runAsync(), program.runAsync()];
+    const start = performance.now();
+    const times = program.times();
+    const whole = (performance.now() - start) * 1e6;
+    expect(hyper[5]).toBe(6);
+    expect(c.every((x) => x === n)).toBe(true);
+    expect(times).toBeInstanceOf(Float64Array);
+    expect(times).toHaveLength(3);
+    expect(times.every((time) => time >= 0)).toBe(true);
+    expect(times[1]).toBeGreaterThan(10_000);
+    expect(times[0] + times[1] + times[2]).toBeLessThanOrEqual(whole);
+    expect(addon.createProgram([]).times()).toEqual(new Float64Array(0));
+    await Promise.all(runs);
+  });
+
   test('layouts and scalar buffers are read at each run', () => {
     const [x, out] = [floats(1, 2, 3, 4), floats(0, 0)];
     const layout = share(Int32Array.of(2, 1, 1, 0, 0));
@@ -96,6 +118,19 @@ describe('results', () => {
     expect(() => program.run()).toThrow('[copy] expected layout to stay within x (length 4), got position 4');
     expect([...out]).toEqual([3, 4]);
   });
+});
+
+test('lists of arrays are kept by the program', () => {
+  const [w, g] = [floats(1, 2), floats(1, 1)];
+  const [parameters, gradients] = [[w], [g]];
+  const hyper = share(Float64Array.of(0.5, 0, 0, 0, 0));
+  const program = addon.createProgram([['sgd', parameters, null, gradients, hyper, share(Int32Array.of(0))]]);
+  // Another list now; the program has the arrays.
+  parameters[0] = floats(7, 7);
+  gradients.length = 0;
+  program.run();
+  program.run();
+  expect([...w]).toEqual([0, 1]);
 });
 
 describe('order', () => {
@@ -153,7 +188,7 @@ describe('failures', () => {
   };
   const message = '[checkFinite] expected x to be finite, got -Infinity at 1';
 
-  test.each(['run', 'runAsync'] as const)(
+  test.each(['run', 'runAsync', 'times'] as const)(
     '%s stops at the first, and the program stays usable',
     async (how) => {
       const { before, after, x, program } = scene();
@@ -232,16 +267,19 @@ describe('what cannot be recorded', () => {
   test.each(kernelNames)('%s: an array that is not shared', (kernel) => {
     const made = recordDeclarationCalls(kernel);
     const parameters = signatures.get(kernel)!;
-    made.args.forEach((value, position) => {
-      if (!isArray(value) || value.length === 0) return;
-      const args = mapArrays(made.args, share).map((own, i) => (i === position ? value.slice() : own));
+    arraysOf(made.args).forEach(({ array, position }, at, all) => {
+      const args = mapArrays(made.args, share);
+      const list = args[position];
+      const item = at - all.findIndex((other) => other.position === position);
+      args[position] = isList(list) ? list.with(item, array.slice()) : array.slice();
+      const name = `${parameters[position].name}${isList(list) ? `[${item}]` : ''}`;
       expect(
         create([
           ['checkFinite', x],
           [kernel, ...args],
         ]),
       ).toThrow(
-        `[createProgram] expected call 1 (${kernel}) to have its ${parameters[position].name} ` +
+        `[createProgram] expected call 1 (${kernel}) to have its ${name} ` +
           'on a SharedArrayBuffer, got an ordinary one',
       );
     });
@@ -253,10 +291,11 @@ describe('what cannot be recorded', () => {
 
   test('a Program is made by createProgram, and its methods want one', () => {
     const program = addon.createProgram([]);
-    const { run, runAsync } = program;
+    const { run, runAsync, times } = program;
     for (const other of [undefined, {}, addon, Object.create(program)]) {
       expect(() => run.call(other as never)).toThrow();
       expect(() => runAsync.call(other as never)).toThrow();
+      expect(() => times.call(other as never)).toThrow();
     }
     const { constructor: Program } = program as unknown as { constructor: () => void };
     expect(() => Program()).toThrow(KernelError);
@@ -268,7 +307,7 @@ const firstCalls = new Map<string, Call>();
 function recordDeclarationCalls(kernel: string): Call {
   if (firstCalls.size === 0) {
     for (const call of declarations.flatMap((declaration) => recordDeclaration(fallback, declaration))) {
-      const full = call.args.every((value) => !isArray(value) || value.length > 0);
+      const full = arraysOf(call.args).every(({ array }) => array.length > 0);
       if (full && !firstCalls.has(call.kernel)) firstCalls.set(call.kernel, call);
     }
   }

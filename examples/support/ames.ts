@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { permutation, randomState, type Tensor, tensor } from 'axpy';
 import { parse } from 'csv-parse/sync';
 
-type Row = Record<string, string>;
+/** A house: its attributes by the names of the columns. */
+export type Row = Record<string, string>;
 
 /** One column of the network's input: its name, and its value for a house. */
 interface Feature {
@@ -47,15 +48,17 @@ function learnFeatures(rows: Row[], columns: string[]): Feature[] {
   });
 }
 
-/** Every fifth house of a random order is held out. */
-export function loadHouses(seed: number): Houses {
+/** The sales as the file has them. Every fifth house of a random order is held out. */
+export function splitHouses(seed: number): { kept: Row[]; held: Row[] } {
   const file = new URL('../data/ames.csv', import.meta.url);
   const rows: Row[] = parse(readFileSync(file), { columns: true });
   const shuffled = Array.from(permutation(rows.length, randomState(seed)), (i) => rows[i]);
-  const held = shuffled.filter((_, i) => i % 5 === 0);
-  const kept = shuffled.filter((_, i) => i % 5 !== 0);
+  return { kept: shuffled.filter((_, i) => i % 5 !== 0), held: shuffled.filter((_, i) => i % 5 === 0) };
+}
 
-  const columns = Object.keys(rows[0]).filter((column) => column !== 'Sale_Price');
+export function loadHouses(seed: number): Houses {
+  const { kept, held } = splitHouses(seed);
+  const columns = Object.keys(kept[0]).filter((column) => column !== 'Sale_Price');
   const features = learnFeatures(kept, columns);
   const logPrice = (row: Row) => Math.log(Number(row.Sale_Price));
   const price = moments(kept.map(logPrice));

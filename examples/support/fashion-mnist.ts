@@ -28,6 +28,14 @@ export interface Images {
 
 const embedded = fileURLToPath(new URL('../data', import.meta.url));
 
+/** Grey values with mean 0 and deviation 1 over the training images. */
+export function standardised({ name, train, test }: Images): Images {
+  const mean = train.x.mean().item();
+  const deviation = Math.sqrt(train.x.variance().item());
+  const scale = ({ x, y }: Images['train']) => ({ x: x.sub(mean).div(deviation), y });
+  return { name, train: scale(train), test: scale(test) };
+}
+
 /** The sizes and bytes of an IDX file: two zeros, a type, the rank, the sizes as big-endian words, then the data. */
 function readIdx(file: string): { shape: number[]; bytes: Uint8Array } {
   const content = gunzipSync(readFileSync(file));
@@ -55,11 +63,11 @@ function readPair(folder: string, prefix: string): { x: Tensor; y: Tensor } {
 
 /**
  * The full set, 60,000 and 10,000 images, from the folder in AXPY_DATA or Debian's package dataset-fashion-mnist; without
- * them, the 10,000 test images that lie beside the examples, split 9,000 to 1,000.
+ * them, or with `embedded`, the 10,000 test images that lie beside the examples, split 9,000 to 1,000.
  */
-export function loadFashion(): Images {
-  const wanted = process.env.AXPY_DATA;
-  const folders = wanted ? [wanted] : ['/usr/share/datasets/fashion-mnist'];
+export function loadFashion({ embedded: small = false } = {}): Images {
+  const wanted = small ? undefined : process.env.AXPY_DATA;
+  const folders = small ? [] : wanted ? [wanted] : ['/usr/share/datasets/fashion-mnist'];
   const folder = folders.find((path) => existsSync(join(path, 'train-images-idx3-ubyte.gz')));
   if (folder) {
     return { name: 'Fashion-MNIST 60,000', train: readPair(folder, 'train'), test: readPair(folder, 't10k') };

@@ -83,10 +83,31 @@ export const lossOps = [
   'binaryCrossEntropyWithLogits',
 ] as const;
 
+/** What `geometry` of the convolution and pooling kernels holds, in this order. */
+export const geometryFields = [
+  'batch',
+  'height',
+  'width',
+  'channels',
+  'outHeight',
+  'outWidth',
+  'outChannels',
+  'kernelHeight',
+  'kernelWidth',
+  'strideY',
+  'strideX',
+  'dilationY',
+  'dilationX',
+  'padTop',
+  'padLeft',
+  'groups',
+] as const;
+
 export type UnaryOp = (typeof unaryOps)[number];
 export type BinaryOp = (typeof binaryOps)[number];
 export type ReduceOp = (typeof reduceOps)[number];
 export type LossOp = (typeof lossOps)[number];
+export type GeometryField = (typeof geometryFields)[number];
 
 type Codes<Name extends string> = Readonly<Record<Name, number>>;
 

@@ -5,14 +5,15 @@
  * when there is no binary for this platform or it cannot be loaded, and says so once on stderr; any other fault throws.
  */
 
-import type { Addon, Call, Kernels, Program } from '../../binding.d.ts';
+import type { Addon, Call, Kernels, Limits, Program } from '../../binding.d.ts';
 import { describe } from '../arguments.ts';
 import { ArgumentError, BackendError } from '../errors.ts';
 import { fallback } from './fallback/index.ts';
+import { limits as fallbackLimits } from './fallback/machine.ts';
 import { createProgram as createFallbackProgram } from './fallback/program.ts';
 import { loadNative } from './native.ts';
 
-export type { Call, Data, Flag, Float, Kernels, Program } from '../../binding.d.ts';
+export type { Call, Data, Flag, Float, Kernels, Limits, Program } from '../../binding.d.ts';
 export * from './codes.ts';
 
 export interface BackendInfo {
@@ -68,6 +69,11 @@ export function withKernels<Result>(replacement: Kernels, fn: () => Result): Res
 /** A program of recorded calls: of the addon, run on a thread of its own, or of the fallback, run between two turns. */
 export function createProgram(calls: readonly Call[]): Program {
   return choice.addon ? choice.addon.createProgram(calls) : createFallbackProgram(calls);
+}
+
+/** Measures what the machine can do at most in the way that the kernels in use compute, with the threads in use. */
+export function measureLimits(): Limits {
+  return choice.addon ? choice.addon.limits() : fallbackLimits();
 }
 
 /** Which implementation of the kernels runs, and on what. */

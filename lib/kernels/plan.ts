@@ -2,15 +2,17 @@
  * Memory for a recorded list of calls: every array moves to a SharedArrayBuffer, which nobody can detach under a native
  * thread, and intermediates share memory with others that live at another time.
  */
-import type { Call } from '../../binding.d.ts';
+import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
-import { effects, type Recording, type Storage } from './recorder.ts';
+import { arraysOf, effects, isList, type Recording, type Storage } from './recorder.ts';
 
 export interface Plan {
   /** The calls over the new arrays. */
   calls: Call[];
   /** The new array of an old one: of an input, for its next values; of an output, to read. */
   place: (storage: Storage) => Storage;
+  /** What stays where it is and is written to: parameters, their gradients, the state of optimizers and random numbers. */
+  written: readonly Storage[];
   /** Bytes of the intermediates, one by one and as planned. */
   bytes: { separate: number; planned: number };
 }
@@ -60,9 +62,11 @@ function assign(spans: Span[]): number {
 export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan {
   const spans = new Map<Storage, Span>();
   const kept = new Set<Storage>(recording.inputs);
-  recording.calls.forEach(([kernel, ...args], index) => {
-    args.forEach((argument, position) => {
-      if (argument === null || typeof argument === 'number' || kept.has(argument)) return;
+  const written = new Set<Storage>();
+  recording.calls.forEach((call, index) => {
+    const [kernel] = call;
+    for (const [argument, position] of arraysOf(call)) {
+      if (kept.has(argument)) continue;
       const effect = effects[kernel][position] ?? '-';
       const span = spans.get(argument);
       if (span) {
@@ -78,8 +82,10 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
         }
         // Read before any call wrote it: a constant.
         kept.add(argument);
+      } else if (effect !== '-') {
+        written.add(argument);
       }
-    });
+    }
   });
   for (const output of outputs) {
     const span = spans.get(output);
@@ -104,13 +110,15 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
   });
 
   const place = (storage: Storage) => places.get(storage) ?? storage;
+  const placed = (argument: Argument): Argument => {
+    if (isList(argument)) return argument.map((array) => place(array) as typeof array);
+    return argument === null || typeof argument === 'number' ? argument : place(argument);
+  };
   const separate = [...spans.values()].reduce((sum, { storage }) => sum + rounded(storage.byteLength), 0);
   return {
-    calls: recording.calls.map(
-      ([kernel, ...args]) =>
-        [kernel, ...args.map((a) => (a === null || typeof a === 'number' ? a : place(a)))] as Call,
-    ),
+    calls: recording.calls.map(([kernel, ...args]): Call => [kernel, ...args.map(placed)]),
     place,
+    written: [...written],
     bytes: { separate, planned: slab.byteLength },
   };
 }

@@ -3,7 +3,7 @@
  * down, becomes a list that can be made again: a program. This file writes the list down and notes what the function
  * depended on besides its arguments; `plan.ts` gives the list its memory.
  */
-import type { Call, Data, Kernels } from '../../binding.d.ts';
+import type { Argument, Call, Data, Float, Kernels } from '../../binding.d.ts';
 import { AutogradError } from '../errors.ts';
 
 export type Storage = Data | Uint32Array;
@@ -99,17 +99,30 @@ export function record<Result>(into: Recording, fn: () => Result): Result {
   }
 }
 
+export function isList(argument: Argument): argument is readonly Float[] {
+  return Array.isArray(argument);
+}
+
+/** The arrays of a call, those in lists included, with the position of the argument. */
+export function* arraysOf([, ...args]: Call): Generator<[array: Storage, position: number]> {
+  for (const [position, argument] of args.entries()) {
+    if (isList(argument)) for (const array of argument) yield [array, position];
+    else if (argument !== null && typeof argument !== 'number') yield [argument, position];
+  }
+}
+
 /** Kernels that make each call and write it down. */
 export function recordingKernels(kernels: Kernels, into: Recording): Kernels {
   const names = Object.keys(effects) as (keyof Kernels)[];
   return Object.fromEntries(
     names.map((name) => {
-      const kernel = kernels[name] as (...args: Call[1][]) => void;
+      const kernel = kernels[name] as (...args: Argument[]) => void;
       return [
         name,
-        (...args: Call[1][]) => {
+        (...args: Argument[]) => {
           kernel(...args);
-          into.calls.push([name, ...args] as Call);
+          // The caller may go on using a list.
+          into.calls.push([name, ...args.map((argument) => (isList(argument) ? [...argument] : argument))]);
         },
       ];
     }),
@@ -118,11 +131,12 @@ export function recordingKernels(kernels: Kernels, into: Recording): Kernels {
 
 /**
  * Which arguments of each kernel it writes: `w` for one that is overwritten, `u` for one that is updated, `-` for all
- * others (binding.d.ts).
+ * others (binding.d.ts). The letter of a list holds for all its arrays.
  */
 export const effects: Readonly<Record<keyof Kernels, string>> = {
   gemm: 'w',
   gemmAccumulate: 'u',
+  epilogueGradient: 'ww',
   unary: 'w',
   unaryGradient: 'w',
   binary: 'w',
@@ -143,6 +157,18 @@ export const effects: Readonly<Record<keyof Kernels, string>> = {
   loss: 'w',
   lossGradient: 'w',
   checkFinite: '-',
+  convolve: 'w',
+  convolveTransposed: 'w',
+  convolveWeightGradient: 'w',
+  maxPool: 'ww',
+  maxPoolGradient: 'w',
+  averagePool: 'w',
+  averagePoolGradient: 'w',
+  batchMoments: 'wwuu',
+  batchNorm: 'w',
+  batchNormGradient: 'www',
+  layerNorm: 'www',
+  layerNormGradient: 'www',
   randomBits: 'wu',
   randomUniform: 'wu',
   randomNormal: 'wu',

@@ -1,7 +1,10 @@
-/** Checks that constructors of layers share. */
+/** Checks that layers share. */
 import { describe } from '../arguments.ts';
 import { ArgumentError, DtypeError } from '../errors.ts';
-import type { FloatDtype } from '../memory.ts';
+import type { Dtype, FloatDtype } from '../memory.ts';
+import { leastPixels, positions, type Window } from '../ops/window.ts';
+import type { Tensor } from '../tensor.ts';
+import { inputError, type Layer } from './layer.ts';
 
 /** @throws ArgumentError unless value is an integer of at least 1. */
 export function checkCount(layer: string, name: string, value: number): number {
@@ -19,4 +22,36 @@ export function checkLayerDtype(layer: string, dtype: FloatDtype): FloatDtype {
     throw new DtypeError(`${layer} expected dtype to be float32 or float64, got ${describe(dtype)}`);
   }
   return dtype;
+}
+
+/** @throws DtypeError unless the input has the dtype of the layer's parameters. */
+export function checkInputDtype(layer: Layer, x: Tensor, dtype: Dtype): void {
+  if (x.dtype === dtype) return;
+  throw new DtypeError(`${layer.label} expected ${dtype} input, received ${x.dtype}`);
+}
+
+/** @throws ShapeError, which names the layer, unless `received`, batch included, are images of so many channels. */
+export function checkImages(layer: Layer, received: readonly (number | string)[], channels?: number): void {
+  if (received.length === 4 && (channels === undefined || received[3] === channels)) return;
+  throw inputError(layer, `[batch, height, width, ${channels ?? 'channels'}]`, received);
+}
+
+/**
+ * How many positions a window has on images of what was received, batch included.
+ * @throws ShapeError, which names the layer, for anything but images of so many channels, or where they are too small.
+ */
+export function positionsOn(
+  layer: Layer,
+  { vertical, horizontal }: Window,
+  received: readonly (number | string)[],
+  channels?: number,
+): [down: number, across: number] {
+  checkImages(layer, received, channels);
+  const [, height, width] = received as number[];
+  const [leastHeight, leastWidth] = [leastPixels(vertical), leastPixels(horizontal)];
+  if (height < leastHeight || width < leastWidth) {
+    const sizes = `height ≥ ${leastHeight}, width ≥ ${leastWidth}`;
+    throw inputError(layer, `[batch, ${sizes}, ${channels ?? 'channels'}]`, received);
+  }
+  return [positions(vertical, height), positions(horizontal, width)];
 }

@@ -7,13 +7,13 @@ import {
   resolveActivation,
 } from '../activations.ts';
 import { checkBoolean, checkOptions } from '../arguments.ts';
-import { DtypeError } from '../errors.ts';
-import { type Initializer, initialize } from '../initializers.ts';
+import { type Initializer, initialize, initializerBefore } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
-import { checkTensor, Parameter, type Tensor } from '../tensor.ts';
-import { checkCount, checkLayerDtype } from './checks.ts';
+import { Parameter } from '../parameter.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { checkCount, checkInputDtype, checkLayerDtype } from './checks.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
 
 export interface DenseOptions {
@@ -28,8 +28,6 @@ export interface DenseOptions {
   /** Default float32. */
   dtype?: FloatDtype;
 }
-
-const rectifiers = new Set<unknown>(['relu', 'leakyRelu', 'elu', 'gelu', 'silu']);
 
 /**
  * g(x·Wᵀ + b), for every row of x: equation (1) of the notes. Input [..., in], output [..., out].
@@ -51,7 +49,7 @@ export class Dense extends Layer {
     checkOptions('Dense', options, ['activation', 'bias', 'init', 'biasInit', 'dtype']);
     const { activation = 'linear', bias = true, dtype = 'float32' } = options;
     checkBoolean('Dense', 'bias', bias);
-    const { init = rectifiers.has(activation) ? 'heNormal' : 'xavierNormal', biasInit = 'zeros' } = options;
+    const { init = initializerBefore(activation), biasInit = 'zeros' } = options;
     resolveActivation(activation);
     this.activation = activation;
     this.weight = new Parameter([outFeatures, inFeatures], checkLayerDtype('Dense', dtype));
@@ -65,9 +63,7 @@ export class Dense extends Layer {
     if (x.rank < 2 || x.shape[x.rank - 1] !== this.inFeatures) {
       throw inputError(this, `[batch, ${this.inFeatures}]`, x.shape);
     }
-    if (x.dtype !== this.weight.dtype) {
-      throw new DtypeError(`${this.label} expected ${this.weight.dtype} input, received ${x.dtype}`);
-    }
+    checkInputDtype(this, x, this.weight.dtype);
     const rows = x.rank === 2 ? x : reshape(x, [x.size / this.inFeatures, this.inFeatures]);
     const fused = fusedActivation(this.activation);
     const z = linear(rows, this.weight, this.bias, fused);

@@ -2,17 +2,19 @@
 import { describe } from '../arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { recording } from '../kernels/recorder.ts';
-import type { Shape } from '../shape.ts';
-import { checkShape, sameShape, show } from '../shape.ts';
-import { Parameter, type SharedParameter, Tensor } from '../tensor.ts';
+import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
+import { checkShape, type Shape, sameShape, show } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
 import { summarize } from './summary.ts';
 
 /** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
 export type ExampleShape = Shape | undefined;
 
+type Named<Kind> = [name: string, value: Kind][];
+
 /**
- * The base of all layers. A subclass keeps its Parameters and inner layers in fields (or arrays of layers), where they
- * are found by themselves, and implements `forward`.
+ * The base of all layers. A subclass keeps its Parameters, SharedTensors for other state, and inner layers in fields (or
+ * arrays of layers), where they are found by themselves, and implements `forward`.
  */
 export abstract class Layer {
   private isTraining = true;
@@ -57,21 +59,33 @@ export abstract class Layer {
 
   /** This layer's own parameters and then those of inner layers, as 'weight' or '0.weight'; a shared one once. */
   namedParameters(): [name: string, parameter: Parameter][] {
-    const seen = new Set<Parameter>();
-    return this.collectParameters('').filter(([, parameter]) => {
-      if (seen.has(parameter)) return false;
-      seen.add(parameter);
+    return this.namedTensors().filter((named): named is [string, Parameter] => named[1] instanceof Parameter);
+  }
+
+  /**
+   * What this layer and inner ones keep beside parameters, as the running statistics of BatchNorm: a forward pass may
+   * change it, no optimizer does, and it is part of the state.
+   */
+  namedBuffers(): [name: string, buffer: SharedTensor][] {
+    return this.namedTensors().filter(([, tensor]) => !(tensor instanceof Parameter));
+  }
+
+  /** Parameters and buffers, each once, layer by layer. */
+  private namedTensors(): Named<SharedTensor> {
+    const seen = new Set<SharedTensor>();
+    return this.collectTensors('').filter(([, tensor]) => {
+      if (seen.has(tensor)) return false;
+      seen.add(tensor);
       return true;
     });
   }
 
-  private collectParameters(prefix: string): [string, Parameter][] {
-    const own = Object.entries(this).flatMap(([name, value]): [string, Parameter][] =>
-      value instanceof Parameter ? [[`${prefix}${name}`, value]] : [],
+  private collectTensors(prefix: string): Named<SharedTensor> {
+    const own = Object.entries(this).flatMap(
+      ([name, value]): Named<SharedTensor> =>
+        value instanceof SharedTensor ? [[`${prefix}${name}`, value]] : [],
     );
-    return own.concat(
-      this.children().flatMap(([name, layer]) => layer.collectParameters(`${prefix}${name}.`)),
-    );
+    return own.concat(this.children().flatMap(([name, layer]) => layer.collectTensors(`${prefix}${name}.`)));
   }
 
   /** All parameters, each once. */
@@ -96,52 +110,53 @@ export abstract class Layer {
     return this.train(false);
   }
 
-  /** Copies of all parameters by name. */
+  /** Copies of all parameters and buffers by name. */
   stateDict(): Record<string, Tensor> {
     const state: Record<string, Tensor> = {};
-    for (const [name, parameter] of this.namedParameters()) {
-      state[name] = new Tensor(parameter.data.slice(), parameter.shape, parameter.dtype);
+    for (const [name, tensor] of this.namedTensors()) {
+      state[name] = new Tensor(tensor.data.slice(), tensor.shape, tensor.dtype);
     }
     return state;
   }
 
   /**
-   * Overwrites all parameters.
+   * Overwrites all parameters and buffers.
    * @throws ArgumentError when a name is missing or unknown, ShapeError when a shape or dtype differs; nothing was then
    *   changed.
    */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
-    const parameters = this.namedParameters();
-    checkNames('loadStateDict', parameters, state);
-    for (const [name, parameter] of parameters) {
-      checkFits('loadStateDict', name, parameter, state[name] instanceof Tensor ? state[name] : undefined);
+    const tensors = this.namedTensors();
+    checkNames('loadStateDict', tensors, state);
+    for (const [name, tensor] of tensors) {
+      checkFits('loadStateDict', name, tensor, state[name] instanceof Tensor ? state[name] : undefined);
     }
-    for (const [name, parameter] of parameters) parameter.assign(state[name]);
+    for (const [name, tensor] of tensors) tensor.assign(state[name]);
   }
 
   /**
-   * Where the parameters' values are, to be sent to a worker thread by `postMessage` and attached there.
+   * Where the values of parameters and buffers are, to be sent to a worker thread by `postMessage` and attached there.
    *
    * Both threads then see the same numbers, without copies. Each number is read whole, but a forward pass that runs while
    * another thread updates the parameters may mix numbers of two steps. A thread that must see whole steps takes a
    * `stateDict()` between steps instead.
    */
   share(): Record<string, SharedParameter> {
-    return Object.fromEntries(this.namedParameters().map(([name, parameter]) => [name, parameter.share()]));
+    return Object.fromEntries(this.namedTensors().map(([name, tensor]) => [name, tensor.share()]));
   }
 
   /**
-   * Uses the parameters of a model in another thread, as its `share()` describes them: see there for what a reader sees.
+   * Uses the parameters and buffers of a model in another thread, as its `share()` describes them: see there for what a
+   * reader sees.
    * @throws ArgumentError or ShapeError when it is a model of other parameters; nothing was then changed.
    */
   attach(shared: Readonly<Record<string, SharedParameter>>): void {
-    const parameters = this.namedParameters();
-    checkNames('attach', parameters, shared);
-    for (const [name, parameter] of parameters) {
+    const tensors = this.namedTensors();
+    checkNames('attach', tensors, shared);
+    for (const [name, tensor] of tensors) {
       const given = shared[name];
-      checkFits('attach', name, parameter, given?.buffer instanceof SharedArrayBuffer ? given : undefined);
+      checkFits('attach', name, tensor, given?.buffer instanceof SharedArrayBuffer ? given : undefined);
     }
-    for (const [name, parameter] of parameters) parameter.attach(shared[name]);
+    for (const [name, tensor] of tensors) tensor.attach(shared[name]);
   }
 
   /** A table: layer, output shape, parameters. `inputShape`, without the batch, fills in what depends on it. */
@@ -151,13 +166,15 @@ export abstract class Layer {
   }
 }
 
-type Named = readonly [name: string, parameter: Parameter][];
-
-function checkNames(op: string, parameters: Named, given: Readonly<Record<string, unknown>>): void {
+function checkNames(
+  op: string,
+  tensors: Named<SharedTensor>,
+  given: Readonly<Record<string, unknown>>,
+): void {
   if (typeof given !== 'object' || given === null) {
     throw new ArgumentError(`[${op}] expected values by name, got ${describe(given)}`);
   }
-  const names = new Set(parameters.map(([name]) => name));
+  const names = new Set(tensors.map(([name]) => name));
   const missing = [...names].filter((name) => !Object.hasOwn(given, name));
   const unknown = Object.keys(given).filter((name) => !names.has(name));
   if (missing.length + unknown.length === 0) return;
@@ -170,14 +187,12 @@ function checkNames(op: string, parameters: Named, given: Readonly<Record<string
 function checkFits(
   op: string,
   name: string,
-  parameter: Parameter,
+  { shape, dtype }: Tensor,
   given: { shape: Shape; dtype: string } | undefined,
 ): void {
-  if (given && sameShape(given.shape, parameter.shape) && given.dtype === parameter.dtype) return;
+  if (given && sameShape(given.shape, shape) && given.dtype === dtype) return;
   const got = given ? `${given.dtype} ${show(given.shape)}` : 'something else';
-  throw new ShapeError(
-    `[${op}] expected ${name} to be ${parameter.dtype} ${show(parameter.shape)}, got ${got}`,
-  );
+  throw new ShapeError(`[${op}] expected ${name} to be ${dtype} ${show(shape)}, got ${got}`);
 }
 
 /** An error about a layer's input, which names the layer: `Dense 2 expected input [batch, 512], received [128, 256]`. */

@@ -5,6 +5,7 @@ import { broadcastTo } from './broadcastTo.ts';
 import { cast, clone } from './cast.ts';
 import { gather } from './gather.ts';
 import { matmul } from './matmul.ts';
+import { pad } from './pad.ts';
 import * as reduce from './reduce.ts';
 import { flatten, reshape } from './reshape.ts';
 import { slice } from './slice.ts';
@@ -99,6 +100,8 @@ const methods = {
   flatten,
   /** A copy of a part: [start, end?, step?] or null for each axis, from the first one on; ends are exclusive. */
   slice,
+  /** x within a larger tensor of a value (default 0): [before, after] for each axis, from the first one on. */
+  pad,
   /** x[indices[i], ...] for each index: [rows, ...rest] and int32 [...shape] give [...shape, ...rest]. */
   gather,
   /** x repeated to a larger shape by the broadcasting rule; a copy. The gradient is summed over the repetitions. */

@@ -1,7 +1,8 @@
 /** Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). */
 import { checkOptions } from '../arguments.ts';
-import { type Flag, type Float, kernels } from '../kernels/index.ts';
+import { type Float, kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Group } from './group.ts';
 import { checkHyper, Optimizer } from './optimizer.ts';
 
 export interface AdamOptions {
@@ -44,7 +45,7 @@ export class Adam extends Optimizer {
     kernels.adamAdvance(this.hyper);
   }
 
-  protected update(i: number, parameter: Float, gradient: Float, decay: Flag): void {
-    kernels.adam(parameter, this.means[i], this.squares[i], gradient, this.hyper, decay);
+  protected update({ parameters, state: [means, squares], gradients, decays }: Group): void {
+    kernels.adam(parameters, means, squares, gradients, this.hyper, decays);
   }
 }

@@ -1,11 +1,13 @@
 /** What optimizers share: their parameters, the hyperparameters that kernels read from a buffer, and their state. */
 import { describe } from '../arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { type Flag, type Float, kernels, reduceCode } from '../kernels/index.ts';
+import { type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, type FloatDtype, release, take } from '../memory.ts';
+import { Parameter } from '../parameter.ts';
 import { sameShape, show } from '../shape.ts';
 import { checkFloat, checkTensor, floats, Tensor } from '../tensor.ts';
+import { Group } from './group.ts';
 
 /** A hyperparameter's domain, for its check and its message. */
 export interface Domain {
@@ -30,6 +32,8 @@ export abstract class Optimizer {
   protected readonly hyper: Float64Array;
   private readonly lambdaAt: number;
   private rate: number;
+  /** One for each dtype, made at the first step. */
+  private groups: readonly Group[] | null = null;
 
   /** @throws ArgumentError for no parameters, the same one twice, or one that wants no gradient. */
   protected constructor(parameters: Iterable<Tensor>, hyper: readonly number[], lambdaAt: number) {
@@ -81,13 +85,24 @@ export abstract class Optimizer {
     recording?.settings.add(this);
     this.hyper[0] = this.rate;
     this.advance();
-    for (let i = 0; i < this.parameters.length; i++) {
-      const parameter = this.parameters[i];
-      parameter.observeGradient('read');
-      if (parameter.gradient === null) continue;
-      this.update(i, floats(parameter), parameter.gradient, this.decays(parameter) ? 1 : 0);
-      parameter.version++;
+    this.groups ??= this.makeGroups();
+    for (let i = 0; i < this.groups.length; i++) {
+      const group = this.groups[i];
+      group.gather();
+      if (group.parameters.length > 0) this.update(group);
     }
+  }
+
+  private makeGroups(): Group[] {
+    const slots = Object.values(this.slots());
+    const members = this.parameters.map((parameter, i) => ({
+      parameter,
+      state: slots.map((slot) => slot[i]),
+    }));
+    return (['float32', 'float64'] as const)
+      .map((dtype) => members.filter(({ parameter }) => parameter.dtype === dtype))
+      .filter((own) => own.length > 0)
+      .map((own) => new Group(own, slots.length, (parameter) => this.decays(parameter)));
   }
 
   /** Forgets all gradients. */
@@ -163,15 +178,16 @@ export abstract class Optimizer {
     return this.parameters.map((parameter) => allocateShared(parameter.size, parameter.dtype as FloatDtype));
   }
 
-  /** L2 applies to weights (rank ≥ 2), not to biases. */
+  /** L2 applies to what says so, by default to weights (rank ≥ 2), not to biases. */
   private decays(parameter: Tensor): boolean {
-    return this.hyper[this.lambdaAt] !== 0 && parameter.rank >= 2;
+    if (this.hyper[this.lambdaAt] === 0) return false;
+    return parameter instanceof Parameter ? parameter.decays : parameter.rank >= 2;
   }
 
   /** The state of each kind, one buffer a parameter. */
   protected abstract slots(): Record<string, Float[]>;
   /** What happens once a step, before the parameters are updated. */
   protected abstract advance(): void;
-  /** Updates parameter i in place. */
-  protected abstract update(i: number, parameter: Float, gradient: Float, decay: Flag): void;
+  /** Updates the parameters of a group in place. */
+  protected abstract update(group: Group): void;
 }

@@ -1,8 +1,9 @@
 /** Stochastic gradient descent. */
 import { checkBoolean, checkOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { type Flag, type Float, kernels } from '../kernels/index.ts';
+import { type Float, kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Group } from './group.ts';
 import { checkHyper, Optimizer } from './optimizer.ts';
 
 export interface SGDOptions {
@@ -44,7 +45,7 @@ export class SGD extends Optimizer {
 
   protected advance(): void {}
 
-  protected update(i: number, parameter: Float, gradient: Float, decay: Flag): void {
-    kernels.sgd(parameter, this.velocities ? this.velocities[i] : null, gradient, this.hyper, decay);
+  protected update({ parameters, state, gradients, decays }: Group): void {
+    kernels.sgd(parameters, this.velocities ? state[0] : null, gradients, this.hyper, decays);
   }
 }

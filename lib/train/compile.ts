@@ -1,8 +1,8 @@
 /** Functions of tensors as programs: recorded once, then replayed by the executor, off the main thread. */
-import { checkFunction } from '../arguments.ts';
+import { checkFunction, describe } from '../arguments.ts';
 import { isRecording } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
-import { createProgram, kernels, type Program, withKernels } from '../kernels/index.ts';
+import { type Call, createProgram, kernels, type Program, withKernels } from '../kernels/index.ts';
 import { plan } from '../kernels/plan.ts';
 import { drain, enqueue, isBusy, type Run, runNow } from '../kernels/queue.ts';
 import {
@@ -38,6 +38,39 @@ interface Entry {
   run(args: readonly unknown[], later: boolean): Run<unknown>;
   /** Leaves gradients and versions as the recorded run did, and says that a run failed: gradients are then unknown. */
   readonly effects: Effect;
+  readonly program: Program;
+  readonly calls: readonly Call[];
+  /** What the calls write besides intermediates and results. */
+  readonly written: readonly Storage[];
+  /** Writes learning rates and, unless null, arguments into the program's memory. */
+  enter(args: readonly unknown[] | null): void;
+}
+
+/** The entry of a call with these arguments, or the latest one; undefined when there is none. */
+type Lookup = (args: readonly unknown[] | null) => Entry | undefined;
+
+const lookups = new WeakMap<object, Lookup>();
+
+/** What a compiled function recorded for a call with these arguments, or, for null, for the latest kind of call. */
+export function recordedCall(
+  compiled: unknown,
+  args: readonly unknown[] | null,
+): Pick<Entry, 'program' | 'calls' | 'written'> & { enter(): void } {
+  const lookup = lookups.get(compiled as object);
+  if (lookup === undefined) {
+    throw new ArgumentError(
+      `[profile] expected step to be what compile() returned, got ${describe(compiled)}`,
+    );
+  }
+  const entry = lookup(args);
+  if (entry === undefined) {
+    const how = args === null ? '' : ' with arguments of this kind';
+    throw new ArgumentError(
+      `[profile] expected step to have been called${how} before: the first call records what is timed`,
+    );
+  }
+  const { program, calls, written } = entry;
+  return { program, calls, written, enter: () => entry.enter(args) };
 }
 
 /**
@@ -97,7 +130,9 @@ export function compile<Args extends unknown[], Returned>(
       throw error;
     })) as Returned;
   };
-  return Object.assign(async, { sync });
+  const compiled = Object.assign(async, { sync });
+  lookups.set(compiled, (args) => (args === null ? entries[0] : find(args)));
+  return compiled;
 }
 
 function guarded<Value>(entry: Entry, run: () => Value): Value {
@@ -161,7 +196,30 @@ function recordCall<Args extends unknown[], Returned>(
   const program: Program = createProgram(planned.calls);
   const settings = [...into.settings];
 
+  const valuesOf = (others: readonly unknown[]) =>
+    inputs.map(({ position, place }) => {
+      const { storage } = others[position] as Tensor;
+      if (storage.length !== place.length) {
+        throw new DataError(
+          `[compile] expected argument ${position} to hold ${place.length} values, got an array whose buffer was ` +
+            'detached (transferred) or resized',
+        );
+      }
+      return storage;
+    });
+  const write = (values: readonly Tensor['storage'][], captured: readonly (() => void)[]) => {
+    for (let i = 0; i < inputs.length; i++) inputs[i].place.set(values[i]);
+    for (let i = 0; i < captured.length; i++) captured[i]();
+  };
+  const capture = () => settings.map((setting) => setting.capture());
+
   const entry: Entry = {
+    program,
+    calls: planned.calls,
+    written: planned.written,
+    enter(others) {
+      write(others === null ? inputs.map(({ place }) => place) : valuesOf(others), capture());
+    },
     matches(others) {
       if (generation !== born || others.length !== kinds.length || isRecording() !== recorded) return false;
       for (let i = 0; i < kinds.length; i++) if (!kinds[i](others[i])) return false;
@@ -173,23 +231,12 @@ function recordCall<Args extends unknown[], Returned>(
       return true;
     },
     run(others, later) {
-      const values = inputs.map(({ position, place }) => {
-        const { storage } = others[position] as Tensor;
-        if (storage.length !== place.length) {
-          throw new DataError(
-            `[compile] expected argument ${position} to hold ${place.length} values, got an array whose buffer was ` +
-              'detached (transferred) or resized',
-          );
-        }
-        return later ? storage.slice() : storage;
-      });
-      const captured = settings.map((setting) => setting.capture());
+      const given = valuesOf(others);
+      const values = later ? given.map((storage) => storage.slice() as typeof storage) : given;
+      const captured = capture();
       return {
         program,
-        enter() {
-          for (let i = 0; i < inputs.length; i++) inputs[i].place.set(values[i]);
-          for (let i = 0; i < captured.length; i++) captured[i]();
-        },
+        enter: () => write(values, captured),
         leave: () => detached((x) => (places.get(x) as Tensor['storage']).slice() as Tensor['storage']),
       };
     },

@@ -23,7 +23,7 @@ const large = 1e3;
 /**
  * The error for a loss that is not finite: names the first layer in the order of computation whose output is not, else a
  * parameter that is not, else the loss itself. Runs the forward pass of the batch again, layer by layer, with the random
- * numbers of the first time, and leaves the random state as it is.
+ * numbers of the first time, and leaves the random state and the layers' buffers as they are.
  * @param random the random state before the forward pass
  */
 export function explainNonFinite(
@@ -34,8 +34,8 @@ export function explainNonFinite(
   optimizer: Optimizer,
   random: RandomState,
 ): NonFiniteError {
-  const value = replay(random, () => noGrad(() => batchLoss(loss, model.forward(x), y).item()));
-  const layer = replay(random, () => firstNonFiniteLayer(model, x));
+  const value = replay(random, model, () => noGrad(() => batchLoss(loss, model.forward(x), y).item()));
+  const layer = replay(random, model, () => firstNonFiniteLayer(model, x));
   const broken = brokenParameter(model);
   const why =
     layer !== null
@@ -55,14 +55,16 @@ export function checkParameters(model: Layer, optimizer: Optimizer, epoch: numbe
   );
 }
 
-/** Runs `fn` from an earlier random state and puts the present one back. */
-function replay<Result>(random: RandomState, fn: () => Result): Result {
+/** Runs `fn` from an earlier random state and puts the present one back, and what `fn` changes in buffers of layers. */
+function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Result {
   const present = defaultState.slice();
+  const buffers = model.namedBuffers().map(([, { storage }]) => ({ storage, values: storage.slice() }));
   defaultState.set(random);
   try {
     return fn();
   } finally {
     defaultState.set(present);
+    for (const { storage, values } of buffers) storage.set(values);
   }
 }
 

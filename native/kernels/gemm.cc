@@ -3,6 +3,7 @@
 #include "blas.h"
 #include "kernels.h"
 #include "parallel.h"
+#include "workspaces.h"
 
 #include <algorithm>
 
@@ -18,9 +19,17 @@ struct Products {
   int64_t batch, m, n, k;
   bool transposeA, transposeB;
   int64_t strideA, strideB, strideC;
+  int64_t lda = transposeA ? m : k, ldb = transposeB ? k : n;
 
-  int64_t lda() const { return transposeA ? m : k; }
-  int64_t ldb() const { return transposeB ? k : n; }
+  /// The product over the terms [from, to) alone.
+  Products slice(int64_t from, int64_t to, T* into) const {
+    Products part = *this;
+    part.a += transposeA ? from * lda : from;
+    part.b += transposeB ? from : from * ldb;
+    part.c = into;
+    part.k = to - from;
+    return part;
+  }
 };
 
 /// How a product is cut. Depends on its shape alone, so that results do not depend on the number of threads.
@@ -64,8 +73,8 @@ struct Tiles {
 /// c = op(a) · op(b) + beta · c, with so few terms that a call of BLAS would cost more.
 template <class T>
 void multiplyTiny(const Products<T>& p, const T* a, const T* b, T* c, int64_t rows, int64_t columns, T beta) {
-  const int64_t stepA = p.transposeA ? p.m : 1, nextA = p.transposeA ? 1 : p.k;
-  const int64_t stepB = p.transposeB ? 1 : p.n, nextB = p.transposeB ? p.k : 1;
+  const int64_t stepA = p.transposeA ? p.lda : 1, nextA = p.transposeA ? 1 : p.lda;
+  const int64_t stepB = p.transposeB ? 1 : p.ldb, nextB = p.transposeB ? p.ldb : 1;
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t j = 0; j < columns; j++) {
       T sum = 0;
@@ -82,20 +91,31 @@ constexpr int64_t transposedSize = 4096;
 template <class T>
 void multiplyTile(const Products<T>& p, int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns,
                   T beta) {
-  const T* a = p.a + i * p.strideA + (p.transposeA ? row : row * p.k);
-  const T* b = p.b + i * p.strideB + (p.transposeB ? column * p.k : column);
+  const T* a = p.a + i * p.strideA + (p.transposeA ? row : row * p.lda);
+  const T* b = p.b + i * p.strideB + (p.transposeB ? column * p.ldb : column);
   T* c = p.c + i * p.strideC + row * p.n + column;
   if (rows * columns * p.k <= 64) return multiplyTiny(p, a, b, c, rows, columns, beta);
+  // A product with a vector would spend its time on packing the matrix, which is read once.
+  if (rows == 1) {
+    const int64_t step = p.transposeA ? p.lda : 1;
+    return p.transposeB ? blas::gemv(false, columns, p.k, b, p.ldb, a, step, beta, c, 1)
+                        : blas::gemv(true, p.k, columns, b, p.ldb, a, step, beta, c, 1);
+  }
+  if (columns == 1) {
+    const int64_t step = p.transposeB ? 1 : p.ldb;
+    return p.transposeA ? blas::gemv(true, p.k, rows, a, p.lda, b, step, beta, c, p.n)
+                        : blas::gemv(false, rows, p.k, a, p.lda, b, step, beta, c, p.n);
+  }
   if (p.transposeB && columns <= 32 && columns * p.k <= transposedSize && rows >= 16) {
     // A narrow bᵀ makes for dot products, several times slower than turning it over first.
     T transposed[transposedSize];
     for (int64_t j = 0; j < columns; j++) {
-      for (int64_t l = 0; l < p.k; l++) transposed[l * columns + j] = b[j * p.k + l];
+      for (int64_t l = 0; l < p.k; l++) transposed[l * columns + j] = b[j * p.ldb + l];
     }
-    blas::gemm(p.transposeA, false, rows, columns, p.k, a, p.lda(), transposed, columns, beta, c, p.n);
+    blas::gemm(p.transposeA, false, rows, columns, p.k, a, p.lda, transposed, columns, beta, c, p.n);
     return;
   }
-  blas::gemm(p.transposeA, p.transposeB, rows, columns, p.k, a, p.lda(), b, p.ldb(), beta, c, p.n);
+  blas::gemm(p.transposeA, p.transposeB, rows, columns, p.k, a, p.lda, b, p.ldb, beta, c, p.n);
 }
 
 /// Calls run(i, row, column, rows, columns) for every tile of every matrix.
@@ -117,31 +137,32 @@ void forTiles(const Products<T>& p, int64_t batch, const F& run) {
   });
 }
 
-/// c = activation(c + bias), rows × columns with rows `stride` apart.
+/// Into how many parts the terms of a product are cut that is too small to be cut otherwise: as many as its
+/// shape says.
 template <class T>
-void epilogue(T* c, int64_t stride, int64_t rows, int64_t columns, const T* bias,
-              const OptionalCode<UnaryOp>& activation, double parameter) {
-  if (!bias && !activation.present()) return;
-  // Narrow rows are activated all at once, as a call for each would cost more than the work.
-  const bool narrow = columns < 64 && columns == stride;
-  if (bias && activation.present() && !narrow) {
-    for (int64_t r = 0; r < rows; r++) {
-      applyUnaryBiased(c + r * stride, c + r * stride, bias, columns, activation, parameter, 0.0);
+int64_t depthParts(const Products<T>& p) {
+  if (p.batch != 1 || Tiles(p.m, p.n, p.k).count(p.m, p.n) > 1) return 1;
+  const double work = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  return std::clamp<int64_t>(std::min(p.k / 1024, static_cast<int64_t>(work / 4e6)), 1, 8);
+}
+
+/// c = op(a) · op(b) by parts of the terms, which are added in order; then finish(row, rows).
+template <class T, class F>
+void multiplyByParts(const Products<T>& p, int64_t parts, const F& finish) {
+  const int64_t size = p.m * p.n;
+  const Buffer<T> others((parts - 1) * size);
+  parallel::forEach(parts, [&](int64_t part) {
+    T* const into = part == 0 ? p.c : others.data() + (part - 1) * size;
+    multiplyTile(p.slice(part * p.k / parts, (part + 1) * p.k / parts, into), 0, 0, 0, p.m, p.n, T(0));
+  });
+  const int64_t chunk = std::max<int64_t>(1, parallel::heavyChunk / (p.n * parts));
+  parallel::forRange(p.m, chunk, [&](int64_t begin, int64_t end) {
+    for (int64_t part = 0; part < parts - 1; part++) {
+      const T* other = others.data() + part * size;
+      for (int64_t i = begin * p.n; i < end * p.n; i++) p.c[i] += other[i];
     }
-    return;
-  }
-  if (bias) {
-    for (int64_t r = 0; r < rows; r++) {
-      for (int64_t j = 0; j < columns; j++) c[r * stride + j] += bias[j];
-    }
-  }
-  if (!activation.present()) return;
-  if (columns == stride) {
-    applyUnary(c, c, rows * columns, activation, parameter, 0.0);
-  } else {
-    for (int64_t r = 0; r < rows; r++)
-      applyUnary(c + r * stride, c + r * stride, columns, activation, parameter, 0.0);
-  }
+    finish(begin, end - begin);
+  });
 }
 
 double operandLength(double batch, double rows, double columns, double stride) {
@@ -178,6 +199,11 @@ void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nu
                       static_cast<int64_t>(strideA.value),
                       static_cast<int64_t>(strideB.value),
                       m * n};
+  if (const int64_t parts = depthParts(p); parts > 1) {
+    return multiplyByParts(p, parts, [&](int64_t row, int64_t rows) {
+      applyEpilogue(p.c + row * p.n, p.n, rows, p.n, bias.data, activation, parameter);
+    });
+  }
   forTiles(p, batch, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
     T* tile = p.c + i * p.strideC + row * p.n + column;
     if (p.k > 0) {
@@ -185,7 +211,7 @@ void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nu
     } else {
       for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.n, columns, T(0));
     }
-    epilogue(tile, p.n, rows, columns, bias.null ? nullptr : bias.data + column, activation, parameter);
+    applyEpilogue(tile, p.n, rows, columns, bias.null ? nullptr : bias.data + column, activation, parameter);
   });
 }
 

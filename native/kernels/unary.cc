@@ -252,6 +252,11 @@ void applyUnaryBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, 
 }
 
 template <class T>
+void applyUnaryGradient(T* out, const T* gradient, const T* kept, int64_t n, UnaryOp op, double p, double q) {
+  AXPY_SIMD(backward<T>)(out, gradient, kept, n, op, p, q);
+}
+
+template <class T>
 void unary(const Check& check, Array<T> out, Array<const T> x, Code<UnaryOp> op, AnyNumber p, AnyNumber q) {
   check.length(x, static_cast<double>(out.length));
   const auto run = AXPY_SIMD(forward<T>);
@@ -283,6 +288,7 @@ void unaryGradient(const Check& check, Array<T> out, Array<const T> gradient, Nu
 #define AXPY_INSTANTIATE(T)                                                                                 \
   template void applyUnary(T*, const T*, int64_t, UnaryOp, double, double);                                 \
   template void applyUnaryBiased(T*, const T*, const T*, int64_t, UnaryOp, double, double);                 \
+  template void applyUnaryGradient(T*, const T*, const T*, int64_t, UnaryOp, double, double);               \
   template void unary(const Check&, Array<T>, Array<const T>, Code<UnaryOp>, AnyNumber, AnyNumber);         \
   template void unaryGradient(const Check&, Array<T>, Array<const T>, Nullable<const T>, Nullable<const T>, \
                               Code<UnaryOp>, AnyNumber, AnyNumber)

@@ -71,6 +71,8 @@ export interface BenchCase {
   run(...inputs: Tensor[]): Tensor;
   /** False for a forward pass alone. Default true. */
   readonly backward?: boolean;
+  /** True where the fallback would take minutes: several numbers of threads are compared, the fallback is not. */
+  readonly large?: boolean;
 }
 
 export interface Declaration {

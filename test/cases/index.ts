@@ -4,13 +4,21 @@ import broadcastTo from './broadcastTo.ts';
 import type { Declaration } from './case.ts';
 import cast from './cast.ts';
 import concat from './concat.ts';
+import conv1d from './conv1d.ts';
+import conv2d from './conv2d.ts';
+import convTranspose2d from './convTranspose2d.ts';
 import dropout from './dropout.ts';
 import gather from './gather.ts';
+import imageKernels from './imageKernels.ts';
 import kernels from './kernels.ts';
 import linear from './linear.ts';
 import loss from './loss.ts';
 import matmul from './matmul.ts';
+import normalize from './normalize.ts';
+import normalizeKernels from './normalizeKernels.ts';
 import optimizer from './optimizer.ts';
+import pad from './pad.ts';
+import pool from './pool.ts';
 import random from './random.ts';
 import reduce from './reduce.ts';
 import reshape from './reshape.ts';
@@ -18,6 +26,7 @@ import slice from './slice.ts';
 import softmax from './softmax.ts';
 import transpose from './transpose.ts';
 import unary from './unary.ts';
+import upsample from './upsample.ts';
 import '../../lib/ops/index.ts';
 
 export const declarations: readonly Declaration[] = [
@@ -36,7 +45,16 @@ export const declarations: readonly Declaration[] = [
   gather,
   cast,
   dropout,
+  conv2d,
+  convTranspose2d,
+  conv1d,
+  pool,
+  normalize,
+  pad,
+  upsample,
   random,
   optimizer,
   kernels,
+  imageKernels,
+  normalizeKernels,
 ];

@@ -1,6 +1,7 @@
 /** lib/ops/linear.ts: the fully connected layer, activation included. */
 import { type UnaryOp, unaryOps } from '../../lib/kernels/index.ts';
-import { canFuse, linear } from '../../lib/ops/linear.ts';
+import { canFuse } from '../../lib/ops/epilogue.ts';
+import { linear } from '../../lib/ops/linear.ts';
 import { tensor, type Values } from '../../lib/tensor.ts';
 import { type Case, constant, defineCases, given, uniform } from './case.ts';
 

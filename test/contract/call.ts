@@ -12,6 +12,19 @@ export function isArray(value: unknown): value is TypedArray {
   return ArrayBuffer.isView(value);
 }
 
+/** Whether an argument is a list of arrays. */
+export function isList(value: unknown): value is readonly TypedArray[] {
+  return Array.isArray(value) && value.every(isArray);
+}
+
+/** The arrays of a call in order, those in lists included, with the position of the argument. */
+export function arraysOf(args: readonly unknown[]): { array: TypedArray; position: number }[] {
+  return args.flatMap((value, position) => {
+    const arrays = isArray(value) ? [value] : isList(value) ? value : [];
+    return arrays.map((array) => ({ array, position }));
+  });
+}
+
 export interface Call {
   readonly kernel: KernelName;
   /** Arrays are copies of what the call was given; the same array twice is the same copy twice. */
@@ -33,17 +46,20 @@ export function mapArrays(
 ): unknown[] {
   const known = new Map<string, TypedArray>();
   const buffers: ArrayBufferLike[] = [];
-  return args.map((value, position) => {
-    if (!isArray(value) || value instanceof DataView) return value;
+  const copied = (value: TypedArray, position: number): TypedArray => {
     if (!buffers.includes(value.buffer)) buffers.push(value.buffer);
     // Empty arrays are never the same memory.
-    const place = value.length === 0 ? position : value.byteOffset;
+    const place = value.length === 0 ? `empty ${known.size}` : value.byteOffset;
     const key = `${buffers.indexOf(value.buffer)} ${place} ${value.length} ${value.constructor.name}`;
     const same = known.get(key);
     if (same !== undefined) return same;
     const fresh = copy(value, position);
     known.set(key, fresh);
     return fresh;
+  };
+  return args.map((value, position) => {
+    if (isList(value)) return value.map((array) => copied(array, position));
+    return isArray(value) && !(value instanceof DataView) ? copied(value, position) : value;
   });
 }
 
@@ -105,12 +121,13 @@ export interface Outcome {
 }
 
 interface Guarded {
+  readonly position: number;
   readonly bytes: Uint8Array;
   readonly array: TypedArray;
   readonly before: TypedArray;
 }
 
-function surround(array: TypedArray, shared: boolean, poison: boolean): Guarded {
+function surround(array: TypedArray, position: number, shared: boolean, poison: boolean): Guarded {
   const type = array.constructor as new (
     buffer: ArrayBufferLike,
     offset: number,
@@ -122,13 +139,13 @@ function surround(array: TypedArray, shared: boolean, poison: boolean): Guarded 
   const bytes = new Uint8Array(buffer).fill(pattern);
   const copy = new type(buffer, guard * width, array.length);
   if (!poison) copy.set(array as never);
-  return { bytes, array: copy, before: copy.slice() };
+  return { position, bytes, array: copy, before: copy.slice() };
 }
 
 export interface ReplayOptions {
   /** Arrays on SharedArrayBuffers. Default false. */
   readonly shared?: boolean;
-  /** An argument that goes in as it is: one that cannot be copied, such as a detached array. */
+  /** An argument that goes in as it is: one that cannot be copied, such as a detached array or a list with one. */
   readonly raw?: number;
 }
 
@@ -143,15 +160,16 @@ export function replay(
   const parameters = signatures.get(kernel)!;
   const { overwritten, updated } = roles[kernel];
   const placed: Guarded[] = [];
-  const own = mapArrays(args, (array, position) => {
-    if (position === raw) return array;
+  const guardable = args.map((value, position) => (position === raw ? null : value));
+  const own = mapArrays(guardable, (array, position) => {
     const name = parameters[position]?.name;
     // The very same array may be destination and input; its content then counts.
     const alone = args.every((other, i) => i === position || other !== array);
-    const guarded = surround(array, shared, alone && overwritten.includes(name));
+    const guarded = surround(array, position, shared, alone && overwritten.includes(name));
     placed.push(guarded);
     return guarded.array;
   });
+  if (raw >= 0 && raw < args.length) own[raw] = args[raw];
   let error: unknown = null;
   try {
     invoke(implementation, kernel, own);
@@ -159,11 +177,14 @@ export function replay(
     error = thrown;
   }
   let fault: string | null = null;
+  const writes = (name: string) => overwritten.includes(name) || updated.includes(name);
   const destinations = new Set(
-    own.filter((_, i) => overwritten.includes(parameters[i]?.name) || updated.includes(parameters[i]?.name)),
+    arraysOf(own)
+      .filter(({ position }) => writes(parameters[position]?.name))
+      .map(({ array }) => array),
   );
-  for (const { array, bytes, before } of placed) {
-    const name = parameters[own.indexOf(array)]?.name;
+  for (const { position, array, bytes, before } of placed) {
+    const name = parameters[position]?.name;
     const edge = guard * array.BYTES_PER_ELEMENT;
     const outside = [bytes.subarray(0, edge), bytes.subarray(bytes.length - edge)];
     if (outside.some((zone) => zone.some((byte) => byte !== pattern))) fault = `wrote outside ${name}`;

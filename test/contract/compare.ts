@@ -6,10 +6,19 @@
  * by a small relative amount at random, and the result may be wrong by what a few units in the last place of the inputs
  * do to it, plus a few of its own.
  */
-import { lossCode } from '../../lib/kernels/codes.ts';
+import { type GeometryField, geometryFields, lossCode } from '../../lib/kernels/codes.ts';
 import { fallback } from '../../lib/kernels/fallback/index.ts';
 import { generator } from '../cases/values.ts';
-import { type Call, isArray, mapArrays, type Outcome, replay, type TypedArray } from './call.ts';
+import {
+  arraysOf,
+  type Call,
+  isArray,
+  isList,
+  mapArrays,
+  type Outcome,
+  replay,
+  type TypedArray,
+} from './call.ts';
 import { isExact, parameterIndex, roles, signatures } from './signature.ts';
 
 /** Units in the last place that inputs may seem to be off by, and that a result may be. */
@@ -31,10 +40,10 @@ const scalars: ReadonlySet<string> = new Set(['p', 'q', 'parameter', 'scale']);
 function widened({ kernel, args }: Pick<Call, 'kernel' | 'args'>, amount: number, next: () => number): Call {
   const parameters = signatures.get(kernel)!;
   const vary = (value: number) => (amount === 0 ? value : value * (1 + amount * (2 * next() - 1)));
-  const wide = mapArrays(args, (array) => {
+  const wide = mapArrays(args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
     const copy = Float64Array.from(array);
-    const isHyper = parameters[args.indexOf(array)]?.name === 'hyper';
+    const isHyper = parameters[position]?.name === 'hyper';
     for (let i = 0; i < copy.length; i++) {
       // Flags and counts of steps are no measured quantities.
       if (!(isHyper && Number.isInteger(copy[i]))) copy[i] = vary(copy[i]);
@@ -56,28 +65,95 @@ function jumps({ kernel, args }: Pick<Call, 'kernel' | 'args'>): boolean {
   return kernel === 'lossGradient' && args[parameterIndex(kernel, 'op')] === lossCode.absoluteError;
 }
 
+/** What the scalar arguments or fields of the geometry with these names multiply to; 0 where the kernel lacks one. */
+function count({ kernel, args }: Pick<Call, 'kernel' | 'args'>, ...names: string[]): number {
+  const geometry = args[parameterIndex(kernel, 'geometry')] as Int32Array | undefined;
+  return names.reduce((total, name) => {
+    const field = geometryFields.indexOf(name as GeometryField);
+    const value = geometry && field >= 0 ? geometry[field] : args[parameterIndex(kernel, name)];
+    return typeof value === 'number' ? total * value : 0;
+  }, 1);
+}
+
+/** How many numbers an element of the result is a sum of, at most. */
+function terms(call: Pick<Call, 'kernel' | 'args'>): number {
+  const { kernel } = call;
+  if (kernel === 'softmaxCrossEntropy') return Math.max(count(call, 'classes'), count(call, 'rows'));
+  if (kernel.startsWith('batch') || kernel.startsWith('layer') || kernel === 'epilogueGradient') {
+    return Math.max(count(call, 'rows'), count(call, 'size'));
+  }
+  if (kernel === 'convolveWeightGradient') return count(call, 'batch', 'outHeight', 'outWidth');
+  if (parameterIndex(kernel, 'geometry') >= 0) {
+    const window = count(call, 'kernelHeight', 'kernelWidth');
+    if (kernel === 'convolve') return (window * count(call, 'channels')) / count(call, 'groups');
+    if (kernel === 'convolveTransposed') return (window * count(call, 'outChannels')) / count(call, 'groups');
+    // Of a window however large only what lies in the image is summed.
+    return Math.min(window, count(call, 'height', 'width'));
+  }
+  return Math.max(count(call, 'k'), count(call, 'size'));
+}
+
 /**
- * How many numbers an element of the result is a sum of. The rounding of a sum in the arrays' own precision grows with
- * their square root, over what the inputs explain; `reduce` alone promises better.
+ * The rounding of a sum in the arrays' own precision grows with the square root of its terms, over what the inputs
+ * explain; `reduce` alone promises better.
  */
-function growth({ kernel, args }: Pick<Call, 'kernel' | 'args'>): number {
-  const names = kernel === 'softmaxCrossEntropy' ? ['classes', 'rows'] : ['k', 'size'];
-  const terms = names.map((name) => args[parameterIndex(kernel, name)]).filter((n) => typeof n === 'number');
-  return 1 + Math.sqrt(Math.max(0, ...terms)) / 16;
+function growth(call: Pick<Call, 'kernel' | 'args'>): number {
+  return 1 + Math.sqrt(Math.max(0, terms(call))) / 16;
+}
+
+/** Units that Winograd's algorithm may be off by, of the largest sum of absolute products. */
+const winogradUnits = 64;
+
+/**
+ * What `fast` permits: Winograd's algorithm mixes the pixels of a tile, and so rounds relative to the largest sum of
+ * absolute products around, not to the one of the element. The slopes of the activations used with it are at most 1.
+ */
+function winograd({ kernel, args }: Pick<Call, 'kernel' | 'args'>): number {
+  const fast = args[parameterIndex(kernel, 'fast')];
+  if (fast !== 1 || !(args[0] instanceof Float32Array)) return 0;
+  const absolutes = args.map((value, position) => {
+    const { name } = signatures.get(kernel)![position];
+    if (value instanceof Float32Array) return name === 'bias' ? null : Float64Array.from(value, Math.abs);
+    return name === 'activation' ? -1 : value;
+  });
+  const [sums] = replay(fallback, { kernel, args: absolutes }).args as [Float64Array];
+  return winogradUnits * sums.reduce((largest, sum) => Math.max(largest, sum), 0);
+}
+
+function largest({ kernel, args }: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const values = args[parameterIndex(kernel, name)];
+  if (!isArray(values)) return 1;
+  return (values as Float64Array).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+}
+
+/**
+ * A gradient of a normalisation is a difference of terms as large as gradient·scale·inverse, and by x̂² larger for an x̂
+ * that is no normalised one; the slope of a saturated activation is one of terms as large as 1. Both may cancel.
+ */
+function cancelling(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const gradient = resultUnits * largest(call, 'gradient');
+  const hat = (largest(call, 'x') + largest(call, 'mean')) * largest(call, 'inverse');
+  if (name === 'out') return gradient * largest(call, 'scale') * largest(call, 'inverse') * (1 + hat ** 2);
+  const activation = call.args[parameterIndex(call.kernel, 'activation')];
+  if (typeof activation !== 'number' || activation < 0) return 0;
+  return name === 'shiftGradient' ? gradient : gradient * hat;
 }
 
 /**
  * A logarithm of a sum near 1 is off by units of 1, however small it is itself: log softmax of a certain class, and the
  * cross-entropy of it.
  */
-function absolute({ kernel, args }: Pick<Call, 'kernel' | 'args'>, name: string): number {
+function absolute(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
+  const { kernel, args } = call;
+  if (kernel === 'batchNormGradient' || kernel === 'layerNormGradient') return cancelling(call, name);
   if (name !== 'out') return 0;
+  if (kernel.startsWith('convolve')) return winograd(call);
   if (kernel === 'softmax' && args[parameterIndex(kernel, 'log')] === 1) return resultUnits;
   if (kernel !== 'softmaxCrossEntropy') return 0;
   return resultUnits * Math.abs(args[parameterIndex(kernel, 'scale')] as number);
 }
 
-/** For each argument that is a float destination, how far its elements may be off. */
+/** For each array, in the order of `arraysOf`, that is a float destination: how far its elements may be off. */
 export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<number, Float64Array> {
   const found = new Map<number, Float64Array>();
   if (isExact(call.kernel, call.args)) return found;
@@ -88,19 +164,20 @@ export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<num
   const exact = replay(fallback, widened(call, 0, next));
   if (exact.error !== null) return found;
   const varied = Array.from({ length: trials }, () => replay(fallback, widened(call, step, next)));
-  parameters.forEach(({ name }, position) => {
-    const given = call.args[position];
+  const exactArrays = arraysOf(exact.args);
+  const variedArrays = varied.filter(({ error }) => error === null).map(({ args }) => arraysOf(args));
+  arraysOf(call.args).forEach(({ array: given, position }, at) => {
+    const { name } = parameters[position];
     if (!overwritten.includes(name) && !updated.includes(name)) return;
     if (!(given instanceof Float32Array || given instanceof Float64Array)) return;
     const type = given.constructor.name as FloatName;
-    const value = exact.args[position] as Float64Array;
+    const value = exactArrays[at].array as Float64Array;
     const tolerance = new Float64Array(value.length);
     const own = absolute(call, name);
     for (let i = 0; i < value.length; i++) {
       let change = 0;
-      for (const { args, error } of varied) {
-        if (error !== null) continue;
-        const distance = Math.abs((args[position] as Float64Array)[i] - value[i]);
+      for (const arrays of variedArrays) {
+        const distance = Math.abs(arrays[at].array[i] - value[i]);
         if (distance > change && distance < Infinity) change = distance;
       }
       const size = Number.isFinite(value[i]) ? Math.abs(value[i]) : 0;
@@ -108,7 +185,7 @@ export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<num
       const measured = jumps(call) ? 0 : (inputUnits * change) / step;
       tolerance[i] = unit[type] * allowance * (measured + resultUnits * size + own) + smallest[type];
     }
-    found.set(position, tolerance);
+    found.set(at, tolerance);
   });
   return found;
 }
@@ -146,12 +223,13 @@ export function compareOutcomes(
   }
   if (a.error !== null) return null;
   const parameters = signatures.get(call.kernel)!;
-  for (let i = 0; i < parameters.length; i++) {
-    const [x, y] = [a.args[i], b.args[i]];
-    if (!isArray(x) || !isArray(y)) continue;
+  const [own, others] = [arraysOf(a.args), arraysOf(b.args)];
+  for (let i = 0; i < own.length; i++) {
+    const { array, position } = own[i];
     // An input may be the very array that is the destination.
-    const problem = differs(x, y, allowed.get(a.args.indexOf(x)));
-    if (problem !== null) return `${parameters[i].name}${problem}`;
+    const first = own.findIndex((other) => other.array === array);
+    const problem = differs(array, others[i].array, allowed.get(first));
+    if (problem !== null) return `${parameters[position]?.name}${problem}`;
   }
   return null;
 }
@@ -159,11 +237,12 @@ export function compareOutcomes(
 /** A short text of a call for messages. */
 export function showCall({ kernel, args, from }: Call): string {
   const parameters = signatures.get(kernel)!;
-  const list = args.map((value, i) => {
-    const name = parameters[i]?.name ?? i;
-    if (!isArray(value)) return `${name} ${String(value)}`;
+  const show = (value: unknown): string => {
+    if (isList(value)) return `[${value.map(show).join(', ')}]`;
+    if (!isArray(value)) return String(value);
     const few = value.length <= 24 ? `[${Array.from(value).join(', ')}]` : `of ${value.length}`;
-    return `${name} ${value.constructor.name} ${few}`;
-  });
+    return `${value.constructor.name} ${few}`;
+  };
+  const list = args.map((value, i) => `${parameters[i]?.name ?? i} ${show(value)}`);
   return `${kernel}(${list.join('; ')})\n  in ${from}`;
 }

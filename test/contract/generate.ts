@@ -11,15 +11,18 @@ import {
 import { allocate, type FloatDtype } from '../../lib/memory.ts';
 import { generator } from '../cases/values.ts';
 import type { Call, TypedArray } from './call.ts';
+import { layerMakers } from './generate-layers.ts';
+import { type Geometry, geometries } from './geometries.ts';
 import type { KernelName } from './signature.ts';
 
 /** What a generator draws from: fast-check chooses and shrinks the numbers, the seed fills the arrays. */
-interface Draw {
+export interface Draw {
   readonly dtype: FloatDtype;
   /** Sizes, from 0 on. */
   readonly sizes: readonly number[];
   readonly flags: readonly (0 | 1)[];
   readonly code: number;
+  readonly geometry: Geometry;
   /** Values; each call goes on in the sequence. */
   floats(length: number, low?: number, high?: number): TypedArray;
   int32(length: number, size: number): Int32Array;
@@ -37,9 +40,10 @@ const draws: fc.Arbitrary<Draw> = fc
     long: fc.option(fc.record({ at: fc.nat(3), size: fc.constantFrom(255, 1023, 4099) }), { freq: 5 }),
     flags: fc.array(fc.constantFrom<0 | 1>(0, 1), { minLength: 5, maxLength: 5 }),
     code: fc.nat(10000),
+    geometry: geometries,
     seed: fc.integer(),
   })
-  .map(({ dtype, sizes, long, flags, code, seed }) => {
+  .map(({ dtype, sizes, long, flags, code, geometry, seed }) => {
     const next = generator(seed);
     // Beside a long dimension the others stay small.
     const all = long ? sizes.map((size, i) => (i === long.at ? long.size : size % 6)) : sizes;
@@ -48,6 +52,7 @@ const draws: fc.Arbitrary<Draw> = fc
       sizes: all,
       flags,
       code,
+      geometry,
       floats: (length, low = -2, high = 2) => allocate(length, dtype).map(() => low + (high - low) * next()),
       int32: (length, size) => new Int32Array(length).map(() => Math.floor(next() * size)),
       state: () => new Uint32Array(6).map(() => next() * 2 ** 32),
@@ -76,7 +81,7 @@ function broadcasting(draw: Draw, operands: number): { layout: Int32Array; size:
   return { layout: Int32Array.of(...dims, ...strides), size: dims.reduce((a, b) => a * b, 1), lengths };
 }
 
-type Make = (draw: Draw) => unknown[];
+export type Make = (draw: Draw) => unknown[];
 
 const binaryLike = (draw: Draw, gradient: boolean): unknown[] => {
   const op = draw.code % binaryOps.length;
@@ -111,7 +116,11 @@ const product = (draw: Draw, accumulate: boolean): unknown[] => {
   return [c, a, b, bias, batch, m, n, k, transposeA, transposeB, strideA, strideB, activation, 0.25];
 };
 
+/** An array of each size. */
+const lists = ({ sizes, floats }: Draw, low = -2): TypedArray[] => sizes.map((size) => floats(size, low));
+
 const makers: Readonly<Record<KernelName, Make>> = {
+  ...layerMakers,
   gemm: (draw) => product(draw, false),
   gemmAccumulate: (draw) => product(draw, true),
   unary: (draw) => {
@@ -254,16 +263,14 @@ const makers: Readonly<Record<KernelName, Make>> = {
   randomNormal: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), 0.5, 2],
   dropoutMask: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), (draw.code % 100) / 100],
   sgd: (draw) => {
-    const n = draw.sizes[0] * draw.sizes[1];
-    const velocity = draw.flags[0] ? null : draw.floats(n);
     const hyper = Float64Array.of(0.1, 0.9, 0.25, draw.flags[1], 0.01);
-    return [draw.floats(n), velocity, draw.floats(n), hyper, draw.flags[2]];
+    const velocities = draw.flags[0] ? null : lists(draw);
+    return [lists(draw), velocities, lists(draw), hyper, draw.int32(draw.sizes.length, 2)];
   },
   adamAdvance: (draw) => [Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, draw.code, 0.5, 0.75)],
   adam: (draw) => {
-    const n = draw.sizes[0] * draw.sizes[1];
     const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 2, 0.81, 0.998001);
-    return [draw.floats(n), draw.floats(n), draw.floats(n, 0, 1), draw.floats(n), hyper, draw.flags[0]];
+    return [lists(draw), lists(draw), lists(draw, 0), lists(draw), hyper, draw.int32(draw.sizes.length, 2)];
   },
 };
 

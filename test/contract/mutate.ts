@@ -1,5 +1,6 @@
 /** Wrong arguments, made from right ones. */
-import { type Call, isArray, type TypedArray } from './call.ts';
+import { geometryFields } from '../../lib/kernels/codes.ts';
+import { type Call, isArray, isList, type TypedArray } from './call.ts';
 import { codesOf, type KernelName, type Parameter, signatures } from './signature.ts';
 
 export interface Mutation {
@@ -94,6 +95,20 @@ function layoutMutations(layout: Int32Array, position: number): Mutation[] {
   return found;
 }
 
+/** A geometry with one of its fields changed. */
+function geometryMutations(geometry: Int32Array, position: number): Mutation[] {
+  return geometryFields.flatMap((field, at) => {
+    const value = geometry[at];
+    const values = new Set([0, 1, 2, 5, -1, value + 1, value - 1, 2 ** 31 - 1, -(2 ** 31)]);
+    values.delete(value);
+    return [...values].map((number) => ({
+      title: `${field} ${number}`,
+      position,
+      make: () => geometry.with(at, number),
+    }));
+  });
+}
+
 function arrayMutations(value: TypedArray, position: number, { name }: Parameter, limit: number): Mutation[] {
   const resized = (length: number) => () => {
     const copy = new (value.constructor as Constructor)(length);
@@ -118,6 +133,13 @@ function arrayMutations(value: TypedArray, position: number, { name }: Parameter
   }
   if (value.length > 1) found.push({ title: 'empty', position, make: resized(0) });
   if (name === 'layout') found.push(...layoutMutations(value as Int32Array, position));
+  if (name === 'geometry') found.push(...geometryMutations(value as Int32Array, position));
+  if (name === 'decays' && value.length > 0) {
+    for (const flag of [-1, 2, 2 ** 31 - 1]) {
+      const make = () => (value.slice() as Int32Array).fill(flag, value.length - 1);
+      found.push({ title: `flag ${flag}`, position, make });
+    }
+  }
   if ((name === 'indices' || name === 'labels') && value.length > 0) {
     for (const index of [-1, limit, 2 ** 31 - 1, -(2 ** 31)]) {
       for (const at of [0, value.length - 1]) {
@@ -131,6 +153,61 @@ function arrayMutations(value: TypedArray, position: number, { name }: Parameter
     }
   }
   return found;
+}
+
+/** A list with one of its arrays replaced by something wrong, missing or made by a getter; or of another length. */
+function listMutations(list: readonly TypedArray[], position: number): Mutation[] {
+  const copies = () => list.map((array) => array.slice() as TypedArray);
+  const changed = (title: string, change: (copy: unknown[]) => void, raw = false): Mutation => ({
+    title: `list ${title}`,
+    position,
+    raw,
+    make: () => {
+      const copy: unknown[] = copies();
+      change(copy);
+      return copy;
+    },
+  });
+  const replaced = list.flatMap((array, at) =>
+    [
+      ...wrongKinds,
+      ['a number', () => 1] as const,
+      ['a list', () => [array]] as const,
+      ['a detached array', () => detached(array)] as const,
+      ['an array too long', () => new (array.constructor as Constructor)(array.length + 1)] as const,
+      ...[...everyType, ...otherTypes]
+        .filter((type) => !(array instanceof type))
+        .map((type) => [type.name, () => new type(array.length)] as const),
+    ].map(([title, make]) => changed(`with ${title} at ${at}`, (copy) => copy.splice(at, 1, make()), true)),
+  );
+  return [
+    ...replaced,
+    changed('empty', (copy) => copy.splice(0)),
+    changed('one array too long', (copy) => copy.push(copy[0] ?? new Float32Array(1))),
+    changed('one array too short', (copy) => copy.pop()),
+    changed('with a hole', (copy) => delete copy[copy.length - 1], true),
+    changed(
+      'far longer than what it holds',
+      (copy) => {
+        copy.length = 2 ** 16;
+      },
+      true,
+    ),
+    changed(
+      'with a getter',
+      (copy) => {
+        const [array] = copies();
+        Object.defineProperty(copy, 0, { get: () => array });
+      },
+      true,
+    ),
+    {
+      title: 'what looks like a list',
+      position,
+      raw: true,
+      make: () => ({ ...copies(), length: list.length }),
+    },
+  ];
 }
 
 function scalarMutations(
@@ -159,7 +236,7 @@ export function mutations({ kernel, args }: Call): Mutation[] {
   const parameters = signatures.get(kernel)!;
   // The first index that is out of range: one past the last row or class.
   const limitName = parameters.some(({ name }) => name === 'classes') ? 'classes' : 'rows';
-  const limit = args[parameters.findIndex(({ name }) => name === limitName)] as number;
+  const limit = (args[parameters.findIndex(({ name }) => name === limitName)] as number) ?? 1000;
   return parameters.flatMap((parameter, position) => {
     const value = args[position];
     const kinds = wrongKinds
@@ -168,6 +245,7 @@ export function mutations({ kernel, args }: Call): Mutation[] {
     const numbersToo = typeof value === 'number' ? [] : [{ title: 'a number', position, make: () => 1 }];
     if (isArray(value))
       return [...kinds, ...numbersToo, ...arrayMutations(value, position, parameter, limit)];
+    if (isList(value)) return [...kinds, ...numbersToo, ...listMutations(value, position)];
     if (typeof value === 'number') return [...kinds, ...scalarMutations(kernel, value, position, parameter)];
     const arrays = [new Float32Array(3), new Float64Array(3), new Int32Array(3)];
     return [

@@ -8,6 +8,8 @@ export type KernelName = keyof Kernels;
 export type ArgumentType =
   | 'Float'
   | 'Float | null'
+  | 'readonly Float[]'
+  | 'readonly Float[] | null'
   | 'Data'
   | 'Int32Array'
   | 'Int32Array | null'
@@ -61,6 +63,7 @@ const draws: Roles = { overwritten: ['out'], updated: ['state'] };
 export const roles: Readonly<Record<KernelName, Roles>> = {
   gemm: writes('c'),
   gemmAccumulate: updates('c'),
+  epilogueGradient: writes('out', 'biasGradient'),
   unary: writes('out'),
   unaryGradient: writes('out'),
   binary: writes('out'),
@@ -82,13 +85,25 @@ export const roles: Readonly<Record<KernelName, Roles>> = {
   loss: writes('out'),
   lossGradient: writes('out'),
   checkFinite: writes(),
+  convolve: writes('out'),
+  convolveTransposed: writes('out'),
+  convolveWeightGradient: writes('out'),
+  maxPool: writes('out', 'indices'),
+  maxPoolGradient: writes('out'),
+  averagePool: writes('out'),
+  averagePoolGradient: writes('out'),
+  batchMoments: { overwritten: ['mean', 'inverse'], updated: ['runningMean', 'runningVariance'] },
+  batchNorm: writes('out'),
+  batchNormGradient: writes('out', 'scaleGradient', 'shiftGradient'),
+  layerNorm: writes('out', 'mean', 'inverse'),
+  layerNormGradient: writes('out', 'scaleGradient', 'shiftGradient'),
   randomBits: draws,
   randomUniform: draws,
   randomNormal: draws,
   dropoutMask: draws,
-  sgd: updates('parameter', 'velocity'),
+  sgd: updates('parameters', 'velocities'),
   adamAdvance: updates('hyper'),
-  adam: updates('parameter', 'm', 'v'),
+  adam: updates('parameters', 'means', 'squares'),
 };
 
 /** Kernels of one correctly rounded operation an element, or none: nothing is left to an implementation. */
@@ -101,6 +116,7 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
   'scatterAdd',
   'oneHot',
   'argmax',
+  'maxPool',
   'randomBits',
   'randomUniform',
   'randomNormal',

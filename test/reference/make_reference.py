@@ -1,4 +1,5 @@
-"""Writes what PyTorch computes for the cases, for trajectories of optimizers and for initializers, as JSON.
+"""Writes what PyTorch computes for the cases, for trajectories of optimizers, for the training of a convolutional network
+and for initializers, as JSON.
 
     AXPY_BACKEND=fallback npx tsx test/reference/export.ts | /usr/bin/python3 test/reference/make_reference.py
 
@@ -101,6 +102,15 @@ def write(name, content):
 # ops
 
 
+def first(x):
+    """Channels from the last place, where axpy has them, to PyTorch's: of images, sequences and weights."""
+    return x.movedim(-1, 1).contiguous()
+
+
+def last(x):
+    return x.movedim(1, -1)
+
+
 def evaluate(case):
     op, name = case["op"], case["name"]
     inputs = []
@@ -112,7 +122,7 @@ def evaluate(case):
         if not spec.get("constant", False):
             x.requires_grad_()
         inputs.append(x)
-    scope = {"torch": torch, "F": F, **dict(zip("abcdefgh", inputs))}
+    scope = {"torch": torch, "F": F, "first": first, "last": last, **dict(zip("abcdefgh", inputs))}
     y = eval(case["torch"], scope)
     gradients = None
     if case["gradient"] != "none" and y.requires_grad:
@@ -217,6 +227,55 @@ def write_trajectories():
     write("trajectories.json", content)
 
 
+# a convolutional network: six steps with batch normalisation and pooling, then an evaluation
+
+
+def convolutional():
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3, padding=1, bias=False),
+        torch.nn.BatchNorm2d(3, eps=1e-3, momentum=0.2),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.Tanh(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(16, 3),
+    )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            low = 0.5 if name == "1.weight" else -0.5
+            parameter.copy_(uniform(list(parameter.shape), low, low + 1, f"convolutional/{name}"))
+    return model
+
+
+def write_convolutional():
+    model = convolutional()
+    x = uniform([6, 8, 8, 2], -2, 2, "convolutional/x")
+    labels = torch.arange(6) % 3
+    content = {"start": {name: plain(parameter) for name, parameter in model.named_parameters()}, "x": plain(x)}
+    # As for the optimizers: L2 leaves vectors out, and the velocity starts from zero.
+    vectors = [parameter for parameter in model.parameters() if parameter.dim() < 2]
+    weights = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+    groups = [{"params": weights, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0}]
+    optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+    for parameter in model.parameters():
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    losses, steps = [], []
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(first(x)), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        state = {name: plain(value) for name, value in model.state_dict().items() if "num_batches" not in name}
+        steps.append(state)
+    model.eval()
+    content["losses"] = losses
+    content["steps"] = steps
+    content["evaluation"] = plain(model(first(x)))
+    write("convolutional.json", content)
+
+
 # initializers: the mean, the standard deviation and the bound of many draws
 
 INITIALIZERS = {
@@ -242,4 +301,5 @@ def write_initializers():
 torch.set_default_dtype(torch.float64)
 write_ops()
 write_trajectories()
+write_convolutional()
 write_initializers()

@@ -27,7 +27,7 @@ function describe(value: unknown): string {
   return typeof name === 'string' && name !== '' ? name : 'object';
 }
 
-function refuseType(kernel: string, name: string, expected: string, value: unknown): never {
+export function refuseType(kernel: string, name: string, expected: string, value: unknown): never {
   refuse(kernel, name, `be ${expected}`, describe(value));
 }
 

@@ -7,6 +7,7 @@ import {
   f64x2,
   get,
   i32,
+  instantiate,
   type Local,
   repeat,
   set,
@@ -227,20 +228,10 @@ function moduleBytes(fused: boolean): Uint8Array<ArrayBuffer> {
   return assemble(types.flatMap((type) => [packRows(type), packColumns(type), multiply(type, fused)]));
 }
 
-interface WebAssemblyApi {
-  validate(bytes: Uint8Array<ArrayBuffer>): boolean;
-  Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  Instance: new (module: object) => { readonly exports: Record<string, unknown> };
-}
-
 /** The module for this engine; null where it lacks WebAssembly or its SIMD. */
 export function loadGemmModule(): GemmModule | null {
-  // Absent under --jitless. TypeScript knows it only with the types of a browser.
-  const { WebAssembly: api } = globalThis as { WebAssembly?: WebAssemblyApi };
-  if (api === undefined) return null;
-  const bytes = [true, false].map(moduleBytes).find((candidate) => api.validate(candidate));
-  if (bytes === undefined) return null;
-  const { exports } = new api.Instance(new api.Module(bytes));
+  const exports = instantiate([true, false].map(moduleBytes));
+  if (exports === null) return null;
   const functions = (name: string) =>
     ({
       packRows: exports[`packRows${name}`],

@@ -1,9 +1,7 @@
 import type { Flag, Float } from '../../../binding.d.ts';
-import { unaryOps } from '../codes.ts';
 import {
   anyFlag,
   anySize,
-  checkCode,
   checkFlag,
   checkFloat,
   checkLength,
@@ -11,17 +9,14 @@ import {
   checkLikeOrNull,
   checkNumber,
   checkSize,
-  codeFrom,
   refuseValue,
 } from './check.ts';
+import { activate, checkActivation, checkActivationType, fillRows } from './epilogue.ts';
 import { multiplyPlain } from './gemm-plain.ts';
 import { hasWasm, multiplyWasm } from './gemm-wasm.ts';
-import { apply } from './unary.ts';
 
 /** Multiplications from which on the copies into and out of the memory of WebAssembly pay off. */
 const leastForWasm = 512;
-
-const anyActivation = codeFrom(-1, unaryOps);
 
 export function gemm(
   c: Float,
@@ -44,22 +39,17 @@ export function gemm(
   checkLike('gemm', 'b', b, 'c', c);
   checkLikeOrNull('gemm', 'bias', bias, 'c', c);
   checkNumbers('gemm', batch, m, n, k, transposeA, transposeB, strideA, strideB);
-  checkNumber('gemm', 'activation', activation, anyActivation);
-  checkNumber('gemm', 'parameter', parameter);
+  checkActivationType('gemm', activation, parameter);
   checkValues('gemm', batch, m, n, k, transposeA, transposeB, strideA, strideB);
-  checkCode('gemm', 'activation', activation, -1, unaryOps);
+  checkActivation('gemm', activation);
   checkLength('gemm', 'c', c, batch * m * n);
   checkLength('gemm', 'a', a, strideA === 0 ? m * k : batch * m * k);
   checkLength('gemm', 'b', b, strideB === 0 ? k * n : batch * k * n);
   if (bias !== null) checkLength('gemm', 'bias', bias, n);
 
-  if (bias === null) {
-    c.fill(0);
-  } else {
-    for (let i = 0; i < c.length; i += n) for (let j = 0; j < n; j++) c[i + j] = bias[j];
-  }
+  fillRows(c, bias);
   multiply(c, a, b, batch, m, n, k, transposeA, transposeB, strideA, strideB, m * n);
-  if (activation >= 0) apply(c, c, activation, parameter, 0);
+  activate(c, activation, parameter);
 }
 
 export function gemmAccumulate(
@@ -152,8 +142,25 @@ function multiply(
   strideB: number,
   strideC: number,
 ): void {
-  const product = m * n * k >= leastForWasm && hasWasm() ? multiplyWasm : multiplyPlain;
   for (let i = 0; i < batch; i++) {
-    product(c, i * strideC, a, i * strideA, b, i * strideB, m, n, k, transposeA, transposeB);
+    addProduct(c, i * strideC, a, i * strideA, b, i * strideB, m, n, k, transposeA, transposeB);
   }
+}
+
+/** c += op(a) · op(b) for matrices that begin at `cFirst`, `aFirst`, `bFirst`. */
+export function addProduct(
+  c: Float,
+  cFirst: number,
+  a: Float,
+  aFirst: number,
+  b: Float,
+  bFirst: number,
+  m: number,
+  n: number,
+  k: number,
+  transposeA: number,
+  transposeB: number,
+): void {
+  const product = m * n * k >= leastForWasm && hasWasm() ? multiplyWasm : multiplyPlain;
+  product(c, cFirst, a, aFirst, b, bFirst, m, n, k, transposeA, transposeB);
 }

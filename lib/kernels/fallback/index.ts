@@ -1,10 +1,14 @@
 import type { Kernels } from '../../../binding.d.ts';
 import { binary, binaryGradient, where } from './binary.ts';
+import { convolve, convolveTransposed, convolveWeightGradient } from './convolution.ts';
+import { epilogueGradient } from './epilogue.ts';
 import { checkFinite } from './finite.ts';
 import { gemm, gemmAccumulate } from './gemm.ts';
 import { loss, lossGradient } from './loss.ts';
 import { cast, copy, fill, gather, oneHot, scatterAdd } from './move.ts';
+import { batchMoments, batchNorm, batchNormGradient, layerNorm, layerNormGradient } from './normalize.ts';
 import { adam, adamAdvance, sgd } from './optimizer.ts';
+import { averagePool, averagePoolGradient, maxPool, maxPoolGradient } from './pool.ts';
 import { dropoutMask, randomBits, randomNormal, randomUniform } from './random.ts';
 import { argmax, reduce } from './reduce.ts';
 import { softmax, softmaxCrossEntropy, softmaxCrossEntropyGradient, softmaxGradient } from './softmax.ts';
@@ -14,6 +18,7 @@ import { unary, unaryGradient } from './unary.ts';
 export const fallback = {
   gemm,
   gemmAccumulate,
+  epilogueGradient,
   unary,
   unaryGradient,
   binary,
@@ -34,6 +39,18 @@ export const fallback = {
   softmaxCrossEntropyGradient,
   loss,
   lossGradient,
+  convolve,
+  convolveTransposed,
+  convolveWeightGradient,
+  maxPool,
+  maxPoolGradient,
+  averagePool,
+  averagePoolGradient,
+  batchMoments,
+  batchNorm,
+  batchNormGradient,
+  layerNorm,
+  layerNormGradient,
   randomBits,
   randomUniform,
   randomNormal,

@@ -97,3 +97,26 @@ export class Sum {
     return Number.isFinite(this.#sum) ? this.#sum + this.#correction : this.#sum;
   }
 }
+
+/** Several sums, each as `Sum`. */
+export class Sums {
+  readonly #sums: Float64Array;
+  readonly #corrections: Float64Array;
+
+  constructor(count: number) {
+    this.#sums = new Float64Array(count);
+    this.#corrections = new Float64Array(count);
+  }
+
+  add(at: number, term: number): void {
+    const before = this.#sums[at];
+    const sum = before + term;
+    this.#corrections[at] += Math.abs(before) >= Math.abs(term) ? before - sum + term : term - sum + before;
+    this.#sums[at] = sum;
+  }
+
+  value(at: number): number {
+    const sum = this.#sums[at];
+    return Number.isFinite(sum) ? sum + this.#corrections[at] : sum;
+  }
+}

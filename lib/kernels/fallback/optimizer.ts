@@ -1,47 +1,65 @@
-import type { Flag, Float } from '../../../binding.d.ts';
+import type { Float } from '../../../binding.d.ts';
+import { checkFloat64, checkInt32, checkLength } from './check.ts';
 import {
-  anyFlag,
-  checkFlag,
-  checkFloat,
-  checkFloat64,
-  checkLength,
-  checkLike,
-  checkLikeOrNull,
-  checkNumber,
-} from './check.ts';
+  checkFlags,
+  checkFloats,
+  checkFloatsLike,
+  checkFloatsLikeOrNull,
+  checkLengths,
+  elements,
+} from './check-list.ts';
 
 export function sgd(
+  parameters: readonly Float[],
+  velocities: readonly Float[] | null,
+  gradients: readonly Float[],
+  hyper: Float64Array,
+  decays: Int32Array,
+): void {
+  const ps = elements(parameters);
+  const vs = elements(velocities);
+  const gs = elements(gradients);
+  checkFloats('sgd', 'parameters', ps);
+  checkFloatsLikeOrNull('sgd', 'velocities', vs, 'parameters', ps);
+  checkFloatsLike('sgd', 'gradients', gs, 'parameters', ps);
+  checkFloat64('sgd', 'hyper', hyper);
+  checkInt32('sgd', 'decays', decays);
+  if (vs !== null) checkLengths('sgd', 'velocities', vs, ps);
+  checkLengths('sgd', 'gradients', gs, ps);
+  checkLength('sgd', 'hyper', hyper, 5);
+  checkLength('sgd', 'decays', decays, ps.length);
+  checkFlags('sgd', 'decays', decays);
+
+  for (let i = 0; i < ps.length; i++) {
+    if (vs === null) descend(ps[i], gs[i], hyper, decays[i] === 1);
+    else descendWithMomentum(ps[i], vs[i], gs[i], hyper, decays[i] === 1);
+  }
+}
+
+function descend(parameter: Float, gradient: Float, hyper: Float64Array, decays: boolean): void {
+  const learningRate = hyper[0];
+  const lambda = hyper[4];
+  for (let i = 0; i < parameter.length; i++) {
+    const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
+    parameter[i] -= learningRate * g;
+  }
+}
+
+function descendWithMomentum(
   parameter: Float,
-  velocity: Float | null,
+  velocity: Float,
   gradient: Float,
   hyper: Float64Array,
-  decay: Flag,
+  decays: boolean,
 ): void {
-  checkFloat('sgd', 'parameter', parameter);
-  checkLikeOrNull('sgd', 'velocity', velocity, 'parameter', parameter);
-  checkLike('sgd', 'gradient', gradient, 'parameter', parameter);
-  checkFloat64('sgd', 'hyper', hyper);
-  checkNumber('sgd', 'decay', decay, anyFlag);
-  checkFlag('sgd', 'decay', decay);
-  if (velocity !== null) checkLength('sgd', 'velocity', velocity, parameter.length);
-  checkLength('sgd', 'gradient', gradient, parameter.length);
-  checkLength('sgd', 'hyper', hyper, 5);
-
   const learningRate = hyper[0];
   const momentum = hyper[1];
-  const dampening = hyper[2];
+  const fresh = 1 - hyper[2];
   const nesterov = hyper[3];
-  const lambda = decay === 1 ? hyper[4] : 0;
-  if (velocity === null) {
-    for (let i = 0; i < parameter.length; i++) {
-      const g = decay === 1 ? gradient[i] + lambda * parameter[i] : gradient[i];
-      parameter[i] -= learningRate * g;
-    }
-    return;
-  }
+  const lambda = hyper[4];
   for (let i = 0; i < parameter.length; i++) {
-    const g = decay === 1 ? gradient[i] + lambda * parameter[i] : gradient[i];
-    const v = momentum * velocity[i] + (1 - dampening) * g;
+    const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
+    const v = momentum * velocity[i] + fresh * g;
     velocity[i] = v;
     parameter[i] -= learningRate * (nesterov === 0 ? v : g + momentum * v);
   }
@@ -57,39 +75,55 @@ export function adamAdvance(hyper: Float64Array): void {
 }
 
 export function adam(
+  parameters: readonly Float[],
+  means: readonly Float[],
+  squares: readonly Float[],
+  gradients: readonly Float[],
+  hyper: Float64Array,
+  decays: Int32Array,
+): void {
+  const ps = elements(parameters);
+  const ms = elements(means);
+  const vs = elements(squares);
+  const gs = elements(gradients);
+  checkFloats('adam', 'parameters', ps);
+  checkFloatsLike('adam', 'means', ms, 'parameters', ps);
+  checkFloatsLike('adam', 'squares', vs, 'parameters', ps);
+  checkFloatsLike('adam', 'gradients', gs, 'parameters', ps);
+  checkFloat64('adam', 'hyper', hyper);
+  checkInt32('adam', 'decays', decays);
+  checkLengths('adam', 'means', ms, ps);
+  checkLengths('adam', 'squares', vs, ps);
+  checkLengths('adam', 'gradients', gs, ps);
+  checkLength('adam', 'hyper', hyper, 8);
+  checkLength('adam', 'decays', decays, ps.length);
+  checkFlags('adam', 'decays', decays);
+
+  for (let i = 0; i < ps.length; i++) adamStep(ps[i], ms[i], vs[i], gs[i], hyper, decays[i] === 1);
+}
+
+function adamStep(
   parameter: Float,
-  m: Float,
-  v: Float,
+  mean: Float,
+  square: Float,
   gradient: Float,
   hyper: Float64Array,
-  decay: Flag,
+  decays: boolean,
 ): void {
-  checkFloat('adam', 'parameter', parameter);
-  checkLike('adam', 'm', m, 'parameter', parameter);
-  checkLike('adam', 'v', v, 'parameter', parameter);
-  checkLike('adam', 'gradient', gradient, 'parameter', parameter);
-  checkFloat64('adam', 'hyper', hyper);
-  checkNumber('adam', 'decay', decay, anyFlag);
-  checkFlag('adam', 'decay', decay);
-  checkLength('adam', 'm', m, parameter.length);
-  checkLength('adam', 'v', v, parameter.length);
-  checkLength('adam', 'gradient', gradient, parameter.length);
-  checkLength('adam', 'hyper', hyper, 8);
-
   const beta1 = hyper[1];
   const beta2 = hyper[2];
   const epsilon = hyper[3];
-  const lambda = decay === 1 ? hyper[4] : 0;
+  const lambda = hyper[4];
   // learningRate · m̂ / (√v̂ + ε) with the corrections of m and v taken out of the loop.
   const stepSize = hyper[0] / (1 - hyper[6]);
   const rootCorrection = 1 / Math.sqrt(1 - hyper[7]);
   for (let i = 0; i < parameter.length; i++) {
     const p = parameter[i];
-    const g = decay === 1 ? gradient[i] + lambda * p : gradient[i];
-    const first = beta1 * m[i] + (1 - beta1) * g;
-    const second = beta2 * v[i] + (1 - beta2) * g * g;
-    m[i] = first;
-    v[i] = second;
+    const g = decays ? gradient[i] + lambda * p : gradient[i];
+    const first = beta1 * mean[i] + (1 - beta1) * g;
+    const second = beta2 * square[i] + (1 - beta2) * g * g;
+    mean[i] = first;
+    square[i] = second;
     parameter[i] = p - (stepSize * first) / (Math.sqrt(second) * rootCorrection + epsilon);
   }
 }

@@ -1,4 +1,4 @@
-import type { Call, Program } from '../../../binding.d.ts';
+import type { Argument, Call, Program } from '../../../binding.d.ts';
 import { fallback } from './index.ts';
 
 /** Runs that were asked for and are not made yet, in order. */
@@ -6,13 +6,29 @@ const pending: (() => void)[] = [];
 
 /** A program that makes its calls in a turn of the event loop of their own, all in one go. */
 export function createProgram(calls: readonly Call[]): Program {
+  const makeOne = ([kernel, ...args]: Call) => (fallback[kernel] as (...args: Argument[]) => void)(...args);
   const make = () => {
-    for (const [kernel, ...args] of calls) (fallback[kernel] as (...args: Call[1][]) => void)(...args);
+    for (const call of calls) makeOne(call);
+  };
+  const catchUp = () => {
+    for (const earlier of pending.splice(0)) earlier();
   };
   return {
     run() {
-      for (const earlier of pending.splice(0)) earlier();
+      catchUp();
       make();
+    },
+    times() {
+      catchUp();
+      const nanoseconds = new Float64Array(calls.length);
+      let start = performance.now();
+      calls.forEach((call, i) => {
+        makeOne(call);
+        const end = performance.now();
+        nanoseconds[i] = (end - start) * 1e6;
+        start = end;
+      });
+      return nanoseconds;
     },
     runAsync: () =>
       new Promise((resolve, reject) => {

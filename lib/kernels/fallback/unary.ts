@@ -218,6 +218,18 @@ export function apply(out: Float, x: Float, op: number, p: number, q: number): v
   rule[op].forward(out, x, p, q);
 }
 
+/** out = gradient · f′ without checks, likewise; xOrY as `gradientFromOutput` says. */
+export function applyGradient(
+  out: Float,
+  gradient: Float,
+  xOrY: Float,
+  op: number,
+  p: number,
+  q: number,
+): void {
+  rule[op].gradient(out, gradient, xOrY, p, q);
+}
+
 export function unary(out: Float, x: Float, op: number, p: number, q: number): void {
   checkFloat('unary', 'out', out);
   checkLike('unary', 'x', x, 'out', out);

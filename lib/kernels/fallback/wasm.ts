@@ -132,6 +132,20 @@ function section(id: number, items: readonly Code[]): Code {
   return [id, sized(list(items))];
 }
 
+interface WebAssemblyApi {
+  validate(bytes: Uint8Array<ArrayBuffer>): boolean;
+  Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  Instance: new (module: object) => { readonly exports: Record<string, unknown> };
+}
+
+/** What the first module that this engine accepts exports; null where it accepts none, or lacks WebAssembly. */
+export function instantiate(modules: readonly Uint8Array<ArrayBuffer>[]): Record<string, unknown> | null {
+  // Absent under --jitless. TypeScript knows it only with the types of a browser.
+  const { WebAssembly: api } = globalThis as { WebAssembly?: WebAssemblyApi };
+  const bytes = api && modules.find((candidate) => api.validate(candidate));
+  return bytes ? new api.Instance(new api.Module(bytes)).exports : null;
+}
+
 /** The module with these functions and a `memory` of one page, all exported. */
 export function assemble(functions: readonly FunctionBuilder[]): Uint8Array<ArrayBuffer> {
   const types = functions.map((f) => [0x60, list(new Array(f.parameters).fill([i32Type])), list([])]);

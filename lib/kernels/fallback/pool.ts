@@ -1,0 +1,176 @@
+import type { Flag, Float } from '../../../binding.d.ts';
+import { anyFlag, checkFlag, checkFloat, checkInt32, checkLength, checkLike, checkNumber } from './check.ts';
+import {
+  endTap,
+  firstTap,
+  type Geometry,
+  inputLength,
+  outputAxis,
+  outputLength,
+  pixelOf,
+  readPooling,
+} from './geometry.ts';
+
+export function maxPool(out: Float, indices: Int32Array, x: Float, geometry: Int32Array): void {
+  checkFloat('maxPool', 'out', out);
+  checkInt32('maxPool', 'indices', indices);
+  checkLike('maxPool', 'x', x, 'out', out);
+  checkInt32('maxPool', 'geometry', geometry);
+  const g = readPooling('maxPool', geometry);
+  checkLength('maxPool', 'out', out, outputLength(g));
+  checkLength('maxPool', 'indices', indices, outputLength(g));
+  checkLength('maxPool', 'x', x, inputLength(g));
+
+  const { channels } = g;
+  out.fill(-Infinity);
+  indices.fill(-1);
+  if (out.length === 0 || x.length === 0) return;
+  eachWindow(g, (window, target) => {
+    let isFirst = true;
+    eachPixel(window, g, (pixel, index) => {
+      for (let c = 0; c < channels; c++) {
+        const candidate = x[pixel + c];
+        const largest = out[target + c];
+        // The first NaN stays: no comparison with it holds, and it is not replaced.
+        if (isFirst || (!(candidate <= largest) && !Number.isNaN(largest))) {
+          out[target + c] = candidate;
+          indices[target + c] = index;
+        }
+      }
+      isFirst = false;
+    });
+  });
+}
+
+export function maxPoolGradient(
+  out: Float,
+  gradient: Float,
+  indices: Int32Array,
+  geometry: Int32Array,
+): void {
+  checkFloat('maxPoolGradient', 'out', out);
+  checkLike('maxPoolGradient', 'gradient', gradient, 'out', out);
+  checkInt32('maxPoolGradient', 'indices', indices);
+  checkInt32('maxPoolGradient', 'geometry', geometry);
+  const g = readPooling('maxPoolGradient', geometry);
+  checkLength('maxPoolGradient', 'out', out, inputLength(g));
+  checkLength('maxPoolGradient', 'gradient', gradient, outputLength(g));
+  checkLength('maxPoolGradient', 'indices', indices, outputLength(g));
+
+  const { channels } = g;
+  out.fill(0);
+  if (out.length === 0 || gradient.length === 0) return;
+  eachWindow(g, (window, from) => {
+    eachPixel(window, g, (pixel, index) => {
+      for (let c = 0; c < channels; c++) {
+        if (indices[from + c] === index) out[pixel + c] += gradient[from + c];
+      }
+    });
+  });
+}
+
+export function averagePool(out: Float, x: Float, geometry: Int32Array, countPadding: Flag): void {
+  checkFloat('averagePool', 'out', out);
+  checkLike('averagePool', 'x', x, 'out', out);
+  checkInt32('averagePool', 'geometry', geometry);
+  checkNumber('averagePool', 'countPadding', countPadding, anyFlag);
+  checkFlag('averagePool', 'countPadding', countPadding);
+  const g = readPooling('averagePool', geometry);
+  checkLength('averagePool', 'out', out, outputLength(g));
+  checkLength('averagePool', 'x', x, inputLength(g));
+
+  const { channels } = g;
+  out.fill(0);
+  if (out.length === 0 || x.length === 0) return;
+  const sums = new Float64Array(channels);
+  eachWindow(g, (window, target) => {
+    sums.fill(0);
+    eachPixel(window, g, (pixel) => {
+      for (let c = 0; c < channels; c++) sums[c] += x[pixel + c];
+    });
+    const count = countOf(window, g, countPadding);
+    if (count > 0) for (let c = 0; c < channels; c++) out[target + c] = sums[c] / count;
+  });
+}
+
+export function averagePoolGradient(
+  out: Float,
+  gradient: Float,
+  geometry: Int32Array,
+  countPadding: Flag,
+): void {
+  checkFloat('averagePoolGradient', 'out', out);
+  checkLike('averagePoolGradient', 'gradient', gradient, 'out', out);
+  checkInt32('averagePoolGradient', 'geometry', geometry);
+  checkNumber('averagePoolGradient', 'countPadding', countPadding, anyFlag);
+  checkFlag('averagePoolGradient', 'countPadding', countPadding);
+  const g = readPooling('averagePoolGradient', geometry);
+  checkLength('averagePoolGradient', 'out', out, inputLength(g));
+  checkLength('averagePoolGradient', 'gradient', gradient, outputLength(g));
+
+  const { channels } = g;
+  out.fill(0);
+  if (out.length === 0 || gradient.length === 0) return;
+  eachWindow(g, (window, from) => {
+    const count = countOf(window, g, countPadding);
+    eachPixel(window, g, (pixel) => {
+      for (let c = 0; c < channels; c++) out[pixel + c] += gradient[from + c] / count;
+    });
+  });
+}
+
+// ── windows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a window sees of the image: the positions within it, from `first` up to `end`, and where position 0 lies. */
+interface Window {
+  image: number;
+  y: number;
+  x: number;
+  firstI: number;
+  endI: number;
+  firstJ: number;
+  endJ: number;
+}
+
+/** Calls `visit` with each window, one object whose content changes, and the first element of its output. */
+function eachWindow(g: Geometry, visit: (window: Window, target: number) => void): void {
+  const rows = outputAxis(g.height, g.outHeight, g.kernelHeight, g.strideY, g.dilationY, g.padTop);
+  const columns = outputAxis(g.width, g.outWidth, g.kernelWidth, g.strideX, g.dilationX, g.padLeft);
+  const window: Window = { image: 0, y: 0, x: 0, firstI: 0, endI: 0, firstJ: 0, endJ: 0 };
+  let target = 0;
+  for (let b = 0; b < g.batch; b++) {
+    window.image = b;
+    for (let t = 0; t < g.outHeight; t++) {
+      window.y = pixelOf(rows, t, 0);
+      window.firstI = firstTap(rows, t);
+      window.endI = endTap(rows, t);
+      for (let u = 0; u < g.outWidth; u++, target += g.channels) {
+        window.x = pixelOf(columns, u, 0);
+        window.firstJ = firstTap(columns, u);
+        window.endJ = endTap(columns, u);
+        visit(window, target);
+      }
+    }
+  }
+}
+
+/** Calls `visit` with the first element of each pixel under the window, and its index as an int32. */
+function eachPixel(
+  { image, y, x, firstI, endI, firstJ, endJ }: Window,
+  g: Geometry,
+  visit: (pixel: number, index: number) => void,
+): void {
+  if (firstJ >= endJ) return;
+  for (let i = firstI; i < endI; i++) {
+    const row = (image * g.height + y + i * g.dilationY) * g.width;
+    for (let j = firstJ; j < endJ; j++) {
+      visit((row + x + j * g.dilationX) * g.channels, (Math.imul(i, g.kernelWidth) + j) | 0);
+    }
+  }
+}
+
+/** By how much the sum of a window is divided. */
+function countOf({ firstI, endI, firstJ, endJ }: Window, g: Geometry, countPadding: number): number {
+  if (countPadding === 1) return g.kernelHeight * g.kernelWidth;
+  return Math.max(0, endI - firstI) * Math.max(0, endJ - firstJ);
+}

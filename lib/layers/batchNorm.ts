@@ -1,0 +1,104 @@
+/** Batch normalisation as a layer. */
+import {
+  type ActivationFunction,
+  type ActivationName,
+  fusedActivation,
+  resolveActivation,
+} from '../activations.ts';
+import { checkBoolean, checkOptions } from '../arguments.ts';
+import { initialize } from '../initializers.ts';
+import type { FloatDtype } from '../memory.ts';
+import { batchNorm, checkEpsilon, checkMomentum } from '../ops/normalize.ts';
+import { Parameter, SharedTensor } from '../parameter.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { checkCount, checkInputDtype, checkLayerDtype } from './checks.ts';
+import { type ExampleShape, inputError, Layer } from './layer.ts';
+
+export interface BatchNormLayerOptions {
+  /** How far the running statistics move at each batch; default 0.1. */
+  momentum?: number;
+  /** Added to the variance; default 1e-5. */
+  epsilon?: number;
+  /** Whether there are a scale and a shift to learn; default true. */
+  affine?: boolean;
+  /** Applied to the result; default 'linear', which is none. */
+  activation?: ActivationName | ActivationFunction;
+  /** Default float32. */
+  dtype?: FloatDtype;
+}
+
+/**
+ * Batch normalisation (Ioffe & Szegedy, 2015): g((x − μ) / √(σ² + ε) · weight + bias), channel by channel, for input
+ * [..., channels]: rows of features, or images [batch, height, width, channels].
+ *
+ * While training, μ and σ² are those of the batch, and the running statistics move towards them; in evaluation they are
+ * the running statistics. Those are state (`namedBuffers`), not parameters. The forward pass updates them, under `noGrad`
+ * as well; so a training step that ends with NonFiniteError, which leaves parameters as they were, leaves its batch in
+ * them.
+ */
+export class BatchNorm extends Layer {
+  readonly channels: number;
+  readonly momentum: number;
+  readonly epsilon: number;
+  /** The scale, [channels], ones at first; null without `affine`. */
+  readonly weight: Parameter | null;
+  /** The shift, [channels], zeros at first; null without `affine`. */
+  readonly bias: Parameter | null;
+  /** [channels], zeros at first. */
+  readonly runningMean: SharedTensor;
+  /** [channels], ones at first; the mean of unbiased variances. */
+  readonly runningVariance: SharedTensor;
+  /** The activation's name, or the function given. */
+  readonly activation: ActivationName | ActivationFunction;
+
+  /** @throws ArgumentError, DtypeError for options out of their domains. */
+  constructor(channels: number, options: BatchNormLayerOptions = {}) {
+    super();
+    const name = 'BatchNorm';
+    this.channels = checkCount(name, 'channels', channels);
+    checkOptions(name, options, ['momentum', 'epsilon', 'affine', 'activation', 'dtype']);
+    const {
+      momentum = 0.1,
+      epsilon = 1e-5,
+      affine = true,
+      activation = 'linear',
+      dtype = 'float32',
+    } = options;
+    checkMomentum(name, momentum);
+    checkEpsilon(name, epsilon);
+    checkBoolean(name, 'affine', affine);
+    checkLayerDtype(name, dtype);
+    resolveActivation(activation);
+    this.momentum = momentum;
+    this.epsilon = epsilon;
+    this.activation = activation;
+    this.weight = affine ? new Parameter([channels], dtype) : null;
+    this.bias = affine ? new Parameter([channels], dtype) : null;
+    if (this.weight) initialize(this.weight, 'ones');
+    this.runningMean = new SharedTensor([channels], dtype);
+    this.runningVariance = new SharedTensor([channels], dtype);
+    initialize(this.runningVariance, 'ones');
+  }
+
+  forward(x: Tensor): Tensor {
+    checkTensor(this.label, x);
+    if (x.rank < 2 || x.shape[x.rank - 1] !== this.channels) {
+      throw inputError(this, `[batch, ..., ${this.channels}]`, x.shape);
+    }
+    checkInputDtype(this, x, this.runningMean.dtype);
+    const { momentum, epsilon, training } = this;
+    const running = { mean: this.runningMean, variance: this.runningVariance };
+    const activation = fusedActivation(this.activation);
+    const options = { momentum, epsilon, training, activation };
+    const y = batchNorm(x, this.weight, this.bias, running, options);
+    return activation ? y : resolveActivation(this.activation)(y);
+  }
+
+  override outputShape(input: ExampleShape): ExampleShape {
+    if (input === undefined) return undefined;
+    if (input.length === 0 || input[input.length - 1] !== this.channels) {
+      throw inputError(this, `[batch, ..., ${this.channels}]`, ['batch', ...input]);
+    }
+    return input;
+  }
+}

@@ -1,0 +1,68 @@
+/** Convolution of sequences as a layer. */
+import { conv1d, type Padding1d, windowOf1d } from '../ops/convolution.ts';
+import type { Activation } from '../ops/epilogue.ts';
+import { leastPixels, positions, type Window } from '../ops/window.ts';
+import type { Shape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { Convolution, type ConvolutionLayerOptions } from './convolution.ts';
+import { inputError } from './layer.ts';
+
+export interface Conv1DOptions extends ConvolutionLayerOptions {
+  /** Steps from one position of the kernel to the next; default 1. */
+  stride?: number;
+  /** Zeros around the sequence; default 'valid', none. `{ left: dilation · (kernel − 1) }` makes it causal. */
+  padding?: Padding1d;
+  /** Steps from one element of the kernel to the next; default 1. */
+  dilation?: number;
+}
+
+/**
+ * g(x ∗ W + b) over sequences: input [batch, length, in], output [batch, positions, out], as `conv1d`. The weight of
+ * PyTorch's Conv1d fits after `fromChannelsFirst`.
+ */
+export class Conv1D extends Convolution {
+  /** [out, kernel, in / groups] */
+  declare readonly weight: Convolution['weight'];
+  private readonly window: Window;
+  private readonly geometry: Required<Pick<Conv1DOptions, 'stride' | 'padding' | 'dilation'>>;
+
+  /** @throws ArgumentError, DtypeError for sizes and options out of their domains. */
+  constructor(inChannels: number, outChannels: number, kernel: number, options: Conv1DOptions = {}) {
+    const name = 'Conv1D';
+    super({
+      name,
+      inChannels,
+      outChannels,
+      options,
+      known: ['stride', 'padding', 'dilation'],
+      weight: (groups) => {
+        windowOf1d(name, kernel, options);
+        return {
+          shape: [outChannels, kernel, inChannels / groups],
+          fans: { fanIn: (kernel * inChannels) / groups, fanOut: (kernel * outChannels) / groups },
+        };
+      },
+    });
+    const { stride = 1, padding = 'valid', dilation = 1 } = options;
+    this.geometry = { stride, padding, dilation };
+    this.window = windowOf1d(name, kernel, this.geometry);
+  }
+
+  protected convolve(x: Tensor, activation: Activation | null): Tensor {
+    const { groups, winograd } = this;
+    return conv1d(x, this.weight, this.bias, { ...this.geometry, groups, winograd, activation });
+  }
+
+  protected exampleFrom(received: readonly (number | string)[]): Shape {
+    const { horizontal } = this.window;
+    const [, length, channels] = received;
+    if (received.length !== 3 || channels !== this.inChannels) {
+      throw inputError(this, `[batch, length, ${this.inChannels}]`, received);
+    }
+    const least = leastPixels(horizontal);
+    if ((length as number) < least) {
+      throw inputError(this, `[batch, length ≥ ${least}, ${this.inChannels}]`, received);
+    }
+    return [positions(horizontal, length as number), this.outChannels];
+  }
+}

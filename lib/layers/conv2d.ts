@@ -1,0 +1,67 @@
+/** Convolution of images as a layer. */
+import { conv2d } from '../ops/convolution.ts';
+import type { Activation } from '../ops/epilogue.ts';
+import { checkPair, type Padding, type Pair, type Window, windowOf } from '../ops/window.ts';
+import type { Shape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { positionsOn } from './checks.ts';
+import { Convolution, type ConvolutionLayerOptions } from './convolution.ts';
+
+export interface Conv2DOptions extends ConvolutionLayerOptions {
+  /** Pixels from one position of the kernel to the next; default 1. */
+  stride?: Pair;
+  /** Zeros around the image; default 'valid', none. */
+  padding?: Padding;
+  /** Pixels from one element of the kernel to the next; default 1. */
+  dilation?: Pair;
+}
+
+/**
+ * g(x ∗ W + b) over images: input [batch, height, width, in], output [batch, positions down, positions across, out], as
+ * `conv2d`. The weight of PyTorch's Conv2d fits after `fromChannelsFirst`.
+ *
+ * Initializers count as inputs of an output in / groups · kernel height · kernel width, and as outputs of an input
+ * out / groups times the same.
+ */
+export class Conv2D extends Convolution {
+  /** [out, kernel height, kernel width, in / groups] */
+  declare readonly weight: Convolution['weight'];
+  private readonly window: Window;
+  private readonly geometry: Required<Pick<Conv2DOptions, 'stride' | 'padding' | 'dilation'>>;
+
+  /**
+   * @param kernel its size, for both axes or [vertical, horizontal]
+   * @throws ArgumentError, DtypeError for sizes and options out of their domains.
+   */
+  constructor(inChannels: number, outChannels: number, kernel: Pair, options: Conv2DOptions = {}) {
+    const name = 'Conv2D';
+    super({
+      name,
+      inChannels,
+      outChannels,
+      options,
+      known: ['stride', 'padding', 'dilation'],
+      weight: (groups) => {
+        const [height, width] = checkPair(name, 'kernel', kernel);
+        windowOf(name, kernel, options);
+        const area = height * width;
+        return {
+          shape: [outChannels, height, width, inChannels / groups],
+          fans: { fanIn: (area * inChannels) / groups, fanOut: (area * outChannels) / groups },
+        };
+      },
+    });
+    const { stride = 1, padding = 'valid', dilation = 1 } = options;
+    this.geometry = { stride, padding, dilation };
+    this.window = windowOf(name, kernel, this.geometry);
+  }
+
+  protected convolve(x: Tensor, activation: Activation | null): Tensor {
+    const { groups, winograd } = this;
+    return conv2d(x, this.weight, this.bias, { ...this.geometry, groups, winograd, activation });
+  }
+
+  protected exampleFrom(received: readonly (number | string)[]): Shape {
+    return [...positionsOn(this, this.window, received, this.inChannels), this.outChannels];
+  }
+}

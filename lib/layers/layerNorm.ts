@@ -1,0 +1,75 @@
+/** Layer normalisation as a layer. */
+import { checkBoolean, checkOptions } from '../arguments.ts';
+import { ShapeError } from '../errors.ts';
+import { initialize } from '../initializers.ts';
+import type { FloatDtype } from '../memory.ts';
+import { checkEpsilon, layerNorm } from '../ops/normalize.ts';
+import { Parameter } from '../parameter.ts';
+import { checkShape, type Shape, sameShape } from '../shape.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { checkCount, checkInputDtype, checkLayerDtype } from './checks.ts';
+import { type ExampleShape, inputError, Layer } from './layer.ts';
+
+export interface LayerNormLayerOptions {
+  /** Added to the variance; default 1e-5. */
+  epsilon?: number;
+  /** Whether there are a scale and a shift to learn; default true. */
+  affine?: boolean;
+  /** Default float32. */
+  dtype?: FloatDtype;
+}
+
+/**
+ * Layer normalisation (Ba, Kiros & Hinton, 2016): (x − μ) / √(σ² + ε) · weight + bias, with μ and σ² of each example over
+ * the last axes, for input [..., ...shape]. The same in training and evaluation.
+ */
+export class LayerNorm extends Layer {
+  readonly shape: Shape;
+  readonly epsilon: number;
+  /** The scale, of that shape, ones at first; null without `affine`. L2 regularization leaves it out. */
+  readonly weight: Parameter | null;
+  /** The shift, of that shape, zeros at first; null without `affine`. L2 regularization leaves it out. */
+  readonly bias: Parameter | null;
+  private readonly dtype: FloatDtype;
+
+  /**
+   * @param shape of what is normalised together; a number for the last axis alone
+   * @throws ArgumentError, ShapeError, DtypeError for a shape and options out of their domains.
+   */
+  constructor(shape: number | Shape, options: LayerNormLayerOptions = {}) {
+    super();
+    const name = 'LayerNorm';
+    if (Array.isArray(shape)) checkShape(name, shape);
+    if (Array.isArray(shape) && shape.length === 0) {
+      throw new ShapeError(`${name} expected a shape of at least one axis, got []`);
+    }
+    this.shape = Array.isArray(shape) ? [...shape] : [checkCount(name, 'shape', shape as number)];
+    checkOptions(name, options, ['epsilon', 'affine', 'dtype']);
+    const { epsilon = 1e-5, affine = true, dtype = 'float32' } = options;
+    checkEpsilon(name, epsilon);
+    checkBoolean(name, 'affine', affine);
+    this.epsilon = epsilon;
+    this.dtype = checkLayerDtype(name, dtype);
+    this.weight = affine ? new Parameter(this.shape, dtype, { decays: false }) : null;
+    this.bias = affine ? new Parameter(this.shape, dtype, { decays: false }) : null;
+    if (this.weight) initialize(this.weight, 'ones');
+  }
+
+  forward(x: Tensor): Tensor {
+    checkTensor(this.label, x);
+    this.checkInput(x.shape);
+    checkInputDtype(this, x, this.dtype);
+    return layerNorm(x, this.shape, this.weight, this.bias, { epsilon: this.epsilon });
+  }
+
+  override outputShape(input: ExampleShape): ExampleShape {
+    if (input !== undefined) this.checkInput(['batch', ...input]);
+    return input;
+  }
+
+  private checkInput(received: readonly (number | string)[]): void {
+    const lead = received.length - this.shape.length;
+    if (lead >= 1 && sameShape(received.slice(lead) as number[], this.shape)) return;
+    throw inputError(this, `[batch, ..., ${this.shape.join(', ')}]`, received);
+  }
+}

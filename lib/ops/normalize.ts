@@ -1,0 +1,234 @@
+/** Normalisation: of each channel over a batch, and of each example over its features. */
+import { checkBoolean, checkOptions, describe } from '../arguments.ts';
+import { contribute, track, wantsGradient } from '../autograd.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
+import { type Float, kernels, unaryCode } from '../kernels/index.ts';
+import { type FloatDtype, release, take } from '../memory.ts';
+import { checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts';
+import { checkFloat, checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { type Activation, activationCode, checkActivation, checkVector } from './epilogue.ts';
+
+/** The mean and variance of each channel that batch normalisation has seen so far, both [channels]. */
+export interface RunningStatistics {
+  mean: Tensor;
+  /** Unbiased. */
+  variance: Tensor;
+}
+
+export interface BatchNormOptions {
+  /**
+   * True (default): normalises by the mean and variance of x, and moves the running statistics, where there are any,
+   * towards them. False: normalises by the running statistics, and leaves them.
+   */
+  training?: boolean;
+  /** How far the running statistics move at each batch, r ← (1 − momentum)·r + momentum·(that of x); default 0.1. */
+  momentum?: number;
+  /** Added to the variance; default 1e-5. */
+  epsilon?: number;
+  /** Applied to the result, in the same kernel call; default null, none. */
+  activation?: Activation | null;
+}
+
+/** @throws ArgumentError unless epsilon is a finite number above 0. */
+export function checkEpsilon(op: string, epsilon: number): void {
+  if (Number.isFinite(epsilon) && epsilon > 0) return;
+  throw new ArgumentError(`[${op}] expected epsilon to be a finite number above 0, got ${describe(epsilon)}`);
+}
+
+/** @throws ArgumentError unless 0 ≤ momentum ≤ 1. */
+export function checkMomentum(op: string, momentum: number): void {
+  if (typeof momentum === 'number' && momentum >= 0 && momentum <= 1) return;
+  throw new ArgumentError(`[${op}] expected momentum to be from 0 to 1, got ${describe(momentum)}`);
+}
+
+/** @throws ArgumentError, DtypeError or ShapeError unless both are vectors of this length, of x's dtype. */
+function checkRunning(op: string, x: Tensor, running: RunningStatistics | null, channels: number): void {
+  if (running === null) return;
+  if (typeof running !== 'object') {
+    throw new ArgumentError(`[${op}] expected running to be { mean, variance }, got ${describe(running)}`);
+  }
+  for (const name of ['mean', 'variance'] as const) {
+    checkTensor(op, running[name], `running ${name}`);
+    checkVector(op, x, running[name], `running ${name}`, channels);
+  }
+}
+
+/**
+ * Batch normalisation (Ioffe & Szegedy, 2015): g((x − μ) / √(σ² + ε) · scale + shift), channel by channel, with μ and σ²
+ * over everything but the channels. The variance of the batch is divided by the count, the running one by the count − 1.
+ * A single row becomes the shift.
+ * @param x [..., channels], of rank 2 at least: rows of features, or images [batch, height, width, channels]
+ * @param scale [channels], or null for 1
+ * @param shift [channels], or null for 0
+ * @param running null for none, which wants `training`; the tensors are updated in place
+ * @returns the shape of x
+ * @throws ShapeError, DtypeError when tensors do not fit each other, ArgumentError for options out of their domains.
+ */
+export function batchNorm(
+  x: Tensor,
+  scale: Tensor | null = null,
+  shift: Tensor | null = null,
+  running: RunningStatistics | null = null,
+  options: BatchNormOptions = {},
+): Tensor {
+  const op = 'batchNorm';
+  checkTensor(op, x);
+  const dtype = checkFloat(op, x);
+  checkOptions(op, options, ['training', 'momentum', 'epsilon', 'activation']);
+  const { training = true, momentum = 0.1, epsilon = 1e-5, activation = null } = options;
+  checkBoolean(op, 'training', training);
+  checkMomentum(op, momentum);
+  checkEpsilon(op, epsilon);
+  checkActivation(op, activation);
+  if (x.rank < 2) throw new ShapeError(`[${op}] expected x [..., channels], got ${show(x.shape)}`);
+  const channels = x.shape[x.rank - 1];
+  const rows = sizeOf(x.shape.slice(0, -1));
+  checkVector(op, x, scale, 'scale', channels);
+  checkVector(op, x, shift, 'shift', channels);
+  checkRunning(op, x, running, channels);
+
+  const mean = take(channels, dtype);
+  const inverse = take(channels, dtype);
+  if (training) {
+    const means = running ? floats(running.mean) : null;
+    const variances = running ? floats(running.variance) : null;
+    kernels.batchMoments(mean, inverse, means, variances, floats(x), rows, channels, epsilon, momentum);
+  } else if (running) {
+    // A copy: training may update the running mean before backward reads it.
+    kernels.cast(mean, floats(running.mean));
+    inverseDeviation(inverse, floats(running.variance), epsilon);
+  } else {
+    throw new ArgumentError(`[${op}] expected running statistics to normalise by, got null`);
+  }
+  const y = empty(x.shape, dtype);
+  const [a, b] = [scale && floats(scale), shift && floats(shift)];
+  const code = activationCode(activation);
+  const parameter = activation?.parameter ?? 0;
+  kernels.batchNorm(floats(y), floats(x), mean, inverse, a, b, rows, channels, code, parameter);
+  const finish = () => {
+    release(mean);
+    release(inverse);
+  };
+  if (!wantsGradient([x, scale, shift])) {
+    finish();
+    return y;
+  }
+  return track(y, [x, scale, shift], (dy) => {
+    gradients(dy, x, scale, shift, channels, dtype, (dx, dScale, dShift) =>
+      kernels.batchNormGradient(
+        dx,
+        dScale,
+        dShift,
+        dy,
+        floats(x),
+        mean,
+        inverse,
+        a,
+        b,
+        rows,
+        channels,
+        code,
+        parameter,
+        training ? 1 : 0,
+      ),
+    );
+    finish();
+  });
+}
+
+/** out = 1 / √(variance + ε), each step correctly rounded. */
+function inverseDeviation(out: Float, variance: Float, epsilon: number): void {
+  kernels.unary(out, variance, unaryCode.scale, 1, epsilon);
+  kernels.unary(out, out, unaryCode.sqrt, 0, 0);
+  kernels.unary(out, out, unaryCode.reciprocal, 0, 0);
+}
+
+/** Contributes what one kernel computes at once: the gradients of x, scale and shift. */
+function gradients(
+  dy: Float,
+  x: Tensor,
+  scale: Tensor | null,
+  shift: Tensor | null,
+  length: number,
+  dtype: FloatDtype,
+  write: (dx: Float, dScale: Float, dShift: Float) => void,
+): void {
+  const [dScale, dShift] = [take(length, dtype), take(length, dtype)];
+  // Where x wants no gradient, the one of y makes room for it.
+  if (x.requiresGrad) contribute(x, (dx) => write(dx, dScale, dShift));
+  else write(dy, dScale, dShift);
+  if (scale) contribute(scale, (out) => kernels.cast(out, dScale));
+  if (shift) contribute(shift, (out) => kernels.cast(out, dShift));
+  release(dScale);
+  release(dShift);
+}
+
+export interface LayerNormOptions {
+  /** Added to the variance; default 1e-5. */
+  epsilon?: number;
+}
+
+/**
+ * Layer normalisation (Ba, Kiros & Hinton, 2016): (x − μ) / √(σ² + ε) · scale + shift, with μ and σ² of each example over
+ * the last axes.
+ * @param x [..., ...shape]
+ * @param shape of what is normalised together; a number for the last axis alone
+ * @param scale of that shape, or null for 1
+ * @param shift of that shape, or null for 0
+ * @returns the shape of x
+ * @throws ShapeError, DtypeError when tensors do not fit each other, ArgumentError for options out of their domains.
+ */
+export function layerNorm(
+  x: Tensor,
+  shape: number | Shape,
+  scale: Tensor | null = null,
+  shift: Tensor | null = null,
+  options: LayerNormOptions = {},
+): Tensor {
+  const op = 'layerNorm';
+  checkTensor(op, x);
+  const dtype = checkFloat(op, x);
+  checkOptions(op, options, ['epsilon']);
+  const { epsilon = 1e-5 } = options;
+  checkEpsilon(op, epsilon);
+  const own = typeof shape === 'number' ? [shape] : shape;
+  checkShape(op, own);
+  const lead = x.rank - own.length;
+  if (own.length === 0 || lead < 0 || !sameShape(x.shape.slice(lead), own)) {
+    throw new ShapeError(
+      `[${op}] expected x of shape ${show(['...', ...own])}, got ${show(x.shape)} for shape ${show(own)}`,
+    );
+  }
+  checkOfShape(op, x, scale, 'scale', own);
+  checkOfShape(op, x, shift, 'shift', own);
+  const rows = sizeOf(x.shape.slice(0, lead));
+  const size = sizeOf(own);
+  const y = empty(x.shape, dtype);
+  const [mean, inverse] = [take(rows, dtype), take(rows, dtype)];
+  const [a, b] = [scale && floats(scale), shift && floats(shift)];
+  kernels.layerNorm(floats(y), mean, inverse, floats(x), a, b, rows, size, epsilon);
+  const finish = () => {
+    release(mean);
+    release(inverse);
+  };
+  if (!wantsGradient([x, scale, shift])) {
+    finish();
+    return y;
+  }
+  return track(y, [x, scale, shift], (dy) => {
+    gradients(dy, x, scale, shift, size, dtype, (dx, dScale, dShift) =>
+      kernels.layerNormGradient(dx, dScale, dShift, dy, floats(x), mean, inverse, a, rows, size),
+    );
+    finish();
+  });
+}
+
+/** @throws ArgumentError, DtypeError or ShapeError unless it is null or a tensor of this shape, of x's dtype. */
+function checkOfShape(op: string, x: Tensor, given: Tensor | null, name: string, shape: Shape): void {
+  if (given === null) return;
+  checkTensor(op, given, name);
+  checkSameFloat(op, x, given);
+  if (!sameShape(given.shape, shape)) {
+    throw new ShapeError(`[${op}] expected ${name} ${show(shape)}, got ${show(given.shape)}`);
+  }
+}

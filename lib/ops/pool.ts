@@ -1,0 +1,106 @@
+/** Pooling: the largest or the mean of each channel under a window that moves over images. */
+import { checkBoolean, checkOptions } from '../arguments.ts';
+import { contribute, track } from '../autograd.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
+import { kernels } from '../kernels/index.ts';
+import { allocate } from '../memory.ts';
+import { checkSize, show } from '../shape.ts';
+import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import {
+  checkPair,
+  checkPositions,
+  geometryOf,
+  type Padding,
+  type Pair,
+  type Window,
+  windowOf,
+} from './window.ts';
+
+export interface PoolOptions {
+  /** Pixels from one window to the next; default: as many as the window is large, so that windows do not overlap. */
+  stride?: Pair;
+  /** Places around the image, less than the window is large; default 'valid', none. They never are the largest. */
+  padding?: Padding;
+}
+
+export interface AveragePoolOptions extends PoolOptions {
+  /**
+   * Whether padding counts as zeros. Default false: the mean is that of the pixels under the window, as in Keras and
+   * TensorFlow. PyTorch's default is true (`count_include_pad`).
+   */
+  countPadding?: boolean;
+}
+
+/** @internal The window of a pooling. @throws ArgumentError for a padding that leaves a window without a pixel. */
+export function poolingWindow(op: string, size: Pair, { stride = size, padding }: PoolOptions): Window {
+  checkPair(op, 'size', size);
+  const window = windowOf(op, size, padding === undefined ? { stride } : { stride, padding });
+  for (const { kernel, padding: places } of [window.vertical, window.horizontal]) {
+    if (places === 'same' || Math.max(places.before, places.after) < kernel) continue;
+    throw new ArgumentError(
+      `[${op}] expected padding to be less than the window of ${kernel}, got ${Math.max(places.before, places.after)}`,
+    );
+  }
+  return window;
+}
+
+/** The result, still empty, and the geometry for the kernels. */
+function prepare(
+  op: string,
+  x: Tensor,
+  size: Pair,
+  options: PoolOptions,
+): { y: Tensor; geometry: Int32Array } {
+  const dtype = checkFloat(op, x);
+  const window = poolingWindow(op, size, options);
+  if (x.rank !== 4) {
+    throw new ShapeError(`[${op}] expected x [batch, height, width, channels], got ${show(x.shape)}`);
+  }
+  const [batch, height, width, channels] = x.shape;
+  const [outHeight, outWidth] = checkPositions(op, window, height, width);
+  const shape = [batch, outHeight, outWidth, channels];
+  checkSize(op, shape);
+  const output = { height: outHeight, width: outWidth, channels };
+  return {
+    y: empty(shape, dtype),
+    geometry: geometryOf(window, batch, { height, width, channels }, output, 1),
+  };
+}
+
+/**
+ * The largest of each channel under a window. The gradient goes to the first of several that are largest; NaN counts as
+ * largest.
+ * @param x [batch, height, width, channels]
+ * @param size of the window
+ * @returns [batch, positions down, positions across, channels], as for `conv2d`
+ * @throws ShapeError unless x are images at least as large as the window, DtypeError for int32, ArgumentError for options
+ *   out of their domains.
+ */
+export function maxPool2d(x: Tensor, size: Pair, options: PoolOptions = {}): Tensor {
+  const op = 'maxPool2d';
+  checkTensor(op, x);
+  checkOptions(op, options, ['stride', 'padding']);
+  const { y, geometry } = prepare(op, x, size, options);
+  const indices = allocate(y.size, 'int32');
+  kernels.maxPool(floats(y), indices, floats(x), geometry);
+  return track(y, [x], (dy) => contribute(x, (dx) => kernels.maxPoolGradient(dx, dy, indices, geometry)));
+}
+
+/**
+ * The mean of each channel under a window.
+ * @param x [batch, height, width, channels]
+ * @param size of the window
+ * @returns [batch, positions down, positions across, channels], as for `conv2d`
+ * @throws as `maxPool2d`
+ */
+export function averagePool2d(x: Tensor, size: Pair, options: AveragePoolOptions = {}): Tensor {
+  const op = 'averagePool2d';
+  checkTensor(op, x);
+  checkOptions(op, options, ['stride', 'padding', 'countPadding']);
+  const { countPadding = false, ...rest } = options;
+  checkBoolean(op, 'countPadding', countPadding);
+  const { y, geometry } = prepare(op, x, size, rest);
+  const count = countPadding ? 1 : 0;
+  kernels.averagePool(floats(y), floats(x), geometry, count);
+  return track(y, [x], (dy) => contribute(x, (dx) => kernels.averagePoolGradient(dx, dy, geometry, count)));
+}

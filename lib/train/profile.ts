@@ -1,0 +1,197 @@
+/** Where the time of a compiled function goes: kernel by kernel and call by call, against what the machine can do. */
+import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
+import { costOf, leastTime } from '../kernels/cost.ts';
+import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
+import { drain } from '../kernels/queue.ts';
+import { refuseRecording, type Storage } from '../kernels/recorder.ts';
+import { type Compiled, recordedCall } from './compile.ts';
+
+export interface ProfileOptions {
+  /** How many runs are timed, after three that are not. Default: as many as half a second holds, 5 to 200. */
+  runs?: number;
+  /** Whether the tables go to stdout. Default true. */
+  print?: boolean;
+}
+
+/** One call of a kernel. */
+export interface ProfiledCall {
+  kernel: keyof Kernels;
+  /** Its sizes, as `128×512×784 NT` of a product. */
+  size: string;
+  /** Seconds, the median of the runs. */
+  time: number;
+  /** Floating-point operations. */
+  operations: number;
+  /** Bytes it has to read and write. */
+  bytes: number;
+  /** Seconds it would take at the limit that holds it back: that of arithmetic or that of memory. */
+  limit: number;
+}
+
+/** All calls of a kernel together. */
+export interface ProfiledKernel extends Omit<ProfiledCall, 'size'> {
+  calls: number;
+}
+
+/** What `profile` found; as text, two tables. */
+export class Profile {
+  /** The calls of a run, in order. */
+  readonly calls: readonly ProfiledCall[];
+  /** Their sums by kernel, the longest first. */
+  readonly kernels: readonly ProfiledKernel[];
+  /** Seconds of a run: the sum over the calls. */
+  readonly time: number;
+  /** How many runs were timed. */
+  readonly runs: number;
+  /** What the machine can do, measured in the same process, in operations and bytes a second. */
+  readonly limits: Readonly<Limits>;
+
+  /** @internal */
+  constructor(calls: readonly ProfiledCall[], runs: number, limits: Limits) {
+    this.calls = calls;
+    this.runs = runs;
+    this.limits = limits;
+    this.time = calls.reduce((sum, { time }) => sum + time, 0);
+    const kernels = new Map<string, ProfiledKernel>();
+    for (const { kernel, time, operations, bytes, limit } of calls) {
+      const sum = kernels.get(kernel) ?? { kernel, calls: 0, time: 0, operations: 0, bytes: 0, limit: 0 };
+      sum.calls++;
+      sum.time += time;
+      sum.operations += operations;
+      sum.bytes += bytes;
+      sum.limit += limit;
+      kernels.set(kernel, sum);
+    }
+    this.kernels = [...kernels.values()].sort((a, b) => b.time - a.time);
+  }
+
+  /** The tables of kernels and of the `top` most expensive calls. */
+  toString(top = 10): string {
+    const { time, limits } = this;
+    const columns = (of: Omit<ProfiledCall, 'kernel' | 'size'>) => [
+      duration(of.time),
+      percent(of.time / time),
+      rate(of.operations / of.time),
+      rate(of.bytes / of.time),
+      percent(of.limit / of.time),
+    ];
+    const heads = ['time', 'share', 'GFLOP/s', 'GB/s', 'of limit'];
+    const sum = (key: 'operations' | 'bytes' | 'limit') =>
+      this.calls.reduce((total, call) => total + call[key], 0);
+    const total = { time, operations: sum('operations'), bytes: sum('bytes'), limit: sum('limit') };
+    const kernels = [
+      ['kernel', 'calls', ...heads],
+      ...this.kernels.map((kernel) => [kernel.kernel, String(kernel.calls), ...columns(kernel)]),
+      ['total', String(this.calls.length), ...columns(total)],
+    ];
+    const longest = [...this.calls].sort((a, b) => b.time - a.time).slice(0, top);
+    const calls = [
+      ['call', 'size', ...heads],
+      ...longest.map((call) => [call.kernel, call.size, ...columns(call)]),
+    ];
+    return [
+      `one run: ${duration(time)}, medians of ${this.runs} runs`,
+      `limits: ${rate(limits.float32)} GFLOP/s in float32, ${rate(limits.float64)} in float64; ` +
+        `${limits.bandwidths.map(({ rate: per }) => rate(per)).join(', ')} GB/s ` +
+        `over ${limits.bandwidths.map(({ bytes }) => bytes / 2 ** 20).join(', ')} MiB`,
+      '',
+      table(kernels, 1, true),
+      '',
+      table(calls, 2, false),
+    ].join('\n');
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+}
+
+function duration(seconds: number): string {
+  if (seconds < 1e-3) return `${(seconds * 1e6).toFixed(1)} µs`;
+  return seconds < 1 ? `${(seconds * 1e3).toFixed(2)} ms` : `${seconds.toFixed(2)} s`;
+}
+
+const rate = (perSecond: number) => (Number.isFinite(perSecond) ? (perSecond / 1e9).toFixed(1) : '');
+const percent = (share: number) => (Number.isFinite(share) ? `${(100 * share).toFixed(0)} %` : '');
+
+/** Rows of text, of which the first is the head and, with a total, the last one a sum; `left` columns are words. */
+function table(rows: readonly (readonly string[])[], left: number, total: boolean): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((cells) => cells[column].length)));
+  const lines = rows.map((cells) =>
+    cells
+      .map((cell, i) => (i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .join('  ')
+      .trimEnd(),
+  );
+  const rule = '─'.repeat(widths.reduce((sum, width) => sum + width, 0) + 2 * (widths.length - 1));
+  const end = total ? [rule, lines[lines.length - 1]] : [];
+  return [lines[0], rule, ...lines.slice(1, total ? -1 : undefined), ...end].join('\n');
+}
+
+/**
+ * Times each kernel call of a compiled function, on this thread, and prints where the time goes and how far each kernel is
+ * from what the machine can do; `docs/profiling.md` explains the columns. What the runs change (parameters, gradients,
+ * the state of optimizers and random numbers) is as before in the end.
+ *
+ * @param step what `compile` returned, called before with arguments of the same kind
+ * @param args the arguments to run with; when left out, the latest kind of call with the values it had
+ * @throws ArgumentError when step is no compiled function or was not called in this way before; what a run throws
+ */
+export function profile<Args extends unknown[]>(
+  step: Compiled<Args, unknown>,
+  args?: Args,
+  options: ProfileOptions = {},
+): Profile {
+  refuseRecording('profile');
+  if (args !== undefined && !Array.isArray(args)) {
+    throw new ArgumentError(`[profile] expected args to be an array, got ${describe(args)}`);
+  }
+  checkOptions('profile', options, ['runs', 'print']);
+  const { runs, print = true } = options;
+  if (runs !== undefined) checkPositive('profile', 'runs', runs);
+  checkBoolean('profile', 'print', print);
+
+  const recorded = recordedCall(step, args ?? null);
+  drain();
+  const before = recorded.written.map((array) => array.slice());
+  let samples: Float64Array[];
+  try {
+    recorded.enter();
+    samples = sample(() => recorded.program.times(), runs);
+  } finally {
+    recorded.written.forEach((array, i) => {
+      array.set(before[i] as Storage & number[]);
+    });
+  }
+  const limits = measureLimits();
+  const calls = recorded.calls.map((call, i): ProfiledCall => {
+    const cost = costOf(call);
+    const { operations, bytes, size } = cost;
+    const limit = leastTime(cost, limits);
+    return {
+      kernel: call[0],
+      size,
+      time: median(samples.map((times) => times[i])) / 1e9,
+      operations,
+      bytes,
+      limit,
+    };
+  });
+  const result = new Profile(calls, samples.length, limits);
+  if (print) process.stdout.write(`${result}\n`);
+  return result;
+}
+
+function sample(run: () => Float64Array, count: number | undefined): Float64Array[] {
+  for (let i = 0; i < 2; i++) run();
+  const start = performance.now();
+  run();
+  const fitting = Math.floor(500 / Math.max(performance.now() - start, 1e-3));
+  return Array.from({ length: count ?? Math.min(200, Math.max(5, fitting)) }, run);
+}
+
+function median(values: number[]): number {
+  values.sort((a, b) => a - b);
+  return values[values.length >> 1];
+}

@@ -1,0 +1,124 @@
+// What a kernel's argument of each C++ type expects of JavaScript.
+#pragma once
+
+#include <node_api.h>
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+#include "arguments.h"
+#include "codes.h"
+
+namespace axpy::bind {
+
+template <class T>
+inline constexpr napi_typedarray_type arrayType = napi_uint8_array;
+template <>
+inline constexpr napi_typedarray_type arrayType<float> = napi_float32_array;
+template <>
+inline constexpr napi_typedarray_type arrayType<double> = napi_float64_array;
+template <>
+inline constexpr napi_typedarray_type arrayType<int32_t> = napi_int32_array;
+template <>
+inline constexpr napi_typedarray_type arrayType<uint32_t> = napi_uint32_array;
+
+template <class A>
+struct Traits {
+  static constexpr bool isArray = false, isList = false, nullable = false;
+};
+template <class T>
+struct Traits<Array<T>> {
+  using Element = std::remove_const_t<T>;
+  static constexpr bool isArray = true, isList = false, nullable = false;
+};
+template <class T>
+struct Traits<Nullable<T>> {
+  using Element = std::remove_const_t<T>;
+  static constexpr bool isArray = true, isList = false, nullable = true;
+};
+template <class T>
+struct Traits<List<T>> {
+  using Element = std::remove_const_t<T>;
+  static constexpr bool isArray = false, isList = true, nullable = false;
+};
+template <class T>
+struct Traits<NullableList<T>> {
+  using Element = std::remove_const_t<T>;
+  static constexpr bool isArray = false, isList = true, nullable = true;
+};
+template <>
+struct Traits<Layout> {
+  using Element = int32_t;
+  static constexpr bool isArray = true, isList = false, nullable = false;
+};
+template <>
+struct Traits<Geometry> : Traits<Layout> {};
+template <>
+struct Traits<NullableLayout> {
+  using Element = int32_t;
+  static constexpr bool isArray = true, isList = false, nullable = true;
+};
+
+/// What a scalar has to be, in words.
+template <class A>
+struct Scalar;
+template <>
+struct Scalar<Size> {
+  static std::string expectation() { return "an integer from 0 to 2147483647"; }
+  static bool accepts(double v) { return v >= 0 && v <= 2147483647 && v == std::floor(v); }
+  static Size make(double v, int) { return {static_cast<int64_t>(v)}; }
+};
+template <>
+struct Scalar<PositiveSize> {
+  static std::string expectation() { return "an integer from 1 to 2147483647"; }
+  static bool accepts(double v) { return v >= 1 && Scalar<Size>::accepts(v); }
+  static PositiveSize make(double v, int) { return {{static_cast<int64_t>(v)}}; }
+};
+template <>
+struct Scalar<Flag> {
+  static std::string expectation() { return "0 or 1"; }
+  static bool accepts(double v) { return v == 0 || v == 1; }
+  static Flag make(double v, int) { return {v != 0}; }
+};
+template <>
+struct Scalar<Number> {
+  static std::string expectation() { return "a finite number"; }
+  static bool accepts(double v) { return std::isfinite(v); }
+  static Number make(double v, int position) { return {v, position}; }
+};
+template <>
+struct Scalar<Rate> {
+  static std::string expectation() { return "at least 0 and less than 1"; }
+  static bool accepts(double v) { return v >= 0 && v < 1; }
+  static Rate make(double v, int) { return {v}; }
+};
+template <>
+struct Scalar<AnyNumber> {
+  static std::string expectation() { return "a number"; }
+  static bool accepts(double) { return true; }
+  static AnyNumber make(double v, int position) { return {v, position}; }
+};
+template <>
+struct Scalar<Stride> {
+  // Which two values it may have is for the kernel to say.
+  static std::string expectation() { return Scalar<Size>::expectation(); }
+  static bool accepts(double) { return true; }
+  static Stride make(double v, int position) { return {v, position}; }
+};
+template <class Op>
+struct Scalar<Code<Op>> {
+  static constexpr int last = static_cast<int>(Codes<Op>::names.size()) - 1;
+  static std::string expectation() { return "a code from 0 to " + std::to_string(last); }
+  static bool accepts(double v) { return v >= 0 && v <= last && v == std::floor(v); }
+  static Code<Op> make(double v, int) { return {static_cast<Op>(static_cast<int>(v))}; }
+};
+template <class Op>
+struct Scalar<OptionalCode<Op>> {
+  static std::string expectation() { return "a code from -1 to " + std::to_string(Scalar<Code<Op>>::last); }
+  static bool accepts(double) { return true; }
+  static OptionalCode<Op> make(double v, int position) { return {v, position}; }
+};
+
+}  // namespace axpy::bind

@@ -1,0 +1,45 @@
+// The ways to compute a convolution, for convolution.cc to choose from.
+#pragma once
+
+#include "geometry.h"
+#include "kernels.h"
+
+namespace axpy {
+
+/// bias[channels] and an activation, applied to rows of a result.
+template <class T>
+struct Epilogue {
+  const T* bias;
+  OptionalCode<UnaryOp> activation;
+  double parameter;
+
+  bool present() const { return bias || activation.present(); }
+  /// rows × columns of a result, rows `stride` apart, from column `first` of the bias on.
+  void apply(T* rows, int64_t stride, int64_t count, int64_t columns, int64_t first) const {
+    applyEpilogue(rows, stride, count, columns, bias ? bias + first : nullptr, activation, parameter);
+  }
+};
+
+// ── depthwise.cc: every channel by itself, outChannels / channels outputs each
+// ───────────────────────────────────────────────────────
+
+template <class T>
+void depthwise(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
+template <class T>
+void depthwiseTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
+template <class T>
+void depthwiseWeightGradient(T* out, const T* x, const T* gradient, const Window& w);
+
+// ── winograd.cc: F(4×4, 3×3)
+// ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// Whether it applies to these sizes, and pays.
+bool suitsWinograd(const Window& w);
+
+void winograd(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
+              const Window& w);
+void winogradTransposed(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
+                        const Window& w);
+void winogradWeightGradient(float* out, const float* x, const float* gradient, const Window& w);
+
+}  // namespace axpy

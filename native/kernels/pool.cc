@@ -1,0 +1,258 @@
+// Pooling. The loops run along the channels and are left to the compiler, once for each instruction set.
+// Gradients gather: a pixel looks at the windows that cover it, so nothing is scattered and nothing has to be
+// cleared.
+
+#include "geometry.h"
+#include "kernels.h"
+#include "parallel.h"
+#include "simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/pool.cc"
+#include "hwy/foreach_target.h"
+
+#include "hwy/highway.h"
+
+#include <algorithm>
+#include <limits>
+
+HWY_BEFORE_NAMESPACE();
+namespace axpy {
+namespace HWY_NAMESPACE {
+
+/// Takes x where it is larger than best, or the first NaN.
+template <class T>
+void takeLarger(T* HWY_RESTRICT best, int32_t* HWY_RESTRICT index, const T* HWY_RESTRICT x, int32_t position,
+                int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    const bool takes = (x[i] > best[i]) | ((x[i] != x[i]) & (best[i] == best[i]));
+    best[i] = takes ? x[i] : best[i];
+    index[i] = takes ? position : index[i];
+  }
+}
+
+/// sum += x where the index is the position
+template <class T>
+void addWhere(T* HWY_RESTRICT sum, const T* HWY_RESTRICT x, const int32_t* HWY_RESTRICT index,
+              int32_t position, int64_t n) {
+  for (int64_t i = 0; i < n; i++) sum[i] += index[i] == position ? x[i] : T(0);
+}
+
+template <class T>
+void add(T* HWY_RESTRICT sum, const T* HWY_RESTRICT x, int64_t n) {
+  for (int64_t i = 0; i < n; i++) sum[i] += x[i];
+}
+
+template <class T>
+void divide(T* x, T by, int64_t n) {
+  for (int64_t i = 0; i < n; i++) x[i] /= by;
+}
+
+template <class T>
+void addDivided(T* HWY_RESTRICT sum, const T* HWY_RESTRICT x, T by, int64_t n) {
+  for (int64_t i = 0; i < n; i++) sum[i] += x[i] / by;
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace axpy
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace axpy {
+namespace {
+
+int64_t floorDivide(int64_t a, int64_t b) { return a / b - (a % b != 0 && a < 0); }
+
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+/// The kernel positions, of `kernel`, at which a window that begins at `start` is within the image.
+Range within(int64_t start, int64_t kernel, int64_t dilation, int64_t image) {
+  const int64_t begin = start >= 0 ? 0 : -floorDivide(start, dilation);
+  const int64_t end = start >= image ? 0 : (image - start - 1) / dilation + 1;
+  return {std::min(begin, kernel), std::clamp(end, std::min(begin, kernel), kernel)};
+}
+
+/// The outputs, of `count`, whose window may cover the pixel `at` (counted with the padding).
+Range covering(int64_t at, int64_t kernel, int64_t stride, int64_t dilation, int64_t count) {
+  const int64_t reach = (kernel - 1) * dilation;
+  const int64_t begin = std::clamp<int64_t>(-floorDivide(reach - at, stride), 0, count);
+  return {begin, std::clamp(floorDivide(at, stride) + 1, begin, count)};
+}
+
+/// Pixels that a task takes, by what each costs.
+int64_t pixelsPerTask(const Window& w, bool gradient) {
+  const double perPixel = static_cast<double>(w.channels) *
+                          (gradient ? 1
+                                    : static_cast<double>(std::min(w.kernelHeight, w.height)) *
+                                          static_cast<double>(std::min(w.kernelWidth, w.width)));
+  return static_cast<int64_t>(std::max(1.0, parallel::lightChunk / std::max(perPixel, 1.0)));
+}
+
+/// Calls each(output pixel, i range, j range, top, left of the window, n) over the outputs of a part.
+template <class F>
+void forWindows(const Window& w, int64_t begin, int64_t end, const F& each) {
+  for (int64_t pixel = begin; pixel < end; pixel++) {
+    const int64_t x = pixel % w.outWidth, y = pixel / w.outWidth % w.outHeight;
+    const int64_t n = pixel / w.outWidth / w.outHeight;
+    const int64_t top = y * w.strideY - w.padTop, left = x * w.strideX - w.padLeft;
+    each(pixel, n, top, left, within(top, w.kernelHeight, w.dilationY, w.height),
+         within(left, w.kernelWidth, w.dilationX, w.width));
+  }
+}
+
+/// Calls each(input pixel, output pixel, i, j) for the windows over the inputs of a part, and start(input
+/// pixel) before.
+template <class Start, class F>
+void forCovering(const Window& w, int64_t begin, int64_t end, const Start& start, const F& each) {
+  for (int64_t pixel = begin; pixel < end; pixel++) {
+    const int64_t x = pixel % w.width + w.padLeft, y = pixel / w.width % w.height + w.padTop;
+    const int64_t n = pixel / w.width / w.height;
+    const Range rows = covering(y, w.kernelHeight, w.strideY, w.dilationY, w.outHeight);
+    const Range columns = covering(x, w.kernelWidth, w.strideX, w.dilationX, w.outWidth);
+    start(pixel);
+    for (int64_t oy = rows.begin; oy < rows.end; oy++) {
+      const int64_t down = y - oy * w.strideY;
+      if (down % w.dilationY != 0) continue;
+      for (int64_t ox = columns.begin; ox < columns.end; ox++) {
+        const int64_t across = x - ox * w.strideX;
+        if (across % w.dilationX != 0) continue;
+        each(pixel, (n * w.outHeight + oy) * w.outWidth + ox, down / w.dilationY, across / w.dilationX);
+      }
+    }
+  }
+}
+
+/// As int32 holds it: windows of more positions than that have no image to fill them.
+int32_t positionOf(const Window& w, int64_t i, int64_t j) {
+  return static_cast<int32_t>(i * w.kernelWidth + j);
+}
+
+/// By how many positions a window's mean is divided.
+double divisor(const Window& w, bool countPadding, const Range& rows, const Range& columns) {
+  if (countPadding) return static_cast<double>(w.kernelHeight) * static_cast<double>(w.kernelWidth);
+  return static_cast<double>(rows.size()) * static_cast<double>(columns.size());
+}
+
+}  // namespace
+
+template <class T>
+void maxPool(const Check& check, Array<T> out, Array<int32_t> indices, Array<const T> x,
+             const Geometry& geometry) {
+  const Window w = check.pooling(geometry);
+  check.length(out, w.outputSize());
+  check.length(indices, w.outputSize());
+  check.length(x, w.inputSize());
+  if (out.length == 0) return;
+  const auto run = AXPY_SIMD(takeLarger<T>);
+  const int64_t c = w.channels;
+  parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
+    forWindows(w, begin, end,
+               [&](int64_t pixel, int64_t n, int64_t top, int64_t left, Range rows, Range columns) {
+                 T* const best = out.data + pixel * c;
+                 int32_t* const index = indices.data + pixel * c;
+                 bool first = true;
+                 for (int64_t i = rows.begin; i < rows.end; i++) {
+                   for (int64_t j = columns.begin; j < columns.end; j++) {
+                     const int64_t y = top + i * w.dilationY, at = left + j * w.dilationX;
+                     const T* const from = x.data + ((n * w.height + y) * w.width + at) * c;
+                     const int32_t position = positionOf(w, i, j);
+                     if (first) {
+                       std::copy_n(from, c, best);
+                       std::fill_n(index, c, position);
+                       first = false;
+                     } else {
+                       run(best, index, from, position, c);
+                     }
+                   }
+                 }
+                 if (!first) return;
+                 std::fill_n(best, c, -std::numeric_limits<T>::infinity());
+                 std::fill_n(index, c, -1);
+               });
+  });
+}
+
+template <class T>
+void maxPoolGradient(const Check& check, Array<T> out, Array<const T> gradient, Array<const int32_t> indices,
+                     const Geometry& geometry) {
+  const Window w = check.pooling(geometry);
+  check.length(out, w.inputSize());
+  check.length(gradient, w.outputSize());
+  check.length(indices, w.outputSize());
+  if (out.length == 0) return;
+  const auto run = AXPY_SIMD(addWhere<T>);
+  const int64_t c = w.channels;
+  parallel::forRange(w.batch * w.height * w.width, pixelsPerTask(w, true), [&](int64_t begin, int64_t end) {
+    forCovering(
+        w, begin, end, [&](int64_t pixel) { std::fill_n(out.data + pixel * c, c, T(0)); },
+        [&](int64_t pixel, int64_t output, int64_t i, int64_t j) {
+          run(out.data + pixel * c, gradient.data + output * c, indices.data + output * c,
+              positionOf(w, i, j), c);
+        });
+  });
+}
+
+template <class T>
+void averagePool(const Check& check, Array<T> out, Array<const T> x, const Geometry& geometry,
+                 Flag countPadding) {
+  const Window w = check.pooling(geometry);
+  check.length(out, w.outputSize());
+  check.length(x, w.inputSize());
+  if (out.length == 0) return;
+  const auto run = AXPY_SIMD(add<T>);
+  const auto scale = AXPY_SIMD(divide<T>);
+  const int64_t c = w.channels;
+  parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
+    forWindows(w, begin, end,
+               [&](int64_t pixel, int64_t n, int64_t top, int64_t left, Range rows, Range columns) {
+                 T* const sum = out.data + pixel * c;
+                 std::fill_n(sum, c, T(0));
+                 if (rows.size() == 0 || columns.size() == 0) return;
+                 for (int64_t i = rows.begin; i < rows.end; i++) {
+                   for (int64_t j = columns.begin; j < columns.end; j++) {
+                     const int64_t y = top + i * w.dilationY, at = left + j * w.dilationX;
+                     run(sum, x.data + ((n * w.height + y) * w.width + at) * c, c);
+                   }
+                 }
+                 scale(sum, static_cast<T>(divisor(w, countPadding, rows, columns)), c);
+               });
+  });
+}
+
+template <class T>
+void averagePoolGradient(const Check& check, Array<T> out, Array<const T> gradient, const Geometry& geometry,
+                         Flag countPadding) {
+  const Window w = check.pooling(geometry);
+  check.length(out, w.inputSize());
+  check.length(gradient, w.outputSize());
+  if (out.length == 0) return;
+  const auto run = AXPY_SIMD(addDivided<T>);
+  const int64_t c = w.channels;
+  parallel::forRange(w.batch * w.height * w.width, pixelsPerTask(w, true), [&](int64_t begin, int64_t end) {
+    forCovering(
+        w, begin, end, [&](int64_t pixel) { std::fill_n(out.data + pixel * c, c, T(0)); },
+        [&](int64_t pixel, int64_t output, int64_t, int64_t) {
+          const int64_t ox = output % w.outWidth, oy = output / w.outWidth % w.outHeight;
+          const double by = divisor(w, countPadding,
+                                    within(oy * w.strideY - w.padTop, w.kernelHeight, w.dilationY, w.height),
+                                    within(ox * w.strideX - w.padLeft, w.kernelWidth, w.dilationX, w.width));
+          run(out.data + pixel * c, gradient.data + output * c, static_cast<T>(by), c);
+        });
+  });
+}
+
+#define AXPY_INSTANTIATE(T)                                                                       \
+  template void maxPool(const Check&, Array<T>, Array<int32_t>, Array<const T>, const Geometry&); \
+  template void maxPoolGradient(const Check&, Array<T>, Array<const T>, Array<const int32_t>,     \
+                                const Geometry&);                                                 \
+  template void averagePool(const Check&, Array<T>, Array<const T>, const Geometry&, Flag);       \
+  template void averagePoolGradient(const Check&, Array<T>, Array<const T>, const Geometry&, Flag)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+
+}  // namespace axpy
+#endif  // HWY_ONCE

@@ -1,0 +1,154 @@
+/** What the contract of normalisation and of the gradient of epilogues allows: every part that may be missing. */
+import { type Float, gradientFromOutput, kernels, unaryCode } from '../../lib/kernels/index.ts';
+import { allocate, type FloatDtype } from '../../lib/memory.ts';
+import { defineCases } from './case.ts';
+import { generator, hash } from './values.ts';
+
+/** Uniform values; the name is the seed. */
+function random(name: string, dtype: FloatDtype, length: number, low = -2, high = 2): Float {
+  const next = generator(hash(name));
+  return allocate(length, dtype).map(() => low + (high - low) * next()) as Float;
+}
+
+const sizes = [
+  [4, 5],
+  [1, 3],
+  [67, 19],
+  [2, 0],
+  [0, 3],
+] as const;
+
+export default defineCases({
+  op: 'normalisation kernels',
+  cases: [],
+  direct: [
+    {
+      name: 'gradient of an epilogue',
+      run: (dtype) => {
+        const activations = [-1, ...gradientFromOutput.map((name) => unaryCode[name])];
+        for (const [rows, columns] of sizes) {
+          const n = rows * columns;
+          const y = random('y', dtype, n, 0.25, 0.75);
+          for (const activation of activations) {
+            const gradient = random('gradient', dtype, n);
+            const bias = allocate(columns, dtype);
+            kernels.epilogueGradient(allocate(n, dtype), bias, gradient, y, rows, columns, activation, 0.5);
+            kernels.epilogueGradient(gradient, null, gradient, y, rows, columns, activation, 0.5);
+          }
+        }
+      },
+    },
+    {
+      name: 'moments of a batch',
+      run: (dtype) => {
+        for (const [rows, channels] of sizes) {
+          const x = random('x', dtype, rows * channels, -1, 3);
+          for (const [hasMean, hasVariance] of [
+            [true, true],
+            [false, false],
+            [true, false],
+            [false, true],
+          ]) {
+            const [mean, inverse] = [allocate(channels, dtype), allocate(channels, dtype)];
+            const runningMean = hasMean ? random('running mean', dtype, channels) : null;
+            const runningVariance = hasVariance ? random('running variance', dtype, channels, 0, 2) : null;
+            kernels.batchMoments(mean, inverse, runningMean, runningVariance, x, rows, channels, 1e-3, 0.25);
+          }
+        }
+      },
+    },
+    {
+      name: 'moments far from zero, and of a constant',
+      run: (dtype) => {
+        const far = random('x', dtype, 300, 1000, 1001);
+        const flat = random('flat', dtype, 300, 3, 3);
+        for (const x of [far, flat]) {
+          const [mean, inverse] = [allocate(3, dtype), allocate(3, dtype)];
+          kernels.batchMoments(mean, inverse, null, null, x, 100, 3, 1e-5, 0.1);
+          const [means, inverses] = [allocate(100, dtype), allocate(100, dtype)];
+          kernels.layerNorm(allocate(300, dtype), means, inverses, x, null, null, 100, 3, 1e-5);
+        }
+      },
+    },
+    {
+      name: 'batch normalisation, forward and backward',
+      run: (dtype) => {
+        const activations = [-1, unaryCode.relu, unaryCode.sigmoid, unaryCode.tanh];
+        for (const [rows, channels] of sizes) {
+          const n = rows * channels;
+          const [mean, inverse] = [
+            random('mean', dtype, channels),
+            random('inverse', dtype, channels, 0.5, 2),
+          ];
+          for (const [at, activation] of activations.entries()) {
+            const scale = at % 2 === 0 ? random('scale', dtype, channels) : null;
+            const shift = at < 2 ? random('shift', dtype, channels) : null;
+            const x = random('x', dtype, n);
+            const out = allocate(n, dtype);
+            kernels.batchNorm(out, x, mean, inverse, scale, shift, rows, channels, activation, 0);
+            for (const moments of [0, 1] as const) {
+              const gradient = random('gradient', dtype, n);
+              for (const target of [allocate(n, dtype), gradient]) {
+                kernels.batchNormGradient(
+                  target,
+                  allocate(channels, dtype),
+                  allocate(channels, dtype),
+                  gradient,
+                  x,
+                  mean,
+                  inverse,
+                  scale,
+                  shift,
+                  rows,
+                  channels,
+                  activation,
+                  0,
+                  moments,
+                );
+              }
+            }
+            kernels.batchNorm(x, x, mean, inverse, scale, shift, rows, channels, activation, 0);
+          }
+        }
+      },
+    },
+    {
+      name: 'layer normalisation, forward and backward',
+      run: (dtype) => {
+        for (const [rows, size] of sizes) {
+          const n = rows * size;
+          const x = random('x', dtype, n);
+          for (const [hasScale, hasShift] of [
+            [true, true],
+            [false, false],
+            [true, false],
+            [false, true],
+          ]) {
+            const scale = hasScale ? random('scale', dtype, size) : null;
+            const shift = hasShift ? random('shift', dtype, size) : null;
+            const [mean, inverse] = [allocate(rows, dtype), allocate(rows, dtype)];
+            kernels.layerNorm(allocate(n, dtype), mean, inverse, x, scale, shift, rows, size, 0.125);
+            const gradient = random('gradient', dtype, n);
+            for (const target of [allocate(n, dtype), gradient]) {
+              const [dScale, dShift] = [allocate(size, dtype), allocate(size, dtype)];
+              kernels.layerNormGradient(
+                target,
+                dScale,
+                dShift,
+                gradient,
+                x,
+                mean,
+                inverse,
+                scale,
+                rows,
+                size,
+              );
+            }
+          }
+        }
+      },
+    },
+  ],
+  bad: [],
+  bench: [],
+});

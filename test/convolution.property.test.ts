@@ -1,0 +1,111 @@
+/** Convolutions against the sum that binding.d.ts states, and the three kernels against each other, for any geometry. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { kernels } from '../lib/kernels/index.ts';
+import { generator } from './cases/values.ts';
+import {
+  type Geometry,
+  geometries,
+  inputLength,
+  outputLength,
+  pack,
+  weightLength,
+} from './contract/geometries.ts';
+
+/** Calls `visit` with the element of output, input and weight of each product that the convolution is a sum of. */
+function eachProduct(g: Geometry, visit: (output: number, input: number, weight: number) => void): void {
+  const part = g.channels / g.groups;
+  for (let output = 0; output < outputLength(g); output++) {
+    const o = output % g.outChannels;
+    const x = Math.floor(output / g.outChannels) % g.outWidth;
+    const y = Math.floor(output / g.outChannels / g.outWidth) % g.outHeight;
+    const b = Math.floor(output / g.outChannels / g.outWidth / g.outHeight);
+    const group = Math.floor(o / (g.outChannels / g.groups));
+    for (let i = 0; i < g.kernelHeight; i++) {
+      for (let j = 0; j < g.kernelWidth; j++) {
+        const row = y * g.strideY + i * g.dilationY - g.padTop;
+        const column = x * g.strideX + j * g.dilationX - g.padLeft;
+        if (row < 0 || row >= g.height || column < 0 || column >= g.width) continue;
+        for (let c = 0; c < part; c++) {
+          const input = ((b * g.height + row) * g.width + column) * g.channels + group * part + c;
+          const weight = ((o * g.kernelHeight + i) * g.kernelWidth + j) * part + c;
+          visit(output, input, weight);
+        }
+      }
+    }
+  }
+}
+
+/** Integers as floats: every sum is exact, whatever its order, and has to agree to the bit. */
+function integers(seed: number): (length: number) => Float64Array {
+  const next = generator(seed);
+  return (length) => new Float64Array(length).map(() => Math.floor(19 * next()) - 9);
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, value, i) => sum + value * b[i], 0);
+}
+
+describe('for any geometry', () => {
+  test('convolve is the sum of the products of pixels and weights', () => {
+    fc.assert(
+      fc.property(geometries, fc.integer(), (g, seed) => {
+        const draw = integers(seed);
+        const [x, weight, bias] = [draw(inputLength(g)), draw(weightLength(g)), draw(g.outChannels)];
+        const expected = new Float64Array(outputLength(g)).map((_, i) => bias[i % g.outChannels]);
+        eachProduct(g, (output, input, w) => {
+          expected[output] += x[input] * weight[w];
+        });
+        const out = new Float64Array(outputLength(g)).fill(Number.NaN);
+        kernels.convolve(out, x, weight, bias, pack(g), -1, 0, 0);
+        expect(out.map((value) => value + 0)).toEqual(expected.map((value) => value + 0));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('convolveTransposed is the adjoint by the input, convolveWeightGradient the one by the weights', () => {
+    fc.assert(
+      fc.property(geometries, fc.integer(), (g, seed) => {
+        const draw = integers(seed);
+        const [x, weight, gradient] = [draw(inputLength(g)), draw(weightLength(g)), draw(outputLength(g))];
+        const y = new Float64Array(gradient.length).fill(Number.NaN);
+        const dx = new Float64Array(x.length).fill(Number.NaN);
+        const dw = new Float64Array(weight.length).fill(Number.NaN);
+        kernels.convolve(y, x, weight, null, pack(g), -1, 0, 0);
+        kernels.convolveTransposed(dx, gradient, weight, null, pack(g), -1, 0, 0);
+        kernels.convolveWeightGradient(dw, x, gradient, pack(g), 0);
+        expect(dot(dx, x)).toBe(dot(y, gradient));
+        expect(dot(dw, weight)).toBe(dot(y, gradient));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('both gradients are sums of the products that convolve is a sum of', () => {
+    fc.assert(
+      fc.property(geometries, fc.integer(), (g, seed) => {
+        const draw = integers(seed);
+        const [x, weight, gradient, bias] = [
+          draw(inputLength(g)),
+          draw(weightLength(g)),
+          draw(outputLength(g)),
+          draw(g.channels),
+        ];
+        const expectedX = new Float64Array(x.length).map((_, i) => bias[i % g.channels]);
+        const expectedW = new Float64Array(weight.length);
+        eachProduct(g, (output, input, w) => {
+          expectedX[input] += gradient[output] * weight[w];
+          expectedW[w] += gradient[output] * x[input];
+        });
+        const dx = new Float64Array(x.length).fill(Number.NaN);
+        const dw = new Float64Array(weight.length).fill(Number.NaN);
+        kernels.convolveTransposed(dx, gradient, weight, bias, pack(g), -1, 0, 0);
+        kernels.convolveWeightGradient(dw, x, gradient, pack(g), 0);
+        expect(dx.map((value) => value + 0)).toEqual(expectedX.map((value) => value + 0));
+        expect(dw.map((value) => value + 0)).toEqual(expectedW.map((value) => value + 0));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
