@@ -46,12 +46,18 @@ async function writePage(example: Example, index: number): Promise<void> {
   console.log(`${example.name}  ${formatNumber(seconds, 2)} s`);
 }
 
-/** What the notes say: the paragraph under the title, or where that is long its first sentence. */
+/** What the notes say: of the paragraph under the title as many whole sentences as make a short entry. */
 function claimOf({ blocks }: Example): string {
   const [, paragraph = ''] = blocks[0].text.split(/\n\s*\n/);
   const line = paragraph.replace(/^>\s*/gm, '').replaceAll('\n', ' ').trim();
   const claim = line.replace(/^The notes: /, '').replace(/^[a-z]/, (letter) => letter.toUpperCase());
-  return claim.length <= 260 ? claim : (/^.*?[.!?](?=\s|$)/.exec(claim)?.[0] ?? claim);
+  const [first, ...rest] = claim.match(/.*?[.!?](?=\s|$)/g) ?? [claim];
+  let entry = first;
+  for (const sentence of rest) {
+    if (entry.length + sentence.length > 260) break;
+    entry += sentence;
+  }
+  return entry;
 }
 
 const index = `# The notes, claim by claim
