@@ -8,6 +8,8 @@
 
 #include "loops-inl.h"
 
+#include <algorithm>
+
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
@@ -43,21 +45,31 @@ struct Columns {
   }
 };
 
-/// Calls f(columns) for each vector of columns.
-template <class T, class F>
-HWY_INLINE void forColumns(int64_t columns, const F& f) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t j = 0; j < columns; j += lanes) {
-    f(Columns<decltype(d)>{d, j, j + lanes <= columns ? lanes : columns - j, columns});
-  }
+/// Calls f(begin, end) for runs of rows that stay in the first-level cache while f goes from column to
+/// column: the memory is then read as it lies.
+template <class F>
+HWY_INLINE void forRuns(int64_t rows, int64_t columns, const F& f) {
+  const int64_t run = std::max<int64_t>(8, 2048 / columns);
+  for (int64_t begin = 0; begin < rows; begin += run) f(begin, std::min(rows, begin + run));
 }
 
-/// Two float64 sums for each column over rows × columns: make(columns, row, first, second) gives one row's
-/// terms, prepare once what all rows of the columns share.
-template <class T, class Prepare, class Make>
-HWY_INLINE void sumColumns(double* first, double* second, int64_t rows, int64_t columns,
-                           const Prepare& prepare, const Make& make) {
+/// Calls f(columns, begin, end) for each vector of columns of each run of rows.
+template <class T, class F>
+HWY_INLINE void forColumns(int64_t rows, int64_t columns, const F& f) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  forRuns(rows, columns, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t j = 0; j < columns; j += lanes) {
+      f(Columns<decltype(d)>{d, j, j + lanes <= columns ? lanes : columns - j, columns}, begin, end);
+    }
+  });
+}
+
+/// sumColumns of `parts` vectors of columns, from column `from` on, over a run of rows; the last vector may
+/// be part of one. All stays in registers.
+template <int parts, class T, class Prepare, class Make>
+HWY_INLINE void sumStripe(double* first, double* second, int64_t from, int64_t begin, int64_t end,
+                          int64_t columns, const Prepare& prepare, const Make& make) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<T, decltype(dd)> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(dd));
@@ -68,34 +80,49 @@ HWY_INLINE void sumColumns(double* first, double* second, int64_t rows, int64_t 
       return hn::PromoteTo(dd, v);
     }
   };
-  for (int64_t j = 0; j < columns; j += 2 * lanes) {
-    const auto part = [&](int64_t from) {
-      const int64_t left = columns - from;
-      return Columns<decltype(d)>{d, left > 0 ? from : 0,
-                                  left < 0       ? 0
-                                  : left < lanes ? left
-                                                 : lanes,
-                                  columns};
-    };
-    const auto a = part(j), b = part(j + lanes);
-    const auto sharedA = prepare(a), sharedB = prepare(b);
-    auto a1 = hn::Zero(dd), a2 = a1, b1 = a1, b2 = a1;
-    for (int64_t row = 0; row < rows; row++) {
-      auto u = hn::Zero(d), v = u;
-      make(a, sharedA, row, u, v);
-      a1 = hn::Add(a1, widen(u));
-      a2 = hn::Add(a2, widen(v));
-      if (b.count == 0) continue;
-      make(b, sharedB, row, u, v);
-      b1 = hn::Add(b1, widen(u));
-      b2 = hn::Add(b2, widen(v));
-    }
-    storeFirst(dd, a1, first + j, a.count);
-    storeFirst(dd, a2, second + j, a.count);
-    if (b.count == 0) continue;
-    storeFirst(dd, b1, first + j + lanes, b.count);
-    storeFirst(dd, b2, second + j + lanes, b.count);
+  const auto part = [&](int i) {
+    const int64_t at = from + i * lanes;
+    return Columns<decltype(d)>{d, at, parts == 1 ? std::min(lanes, columns - at) : lanes, columns};
+  };
+  decltype(prepare(part(0))) shared[parts];
+  hn::Vec<decltype(dd)> s1[parts], s2[parts];
+  for (int i = 0; i < parts; i++) {
+    shared[i] = prepare(part(i));
+    s1[i] = loadFirst(dd, first + part(i).first, part(i).count);
+    s2[i] = loadFirst(dd, second + part(i).first, part(i).count);
   }
+  for (int64_t row = begin; row < end; row++) {
+    for (int i = 0; i < parts; i++) {
+      auto u = hn::Zero(d), v = u;
+      make(part(i), shared[i], row, u, v);
+      s1[i] = hn::Add(s1[i], widen(u));
+      s2[i] = hn::Add(s2[i], widen(v));
+    }
+  }
+  for (int i = 0; i < parts; i++) {
+    const auto to = part(i);
+    storeFirst(dd, s1[i], first + to.first, to.count);
+    storeFirst(dd, s2[i], second + to.first, to.count);
+  }
+}
+
+/// Two float64 sums for each column over rows × columns: make(columns, row, first, second) gives one row's
+/// terms, prepare once what all rows of the columns share.
+template <class T, class Prepare, class Make>
+HWY_INLINE void sumColumns(double* first, double* second, int64_t rows, int64_t columns,
+                           const Prepare& prepare, const Make& make) {
+  // A stripe reads whole cache lines where there are columns enough for it.
+  constexpr int parts = 4;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<double>()));
+  std::fill_n(first, columns, 0.0);
+  std::fill_n(second, columns, 0.0);
+  forRuns(rows, columns, [&](int64_t begin, int64_t end) HWY_ATTR {
+    int64_t j = 0;
+    for (; j + parts * lanes <= columns; j += parts * lanes) {
+      sumStripe<parts, T>(first, second, j, begin, end, columns, prepare, make);
+    }
+    for (; j < columns; j += lanes) sumStripe<1, T>(first, second, j, begin, end, columns, prepare, make);
+  });
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -60,10 +60,10 @@ HWY_INLINE auto load(const C& columns, const Normalisation<T>& n) {
 /// out = (x − mean)·inverse·scale + shift, and perhaps ReLU of it
 template <class T>
 void normalizeRows(T* out, const T* x, const Normalisation<T>& n, int64_t rows, int64_t channels, bool relu) {
-  forColumns<T>(channels, [&](const auto& columns) HWY_ATTR {
+  forColumns<T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
     const auto shared = load(columns, n);
     const auto zero = hn::Zero(columns.d);
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = begin; row < end; row++) {
       auto y = hn::MulAdd(hn::Sub(columns.at(x, row), shared.mean), shared.factor, shared.shift);
       if (relu) y = hn::IfThenElse(hn::Le(y, zero), zero, y);
       columns.store(y, out, row);
@@ -95,10 +95,10 @@ void gradientSums(double* sums, double* products, const T* dy, const T* x, const
 template <class T>
 void gradientRows(T* out, const T* dy, const T* x, const Normalisation<T>& n, const T* sums,
                   const T* products, int64_t rows, int64_t channels, bool relu) {
-  forColumns<T>(channels, [&](const auto& columns) HWY_ATTR {
+  forColumns<T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
     const auto shared = load(columns, n);
     const auto sum = columns.shared(sums, 0), product = hn::Mul(columns.shared(products, 0), shared.inverse);
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = begin; row < end; row++) {
       const auto centred = hn::Sub(columns.at(x, row), shared.mean);
       auto dz = columns.at(dy, row);
       if (relu) dz = throughRelu(dz, hn::MulAdd(centred, shared.factor, shared.shift));
