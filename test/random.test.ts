@@ -50,6 +50,22 @@ describe('Philox 4x32-10', () => {
     expect(twice).toEqual(once);
   });
 
+  test.each([
+    { name: 'over 2³²', counter: [0xfffffffd, 7, 5, 6] },
+    { name: 'over 2⁶⁴', counter: [0xfffffffa, 0xffffffff, 5, 6] },
+    { name: 'over 2⁹⁶', counter: [0xfffffff0, 0xffffffff, 0xffffffff, 6] },
+    { name: 'over 2¹²⁸', counter: [0xfffffff6, 0xffffffff, 0xffffffff, 0xffffffff] },
+  ])('a counter that carries $name within a draw, of any length', ({ counter }) => {
+    for (let length = 0; length <= 131; length++) {
+      const states = [1, 2].map(() => Uint32Array.from([3, 4, ...counter]));
+      const draws = [1, 2].map(() => new Uint32Array(length));
+      fallback.randomBits(draws[0], states[0]);
+      loadNative().randomBits(draws[1], states[1]);
+      expect(draws[1]).toEqual(draws[0]);
+      expect(states[1]).toEqual(states[0]);
+    }
+  });
+
   test('numbers are the same on both backends, so this run may state them', () => {
     seed(42);
     expect([...randn([3], { dtype: 'float64' }).data]).toEqual(

@@ -2,79 +2,154 @@
 // 3", SC 2011). Block j of a call is a function of key and counter + j alone, so blocks can be drawn in any
 // order.
 //
-// Compiled without fused multiply-add: the TypeScript kernels give the same bits.
+// Compiled without fused multiply-add: the TypeScript kernels give the same bits. Loops without intrinsics
+// are the compiler's to vectorize, for each target.
 
 #include "kernels.h"
 #include "parallel.h"
+#include "simd.h"
 
-#include <array>
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/random.cc"
+#include "hwy/foreach_target.h"
+
+#include "hwy/highway.h"
+
+#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
+#ifndef AXPY_RANDOM_CHUNK
+#define AXPY_RANDOM_CHUNK
 namespace axpy {
-namespace {
 
-using Block = std::array<uint32_t, 4>;
+/// Words that are drawn at a time, on their way to the numbers made of them: whole blocks.
+constexpr int64_t chunk = 1024;
 
+/// A key and the counter of a first block.
 struct Generator {
   uint32_t key[2];
-  uint64_t low, high;  // the counter
+  uint64_t low, high;
+};
 
-  explicit Generator(const Array<uint32_t>& state)
-      : key{state[0], state[1]},
-        low(state[2] | static_cast<uint64_t>(state[3]) << 32),
-        high(state[4] | static_cast<uint64_t>(state[5]) << 32) {}
+// Numerators and denominators of PPND16, in rising powers.
+inline constexpr double centralTop[] = {
+    3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
+    4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3};
+inline constexpr double centralBottom[] = {1.0,
+                                           4.2313330701600911252e1,
+                                           6.8718700749205790830e2,
+                                           5.3941960214247511077e3,
+                                           2.1213794301586595867e4,
+                                           3.9307895800092710610e4,
+                                           2.8729085735721942674e4,
+                                           5.2264952788528545610e3};
+inline constexpr double middleTop[] = {1.42343711074968357734e0,  4.63033784615654529590e0,
+                                       5.76949722146069140550e0,  3.64784832476320460504e0,
+                                       1.27045825245236838258e0,  2.41780725177450611770e-1,
+                                       2.27238449892691845833e-2, 7.74545014278341407640e-4};
+inline constexpr double middleBottom[] = {1.0,
+                                          2.05319162663775882187e0,
+                                          1.67638483018380384940e0,
+                                          6.89767334985100004550e-1,
+                                          1.48103976427480074590e-1,
+                                          1.51986665636164571966e-2,
+                                          5.47593808499534494600e-4,
+                                          1.05075007164441684324e-9};
+inline constexpr double tailTop[] = {6.65790464350110377720e0,  5.46378491116411436990e0,
+                                     1.78482653991729133580e0,  2.96560571828504891230e-1,
+                                     2.65321895265761230930e-2, 1.24266094738807843860e-3,
+                                     2.71155556874348757815e-5, 2.01033439929228813265e-7};
+inline constexpr double tailBottom[] = {1.0,
+                                        5.99832206555887937690e-1,
+                                        1.36929880922735805310e-1,
+                                        1.48753612908506148525e-2,
+                                        7.86869131145613259100e-4,
+                                        1.84631831751005468180e-5,
+                                        1.42151175831644588870e-7,
+                                        2.04426310338993978564e-15};
 
-  void store(const Array<uint32_t>& state, uint64_t blocks) const {
-    const uint64_t first = low + blocks, second = high + (first < low ? 1 : 0);
-    state[2] = static_cast<uint32_t>(first);
-    state[3] = static_cast<uint32_t>(first >> 32);
-    state[4] = static_cast<uint32_t>(second);
-    state[5] = static_cast<uint32_t>(second >> 32);
-  }
+}  // namespace axpy
+#endif
 
-  Block block(uint64_t j) const {
-    const uint64_t first = low + j, second = high + (first < low ? 1 : 0);
-    uint32_t c0 = static_cast<uint32_t>(first), c1 = static_cast<uint32_t>(first >> 32);
-    uint32_t c2 = static_cast<uint32_t>(second), c3 = static_cast<uint32_t>(second >> 32);
-    uint32_t k0 = key[0], k1 = key[1];
+HWY_BEFORE_NAMESPACE();
+namespace axpy {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// The lower halves of lanes, times a word.
+template <class D64>
+HWY_INLINE hn::Vec<D64> multiplyLower(D64 d, hn::Vec<D64> v, uint32_t factor) {
+#if HWY_TARGET == HWY_SCALAR
+  return hn::Set(d, (hn::GetLane(v) & 0xffffffff) * factor);
+#else
+  const hn::Repartition<uint32_t, D64> words;
+  return hn::MulEven(hn::BitCast(words, v), hn::Set(words, factor));
+#endif
+}
+
+/// The blocks [first, first + count), four words each; `words` has room for whole chunks.
+inline void draw(uint32_t* words, const Generator& generator, uint64_t first, int64_t count) {
+  // Several vectors at a time hide the latency of one behind the others.
+  constexpr int several = 2;
+  const hn::ScalableTag<uint64_t> d;
+  using V = hn::Vec<decltype(d)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t j = 0; j < count; j += several * lanes) {
+    // A word is the lower half of a lane; what stands above it does not matter.
+    V c0[several], c1[several], c2[several], c3[several];
+    for (int i = 0; i < several; i++) {
+      const uint64_t position = generator.low + first + static_cast<uint64_t>(j + i * lanes);
+      c0[i] = hn::Add(hn::Set(d, position), hn::Iota(d, 0));
+      const auto carry = hn::Lt(c0[i], hn::Set(d, generator.low));
+      c2[i] = hn::IfThenElse(carry, hn::Set(d, generator.high + 1), hn::Set(d, generator.high));
+      c1[i] = hn::ShiftRight<32>(c0[i]);
+      c3[i] = hn::ShiftRight<32>(c2[i]);
+    }
+    uint32_t k0 = generator.key[0], k1 = generator.key[1];
     for (int round = 0; round < 10; round++) {
-      const uint64_t p0 = uint64_t{0xd2511f53} * c0, p1 = uint64_t{0xcd9e8d57} * c2;
-      c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-      c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-      c1 = static_cast<uint32_t>(p1);
-      c3 = static_cast<uint32_t>(p0);
+      for (int i = 0; i < several; i++) {
+        const V p0 = multiplyLower(d, c0[i], 0xd2511f53), p1 = multiplyLower(d, c2[i], 0xcd9e8d57);
+        c0[i] = hn::Xor(hn::ShiftRight<32>(p1), hn::Xor(c1[i], hn::Set(d, k0)));
+        c2[i] = hn::Xor(hn::ShiftRight<32>(p0), hn::Xor(c3[i], hn::Set(d, k1)));
+        c1[i] = p1;
+        c3[i] = p0;
+      }
       k0 += 0x9e3779b9;
       k1 += 0xbb67ae85;
     }
-    return {c0, c1, c2, c3};
-  }
-};
-
-/// Calls make(words, i) for each of n elements, `perElement` words each, and advances the state.
-template <int perElement, class F>
-void draw(const Array<uint32_t>& state, int64_t n, const F& make) {
-  const Generator generator(state);
-  constexpr int64_t perBlock = 4 / perElement;
-  const int64_t blocks = (n + perBlock - 1) / perBlock;
-  parallel::forRange(blocks, 1024, [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; j++) {
-      const Block words = generator.block(static_cast<uint64_t>(j));
-      const int64_t first = j * perBlock, count = std::min(perBlock, n - first);
-      for (int64_t i = 0; i < count; i++) make(words.data() + i * perElement, first + i);
+    const V lower = hn::Set(d, 0xffffffff);
+    for (int i = 0; i < several; i++) {
+      HWY_ALIGN uint64_t pairs[2 * hn::MaxLanes(d)];
+      hn::StoreInterleaved2(hn::Or(hn::And(c0[i], lower), hn::ShiftLeft<32>(c1[i])),
+                            hn::Or(hn::And(c2[i], lower), hn::ShiftLeft<32>(c3[i])), d, pairs);
+      std::memcpy(words + 4 * (j + i * lanes), pairs, sizeof pairs);
     }
-  });
-  generator.store(state, static_cast<uint64_t>(blocks));
+  }
 }
 
 /// Uniform on [0, 1), 53 bits.
-inline double unit(const uint32_t* words) {
-  return ((words[0] >> 5) * 67108864.0 + (words[1] >> 6)) * 0x1p-53;
+HWY_INLINE double unit(const uint32_t* words) {
+  return (static_cast<int32_t>(words[0] >> 5) * 67108864.0 + static_cast<int32_t>(words[1] >> 6)) * 0x1p-53;
+}
+
+template <class T>
+void uniforms(T* out, const uint32_t* words, int64_t count, double low, double high) {
+  const double range = high - low;
+  for (int64_t i = 0; i < count; i++) {
+    const T value = static_cast<T>(low + range * unit(words + 2 * i));
+    out[i] = static_cast<double>(value) >= high ? static_cast<T>(low) : value;
+  }
+}
+
+/// 0 for words up to `last`, and `kept` above.
+template <class T>
+void keepAbove(T* out, const uint32_t* words, int64_t count, uint32_t last, T kept) {
+  for (int64_t i = 0; i < count; i++) out[i] = words[i] > last ? kept : T(0);
 }
 
 /// log x for normal x > 0, after fdlibm's e_log.c.
-double logarithm(double x) {
+inline double logarithm(double x) {
   constexpr double ln2High = 6.93147180369123816490e-01, ln2Low = 1.90821492927058770002e-10;
   constexpr double lg1 = 6.666666666666735130e-01, lg2 = 3.999999999940941908e-01,
                    lg3 = 2.857142874366239149e-01, lg4 = 2.222219843214978396e-01,
@@ -98,99 +173,109 @@ double logarithm(double x) {
   return exponent * ln2High - ((halfSquare - (s * (halfSquare + r) + exponent * ln2Low)) - f);
 }
 
-inline double horner(const double (&c)[8], double x) {
+HWY_INLINE double horner(const double (&c)[8], double x) {
   return ((((((c[7] * x + c[6]) * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x + c[0];
 }
 
-/// The quantile function of the normal distribution: PPND16 of M. J. Wichura, "Algorithm AS 241", Applied
-/// Statistics 37 (1988).
-double normalQuantile(double p) {
-  static constexpr double a[] = {3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
-                                 1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
-                                 3.3430575583588128105e4, 2.5090809287301226727e3};
-  static constexpr double b[] = {1.0,
-                                 4.2313330701600911252e1,
-                                 6.8718700749205790830e2,
-                                 5.3941960214247511077e3,
-                                 2.1213794301586595867e4,
-                                 3.9307895800092710610e4,
-                                 2.8729085735721942674e4,
-                                 5.2264952788528545610e3};
-  static constexpr double c[] = {1.42343711074968357734e0,  4.63033784615654529590e0,
-                                 5.76949722146069140550e0,  3.64784832476320460504e0,
-                                 1.27045825245236838258e0,  2.41780725177450611770e-1,
-                                 2.27238449892691845833e-2, 7.74545014278341407640e-4};
-  static constexpr double d[] = {1.0,
-                                 2.05319162663775882187e0,
-                                 1.67638483018380384940e0,
-                                 6.89767334985100004550e-1,
-                                 1.48103976427480074590e-1,
-                                 1.51986665636164571966e-2,
-                                 5.47593808499534494600e-4,
-                                 1.05075007164441684324e-9};
-  static constexpr double e[] = {6.65790464350110377720e0,  5.46378491116411436990e0,
-                                 1.78482653991729133580e0,  2.96560571828504891230e-1,
-                                 2.65321895265761230930e-2, 1.24266094738807843860e-3,
-                                 2.71155556874348757815e-5, 2.01033439929228813265e-7};
-  static constexpr double f[] = {1.0,
-                                 5.99832206555887937690e-1,
-                                 1.36929880922735805310e-1,
-                                 1.48753612908506148525e-2,
-                                 7.86869131145613259100e-4,
-                                 1.84631831751005468180e-5,
-                                 1.42151175831644588870e-7,
-                                 2.04426310338993978564e-15};
-  const double q = p - 0.5;
-  if (std::fabs(q) <= 0.425) {
-    const double r = 0.180625 - q * q;
-    return q * (horner(a, r) / horner(b, r));
-  }
-  double r = std::sqrt(-logarithm(q < 0 ? p : 1 - p));
-  double z;
-  if (r <= 5) {
-    r -= 1.6;
-    z = horner(c, r) / horner(d, r);
-  } else {
-    r -= 5;
-    z = horner(e, r) / horner(f, r);
-  }
+/// The quantile function of the normal distribution beyond its middle: |p - 1/2| > 0.425.
+inline double outerQuantile(double p) {
+  const double q = p - 0.5, r = std::sqrt(-logarithm(q < 0 ? p : 1 - p));
+  const double z = r <= 5 ? horner(middleTop, r - 1.6) / horner(middleBottom, r - 1.6)
+                          : horner(tailTop, r - 5) / horner(tailBottom, r - 5);
   return q < 0 ? -z : z;
 }
 
+/// By the quantile function: PPND16 of M. J. Wichura, "Algorithm AS 241", Applied Statistics 37 (1988).
+template <class T>
+void normals(T* out, const uint32_t* words, int64_t count, double mean, double deviation) {
+  double p[chunk / 2], z[chunk / 2];
+  int64_t outer[chunk / 2], outerCount = 0;
+  for (int64_t i = 0; i < count; i++) p[i] = unit(words + 2 * i) + 0x1p-54;
+  for (int64_t i = 0; i < count; i++) {
+    const double q = p[i] - 0.5, r = 0.180625 - q * q;
+    z[i] = q * (horner(centralTop, r) / horner(centralBottom, r));
+  }
+  for (int64_t i = 0; i < count; i++) {
+    outer[outerCount] = i;
+    outerCount += std::fabs(p[i] - 0.5) > 0.425;
+  }
+  for (int64_t i = 0; i < outerCount; i++) z[outer[i]] = outerQuantile(p[outer[i]]);
+  for (int64_t i = 0; i < count; i++) out[i] = static_cast<T>(mean + deviation * z[i]);
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace axpy
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace axpy {
+namespace {
+
 constexpr double stateLength = 6;
+
+/// Calls make(words, first, count) for runs of n elements, `perElement` words each, and advances the state.
+template <int perElement, class F>
+void drawFor(const Array<uint32_t>& state, int64_t n, const F& make) {
+  const Generator generator{{state[0], state[1]},
+                            state[2] | static_cast<uint64_t>(state[3]) << 32,
+                            state[4] | static_cast<uint64_t>(state[5]) << 32};
+  constexpr int64_t perBlock = 4 / perElement;
+  const int64_t blocks = (n + perBlock - 1) / perBlock;
+  const auto fill = AXPY_SIMD(draw);
+  parallel::forRange(blocks, 4096, [&](int64_t begin, int64_t end) {
+    alignas(64) uint32_t words[chunk];
+    for (int64_t j = begin; j < end; j += chunk / 4) {
+      const int64_t first = j * perBlock;
+      fill(words, generator, static_cast<uint64_t>(j), std::min(chunk / 4, end - j));
+      make(words, first, std::min(chunk / perElement, std::min(n, end * perBlock) - first));
+    }
+  });
+  const uint64_t low = generator.low + static_cast<uint64_t>(blocks);
+  const uint64_t high = generator.high + (low < generator.low ? 1 : 0);
+  state[2] = static_cast<uint32_t>(low);
+  state[3] = static_cast<uint32_t>(low >> 32);
+  state[4] = static_cast<uint32_t>(high);
+  state[5] = static_cast<uint32_t>(high >> 32);
+}
 
 }  // namespace
 
 void randomBits(const Check& check, Array<uint32_t> out, Array<uint32_t> state) {
   check.length(state, stateLength);
-  draw<1>(state, out.length, [&](const uint32_t* words, int64_t i) { out[i] = *words; });
+  drawFor<1>(state, out.length, [&](const uint32_t* words, int64_t first, int64_t count) {
+    std::copy_n(words, count, out.data + first);
+  });
 }
 
 template <class T>
 void randomUniform(const Check& check, Array<T> out, Array<uint32_t> state, Number low, Number high) {
   check.length(state, stateLength);
-  const double range = high - low;
-  draw<2>(state, out.length, [&](const uint32_t* words, int64_t i) {
-    const T value = static_cast<T>(low + range * unit(words));
-    out[i] = static_cast<double>(value) >= high ? static_cast<T>(low.value) : value;
+  const auto run = AXPY_SIMD(uniforms<T>);
+  drawFor<2>(state, out.length, [&](const uint32_t* words, int64_t first, int64_t count) {
+    run(out.data + first, words, count, low, high);
   });
 }
 
 template <class T>
 void randomNormal(const Check& check, Array<T> out, Array<uint32_t> state, Number mean, Number deviation) {
   check.length(state, stateLength);
-  draw<2>(state, out.length, [&](const uint32_t* words, int64_t i) {
-    out[i] = static_cast<T>(mean + deviation * normalQuantile(unit(words) + 0x1p-54));
+  const auto run = AXPY_SIMD(normals<T>);
+  drawFor<2>(state, out.length, [&](const uint32_t* words, int64_t first, int64_t count) {
+    run(out.data + first, words, count, mean, deviation);
   });
 }
 
 template <class T>
 void dropoutMask(const Check& check, Array<T> out, Array<uint32_t> state, Rate rate) {
   check.length(state, stateLength);
-  const double bound = rate * 4294967296.0;
+  // How many of the 2³² words drop an element.
+  const double dropping = std::ceil(rate * 0x1p32);
   const T kept = static_cast<T>(1 / (1 - rate));
-  draw<1>(state, out.length, [&](const uint32_t* words, int64_t i) {
-    out[i] = static_cast<double>(*words) < bound ? T(0) : kept;
+  const auto run = AXPY_SIMD(keepAbove<T>);
+  drawFor<1>(state, out.length, [&](const uint32_t* words, int64_t first, int64_t count) {
+    if (dropping == 0) return std::fill_n(out.data + first, count, kept), void();
+    run(out.data + first, words, count, static_cast<uint32_t>(dropping - 1), kept);
   });
 }
 
@@ -202,3 +287,4 @@ AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);
 
 }  // namespace axpy
+#endif  // HWY_ONCE
