@@ -228,10 +228,24 @@ void reduceColumns(T* out, const T* x, int64_t outer, int64_t count, int64_t wid
   const auto run = AXPY_SIMD(columns<T>);
   // A stripe is narrow enough for its accumulators to stay in registers and wide enough for whole cache
   // lines.
-  const int64_t stripe = std::min<int64_t>(width, 512);
+  constexpr int64_t widest = 512;
+  const int64_t stripe = std::min<int64_t>(width, widest);
   const int64_t stripes = (width + stripe - 1) / stripe;
   const int64_t blockRows = std::max<int64_t>(1, block / stripe);
   const int64_t blocks = std::max<int64_t>(1, (count + blockRows - 1) / blockRows);
+  if (blocks == 1) {
+    const int64_t perTask = std::max<int64_t>(1, block / (std::max<int64_t>(count, 1) * stripe));
+    parallel::forRange(outer * stripes, perTask, [&](int64_t begin, int64_t end) {
+      double sums[widest];
+      for (int64_t task = begin; task < end; task++) {
+        const int64_t i = task / stripes, left = task % stripes * stripe,
+                      some = std::min(stripe, width - left);
+        run(sums, x + i * count * width + left, count, some, width, op);
+        for (int64_t j = 0; j < some; j++) out[i * width + left + j] = static_cast<T>(scale * sums[j]);
+      }
+    });
+    return;
+  }
   const Sums partial(outer * blocks * width);
   parallel::forEach(outer * blocks * stripes, [&](int64_t task) {
     const int64_t left = task % stripes * stripe, slab = task / stripes;
@@ -241,7 +255,7 @@ void reduceColumns(T* out, const T* x, int64_t outer, int64_t count, int64_t wid
   });
   for (int64_t i = 0; i < outer; i++) {
     double* sums = partial + i * blocks * width;
-    if (blocks > 1) AXPY_SIMD(merge)(sums, blocks, width, op);
+    AXPY_SIMD(merge)(sums, blocks, width, op);
     for (int64_t j = 0; j < width; j++) out[i * width + j] = static_cast<T>(scale * sums[j]);
   }
 }
@@ -297,6 +311,8 @@ void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0
                       static_cast<double>(k1.value) * static_cast<double>(r1.value));
   if (out.length == 0) return;
   if (r0 == 0 || r1 == 0) return reduceRows(out.data, x.data, out.length, 0, op, scale);
+  // Where nothing is summed, a copy: one row.
+  if (r0 == 1 && r1 == 1) return reduceColumns(out.data, x.data, 1, 1, out.length, op, scale);
   if (k1 == 1) return reduceRows(out.data, x.data, k0, r0 * r1, op, scale);
   if (r0 == 1) return reduceRows(out.data, x.data, k0 * k1, r1, op, scale);
   if (r1 == 1) return reduceColumns(out.data, x.data, k0, r0, k1, op, scale);
