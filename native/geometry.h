@@ -93,6 +93,21 @@ inline Axis transposedAxis(int64_t input, int64_t output, int64_t kernel, int64_
   return axis;
 }
 
+/// Calls each(pixel, n, y, x) over the pixels [begin, end) of images, height × width.
+template <class F>
+void forPixels(int64_t height, int64_t width, int64_t begin, int64_t end, const F& each) {
+  int64_t x = begin % width, rest = begin / width;
+  int64_t y = rest % height, n = rest / height;
+  for (int64_t pixel = begin; pixel < end; pixel++) {
+    each(pixel, n, y, x);
+    if (++x < width) continue;
+    x = 0;
+    if (++y < height) continue;
+    y = 0;
+    n++;
+  }
+}
+
 /// Which pixels of the source each pixel of the target is a sum over.
 struct Gather {
   int64_t batch;
@@ -107,16 +122,7 @@ struct Gather {
   /// Calls each(target pixel, n, ty, tx) over the pixels [begin, end).
   template <class F>
   void forPixels(int64_t begin, int64_t end, const F& each) const {
-    int64_t tx = begin % x.count, rest = begin / x.count;
-    int64_t ty = rest % y.count, n = rest / y.count;
-    for (int64_t pixel = begin; pixel < end; pixel++) {
-      each(pixel, n, ty, tx);
-      if (++tx < x.count) continue;
-      tx = 0;
-      if (++ty < y.count) continue;
-      ty = 0;
-      n++;
-    }
+    axpy::forPixels(y.count, x.count, begin, end, each);
   }
 };
 

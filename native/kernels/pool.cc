@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
@@ -69,18 +70,49 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-/// The kernel positions, of `kernel`, at which a window that begins at `start` is within the image.
-Range within(int64_t start, int64_t kernel, int64_t dilation, int64_t image) {
-  const int64_t begin = start >= 0 ? 0 : -floorDivide(start, dilation);
-  const int64_t end = start >= image ? 0 : (image - start - 1) / dilation + 1;
-  return {std::min(begin, kernel), std::clamp(end, std::min(begin, kernel), kernel)};
-}
+/// How windows lie along one axis. Divisions are slow, so what they say of a pixel is kept for all that share
+/// its row or column.
+struct Side {
+  int64_t image, count, kernel, stride, dilation, pad;
 
-/// The outputs, of `count`, whose window may cover the pixel `at` (counted with the padding).
-Range covering(int64_t at, int64_t kernel, int64_t stride, int64_t dilation, int64_t count) {
-  const int64_t reach = (kernel - 1) * dilation;
-  const int64_t begin = std::clamp<int64_t>(-floorDivide(reach - at, stride), 0, count);
-  return {begin, std::clamp(floorDivide(at, stride) + 1, begin, count)};
+  /// For every output, the kernel positions at which its window is within the image.
+  std::vector<Range> within() const {
+    std::vector<Range> ranges;
+    ranges.reserve(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t start = i * stride - pad;
+      const int64_t begin = std::min(start >= 0 ? 0 : -floorDivide(start, dilation), kernel);
+      const int64_t end = start >= image ? 0 : (image - start - 1) / dilation + 1;
+      ranges.push_back({begin, std::clamp(end, begin, kernel)});
+    }
+    return ranges;
+  }
+
+  /// For every pixel, the outputs whose window may cover it.
+  std::vector<Range> covering() const {
+    std::vector<Range> ranges;
+    ranges.reserve(static_cast<size_t>(image));
+    const int64_t reach = (kernel - 1) * dilation;
+    for (int64_t at = pad; at < image + pad; at++) {
+      const int64_t begin = std::clamp<int64_t>(-floorDivide(reach - at, stride), 0, count);
+      ranges.push_back({begin, std::clamp(floorDivide(at, stride) + 1, begin, count)});
+    }
+    return ranges;
+  }
+
+  /// At which kernel position the window of an output meets a pixel, or -1.
+  int64_t position(int64_t pixel, int64_t output) const {
+    const int64_t distance = pixel + pad - output * stride;
+    if (dilation == 1) return distance;
+    return distance % dilation == 0 ? distance / dilation : -1;
+  }
+};
+
+Side vertical(const Window& w) {
+  return {w.height, w.outHeight, w.kernelHeight, w.strideY, w.dilationY, w.padTop};
+}
+Side horizontal(const Window& w) {
+  return {w.width, w.outWidth, w.kernelWidth, w.strideX, w.dilationX, w.padLeft};
 }
 
 /// Pixels that a task takes, by what each costs.
@@ -92,38 +124,39 @@ int64_t pixelsPerTask(const Window& w, bool gradient) {
   return static_cast<int64_t>(std::max(1.0, parallel::lightChunk / std::max(perPixel, 1.0)));
 }
 
-/// Calls each(output pixel, i range, j range, top, left of the window, n) over the outputs of a part.
+/// Calls each(output pixel, i range, j range, first pixel of the window, may be outside) over the outputs.
 template <class F>
-void forWindows(const Window& w, int64_t begin, int64_t end, const F& each) {
-  for (int64_t pixel = begin; pixel < end; pixel++) {
-    const int64_t x = pixel % w.outWidth, y = pixel / w.outWidth % w.outHeight;
-    const int64_t n = pixel / w.outWidth / w.outHeight;
-    const int64_t top = y * w.strideY - w.padTop, left = x * w.strideX - w.padLeft;
-    each(pixel, n, top, left, within(top, w.kernelHeight, w.dilationY, w.height),
-         within(left, w.kernelWidth, w.dilationX, w.width));
-  }
+void forWindows(const Window& w, const F& each) {
+  const std::vector<Range> rows = vertical(w).within(), columns = horizontal(w).within();
+  parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
+    forPixels(w.outHeight, w.outWidth, begin, end, [&](int64_t pixel, int64_t n, int64_t y, int64_t x) {
+      const int64_t top = y * w.strideY - w.padTop, left = x * w.strideX - w.padLeft;
+      each(pixel, rows[static_cast<size_t>(y)], columns[static_cast<size_t>(x)],
+           (n * w.height + top) * w.width + left);
+    });
+  });
 }
 
-/// Calls each(input pixel, output pixel, i, j) for the windows over the inputs of a part, and start(input
-/// pixel) before.
+/// Calls start(input pixel) for every input, and each(input pixel, output pixel, i, j, oy, ox) for the
+/// windows over it.
 template <class Start, class F>
-void forCovering(const Window& w, int64_t begin, int64_t end, const Start& start, const F& each) {
-  for (int64_t pixel = begin; pixel < end; pixel++) {
-    const int64_t x = pixel % w.width + w.padLeft, y = pixel / w.width % w.height + w.padTop;
-    const int64_t n = pixel / w.width / w.height;
-    const Range rows = covering(y, w.kernelHeight, w.strideY, w.dilationY, w.outHeight);
-    const Range columns = covering(x, w.kernelWidth, w.strideX, w.dilationX, w.outWidth);
-    start(pixel);
-    for (int64_t oy = rows.begin; oy < rows.end; oy++) {
-      const int64_t down = y - oy * w.strideY;
-      if (down % w.dilationY != 0) continue;
-      for (int64_t ox = columns.begin; ox < columns.end; ox++) {
-        const int64_t across = x - ox * w.strideX;
-        if (across % w.dilationX != 0) continue;
-        each(pixel, (n * w.outHeight + oy) * w.outWidth + ox, down / w.dilationY, across / w.dilationX);
+void forCovering(const Window& w, const Start& start, const F& each) {
+  const Side down = vertical(w), across = horizontal(w);
+  const std::vector<Range> rows = down.covering(), columns = across.covering();
+  parallel::forRange(w.batch * w.height * w.width, pixelsPerTask(w, true), [&](int64_t begin, int64_t end) {
+    forPixels(w.height, w.width, begin, end, [&](int64_t pixel, int64_t n, int64_t y, int64_t x) {
+      const Range r = rows[static_cast<size_t>(y)], c = columns[static_cast<size_t>(x)];
+      start(pixel);
+      for (int64_t oy = r.begin; oy < r.end; oy++) {
+        const int64_t i = down.position(y, oy);
+        if (i < 0) continue;
+        for (int64_t ox = c.begin; ox < c.end; ox++) {
+          const int64_t j = across.position(x, ox);
+          if (j >= 0) each(pixel, (n * w.outHeight + oy) * w.outWidth + ox, i, j, oy, ox);
+        }
       }
-    }
-  }
+    });
+  });
 }
 
 /// As int32 holds it: windows of more positions than that have no image to fill them.
@@ -149,30 +182,26 @@ void maxPool(const Check& check, Array<T> out, Array<int32_t> indices, Array<con
   if (out.length == 0) return;
   const auto run = AXPY_SIMD(takeLarger<T>);
   const int64_t c = w.channels;
-  parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
-    forWindows(w, begin, end,
-               [&](int64_t pixel, int64_t n, int64_t top, int64_t left, Range rows, Range columns) {
-                 T* const best = out.data + pixel * c;
-                 int32_t* const index = indices.data + pixel * c;
-                 bool first = true;
-                 for (int64_t i = rows.begin; i < rows.end; i++) {
-                   for (int64_t j = columns.begin; j < columns.end; j++) {
-                     const int64_t y = top + i * w.dilationY, at = left + j * w.dilationX;
-                     const T* const from = x.data + ((n * w.height + y) * w.width + at) * c;
-                     const int32_t position = positionOf(w, i, j);
-                     if (first) {
-                       std::copy_n(from, c, best);
-                       std::fill_n(index, c, position);
-                       first = false;
-                     } else {
-                       run(best, index, from, position, c);
-                     }
-                   }
-                 }
-                 if (!first) return;
-                 std::fill_n(best, c, -std::numeric_limits<T>::infinity());
-                 std::fill_n(index, c, -1);
-               });
+  forWindows(w, [&](int64_t pixel, Range rows, Range columns, int64_t first) {
+    T* const best = out.data + pixel * c;
+    int32_t* const index = indices.data + pixel * c;
+    bool none = true;
+    for (int64_t i = rows.begin; i < rows.end; i++) {
+      for (int64_t j = columns.begin; j < columns.end; j++) {
+        const T* const from = x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c;
+        const int32_t position = positionOf(w, i, j);
+        if (none) {
+          std::copy_n(from, c, best);
+          std::fill_n(index, c, position);
+          none = false;
+        } else {
+          run(best, index, from, position, c);
+        }
+      }
+    }
+    if (!none) return;
+    std::fill_n(best, c, -std::numeric_limits<T>::infinity());
+    std::fill_n(index, c, -1);
   });
 }
 
@@ -186,14 +215,12 @@ void maxPoolGradient(const Check& check, Array<T> out, Array<const T> gradient, 
   if (out.length == 0) return;
   const auto run = AXPY_SIMD(addWhere<T>);
   const int64_t c = w.channels;
-  parallel::forRange(w.batch * w.height * w.width, pixelsPerTask(w, true), [&](int64_t begin, int64_t end) {
-    forCovering(
-        w, begin, end, [&](int64_t pixel) { std::fill_n(out.data + pixel * c, c, T(0)); },
-        [&](int64_t pixel, int64_t output, int64_t i, int64_t j) {
-          run(out.data + pixel * c, gradient.data + output * c, indices.data + output * c,
-              positionOf(w, i, j), c);
-        });
-  });
+  forCovering(
+      w, [&](int64_t pixel) { std::fill_n(out.data + pixel * c, c, T(0)); },
+      [&](int64_t pixel, int64_t output, int64_t i, int64_t j, int64_t, int64_t) {
+        run(out.data + pixel * c, gradient.data + output * c, indices.data + output * c, positionOf(w, i, j),
+            c);
+      });
 }
 
 template <class T>
@@ -206,20 +233,16 @@ void averagePool(const Check& check, Array<T> out, Array<const T> x, const Geome
   const auto run = AXPY_SIMD(add<T>);
   const auto scale = AXPY_SIMD(divide<T>);
   const int64_t c = w.channels;
-  parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
-    forWindows(w, begin, end,
-               [&](int64_t pixel, int64_t n, int64_t top, int64_t left, Range rows, Range columns) {
-                 T* const sum = out.data + pixel * c;
-                 std::fill_n(sum, c, T(0));
-                 if (rows.size() == 0 || columns.size() == 0) return;
-                 for (int64_t i = rows.begin; i < rows.end; i++) {
-                   for (int64_t j = columns.begin; j < columns.end; j++) {
-                     const int64_t y = top + i * w.dilationY, at = left + j * w.dilationX;
-                     run(sum, x.data + ((n * w.height + y) * w.width + at) * c, c);
-                   }
-                 }
-                 scale(sum, static_cast<T>(divisor(w, countPadding, rows, columns)), c);
-               });
+  forWindows(w, [&](int64_t pixel, Range rows, Range columns, int64_t first) {
+    T* const sum = out.data + pixel * c;
+    std::fill_n(sum, c, T(0));
+    if (rows.size() == 0 || columns.size() == 0) return;
+    for (int64_t i = rows.begin; i < rows.end; i++) {
+      for (int64_t j = columns.begin; j < columns.end; j++) {
+        run(sum, x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c, c);
+      }
+    }
+    scale(sum, static_cast<T>(divisor(w, countPadding, rows, columns)), c);
   });
 }
 
@@ -232,17 +255,14 @@ void averagePoolGradient(const Check& check, Array<T> out, Array<const T> gradie
   if (out.length == 0) return;
   const auto run = AXPY_SIMD(addDivided<T>);
   const int64_t c = w.channels;
-  parallel::forRange(w.batch * w.height * w.width, pixelsPerTask(w, true), [&](int64_t begin, int64_t end) {
-    forCovering(
-        w, begin, end, [&](int64_t pixel) { std::fill_n(out.data + pixel * c, c, T(0)); },
-        [&](int64_t pixel, int64_t output, int64_t, int64_t) {
-          const int64_t ox = output % w.outWidth, oy = output / w.outWidth % w.outHeight;
-          const double by = divisor(w, countPadding,
-                                    within(oy * w.strideY - w.padTop, w.kernelHeight, w.dilationY, w.height),
-                                    within(ox * w.strideX - w.padLeft, w.kernelWidth, w.dilationX, w.width));
-          run(out.data + pixel * c, gradient.data + output * c, static_cast<T>(by), c);
-        });
-  });
+  const std::vector<Range> rows = vertical(w).within(), columns = horizontal(w).within();
+  forCovering(
+      w, [&](int64_t pixel) { std::fill_n(out.data + pixel * c, c, T(0)); },
+      [&](int64_t pixel, int64_t output, int64_t, int64_t, int64_t oy, int64_t ox) {
+        const double by =
+            divisor(w, countPadding, rows[static_cast<size_t>(oy)], columns[static_cast<size_t>(ox)]);
+        run(out.data + pixel * c, gradient.data + output * c, static_cast<T>(by), c);
+      });
 }
 
 #define AXPY_INSTANTIATE(T)                                                                       \
