@@ -6,6 +6,10 @@
 #include <cstdint>
 #include <new>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "parallel.h"
 
 namespace axpy {
@@ -15,19 +19,28 @@ template <class T>
 class Buffer {
  public:
   explicit Buffer(int64_t count)
-      : data_(count == 0
-                  ? nullptr
-                  : static_cast<T*>(::operator new(static_cast<size_t>(count) * sizeof(T), alignment))) {}
+      : bytes_(static_cast<size_t>(count) * sizeof(T)),
+        data_(count == 0 ? nullptr : static_cast<T*>(::operator new(bytes_, alignment()))) {
+#ifdef __linux__
+    // The C library gives large blocks back at once, so each call meets new pages: in a few large ones that
+    // is a tenth of the cost. Where the system has none, nothing happens.
+    if (isLarge()) madvise(data_, bytes_, MADV_HUGEPAGE);
+#endif
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { ::operator delete(data_, alignment); }
+  ~Buffer() { ::operator delete(data_, alignment()); }
 
   T* data() const { return data_; }
   T& operator[](int64_t i) const { return data_[i]; }
 
  private:
-  static constexpr std::align_val_t alignment{64};
-  T* data_;
+  static constexpr size_t largePage = size_t{2} << 20;
+  bool isLarge() const { return bytes_ >= 4 * largePage; }
+  std::align_val_t alignment() const { return std::align_val_t{isLarge() ? largePage : 64}; }
+
+  const size_t bytes_;
+  T* const data_;
 };
 
 /// A workspace for each thread that may take part in a job. The caller allocates them all before the first

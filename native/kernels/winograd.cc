@@ -436,12 +436,14 @@ Filtering transposedFiltering(const Window& w) {
           w.width, w.channels,  2 - w.padTop, 2 - w.padLeft};
 }
 
-/// In multiplications: those of the products, and what the transforms cost beside them.
+/// In multiplications: those of the products, and what the transforms cost beside them. Transformed weights
+/// cost the more the less of them the caches hold; the numbers are measured.
 bool pays(const Filtering& f) {
   const auto c = static_cast<double>(f.channels), o = static_cast<double>(f.outChannels);
   const double tiles = static_cast<double>(f.tiles());
   const double direct = 9.0 * static_cast<double>(f.batch * f.outHeight * f.outWidth) * c * o;
-  return 36 * (tiles * (c * o + 20 * (c + o)) + 8 * c * o) < direct;
+  const double weights = (8 + c * o / 4096) * c * o;
+  return 36 * (tiles * (c * o + 20 * (c + o)) + weights) < direct;
 }
 
 }  // namespace
