@@ -21,20 +21,60 @@ namespace {
 constexpr int64_t tileElements = 65536;
 
 int64_t tileRows(int64_t pixels, int64_t terms) {
-  const int64_t fitting = std::clamp<int64_t>(tileElements / std::max<int64_t>(terms, 1), 32, 1024);
+  const int64_t fitting = std::clamp<int64_t>(tileElements / std::max<int64_t>(terms, 1), 128, 1024);
   // Small images make a handful of tiles all the same, for the threads to share.
   const int64_t shared = std::max<int64_t>(32, (pixels + 7) / 8);
   return (std::min(fitting, shared) + 7) / 8 * 8;
 }
 
-/// A pixel of a first layer has one channel or three: too few for a call of memcpy.
+template <int64_t count, class T>
+inline void copyExactly(T* to, const T* from) {
+  std::memcpy(to, from, count * sizeof(T));
+}
+
+/// A pixel of a first layer has one channel or three, and so has one of a group: too few for a call of
+/// memcpy. Two copies of a fixed length, which may overlap, make all lengths from one to two of it.
 template <class T>
 inline void copyFew(T* to, const T* from, int64_t count) {
   if (count > 16) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+  } else if (count >= 8) {
+    copyExactly<8>(to, from);
+    copyExactly<8>(to + count - 8, from + count - 8);
+  } else if (count >= 4) {
+    copyExactly<4>(to, from);
+    copyExactly<4>(to + count - 4, from + count - 4);
   } else {
     for (int64_t i = 0; i < count; i++) to[i] = from[i];
   }
+}
+
+/// gatherRows where the taps along x meet neighbouring pixels, and all of their channels are wanted: runs of
+/// memory.
+template <class T>
+void gatherRuns(T* rows, const T* x, const Gather& gather, int64_t channels, int64_t begin, int64_t end) {
+  const Axis &y = gather.y, &a = gather.x;
+  const int64_t perLine = a.size() * channels, sourceLine = a.source * channels;
+  gather.forPixels(begin, end, [&](int64_t, int64_t n, int64_t ty, int64_t tx) {
+    const int64_t left = tx * a.step + a.offsets.front();
+    const int64_t before = std::clamp<int64_t>(-left, 0, a.size());
+    const int64_t until = std::clamp<int64_t>(a.source - left, before, a.size());
+    const int64_t from = before * channels, count = (until - before) * channels, to = until * channels;
+    const T* const first = x + (n * y.source * a.source + left + before) * channels;
+    for (const int64_t offset : y.offsets) {
+      const int64_t sy = ty * y.step + offset;
+      if (sy < 0 || sy >= y.source) {
+        std::fill_n(rows, perLine, T(0));
+      } else {
+        copyFew(rows + from, first + sy * sourceLine, count);
+        if (count < perLine) {
+          std::fill_n(rows, from, T(0));
+          std::fill_n(rows + to, perLine - to, T(0));
+        }
+      }
+      rows += perLine;
+    }
+  });
 }
 
 /// Rows of im2col for the pixels [begin, end): tap after tap, `width` of the `channels` of x from `first` on.
@@ -42,35 +82,24 @@ template <class T>
 void gatherRows(T* rows, const T* x, const Gather& gather, int64_t channels, int64_t first, int64_t width,
                 int64_t begin, int64_t end) {
   const Axis &y = gather.y, &a = gather.x;
-  const int64_t perLine = a.size() * width;
-  const bool isRun = width == channels && a.isRun();
+  if (width == channels && a.isRun()) return gatherRuns(rows, x, gather, channels, begin, end);
   gather.forPixels(begin, end, [&](int64_t, int64_t n, int64_t ty, int64_t tx) {
     for (const int64_t offset : y.offsets) {
-      T* to = rows;
-      rows += perLine;
       const int64_t sy = ty * y.step + offset;
       if (sy < 0 || sy >= y.source) {
-        std::fill_n(to, perLine, T(0));
+        std::fill_n(rows, a.size() * width, T(0));
+        rows += a.size() * width;
         continue;
       }
-      const T* line = x + (n * y.source + sy) * a.source * channels + first;
-      if (isRun) {
-        const int64_t left = tx * a.step + a.offsets.front();
-        const int64_t from = std::clamp<int64_t>(-left, 0, a.size());
-        const int64_t until = std::clamp<int64_t>(a.source - left, from, a.size());
-        if (from > 0) std::fill_n(to, from * width, T(0));
-        copyFew(to + from * width, line + (left + from) * width, (until - from) * width);
-        if (until < a.size()) std::fill_n(to + until * width, (a.size() - until) * width, T(0));
-        continue;
-      }
+      const T* const line = x + (n * y.source + sy) * a.source * channels + first;
       for (const int64_t tap : a.offsets) {
         const int64_t sx = tx * a.step + tap;
         if (sx < 0 || sx >= a.source) {
-          std::fill_n(to, width, T(0));
+          std::fill_n(rows, width, T(0));
         } else {
-          copyFew(to, line + sx * channels, width);
+          copyFew(rows, line + sx * channels, width);
         }
-        to += width;
+        rows += width;
       }
     }
   });
@@ -97,6 +126,8 @@ struct GatheredProduct {
     const int64_t outChannels = groups * columns, channels = groups * sourceWidth;
     const int64_t gathered = isDirect ? 0 : rows * terms, placed = isWhole ? 0 : rows * columns;
     Workspaces<T> spaces(tiles * groups, gathered + placed);
+    const bool isNarrow = NarrowProduct<T>::suits(columns, terms);
+    const NarrowProduct<T> narrow(weights, weightsTransposed, isNarrow ? groups : 0, columns, terms);
     parallel::forEach(tiles * groups, [&](int64_t task) {
       const int64_t group = task % groups, begin = task / groups * rows, end = std::min(pixels, begin + rows);
       const typename Workspaces<T>::Lease space(spaces);
@@ -109,6 +140,8 @@ struct GatheredProduct {
       const int64_t stride = isWhole ? outChannels : columns;
       if (terms == 0) {
         for (int64_t r = 0; r < end - begin; r++) std::fill_n(to + r * stride, columns, T(0));
+      } else if (isNarrow) {
+        narrow.run(a, isDirect ? channels : terms, group, end - begin, to, stride);
       } else {
         blas::gemm(false, weightsTransposed, end - begin, columns, terms, a, isDirect ? channels : terms,
                    weights + group * columns * terms, weightsTransposed ? terms : columns, T(0), to, stride);

@@ -3,6 +3,7 @@
 
 #include "geometry.h"
 #include "kernels.h"
+#include "workspaces.h"
 
 namespace axpy {
 
@@ -18,6 +19,28 @@ struct Epilogue {
   void apply(T* rows, int64_t stride, int64_t count, int64_t columns, int64_t first) const {
     applyEpilogue(rows, stride, count, columns, bias ? bias + first : nullptr, activation, parameter);
   }
+};
+
+// ── narrow.cc: products with few columns and terms
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// c = a · b for one small b a group, arranged once for many products.
+template <class T>
+class NarrowProduct {
+ public:
+  /// Whether b is small enough for this to pay.
+  static bool suits(int64_t columns, int64_t terms) {
+    return columns <= 64 && terms <= 512 && columns * terms <= 8192;
+  }
+
+  /// b: for each group columns × terms when transposed, else terms × columns.
+  NarrowProduct(const T* b, bool transposed, int64_t groups, int64_t columns, int64_t terms);
+  /// c, rows × columns, `strideC` apart, from rows of `terms` values, `strideA` apart.
+  void run(const T* a, int64_t strideA, int64_t group, int64_t rows, T* c, int64_t strideC) const;
+
+ private:
+  const int64_t columns_, terms_, size_;
+  const Buffer<T> panels_;
 };
 
 // ── depthwise.cc: every channel by itself, outChannels / channels outputs each
