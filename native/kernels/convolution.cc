@@ -20,6 +20,7 @@ namespace {
 /// Elements of an im2col tile: a quarter of a megabyte of float32.
 constexpr int64_t tileElements = 65536;
 
+/// More than fit where that would be few: the product of each tile packs the weights anew.
 int64_t tileRows(int64_t pixels, int64_t terms) {
   const int64_t fitting = std::clamp<int64_t>(tileElements / std::max<int64_t>(terms, 1), 128, 1024);
   // Small images make a handful of tiles all the same, for the threads to share.
