@@ -22,8 +22,8 @@ class Buffer {
       : bytes_(static_cast<size_t>(count) * sizeof(T)),
         data_(count == 0 ? nullptr : static_cast<T*>(::operator new(bytes_, alignment()))) {
 #ifdef __linux__
-    // The C library gives large blocks back at once, so each call meets new pages: in a few large ones that
-    // is a tenth of the cost. Where the system has none, nothing happens.
+    // The C library gives large blocks back at once, so each call meets new pages; a few large ones cost less
+    // than thousands. Where the system has none, nothing happens.
     if (isLarge()) madvise(data_, bytes_, MADV_HUGEPAGE);
 #endif
   }

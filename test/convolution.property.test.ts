@@ -109,3 +109,42 @@ describe('for any geometry', () => {
     );
   });
 });
+
+/** Products of few columns have kernels for one vector, two, and what is left of them, in groups and alone. */
+test.each([Float32Array, Float64Array])('convolve with any number of outputs a group, %o', (Floats) => {
+  const draw = integers(5);
+  for (let outputs = 1; outputs <= 70; outputs++) {
+    for (const groups of [1, 2]) {
+      const g: Geometry = {
+        ...{ batch: 1, height: 5, width: 7, channels: 3 * groups },
+        ...{ outHeight: 4, outWidth: 5, outChannels: outputs * groups, kernelHeight: 2, kernelWidth: 3 },
+        ...{ strideY: 1, strideX: 1, dilationY: 1, dilationX: 1, padTop: 0, padLeft: 0, groups },
+      };
+      const [x, weight] = [draw(inputLength(g)), draw(weightLength(g))];
+      const expected = new Floats(outputLength(g));
+      eachProduct(g, (output, input, w) => {
+        expected[output] += x[input] * weight[w];
+      });
+      const out = new Floats(outputLength(g)).fill(Number.NaN);
+      kernels.convolve(out, Floats.from(x), Floats.from(weight), null, pack(g), -1, 0, 0);
+      expect(out.map((value) => value + 0)).toEqual(expected.map((value) => value + 0));
+    }
+  }
+});
+
+test('convolveTransposed with weights of ten megabytes, for one pixel', () => {
+  const g: Geometry = {
+    ...{ batch: 1, height: 1, width: 1, channels: 1100, outHeight: 1, outWidth: 1, outChannels: 256 },
+    ...{ kernelHeight: 3, kernelWidth: 3, strideY: 1, strideX: 1, dilationY: 1, dilationX: 1 },
+    ...{ padTop: 1, padLeft: 1, groups: 1 },
+  };
+  const draw = integers(6);
+  const [dy, weight] = [draw(outputLength(g)), draw(weightLength(g))];
+  const expected = new Float32Array(inputLength(g));
+  eachProduct(g, (output, input, w) => {
+    expected[input] += dy[output] * weight[w];
+  });
+  const out = new Float32Array(inputLength(g)).fill(Number.NaN);
+  kernels.convolveTransposed(out, Float32Array.from(dy), Float32Array.from(weight), null, pack(g), -1, 0, 0);
+  expect(out.map((value) => value + 0)).toEqual(expected.map((value) => value + 0));
+});

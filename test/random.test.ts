@@ -66,6 +66,20 @@ describe('Philox 4x32-10', () => {
     }
   });
 
+  test.each([0, 2 ** -33, 2 ** -32, 0.3, 0.5, 1 - 2 ** -32, 1 - 2 ** -53])(
+    'a mask of rate %d is the same on both backends',
+    (rate) => {
+      for (const Floats of [Float32Array, Float64Array]) {
+        const masks = [fallback, loadNative()].map((implementation) => {
+          const out = new Floats(5000).fill(Number.NaN);
+          implementation.dropoutMask(out, randomState(9), rate);
+          return out;
+        });
+        expect(masks[1]).toEqual(masks[0]);
+      }
+    },
+  );
+
   test('numbers are the same on both backends, so this run may state them', () => {
     seed(42);
     expect([...randn([3], { dtype: 'float64' }).data]).toEqual(
