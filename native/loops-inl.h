@@ -6,8 +6,10 @@
 #define AXPY_LOOPS_INL_H_
 #endif
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "hwy/highway.h"
 
@@ -47,6 +49,21 @@ HWY_INLINE void storeFirst(D d, hn::Vec<D> v, T* p, int64_t count) {
 #endif
 }
 
+/// Whether all lanes are finite: the difference is 0 for such numbers and NaN for all else.
+template <class D, class V>
+HWY_INLINE bool isFinite(D d, V x) {
+  return hn::AllTrue(d, hn::Eq(hn::Sub(x, x), hn::Zero(d)));
+}
+
+/// Whether a number keeps its value or at least all its digits when it becomes a T.
+template <class T>
+bool fits(double value) {
+  const double narrow = static_cast<double>(static_cast<T>(value));
+  const double size = std::fabs(narrow);
+  return narrow == value || std::isnan(value) ||
+         (size >= static_cast<double>(std::numeric_limits<T>::min()) && !std::isinf(narrow));
+}
+
 /// An input that gives the same value at every position.
 template <class T>
 struct Same {
@@ -69,6 +86,47 @@ template <class D, class T>
 HWY_INLINE hn::Vec<D> loadFirstAt(D d, Same<T> p, int64_t, int64_t) {
   return hn::Set(d, p.value);
 }
+
+/// f with its arguments and its result in float64, rounded once: for what leaves the range of float32 on the
+/// way to a result that does not. For float64 it is f itself.
+template <class F>
+struct Wide {
+  F f;
+
+  template <class D, class... V>
+  HWY_INLINE hn::Vec<D> operator()(D d, V... v) const {
+    if constexpr (sizeof(hn::TFromD<D>) == sizeof(double)) {
+      return f(d, v...);
+    } else {
+#if HWY_TARGET == HWY_SCALAR
+      const hn::Rebind<double, D> dd;
+      return hn::DemoteTo(d, f(dd, hn::PromoteTo(dd, v)...));
+#else
+      const hn::Half<D> half;
+      const hn::Rebind<double, decltype(half)> dd;
+      const auto lower = f(dd, hn::PromoteTo(dd, hn::LowerHalf(half, v))...);
+      const auto upper = f(dd, hn::PromoteTo(dd, hn::UpperHalf(half, v))...);
+      return hn::Combine(d, hn::DemoteTo(half, upper), hn::DemoteTo(half, lower));
+#endif
+    }
+  }
+};
+
+/// f, and `Wide` f for the vectors whose result is not finite.
+template <class F>
+struct Safe {
+  F f;
+
+  template <class D, class... V>
+  HWY_INLINE hn::Vec<D> operator()(D d, V... v) const {
+    const hn::Vec<D> y = f(d, v...);
+    if constexpr (sizeof(hn::TFromD<D>) == sizeof(double)) {
+      return y;
+    } else {
+      return HWY_LIKELY(isFinite(d, y)) ? y : Wide<F>{f}(d, v...);
+    }
+  }
+};
 
 /// out[i] = f(d, in[i]…) for i < n; an input is an array or Same.
 template <class T, class F, class... In>

@@ -6,6 +6,12 @@ export function pow(x: number, y: number): number {
   return x ** y;
 }
 
+/** 1 / (1 + e⁻ˣ), and eˣ where that sum is infinite and it is a small number still. */
+export function sigmoid(x: number): number {
+  const e = Math.exp(-x);
+  return e < Infinity ? 1 / (1 + e) : Math.exp(x);
+}
+
 /**
  * The complementary error function to about one unit in the last place, by the rational approximations of W. J. Cody,
  * "Rational Chebyshev approximations for the error function", Mathematics of Computation 23 (1969), with the

@@ -1,0 +1,141 @@
+/**
+ * How large the numbers are that a result is made of, which inputs changed a little do not show where they are infinite, or
+ * too small to be changed; and what nobody can say of a result: that of a sum whose terms leave the range of their type.
+ */
+import { type GeometryField, geometryFields, unaryCode } from '../../lib/kernels/codes.ts';
+import { fallback } from '../../lib/kernels/fallback/index.ts';
+import { arraysOf, type Call, isArray, replay, type TypedArray } from './call.ts';
+import { type KernelName, parameterIndex, signatures } from './signature.ts';
+
+type AnyCall = Pick<Call, 'kernel' | 'args'>;
+
+/** Kernels that are linear in each of their float arguments: their sums of absolute terms are those of absolute arguments. */
+const linear: ReadonlySet<KernelName> = new Set<KernelName>([
+  'gemm',
+  'gemmAccumulate',
+  'convolve',
+  'convolveTransposed',
+  'convolveWeightGradient',
+  'maxPoolGradient',
+  'averagePool',
+  'averagePoolGradient',
+  'scatterAdd',
+]);
+
+const isFloat = (value: unknown): value is Float32Array | Float64Array =>
+  value instanceof Float32Array || value instanceof Float64Array;
+
+export function argument(call: AnyCall, name: string): unknown {
+  return call.args[parameterIndex(call.kernel, name)];
+}
+
+/** The call in float64 without activation, each float array changed by `change`. */
+function changed({ kernel, args }: AnyCall, change: (value: number, name: string) => number): Call {
+  const changedArgs = args.map((value, position) => {
+    const { name } = signatures.get(kernel)![position];
+    if (isFloat(value)) return Float64Array.from(value, (x) => change(x, name));
+    return name === 'activation' ? -1 : value;
+  });
+  return { kernel, args: changedArgs, from: '' };
+}
+
+function run(call: AnyCall): Float64Array {
+  return replay(fallback, call).args[0] as Float64Array;
+}
+
+/** Infinities and NaN apart, as they are no reason for a rounding. */
+const size = (x: number): number => (Number.isFinite(x) ? Math.abs(x) : 0);
+
+/** Σ |term| for each element of the first destination of a kernel whose sums are in the precision of its arrays. */
+function sumsOfTerms(call: AnyCall): Float64Array | null {
+  if (!linear.has(call.kernel)) return null;
+  return run(changed(call, size));
+}
+
+/** Σ |term| of a sum in float64, by columns of `rows × columns`. */
+function columnSums(values: ArrayLike<number>, columns: number): Float64Array {
+  const sums = new Float64Array(columns);
+  for (let i = 0; i < values.length; i++) sums[i % columns] += size(values[i]);
+  return sums;
+}
+
+/** What the elements of `name` are sums of: Σ |term|, or null for what is no sum, or is measured well enough. */
+export function reach(call: AnyCall, name: string, outcome: readonly unknown[]): Float64Array | null {
+  const { kernel, args } = call;
+  const first = signatures.get(kernel)![0].name;
+  if (name === first && linear.has(kernel)) return sumsOfTerms(call);
+  const own = (argumentName: string) => outcome[parameterIndex(kernel, argumentName)] as Float64Array;
+  if (kernel === 'epilogueGradient' && name === 'biasGradient')
+    return columnSums(own('out'), own(name).length);
+  if (kernel === 'reduce' && name === 'out') {
+    const scale = args.length - 1;
+    return run({ kernel, args: changed(call, size).args.with(scale, Math.abs(args[scale] as number)) });
+  }
+  if (kernel === 'loss' && name === 'out') {
+    const n = (argument(call, 'prediction') as TypedArray).length;
+    const each = run({ kernel, args: changed(call, (x) => x).args.with(0, new Float64Array(n)) });
+    return own('out').length === n ? each.map(size) : columnSums(each, 1);
+  }
+  return null;
+}
+
+const most = { Float32Array: (2 - 2 ** -23) * 2 ** 127, Float64Array: Number.MAX_VALUE } as const;
+
+export function mostOf(array: TypedArray): number {
+  return most[array.constructor.name as keyof typeof most];
+}
+
+/** Activations that make infinities of 0, and of opposite signs on its sides. */
+const poles: ReadonlySet<unknown> = new Set([unaryCode.reciprocal, unaryCode.log, unaryCode.powScalar]);
+
+/**
+ * For each element of the first destination whether it is open what comes: a sum that is 0 or not by its rounding alone,
+ * before an activation that has a pole there; sums in the precision of the arrays whose terms
+ * leave its range together; what a convolution makes of a number that is not finite and meets the zeros beside an image,
+ * as 0 · ∞ is NaN and nothing is nothing; all that Winograd's algorithm, which mixes the pixels of a tile, makes of numbers
+ * that are not finite, except that it must not hide them.
+ */
+export function openElements(call: AnyCall): ((i: number, exact: number) => boolean) | null {
+  const { kernel, args } = call;
+  const sums = sumsOfTerms(call);
+  if (sums === null) return null;
+  const limit = mostOf(args[0] as TypedArray) / 2;
+  const beside = kernel.startsWith('convolve') ? meetsPadding(call) : null;
+  const anyNonFinite = arraysOf(args).some(
+    ({ array, position }) =>
+      position > 0 && isArray(array) && (array as Float64Array).some((x) => x - x !== 0),
+  );
+  const mixes = argument(call, 'fast') === 1 && anyNonFinite;
+  const atPole = poles.has(argument(call, 'activation')) ? run(changed(call, (x) => x)) : null;
+  const [rounding, least] = args[0] instanceof Float32Array ? [2 ** -18, 2 ** -145] : [2 ** -47, 2 ** -1070];
+  return (i, exact) =>
+    sums[i] >= limit ||
+    (beside?.[i] ?? false) ||
+    (mixes && Number.isFinite(exact)) ||
+    (atPole !== null && Math.abs(atPole[i]) <= rounding * sums[i] + least);
+}
+
+/** Where a weight (or a gradient, of the weights' gradient) that is not finite may have met a pixel beside the image. */
+function meetsPadding(call: AnyCall): boolean[] {
+  const { kernel } = call;
+  const geometry = argument(call, 'geometry') as Int32Array;
+  const field = (name: GeometryField) => geometry[geometryFields.indexOf(name)];
+  const [channels, outChannels, groups] = [field('channels'), field('outChannels'), field('groups')];
+  const [part, outPart] = [channels / groups, outChannels / groups];
+  const filter = field('kernelHeight') * field('kernelWidth') * part;
+  const name = kernel === 'convolveWeightGradient' ? 'gradient' : 'weight';
+  const bad = (x: number) => (Number.isFinite(x) ? 0 : 1);
+  const met = run(changed(call, (x, own) => (own === name ? bad(x) : own === 'x' ? 1 : 0)));
+  const values = argument(call, name) as Float64Array;
+  /** Whether number `at` of the weights or gradients belongs to what makes element `i`. */
+  const belongs = (at: number, i: number): boolean => {
+    if (kernel === 'convolveWeightGradient') return at % outChannels === Math.floor(i / filter);
+    const o = Math.floor(at / filter);
+    if (kernel === 'convolve') return o === i % outChannels;
+    const c = i % channels;
+    return Math.floor(o / outPart) === Math.floor(c / part) && at % part === c % part;
+  };
+  const own = Array.from(values.keys()).filter((at) => bad(values[at]) === 1);
+  // What met all of them met none beside the image.
+  return Array.from(met, (count, i) => own.filter((at) => belongs(at, i)).length > count);
+}

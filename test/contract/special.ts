@@ -1,0 +1,87 @@
+/**
+ * Random calls whose numbers are the ends of arithmetic: NaN, infinities, zeros of both signs, the largest, the smallest,
+ * and those whose squares and products leave the range of their type.
+ */
+import fc from 'fast-check';
+import { gradientFromOutput, unaryCode, unaryOps } from '../../lib/kernels/codes.ts';
+import { generator } from '../cases/values.ts';
+import { type Call, mapArrays, type TypedArray } from './call.ts';
+import { randomCall } from './generate.ts';
+import { type KernelName, signatures } from './signature.ts';
+
+type Ends = Readonly<Record<'most' | 'root' | 'least' | 'normal', number>>;
+
+/** The largest number, about the root of it, the smallest number above 0 and the smallest with all its digits. */
+const ends: Readonly<Record<'Float32Array' | 'Float64Array', Ends>> = {
+  Float32Array: { most: (2 - 2 ** -23) * 2 ** 127, root: 2e19, least: 2 ** -149, normal: 2 ** -126 },
+  Float64Array: { most: Number.MAX_VALUE, root: 2e154, least: 2 ** -1074, normal: 2 ** -1022 },
+};
+
+const both = (...values: number[]): number[] => values.flatMap((value) => [value, -value]);
+
+/** What an array is sprinkled with. NaN alone would hide what infinities do, and infinities what large numbers do. */
+const palettes: readonly ((end: Ends) => number[])[] = [
+  ({ most, root, least, normal }) => [
+    Number.NaN,
+    ...both(Infinity, 0, most, most / 3, root, 1, 1 / root, normal, normal / 3, least),
+  ],
+  () => [Number.NaN, ...both(Infinity, 0, 1)],
+  () => both(Infinity, 0),
+  ({ most, root }) => both(most, most / 3, root, 1.5 * root, root / 64),
+  ({ root, least, normal }) => both(0, 1 / root, 64 / root, normal, normal / 3, 5 * least, least),
+  ({ most, root, least, normal }) => both(most / 3, root, 1, 1 / root, normal, least),
+];
+
+/** Of how many elements one is replaced. */
+const shares = [1, 2, 8, 32];
+
+/** Numbers for the scalar arguments that may be any. */
+const anyScalars = [Number.NaN, ...both(Infinity, 0, 1e300, 1e40, 1e38, 3, 1e-40, 1e-300), 2, 0.5];
+const finiteScalars = anyScalars.filter((value) => Number.isFinite(value) && Math.abs(value) < 1e200);
+
+const scalars: Readonly<Record<string, readonly number[]>> = {
+  p: anyScalars,
+  q: anyScalars,
+  parameter: anyScalars,
+  scale: finiteScalars,
+};
+
+/** The call with special values in its arrays, and now and then in its scalars. */
+function sprinkle(call: Call, seed: number, code: number): Call {
+  const next = generator(seed);
+  const choose = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)];
+  const parameters = signatures.get(call.kernel)!;
+  const palette = choose(palettes);
+  const args = mapArrays(call.args, (array, position) => {
+    if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
+    if (parameters[position].name === 'hyper') return array;
+    const values = palette(ends[array.constructor.name as keyof typeof ends]);
+    const share = choose(shares);
+    const only = Math.floor(next() * array.length);
+    return array.map((value, i) =>
+      (share === 32 ? i === only : next() * share < 1) ? choose(values) : value,
+    ) as TypedArray;
+  });
+  const activations = args.some((_, i) => parameters[i].name === 'gradient') ? gradientFromOutput : unaryOps;
+  return {
+    ...call,
+    args: args.map((value, i) => {
+      const { name } = parameters[i];
+      if (name === 'activation') {
+        const at = code % (activations.length + 1);
+        return at === activations.length ? -1 : unaryCode[activations[at]];
+      }
+      // A loss has no use for a parameter that is not finite, and its check refuses it.
+      const list = call.kernel.startsWith('loss') && name === 'parameter' ? finiteScalars : scalars[name];
+      const isExtreme = call.kernel === 'reduce' && value === 1;
+      return typeof value === 'number' && list && !isExtreme && next() < 0.25 ? choose(list) : value;
+    }),
+    from: 'a random call with special values',
+  };
+}
+
+export function specialCall(kernel: KernelName): fc.Arbitrary<Call> {
+  return fc
+    .tuple(randomCall(kernel), fc.integer(), fc.nat(10000))
+    .map(([call, seed, code]) => sprinkle(call, seed, code));
+}
