@@ -99,8 +99,9 @@ struct Wide {
       return f(d, v...);
     } else {
 #if HWY_TARGET == HWY_SCALAR
+      // Its DemoteTo gives the largest number where there is none.
       const hn::Rebind<double, D> dd;
-      return hn::DemoteTo(d, f(dd, hn::PromoteTo(dd, v)...));
+      return hn::Set(d, static_cast<hn::TFromD<D>>(hn::GetLane(f(dd, hn::PromoteTo(dd, v)...))));
 #else
       const hn::Half<D> half;
       const hn::Rebind<double, decltype(half)> dd;
@@ -145,9 +146,9 @@ HWY_INLINE void map(T* out, int64_t n, const F& f, In... in) {
   if (i < n) storeFirst(d, f(d, loadFirstAt(d, in, i, n - i)...), out + i, n - i);
 }
 
-/// Σ f(d, in[i]…) in float64, in an order that depends on n alone.
-template <class T, class F, class... In>
-HWY_INLINE double sum(int64_t n, const F& f, In... in) {
+/// Σ f(d, in[i]…) in float64, in an order that depends on n alone; f itself is computed in float64 with `wide`.
+template <bool wide, class T, class F, class... In>
+HWY_INLINE double sumOf(int64_t n, const F& f, In... in) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<T, decltype(dd)> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -158,20 +159,38 @@ HWY_INLINE double sum(int64_t n, const F& f, In... in) {
       return hn::PromoteTo(dd, v);
     }
   };
+  const auto term = [&](auto... v) HWY_ATTR {
+    if constexpr (wide) {
+      return f(dd, widen(v)...);
+    } else {
+      return widen(f(d, v...));
+    }
+  };
   auto s0 = hn::Zero(dd), s1 = s0, s2 = s0, s3 = s0;
   int64_t i = 0;
   for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    s0 = hn::Add(s0, widen(f(d, loadAt(d, in, i)...)));
-    s1 = hn::Add(s1, widen(f(d, loadAt(d, in, i + lanes)...)));
-    s2 = hn::Add(s2, widen(f(d, loadAt(d, in, i + 2 * lanes)...)));
-    s3 = hn::Add(s3, widen(f(d, loadAt(d, in, i + 3 * lanes)...)));
+    s0 = hn::Add(s0, term(loadAt(d, in, i)...));
+    s1 = hn::Add(s1, term(loadAt(d, in, i + lanes)...));
+    s2 = hn::Add(s2, term(loadAt(d, in, i + 2 * lanes)...));
+    s3 = hn::Add(s3, term(loadAt(d, in, i + 3 * lanes)...));
   }
-  for (; i + lanes <= n; i += lanes) s0 = hn::Add(s0, widen(f(d, loadAt(d, in, i)...)));
+  for (; i + lanes <= n; i += lanes) s0 = hn::Add(s0, term(loadAt(d, in, i)...));
   if (i < n) {
-    const auto v = f(d, loadFirstAt(d, in, i, n - i)...);
-    s1 = hn::Add(s1, widen(hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), v)));
+    const auto v = term(loadFirstAt(d, in, i, n - i)...);
+    s1 = hn::Add(s1, hn::IfThenElseZero(hn::FirstN(dd, static_cast<size_t>(n - i)), v));
   }
   return hn::GetLane(hn::SumOfLanes(dd, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+}
+
+template <class T, class F, class... In>
+HWY_INLINE double sum(int64_t n, const F& f, In... in) {
+  return sumOf<false, T>(n, f, in...);
+}
+
+/// Nothing leaves the range of float32 on the way into the sum.
+template <class T, class F, class... In>
+HWY_INLINE double sumWide(int64_t n, const F& f, In... in) {
+  return sumOf<true, T>(n, f, in...);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

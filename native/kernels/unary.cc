@@ -112,8 +112,7 @@ AXPY_BACKWARD(gelu, V density; const V distribution = normalDistribution(d, s, d
               return hn::Mul(g, slope););
 AXPY_BACKWARD(silu, const V y = sigmoid(d, s); const V one = constant(d, 1);
               return hn::Mul(g, hn::Mul(y, hn::MulAdd(s, hn::Sub(one, y), one))););
-// In this order Max keeps a NaN.
-AXPY_BACKWARD(softplus, const V y = hn::Max(hn::Zero(d), s);
+AXPY_BACKWARD(softplus, const V y = hn::IfThenElse(hn::Lt(s, hn::Zero(d)), hn::Zero(d), s);
               return hn::Mul(g, hn::Neg(expm1NonPositive(d, hn::Neg(y)))););
 AXPY_BACKWARD(sigmoid, return hn::Mul(hn::Mul(g, s), hn::Sub(constant(d, 1), s)););
 AXPY_BACKWARD(tanh, const V y = hn::Abs(s); const V one = constant(d, 1);

@@ -90,9 +90,16 @@ function count({ kernel, args }: Pick<Call, 'kernel' | 'args'>, ...names: string
   }, 1);
 }
 
-/** How many numbers an element of the result is a sum of, at most. */
+/** How many numbers of float64 the addon sums without correction. */
+const sumBlock = 32768;
+
+/** How many numbers an element of the result is a sum of, at most, in the precision of the arrays. */
 function terms(call: Pick<Call, 'kernel' | 'args'>): number {
-  const { kernel } = call;
+  const { kernel, args } = call;
+  if (args[0] instanceof Float64Array) {
+    if (kernel === 'reduce') return Math.min(count(call, 'r0', 'r1'), sumBlock);
+    if (kernel === 'loss') return Math.min((args[1] as TypedArray).length, sumBlock);
+  }
   if (kernel === 'softmaxCrossEntropy') return Math.max(count(call, 'classes'), count(call, 'rows'));
   if (kernel.startsWith('batch') || kernel.startsWith('layer') || kernel === 'epilogueGradient') {
     return Math.max(count(call, 'rows'), count(call, 'size'));
@@ -110,7 +117,7 @@ function terms(call: Pick<Call, 'kernel' | 'args'>): number {
 
 /**
  * The rounding of a sum in the arrays' own precision grows with the square root of its terms, over what the inputs
- * explain; `reduce` alone promises better.
+ * explain; `reduce` alone promises better, whose blocks are of a fixed size.
  */
 function growth(call: Pick<Call, 'kernel' | 'args'>): number {
   return 1 + Math.sqrt(Math.max(0, terms(call))) / 16;
@@ -224,6 +231,8 @@ export function tolerances(
       // At a discontinuity (a tie of prediction and target) the change measures the jump, which nothing excuses.
       const measured = jumps(call) ? 0 : (inputUnits * change) / step;
       const terms = sums === null ? 0 : resultUnits * sums[i];
+      // `reduce` alone keeps sums of float64 in their range.
+      if (terms === Infinity && call.kernel !== 'reduce') isOpen = true;
       const floor = special ? leastUnits * least[type] : smallest[type];
       tolerance[i] = unit[type] * allowance * (measured + resultUnits * size + own + terms) + floor;
       // Whether it becomes infinite is a matter of its rounding.

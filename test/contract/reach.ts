@@ -73,8 +73,12 @@ export function reach(call: AnyCall, name: string, outcome: readonly unknown[]):
   }
   if (kernel === 'loss' && name === 'out') {
     const n = (argument(call, 'prediction') as TypedArray).length;
-    const each = run({ kernel, args: changed(call, (x) => x).args.with(0, new Float64Array(n)) });
-    return own('out').length === n ? each.map(size) : columnSums(each, 1);
+    const unscaled = changed(call, (x) => x)
+      .args.with(0, new Float64Array(n))
+      .with(args.length - 1, 1);
+    const each = run({ kernel, args: unscaled });
+    const sums = own('out').length === n ? each.map(size) : columnSums(each, 1);
+    return sums.map((sum) => sum * Math.abs(args[args.length - 1] as number));
   }
   return null;
 }

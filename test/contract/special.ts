@@ -44,6 +44,10 @@ const scalars: Readonly<Record<string, readonly number[]>> = {
   q: anyScalars,
   parameter: anyScalars,
   scale: finiteScalars,
+  low: finiteScalars,
+  high: finiteScalars,
+  mean: finiteScalars,
+  deviation: finiteScalars,
 };
 
 /** The call with special values in its arrays, and now and then in its scalars. */

@@ -104,6 +104,40 @@ export class Sum {
   }
 }
 
+/** Numbers up to it, and down to its reciprocal, have a product that neither overflows nor loses digits. */
+const largeFactor = 2 ** 500;
+/** By which power of two others are brought there. */
+const shift = 600;
+
+/** A product whose factors may be of any size. */
+export class Product {
+  #mantissa = 1;
+  #exponent = 0;
+
+  times(factor: number): void {
+    this.#mantissa = this.#shifted(this.#mantissa * this.#shifted(factor));
+  }
+
+  #shifted(x: number): number {
+    const size = Math.abs(x);
+    if (size >= largeFactor) {
+      this.#exponent += shift;
+      return x * 2 ** -shift;
+    }
+    if (size >= 1 / largeFactor) return x;
+    this.#exponent -= shift;
+    return x * 2 ** shift;
+  }
+
+  get value(): number {
+    let value = this.#mantissa;
+    // Four steps lead out of the range, whichever way.
+    const steps = Math.min(Math.abs(this.#exponent) / shift, 4);
+    for (let i = 0; i < steps; i++) value *= 2 ** (Math.sign(this.#exponent) * shift);
+    return value;
+  }
+}
+
 /** Several sums, each as `Sum`. */
 export class Sums {
   readonly #sums: Float64Array;
