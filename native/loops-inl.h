@@ -55,15 +55,6 @@ HWY_INLINE bool isFinite(D d, V x) {
   return hn::AllTrue(d, hn::Eq(hn::Sub(x, x), hn::Zero(d)));
 }
 
-/// Whether a number keeps its value or at least all its digits when it becomes a T.
-template <class T>
-bool fits(double value) {
-  const double narrow = static_cast<double>(static_cast<T>(value));
-  const double size = std::fabs(narrow);
-  return narrow == value || std::isnan(value) ||
-         (size >= static_cast<double>(std::numeric_limits<T>::min()) && !std::isinf(narrow));
-}
-
 /// An input that gives the same value at every position.
 template <class T>
 struct Same {
@@ -146,7 +137,8 @@ HWY_INLINE void map(T* out, int64_t n, const F& f, In... in) {
   if (i < n) storeFirst(d, f(d, loadFirstAt(d, in, i, n - i)...), out + i, n - i);
 }
 
-/// Σ f(d, in[i]…) in float64, in an order that depends on n alone; f itself is computed in float64 with `wide`.
+/// Σ f(d, in[i]…) in float64, in an order that depends on n alone; f itself is computed in float64 with
+/// `wide`.
 template <bool wide, class T, class F, class... In>
 HWY_INLINE double sumOf(int64_t n, const F& f, In... in) {
   const hn::ScalableTag<double> dd;

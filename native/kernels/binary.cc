@@ -160,8 +160,8 @@ void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t s
       op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
 }
 
-/// g · ∂(aᵇ)/∂a or g · ∂(aᵇ)/∂b. a⁰ is constant, whatever g is, and the slope is 0 where the formula would give
-/// 0 · ∞.
+/// g · ∂(aᵇ)/∂a or g · ∂(aᵇ)/∂b. a⁰ is constant, whatever g is, and the slope is 0 where the formula would
+/// give 0 · ∞.
 inline double powerGradient(double g, double a, double b, int operand) {
   if (operand == 0) return b == 0 ? 0 : g * (b * std::pow(a, b - 1));
   return g * (a == 0 && b >= 0 ? 0 : std::pow(a, b) * std::log(a));

@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "range.h"
 #include "simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -152,9 +153,9 @@ HWY_INLINE void selectOp(LossOp op, const F& f) {
   select<squaredError, absoluteError, huber, binaryCrossEntropy, binaryCrossEntropyWithLogits>(op, f);
 }
 
-/// Calls run with f: in float64 throughout where float32 is too narrow for its numbers, else only for results that
-/// are not finite.
-template <class T, class F, class Run>
+/// Calls run with f: in float64 throughout where float32 is too narrow for its numbers, else only for results
+/// that are not finite.
+template <class F, class Run>
 HWY_INLINE void bind(const F& f, bool isWide, const Run& run) {
   if (isWide) {
     run(Wide<F>{f});
@@ -165,33 +166,31 @@ HWY_INLINE void bind(const F& f, bool isWide, const Run& run) {
 
 /// Σ l
 template <class T>
-double total(const T* p, const T* t, int64_t n, LossOp op, double parameter) {
+double total(const T* p, const T* t, int64_t n, LossOp op, double parameter, bool isWide) {
   double result = 0;
   selectOp(op, [&](auto code) HWY_ATTR {
     const Value<code.value> f{parameter};
-    if (fits<T>(parameter)) result = sum<T>(n, f, p, t);
-    if (sizeof(T) == sizeof(float) && !(std::isfinite(result) && fits<T>(parameter))) {
-      result = sumWide<T>(n, f, p, t);
-    }
+    if (!isWide) result = sum<T>(n, f, p, t);
+    if (isWide || !std::isfinite(result)) result = sumWide<T>(n, f, p, t);
   });
   return result;
 }
 
 template <class T>
-void each(T* out, const T* p, const T* t, int64_t n, LossOp op, double parameter, double scale) {
+void each(T* out, const T* p, const T* t, int64_t n, LossOp op, double parameter, double scale, bool isWide) {
   selectOp(op, [&](auto code) HWY_ATTR {
-    bind<T>(ScaledValue<code.value>{parameter, scale}, !fits<T>(parameter) || !fits<T>(scale),
-            [&](const auto& f) HWY_ATTR { map(out, n, f, p, t); });
+    bind(ScaledValue<code.value>{parameter, scale}, isWide,
+         [&](const auto& f) HWY_ATTR { map(out, n, f, p, t); });
   });
 }
 
 template <class T>
 void slopes(T* out, const T* g, int64_t stepG, const T* p, const T* t, int64_t n, LossOp op, double parameter,
-            double scale, bool byTarget) {
+            double scale, bool byTarget, bool isWide) {
   const bool shrinks = std::fabs(scale) <= 1;
   selectOp(op, [&](auto code) HWY_ATTR {
     const ScaledSlope<code.value> slope{parameter, shrinks ? 1 : scale, shrinks ? scale : 1, byTarget};
-    bind<T>(slope, !fits<T>(parameter) || !fits<T>(scale), [&](const auto& f) HWY_ATTR {
+    bind(slope, isWide, [&](const auto& f) HWY_ATTR {
       if (stepG == 0) {
         map(out, n, f, Same<T>{*g}, p, t);
       } else {
@@ -212,6 +211,12 @@ namespace {
 
 constexpr int64_t chunk = parallel::heavyChunk;
 
+/// Whether the scalars are out of the range of a T, or the scale makes large what was too small for one.
+template <class T>
+bool isWide(double parameter, double scale) {
+  return sizeof(T) == sizeof(float) && !(fits<T>(parameter) && fits<T>(scale) && std::fabs(scale) <= 1024);
+}
+
 }  // namespace
 
 template <class T>
@@ -220,17 +225,19 @@ void loss(const Check& check, Array<T> out, Array<const T> prediction, Array<con
   const int64_t n = prediction.length;
   check.lengthOneOr(out, static_cast<double>(n));
   check.length(target, static_cast<double>(n));
+  const bool wide = isWide<T>(parameter, scale);
   if (out.length == n) {
     const auto run = AXPY_SIMD(each<T>);
     parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
-      run(out.data + begin, prediction.data + begin, target.data + begin, end - begin, op, parameter, scale);
+      run(out.data + begin, prediction.data + begin, target.data + begin, end - begin, op, parameter, scale,
+          wide);
     });
     return;
   }
   std::vector<double> sums(static_cast<size_t>((n + chunk - 1) / chunk));
   const auto run = AXPY_SIMD(total<T>);
   parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
-    sums[begin / chunk] = run(prediction.data + begin, target.data + begin, end - begin, op, parameter);
+    sums[begin / chunk] = run(prediction.data + begin, target.data + begin, end - begin, op, parameter, wide);
   });
   double all = 0;
   for (const double part : sums) all += part;
@@ -245,10 +252,11 @@ void lossGradient(const Check& check, Array<T> out, Array<const T> gradient, Arr
   check.lengthOneOr(gradient, n);
   check.length(target, n);
   const int64_t step = gradient.length == prediction.length ? 1 : 0;
+  const bool wide = isWide<T>(parameter, scale);
   const auto run = AXPY_SIMD(slopes<T>);
   parallel::forRange(out.length, chunk, [&](int64_t begin, int64_t end) {
     run(out.data + begin, gradient.data + begin * step, step, prediction.data + begin, target.data + begin,
-        end - begin, op, parameter, scale, operand);
+        end - begin, op, parameter, scale, operand, wide);
   });
 }
 

@@ -47,15 +47,16 @@ struct Reducer {
       return hn::Add(sum, x);
     }
   }
-  /// NaN for a product from which the next one, or its merger with another, might leave the range of float64 and
-  /// come back to it: `reduceAgain` then takes it another way.
+  /// NaN for a product from which the next one, or its merger with another, might leave the range of float64
+  /// and come back to it: `reduceAgain` then takes it another way.
   template <class V>
   static HWY_INLINE V inRange(V product) {
     const hn::DFromV<V> d;
     const V size = hn::Abs(product);
     const auto fits = hn::And(hn::Ge(size, hn::Set(d, 0x1p-500)), hn::Le(size, hn::Set(d, 0x1p500)));
     const auto isZero = hn::Eq(product, hn::Zero(d));
-    return hn::IfThenElse(hn::Or(fits, isZero), product, hn::Set(d, std::numeric_limits<double>::quiet_NaN()));
+    return hn::IfThenElse(hn::Or(fits, isZero), product,
+                          hn::Set(d, std::numeric_limits<double>::quiet_NaN()));
   }
 };
 
@@ -337,8 +338,8 @@ double reduceAgain(const T* x, int64_t r0, int64_t stride, int64_t r1, ReduceOp 
   return result.value();
 }
 
-/// Takes those results again that may have come out wrong, as sums of float64 and products of both types left the
-/// range of float64 on the way.
+/// Takes those results again that may have come out wrong, as sums of float64 and products of both types left
+/// the range of float64 on the way.
 template <class T>
 void mend(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op, double scale) {
   const bool isProduct = op == ReduceOp::product;

@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "range.h"
 #include "simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -136,8 +137,8 @@ struct WithParameters {
   }
 };
 
-/// Calls run with F and its parameters bound, in float64 where float32 is too narrow for them: as they are, or
-/// as large as the terms that they are added to.
+/// Calls run with F and its parameters bound, in float64 where float32 is too narrow for them: as they are,
+/// or as large as the terms that they are added to.
 template <UnaryOp op, class T, template <UnaryOp> class F, class Run>
 HWY_INLINE void bind(double p, double q, const Run& run) {
   const WithParameters<F<op>> f{{}, p, q};
@@ -206,8 +207,8 @@ void forwardBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, dou
     return forwardPower(out, out, n, p);
   }
   selectOp(op, [&](auto code) HWY_ATTR {
-    bind<code.value, T, Forward>(
-        p, q, [&]<class F>(const F& f) HWY_ATTR { map(out, n, Biased<F>{f}, x, bias); });
+    bind<code.value, T, Forward>(p, q,
+                                 [&]<class F>(const F& f) HWY_ATTR { map(out, n, Biased<F>{f}, x, bias); });
   });
 }
 

@@ -80,7 +80,26 @@ export function reach(call: AnyCall, name: string, outcome: readonly unknown[]):
     const sums = own('out').length === n ? each.map(size) : columnSums(each, 1);
     return sums.map((sum) => sum * Math.abs(args[args.length - 1] as number));
   }
+  if (kernel === 'softmaxGradient') return termsOfSoftmaxGradient(call);
   return null;
+}
+
+function termsOfSoftmaxGradient(call: AnyCall): Float64Array {
+  type Arguments = [unknown, Float64Array, Float64Array, number, number, number, number];
+  const [, gradient, y, outer, count, inner, log] = call.args as unknown as Arguments;
+  const found = new Float64Array(gradient.length);
+  for (let line = 0; line < outer * inner; line++) {
+    const first = Math.floor(line / inner) * count * inner + (line % inner);
+    const places = Array.from({ length: count }, (_, n) => first + n * inner);
+    const total = places.reduce((sum, i) => sum + size(gradient[i]) * (log === 1 ? 1 : size(y[i])), 0);
+    for (const i of places) {
+      found[i] =
+        log === 1
+          ? size(gradient[i]) + size(Math.exp(y[i])) * total
+          : size(y[i]) * (size(gradient[i]) + total);
+    }
+  }
+  return found;
 }
 
 const most = { Float32Array: (2 - 2 ** -23) * 2 ** 127, Float64Array: Number.MAX_VALUE } as const;
