@@ -66,6 +66,14 @@ function sprinkle(call: Call, seed: number, code: number): Call {
       (share === 32 ? i === only : next() * share < 1) ? choose(values) : value,
     ) as TypedArray;
   });
+  if (call.kernel === 'softmaxGradient') {
+    // Outputs of softmax, or logarithms of them: what is larger has no place in them.
+    const y = args[2] as Float64Array;
+    const isLog = args.at(-1) === 1;
+    for (let i = 0; i < y.length; i++) {
+      if (Number.isFinite(y[i])) y[i] = isLog ? -Math.abs(y[i]) : Math.min(Math.abs(y[i]), 1);
+    }
+  }
   const activations = args.some((_, i) => parameters[i].name === 'gradient') ? gradientFromOutput : unaryOps;
   return {
     ...call,
