@@ -78,6 +78,31 @@ HWY_INLINE hn::Vec<D> loadFirstAt(D d, Same<T> p, int64_t, int64_t) {
   return hn::Set(d, p.value);
 }
 
+/// The values of v, of as many lanes, in float64.
+template <class V>
+HWY_INLINE auto widen(V v) {
+  if constexpr (sizeof(hn::TFromV<V>) == sizeof(double)) {
+    return v;
+  } else {
+    return hn::PromoteTo(hn::Rebind<double, hn::DFromV<V>>(), v);
+  }
+}
+
+/// Those of a vector of float64 in the type of d, rounded.
+template <class D, class V>
+HWY_INLINE hn::Vec<D> narrow(D d, V v) {
+  if constexpr (sizeof(hn::TFromD<D>) == sizeof(hn::TFromV<V>)) {
+    return v;
+  } else {
+#if HWY_TARGET == HWY_SCALAR
+    // Its DemoteTo gives the largest number where there should be infinity.
+    return hn::Set(d, static_cast<hn::TFromD<D>>(hn::GetLane(v)));
+#else
+    return hn::DemoteTo(d, v);
+#endif
+  }
+}
+
 /// f with its arguments and its result in float64, rounded once: for what leaves the range of float32 on the
 /// way to a result that does not. For float64 it is f itself.
 template <class F>
@@ -90,15 +115,13 @@ struct Wide {
       return f(d, v...);
     } else {
 #if HWY_TARGET == HWY_SCALAR
-      // Its DemoteTo gives the largest number where there is none.
-      const hn::Rebind<double, D> dd;
-      return hn::Set(d, static_cast<hn::TFromD<D>>(hn::GetLane(f(dd, hn::PromoteTo(dd, v)...))));
+      return narrow(d, f(hn::Rebind<double, D>(), widen(v)...));
 #else
       const hn::Half<D> half;
       const hn::Rebind<double, decltype(half)> dd;
-      const auto lower = f(dd, hn::PromoteTo(dd, hn::LowerHalf(half, v))...);
-      const auto upper = f(dd, hn::PromoteTo(dd, hn::UpperHalf(half, v))...);
-      return hn::Combine(d, hn::DemoteTo(half, upper), hn::DemoteTo(half, lower));
+      const auto lower = f(dd, widen(hn::LowerHalf(half, v))...);
+      const auto upper = f(dd, widen(hn::UpperHalf(half, v))...);
+      return hn::Combine(d, narrow(half, upper), narrow(half, lower));
 #endif
     }
   }
@@ -144,13 +167,6 @@ HWY_INLINE double sumOf(int64_t n, const F& f, In... in) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<T, decltype(dd)> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto widen = [&](auto v) HWY_ATTR {
-    if constexpr (sizeof(T) == sizeof(double)) {
-      return v;
-    } else {
-      return hn::PromoteTo(dd, v);
-    }
-  };
   const auto term = [&](auto... v) HWY_ATTR {
     if constexpr (wide) {
       return f(dd, widen(v)...);

@@ -81,7 +81,72 @@ export function reach(call: AnyCall, name: string, outcome: readonly unknown[]):
     return sums.map((sum) => sum * Math.abs(args[args.length - 1] as number));
   }
   if (kernel === 'softmaxGradient') return termsOfSoftmaxGradient(call);
+  if (kernel === 'batchNormGradient') return termsOfBatchNorm(call)[name];
+  if (kernel === 'layerNormGradient') return termsOfLayerNorm(call)[name];
+  if (kernel === 'layerNorm' && name === 'out') {
+    // What x̂ lacks of digits near the smallest number, the scale makes as many times larger.
+    const [x, scale] = [argument(call, 'x') as Float64Array, argument(call, 'scale') as Float64Array | null];
+    const digits = args[0] instanceof Float32Array ? 2 ** (24 - 149) : 2 ** (53 - 1074);
+    return Float64Array.from(x, (_, i) => digits * (scale === null ? 1 : size(scale[i % scale.length])));
+  }
   return null;
+}
+
+type Sums = Record<string, Float64Array>;
+
+/** Of the sums over the rows, and of scale·inverse·(dz − (Σ dz + x̂·Σ dz·x̂) / rows). */
+function termsOfBatchNorm(call: AnyCall): Sums {
+  const wide = changed(call, (x) => x);
+  const [x, mean, inverse, scale, shift] = ['x', 'mean', 'inverse', 'scale', 'shift'].map(
+    (name) => argument(wide, name) as Float64Array | null,
+  ) as [Float64Array, Float64Array, Float64Array, Float64Array | null, Float64Array | null];
+  const [rows, channels, parameter] = ['rows', 'channels', 'parameter'].map(
+    (name) => argument(call, name) as number,
+  );
+  const activation = argument(call, 'activation') as number;
+  const y = new Float64Array(x.length);
+  const dz = new Float64Array(x.length);
+  fallback.batchNorm(y, x, mean, inverse, scale, shift, rows, channels, activation, parameter);
+  const gradient = argument(wide, 'gradient') as Float64Array;
+  fallback.epilogueGradient(dz, null, gradient, y, rows, channels, activation, parameter);
+  const hat = x.map((value, i) => size((0.5 * value - 0.5 * mean[i % channels]) * inverse[i % channels]) * 2);
+  const sums = columnSums(dz, channels);
+  const products = columnSums(
+    dz.map((value, i) => size(value) * hat[i]),
+    channels,
+  );
+  // Infinite where they overflow, which is what is asked for.
+  for (let i = 0; i < x.length; i++) if (size(dz[i]) * hat[i] === Infinity) products[i % channels] = Infinity;
+  const out = dz.map((value, i) => {
+    const c = i % channels;
+    const removed = argument(call, 'moments') === 1 ? (sums[c] + hat[i] * products[c]) / rows : 0;
+    return size(inverse[c] * (scale?.[c] ?? 1)) * (size(value) + removed);
+  });
+  return { out, shiftGradient: sums, scaleGradient: products };
+}
+
+/** Of the sums over the rows, and of inverse·(dz − (Σ dz + x̂·Σ dz·x̂) / size) with dz = gradient·scale. */
+function termsOfLayerNorm(call: AnyCall): Sums {
+  const [gradient, x, mean, inverse] = ['gradient', 'x', 'mean', 'inverse'].map(
+    (name) => argument(call, name) as Float64Array,
+  );
+  const scale = argument(call, 'scale') as Float64Array | null;
+  const width = argument(call, 'size') as number;
+  const row = (i: number) => Math.floor(i / width);
+  const wide = (values: (i: number) => number) => Float64Array.from(x, (_, i) => values(i));
+  const hat = wide((i) => size((0.5 * x[i] - 0.5 * mean[row(i)]) * inverse[row(i)]) * 2);
+  const own = wide((i) => size(gradient[i] * (scale === null ? 1 : scale[i % width])));
+  const [totals, products] = [new Float64Array(mean.length), new Float64Array(mean.length)];
+  const scaleGradient = new Float64Array(width);
+  for (let i = 0; i < x.length; i++) {
+    totals[row(i)] += own[i];
+    products[row(i)] += own[i] * hat[i];
+    scaleGradient[i % width] += size(gradient[i]) * hat[i];
+  }
+  const out = wide(
+    (i) => size(inverse[row(i)]) * (own[i] + (totals[row(i)] + hat[i] * products[row(i)]) / width),
+  );
+  return { out, shiftGradient: columnSums(gradient, width), scaleGradient };
 }
 
 function termsOfSoftmaxGradient(call: AnyCall): Float64Array {
@@ -108,6 +173,11 @@ export function mostOf(array: TypedArray): number {
   return most[array.constructor.name as keyof typeof most];
 }
 
+/** |x̂·scale| + |shift| of `batchNorm`. */
+function termsOfNormal(call: AnyCall): Float64Array {
+  return run(changed(call, (x, name) => (name === 'mean' ? -size(x) : size(x))));
+}
+
 /** Activations that make infinities of 0, and of opposite signs on its sides. */
 const poles: ReadonlySet<unknown> = new Set([unaryCode.reciprocal, unaryCode.log, unaryCode.powScalar]);
 
@@ -120,7 +190,8 @@ const poles: ReadonlySet<unknown> = new Set([unaryCode.reciprocal, unaryCode.log
  */
 export function openElements(call: AnyCall): ((i: number, exact: number) => boolean) | null {
   const { kernel, args } = call;
-  const sums = sumsOfTerms(call);
+  const atPole = poles.has(argument(call, 'activation')) ? run(changed(call, (x) => x)) : null;
+  const sums = kernel === 'batchNorm' ? termsOfNormal(call) : sumsOfTerms(call);
   if (sums === null) return null;
   const limit = mostOf(args[0] as TypedArray) / 2;
   const beside = kernel.startsWith('convolve') ? meetsPadding(call) : null;
@@ -129,10 +200,9 @@ export function openElements(call: AnyCall): ((i: number, exact: number) => bool
       position > 0 && isArray(array) && (array as Float64Array).some((x) => x - x !== 0),
   );
   const mixes = argument(call, 'fast') === 1 && anyNonFinite;
-  const atPole = poles.has(argument(call, 'activation')) ? run(changed(call, (x) => x)) : null;
   const [rounding, least] = args[0] instanceof Float32Array ? [2 ** -18, 2 ** -145] : [2 ** -47, 2 ** -1070];
   return (i, exact) =>
-    sums[i] >= limit ||
+    sums[i] >= (kernel === 'batchNorm' ? Infinity : limit) ||
     (beside?.[i] ?? false) ||
     (mixes && Number.isFinite(exact)) ||
     (atPole !== null && Math.abs(atPole[i]) <= rounding * sums[i] + least);

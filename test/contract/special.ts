@@ -50,6 +50,14 @@ const scalars: Readonly<Record<string, readonly number[]>> = {
   deviation: finiteScalars,
 };
 
+/** Poles at 0, where the sign of a 0 that a sum was rounded to would decide which infinity comes. */
+const poles: ReadonlySet<string> = new Set(['sqrt', 'reciprocal']);
+
+function activationsOf(kernel: KernelName): readonly (keyof typeof unaryCode)[] {
+  if (kernel === 'batchNormGradient') return gradientFromOutput.filter((name) => !poles.has(name));
+  return kernel === 'epilogueGradient' ? gradientFromOutput : unaryOps;
+}
+
 /** The call with special values in its arrays, and now and then in its scalars. */
 function sprinkle(call: Call, seed: number, code: number): Call {
   const next = generator(seed);
@@ -74,7 +82,7 @@ function sprinkle(call: Call, seed: number, code: number): Call {
       if (Number.isFinite(y[i])) y[i] = isLog ? -Math.abs(y[i]) : Math.min(Math.abs(y[i]), 1);
     }
   }
-  const activations = args.some((_, i) => parameters[i].name === 'gradient') ? gradientFromOutput : unaryOps;
+  const activations = activationsOf(call.kernel);
   return {
     ...call,
     args: args.map((value, i) => {
