@@ -155,7 +155,8 @@ export interface Kernels {
   /**
    * out[outOffset + Σ i·outStride] = x[xOffset + Σ i·xStride] for every index i within dims. `layout` is dims, strides
    * of out, strides of x, outOffset, xOffset (3·rank + 2, rank ≤ 16). Strides may be negative, and those of x zero;
-   * positions of out that the layout does not reach keep their values. No reached position may lie outside an array.
+   * positions of out that the layout does not reach keep their values. No reached position may lie outside an array, and
+   * there are no more of them than out has elements.
    */
   copy(out: Data, x: Data, layout: Int32Array): void;
 
