@@ -21,6 +21,8 @@
  *   numbers, but never an access outside the arrays.
  * - Every argument is checked before anything is written. A violation throws `KernelError` (code `AXPY_KERNEL`), an
  *   index out of its range `IndexError` (code `AXPY_INDEX`), with the same message from both implementations.
+ * - A call that the system gives no memory to work in throws `MemoryError` (code `AXPY_MEMORY`); a part of its destinations
+ *   may have been written by then.
  * - Results do not depend on the number of threads, bit for bit.
  *
  * Op codes are positions in the lists of `lib/kernels/codes.ts`.
@@ -530,7 +532,7 @@ export interface Addon extends Kernels {
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
-      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_NON_FINITE',
+      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE',
       message: string,
     ) => Error,
   ): void;

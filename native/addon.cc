@@ -31,7 +31,8 @@ Failure currentFailure(const char* kernel) {
   } catch (const Violation& violation) {
     return {violation.code, violation.message};
   } catch (const std::bad_alloc&) {
-    return {"AXPY_KERNEL", std::string("[") + kernel + "] out of memory"};
+    return {"AXPY_MEMORY",
+            std::string("[") + kernel + "] expected memory to work in, got none from the system"};
   } catch (const std::exception& error) {
     return {"AXPY_KERNEL", std::string("[") + kernel + "] " + error.what()};
   }
@@ -266,7 +267,7 @@ Napi::Value limits(const Napi::CallbackInfo& info) {
     result["bandwidths"] = bandwidths;
     return result;
   } catch (const std::bad_alloc&) {
-    bind::raise(env, "AXPY_KERNEL", "[limits] out of memory");
+    bind::raise(env, "AXPY_MEMORY", "[limits] expected memory to work in, got none from the system");
     return env.Undefined();
   }
 }
@@ -324,6 +325,10 @@ std::string initializeProcess() {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  if (!blas::runs()) {
+    bind::raise(env, "AXPY_BACKEND", "expected a CPU with SSE3");
+    return exports;
+  }
   const std::string failure = initializeProcess();
   if (!failure.empty()) {
     bind::raise(env, "AXPY_ARGUMENT", failure);

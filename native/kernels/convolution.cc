@@ -130,6 +130,7 @@ struct GatheredProduct {
   int64_t sourceWidth;  // channels of a group of x
   int64_t columns;      // channels of a group of out
   const Epilogue<T>& epilogue;
+  blas::Caller blas{};
 
   void run(const Gather& gather, int64_t targetHeight, int64_t targetWidth) const {
     const int64_t pixels = gather.pixels(), terms = gather.taps() * sourceWidth;
@@ -155,8 +156,8 @@ struct GatheredProduct {
       } else if (isNarrow) {
         narrow.run(a, isDirect ? channels : terms, group, end - begin, to, stride);
       } else {
-        blas::gemm(false, weightsTransposed, end - begin, columns, terms, a, isDirect ? channels : terms,
-                   weights + group * columns * terms, weightsTransposed ? terms : columns, T(0), to, stride);
+        blas.gemm(false, weightsTransposed, end - begin, columns, terms, a, isDirect ? channels : terms,
+                  weights + group * columns * terms, weightsTransposed ? terms : columns, T(0), to, stride);
       }
       epilogue.apply(to, stride, end - begin, columns, group * columns);
       if (isWhole) return;
@@ -216,6 +217,7 @@ void gatherWeightGradient(T* out, const T* x, const T* gradient, const Window& w
   const int64_t tilesPerPart = (tiles + parts - 1) / parts;
   parts = (tiles + tilesPerPart - 1) / tilesPerPart;
   const bool isDirect = gather.isIdentity();
+  const blas::Caller blas;
   const Buffer<T> others((parts - 1) * size);
   Workspaces<T> spaces(parts * w.groups, isDirect ? 0 : rows * terms);
   parallel::forEach(parts * w.groups, [&](int64_t task) {
@@ -227,9 +229,9 @@ void gatherWeightGradient(T* out, const T* x, const T* gradient, const Window& w
       const int64_t begin = tile * rows, end = std::min(pixels, begin + rows);
       const T* const columns = isDirect ? x + begin * w.channels + group * width : space.data();
       if (!isDirect) gatherRows(space.data(), x, gather, w.channels, group * width, width, begin, end);
-      blas::gemm(true, false, outputs, terms, end - begin, gradient + begin * w.outChannels + group * outputs,
-                 w.outChannels, columns, isDirect ? w.channels : terms,
-                 tile == part * tilesPerPart ? T(0) : T(1), sum, terms);
+      blas.gemm(true, false, outputs, terms, end - begin, gradient + begin * w.outChannels + group * outputs,
+                w.outChannels, columns, isDirect ? w.channels : terms,
+                tile == part * tilesPerPart ? T(0) : T(1), sum, terms);
     }
   });
   if (parts == 1) return;
