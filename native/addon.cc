@@ -25,16 +25,20 @@ struct Environment {
   program::Environment programs;
 };
 
-Failure currentFailure(const char* kernel) {
+Failure currentFailure(const char* kernel) noexcept {
   try {
-    throw;
-  } catch (const Violation& violation) {
-    return {violation.code, violation.message};
-  } catch (const std::bad_alloc&) {
-    return {"AXPY_MEMORY",
-            std::string("[") + kernel + "] expected memory to work in, got none from the system"};
-  } catch (const std::exception& error) {
-    return {"AXPY_KERNEL", std::string("[") + kernel + "] " + error.what()};
+    const std::string name = std::string("[") + kernel + "] ";
+    try {
+      throw;
+    } catch (const Violation& violation) {
+      return {violation.code, violation.message};
+    } catch (const std::bad_alloc&) {
+      return {"AXPY_MEMORY", name + "expected memory to work in, got none from the system"};
+    } catch (const std::exception& error) {
+      return {"AXPY_KERNEL", name + error.what()};
+    }
+  } catch (...) {
+    return {"AXPY_MEMORY", "out of memory"};  // so short that it needs none
   }
 }
 

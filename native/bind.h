@@ -137,7 +137,7 @@ struct Failure {
 };
 
 /// What the exception being handled means for a call of this kernel.
-Failure currentFailure(const char* kernel);
+Failure currentFailure(const char* kernel) noexcept;
 
 /// An error made by the environment's own factory if there is one; what the factory throws, if it throws.
 /// nullptr when the environment is ending.
