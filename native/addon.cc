@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 
 #include "bind.h"
 #include "blas.h"
@@ -29,7 +30,7 @@ Failure currentFailure(const char* kernel) noexcept {
   try {
     const std::string name = std::string("[") + kernel + "] ";
     try {
-      throw;
+      std::rethrow_exception(std::current_exception());
     } catch (const Violation& violation) {
       return {violation.code, violation.message};
     } catch (const std::bad_alloc&) {
