@@ -104,10 +104,9 @@ Buffers& buffers() {
 }  // namespace
 
 void prepare() {
-  static Buffers& all = buffers();
   static std::atomic<bool> ready{false};
   if (ready.load(std::memory_order_relaxed)) return;
-  all.prepare();
+  buffers().prepare();
   ready.store(true, std::memory_order_relaxed);
 }
 

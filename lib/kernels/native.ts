@@ -61,6 +61,7 @@ function open(path: string): Addon {
   } catch (cause) {
     const { code, message } = cause as { code?: string; message: string };
     if (code === 'AXPY_ARGUMENT') throw new ArgumentError(message);
+    if (code === 'AXPY_MEMORY') throw new MemoryError(message);
     if (code !== 'ERR_DLOPEN_FAILED' && code !== 'AXPY_BACKEND') throw cause;
     throw new BackendError(`the binary cannot be loaded: ${message}`, { cause, unavailable: true });
   }
