@@ -316,13 +316,14 @@ napi_value createProgram(napi_env env, napi_callback_info info) {
 }
 
 /// Once a process: the first environment sets the number of threads, and later ones leave it as it has
-/// become. Returns a message when AXPY_THREADS is of no use.
+/// become. Returns a message when AXPY_THREADS is of no use; empty, it counts as unset.
 std::string initializeProcess() {
   static const std::string failure = [] {
     blas::initialize();
     int count = std::min(availableCores(), parallel::maxThreads);
     std::string message;
-    if (const char* wanted = std::getenv("AXPY_THREADS")) {
+    const char* wanted = std::getenv("AXPY_THREADS");
+    if (wanted && *wanted) {
       const char* end = wanted + std::strlen(wanted);
       int value = 0;
       const auto parsed = std::from_chars(wanted, end, value);
