@@ -47,6 +47,8 @@ export class Tensor {
   gradient: Float | null = null;
   /** @internal A leaf's gradient memory, kept between steps. */
   gradientBuffer: Float | null = null;
+  /** @internal The latest backward that wrote to a leaf's gradient, or replay that started it anew. */
+  pass = 0;
   /** @internal Counts in-place updates, so that backward can tell that a saved input changed. */
   version = 0;
 
@@ -117,12 +119,14 @@ export class Tensor {
       const { gradient } = this;
       const updates = this.version - version;
       return {
-        apply: () => {
+        apply: (pass) => {
           this.gradient = gradient;
           this.version += updates;
+          if (use === 'clear') this.pass = pass;
         },
-        abandon: () => {
-          this.gradient = null;
+        abandon: (pass) => {
+          // A later replay that does not depend on this one has its own.
+          if (this.pass <= pass) this.gradient = null;
         },
       };
     });
@@ -134,8 +138,12 @@ export class Tensor {
 
   /**
    * Adds dthis/dleaf, times `gradient`, to the `grad` of every leaf behind this tensor. The history is used up.
+   *
+   * When this throws, every `grad` is as it was. What of the history had run by then is used up all the same; what had not
+   * can still serve another tensor that was computed from it.
    * @param gradient dL/dthis, of this shape and dtype; may be left out for a tensor of one element, where it is 1.
-   * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since.
+   * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since; what a kernel
+   *   throws, for a buffer that was detached in the meantime, say.
    */
   backward(gradient?: Tensor): void {
     checkTensor('backward', this);

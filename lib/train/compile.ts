@@ -8,6 +8,7 @@ import { drain, enqueue, isBusy, type Run, runNow } from '../kernels/queue.ts';
 import {
   type Effect,
   generation,
+  nextPass,
   Recording,
   record,
   recording,
@@ -118,11 +119,12 @@ export function compile<Args extends unknown[], Returned>(
     if (entry === undefined) return first(args);
     drain();
     const run = entry.run(args, false);
-    entry.effects.apply();
+    const pass = nextPass();
+    entry.effects.apply(pass);
     try {
       return runNow(run) as Returned;
     } catch (error) {
-      entry.effects.abandon();
+      entry.effects.abandon(pass);
       throw error;
     }
   };
@@ -134,9 +136,10 @@ export function compile<Args extends unknown[], Returned>(
     if (entry === undefined) return first(args);
     const running = enqueue(entry.run(args, isBusy()));
     // What the next call finds is what this one will leave, as they run in this order.
-    entry.effects.apply();
+    const pass = nextPass();
+    entry.effects.apply(pass);
     return (await running.catch((error) => {
-      entry.effects.abandon();
+      entry.effects.abandon(pass);
       throw error;
     })) as Returned;
   };
@@ -253,11 +256,11 @@ function recordCall<Args extends unknown[], Returned>(
       };
     },
     effects: {
-      apply() {
-        for (let i = 0; i < state.effects.length; i++) state.effects[i].apply();
+      apply(pass) {
+        for (let i = 0; i < state.effects.length; i++) state.effects[i].apply(pass);
       },
-      abandon() {
-        for (const effect of state.effects) effect.abandon();
+      abandon(pass) {
+        for (const effect of state.effects) effect.abandon(pass);
       },
     },
   };
