@@ -1,6 +1,15 @@
 /** Training. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
+import {
+  checkBoolean,
+  checkFunction,
+  checkOptions,
+  checkPositive,
+  describe,
+  isInstance,
+  isRecord,
+  readList,
+} from '../arguments.ts';
 import { ArgumentError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
@@ -134,7 +143,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkModel(op, model);
   checkOptions(op, options, optionNames);
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
-  const { shuffle = true, progress = false, compiled = true } = options;
+  const { validation, shuffle = true, progress = false, compiled = true } = options;
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
   checkPositive(op, 'batchSize', batchSize);
@@ -142,7 +151,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkBoolean(op, 'progress', progress);
   checkBoolean(op, 'compiled', compiled);
   checkSignal(op, signal);
-  checkCallbacks(op, callbacks);
+  const listeners = readCallbacks(op, callbacks);
   if (inTraining.has(model)) {
     throw new ArgumentError(`[${op}] expected a model that is not in training already: await the first fit`);
   }
@@ -159,10 +168,8 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
       ...(shuffle ? { order: (n: number) => permutation(n, random) } : {}),
     }),
     validation:
-      options.validation === undefined
-        ? undefined
-        : openData(options.validation, { name: 'validation', ...shared }),
-    callbacks: progress ? [...callbacks, progressCallback()] : [...callbacks],
+      validation === undefined ? undefined : openData(validation, { name: 'validation', ...shared }),
+    callbacks: progress ? [...listeners, progressCallback()] : listeners,
     signal,
     epochs,
     compiled,
@@ -170,7 +177,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
 }
 
 function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
-  if (!(optimizer instanceof Optimizer)) {
+  if (!isInstance(optimizer, Optimizer)) {
     throw new ArgumentError(`[${op}] expected optimizer to be an Optimizer, got ${describe(optimizer)}`);
   }
   const own = new Set<Tensor>(model.parameters());
@@ -182,15 +189,20 @@ function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
   }
 }
 
-function checkCallbacks(op: string, callbacks: unknown): void {
-  if (!Array.isArray(callbacks)) {
-    throw new ArgumentError(`[${op}] expected callbacks to be an array, got ${describe(callbacks)}`);
-  }
-  for (const callback of callbacks) {
-    if (typeof callback !== 'object' || callback === null) {
+const hooks = ['onTrainBegin', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'onTrainEnd'] as const;
+
+function readCallbacks(op: string, callbacks: readonly Callback[]): Callback[] {
+  const own = readList(op, 'callbacks', callbacks);
+  for (const callback of own) {
+    if (!isRecord(callback)) {
       throw new ArgumentError(`[${op}] expected each callback to be an object, got ${describe(callback)}`);
     }
+    for (const hook of hooks) {
+      const listener = callback[hook];
+      if (listener !== undefined) checkFunction(op, hook, listener);
+    }
   }
+  return own;
 }
 
 function begin({ model, optimizer, data, validation, metrics, epochs }: Training): Progress {
@@ -205,6 +217,9 @@ function begin({ model, optimizer, data, validation, metrics, epochs }: Training
     batchCount: data.batchCount,
     monitors: validation ? [...scores, ...scores.map((name) => `validation.${name}`)] : scores,
     stop(reason) {
+      if (typeof reason !== 'string') {
+        throw new ArgumentError(`[stop] expected reason to be a string, got ${describe(reason)}`);
+      }
       history.stopped ??= reason;
     },
   };
