@@ -94,7 +94,7 @@ function geometryWithin(random: Random, limit: number): Geometry {
     g.outWidth = Math.max(0, g.outWidth);
   };
   fit();
-  while (work(g) > limit) {
+  for (let i = 0; i < 60 && work(g) > limit; i++) {
     if (g.batch > 1) g.batch--;
     else if (g.height * g.width > (unit ? 200 : 80))
       [g.height, g.width] = [Math.ceil(g.height / 1.5), Math.ceil(g.width / 1.5)];
