@@ -25,6 +25,8 @@ interface Attacker {
   readonly weight: number;
   /** Bytes of resident memory that no child may exceed. */
   readonly memory: number;
+  /** Bytes of memory that the system gives a child at most, so that requests for more are refused. */
+  readonly limit?: number;
   /** Environment variables of a block, which choose among what the CPU offers. */
   readonly choices?: Readonly<Record<string, readonly string[]>>;
 }
@@ -46,7 +48,7 @@ export const attackers = {
     choices: instructions,
   },
   programs: { block: 500, hang: 30, backends: both, weight: 2, memory: 3 * gigabyte, choices: instructions },
-  api: { block: 2000, hang: 30, backends: both, weight: 3, memory: 4 * gigabyte },
+  api: { block: 2000, hang: 12, backends: both, weight: 3, memory: 4 * gigabyte, limit: 3 * gigabyte },
   storm: { block: 20, hang: 120, backends: ['native'], weight: 4, memory: 4 * gigabyte },
   cpus: { block: 1, hang: 300, backends: ['native'], weight: 2, memory: 4 * gigabyte },
 } satisfies Record<string, Attacker>;
@@ -142,10 +144,16 @@ async function runBlock(
   let next: number | null = null;
   let stderr = '';
   let rest = '';
-  const args = ['--expose-gc', '--unhandled-rejections=strict', script];
+  const args = ['--expose-gc', script];
   const options = { seed, from, to, until, journal };
   for (const [name, value] of Object.entries(options)) args.push(`--${name}`, String(value));
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'], cwd: folder });
+  const limited = attacker.limit !== undefined && sanitizer !== 'address' && sanitizer !== 'thread';
+  const command = limited ? ['prlimit', `--data=${attacker.limit}`, process.execPath] : [process.execPath];
+  const child = spawn(command[0], [...command.slice(1), ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: folder,
+  });
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop()!;
