@@ -66,6 +66,8 @@ export interface Report {
   readonly backend: Backend;
   readonly seed: number;
   readonly tries: number;
+  /** What the attacker counts beside tries. */
+  readonly counts: Readonly<Record<string, number>>;
   readonly finds: readonly Find[];
 }
 
@@ -137,6 +139,7 @@ async function runBlock(
   seed: number,
   until: number,
   env: NodeJS.ProcessEnv,
+  counts: Record<string, number>,
 ): Promise<Ended> {
   const folder = mkdtempSync(join(tmpdir(), 'axpy-attack-'));
   const journal = join(folder, 'journal');
@@ -159,9 +162,10 @@ async function runBlock(
     rest = lines.pop()!;
     for (const line of lines) {
       if (!line.startsWith('@')) continue;
-      const message = JSON.parse(line.slice(1)) as Find & { next?: number };
-      if (message.next === undefined) finds.push(message);
-      else next = message.next;
+      const message = JSON.parse(line.slice(1)) as Find & { next?: number; count?: string; times?: number };
+      if (message.next !== undefined) next = message.next;
+      else if (message.count === undefined) finds.push(message);
+      else counts[message.count] = (counts[message.count] ?? 0) + message.times!;
     }
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -220,8 +224,10 @@ export async function attack(name: AttackerName, plan: Plan = {}): Promise<Repor
   const attacker: Attacker = attackers[name];
   const { backend = 'native', seed = 1, from = 0, tries = Infinity, seconds = 3600, jobs = 1 } = plan;
   const script = bundle(name);
+  if (name === 'storm') bundle('storm.child');
   const until = Date.now() + seconds * 1000;
   const finds: Find[] = [];
+  const counts: Record<string, number> = {};
   let made = 0;
   let start = from;
   const lane = async () => {
@@ -238,7 +244,7 @@ export async function attack(name: AttackerName, plan: Plan = {}): Promise<Repor
         if (value !== '') env[variable] = value;
       }
       while (at < to && Date.now() < until) {
-        const ended = await runBlock(attacker, script, { from: at, to }, seed, until, env);
+        const ended = await runBlock(attacker, script, { from: at, to }, seed, until, env, counts);
         made += ended.next - at;
         finds.push(...ended.finds);
         at = ended.next;
@@ -246,7 +252,7 @@ export async function attack(name: AttackerName, plan: Plan = {}): Promise<Repor
     }
   };
   await Promise.all(Array.from({ length: jobs }, lane));
-  return { name, backend, seed, tries: made, finds };
+  return { name, backend, seed, tries: made, counts, finds };
 }
 
 /** The finds of a kind together, the most frequent kind first. */
@@ -262,8 +268,11 @@ export function kinds({ finds }: Report): { kind: string; count: number; first: 
 
 /** The tries and finds of a report, a line each. */
 export function show(report: Report): string {
-  const { name, backend, seed, tries, finds } = report;
-  const lines = [`${name} on ${backend}: ${tries} tries, ${finds.length} finds (seed ${seed})`];
+  const { name, backend, seed, tries, counts, finds } = report;
+  const others = Object.entries(counts).map(([what, times]) => `, ${times} ${what}`);
+  const lines = [
+    `${name} on ${backend}: ${tries} tries${others.join('')}, ${finds.length} finds (seed ${seed})`,
+  ];
   for (const { kind, count, first } of kinds(report)) {
     lines.push(`  ${count} × ${kind}`);
     lines.push(

@@ -30,11 +30,14 @@ export class Random {
 
 /** One try. Everything it does follows from the seed of the run and its index. */
 export interface Try {
+  readonly index: number;
   readonly random: Random;
   /** Writes down what is done next; the last note of a process that dies names the killing call. */
   note(text: string): void;
   /** Reports a find: its kind, by which finds are counted together, and what shows it. */
   find(kind: string, detail: string): void;
+  /** Counts something else than tries. */
+  count(what: string, times: number): void;
 }
 
 /** Numbers on which sizes, indices and counts go wrong. */
@@ -132,7 +135,8 @@ export async function attempts(attempt: (t: Try) => void | Promise<void>): Promi
   });
   for (; index < to && Date.now() < Number(values.until); index++) {
     note('begins');
-    await attempt({ random: new Random(hash(`${values.seed} ${index}`)), note, find });
+    const random = new Random(hash(`${values.seed} ${index}`));
+    await attempt({ index, random, note, find, count: (count, times) => void say({ count, times }) });
   }
   note('ends');
   say({ next: index });
