@@ -6,7 +6,7 @@ import { loadNative } from '../../lib/kernels/native.ts';
 import { arraysOf, type Call, isArray, isList, type Outcome, type TypedArray } from '../contract/call.ts';
 import { compareOutcomes, tolerances } from '../contract/compare.ts';
 import { mutations } from '../contract/mutate.ts';
-import { kernelNames } from '../contract/signature.ts';
+import { kernelNames as allKernels } from '../contract/signature.ts';
 import { brief, buffersOf, execute, placementOf, randomCall } from './calls.ts';
 import {
   attempts,
@@ -21,6 +21,9 @@ import {
 } from './support.ts';
 
 const addon = loadNative();
+const at = process.argv.indexOf('--only');
+const kernelNames =
+  at < 0 ? allKernels : allKernels.filter((name) => process.argv[at + 1].split(',').includes(name));
 const implementations = [fallback, addon] as const;
 
 /** Kernels with algorithms of their own for many a size. */

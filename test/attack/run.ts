@@ -27,6 +27,11 @@ interface Attacker {
   readonly memory: number;
   /** Bytes of memory that the system gives a child at most, so that requests for more are refused. */
   readonly limit?: number;
+  /** The attacker that it runs in its own way, and the kernels that it is restricted to. */
+  readonly script?: string;
+  readonly only?: string;
+  /** Emulated CPUs, one for each block. */
+  readonly cpus?: readonly string[];
   /** Environment variables of a block, which choose among what the CPU offers. */
   readonly choices?: Readonly<Record<string, readonly string[]>>;
 }
@@ -50,7 +55,34 @@ export const attackers = {
   programs: { block: 500, hang: 30, backends: both, weight: 2, memory: 3 * gigabyte, choices: instructions },
   api: { block: 2000, hang: 12, backends: both, weight: 3, memory: 4 * gigabyte, limit: 3 * gigabyte },
   storm: { block: 20, hang: 120, backends: ['native'], weight: 4, memory: 4 * gigabyte },
-  cpus: { block: 1, hang: 300, backends: ['native'], weight: 2, memory: 4 * gigabyte },
+  cpus: {
+    block: 24,
+    hang: 120,
+    backends: ['native'],
+    weight: 2,
+    memory: 4 * gigabyte,
+    script: 'kernels',
+    only: 'gemm,gemmAccumulate,convolve,convolveWeightGradient,softmax,unary,reduce,batchNorm,adam,randomNormal',
+    cpus: [
+      'qemu64',
+      'Nehalem',
+      'Opteron_G4',
+      'Haswell',
+      'Opteron_G1',
+      'Conroe',
+      'Penryn',
+      'Opteron_G2',
+      'Opteron_G3',
+      'Opteron_G5',
+      'Westmere',
+      'SandyBridge',
+      'IvyBridge',
+      'Broadwell',
+      'EPYC',
+      'Denverton',
+      'max',
+    ],
+  },
 } satisfies Record<string, Attacker>;
 
 export type AttackerName = keyof typeof attackers;
@@ -139,6 +171,7 @@ async function runBlock(
   seed: number,
   until: number,
   env: NodeJS.ProcessEnv,
+  wrapper: readonly string[],
   counts: Record<string, number>,
 ): Promise<Ended> {
   const folder = mkdtempSync(join(tmpdir(), 'axpy-attack-'));
@@ -150,9 +183,9 @@ async function runBlock(
   const args = ['--expose-gc', script];
   const options = { seed, from, to, until, journal };
   for (const [name, value] of Object.entries(options)) args.push(`--${name}`, String(value));
-  const limited = attacker.limit !== undefined && sanitizer !== 'address' && sanitizer !== 'thread';
-  const command = limited ? ['prlimit', `--data=${attacker.limit}`, process.execPath] : [process.execPath];
-  const child = spawn(command[0], [...command.slice(1), ...args], {
+  if (attacker.only) args.push('--only', attacker.only);
+  const [command, ...own] = [...wrapper, process.execPath, ...args];
+  const child = spawn(command, own, {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: folder,
@@ -220,10 +253,18 @@ async function runBlock(
   return { next, finds };
 }
 
+/** What a child runs under: limits, or an emulated CPU. */
+function wrapperOf({ limit, cpus }: Attacker, block: number): readonly string[] {
+  if (cpus !== undefined) return ['qemu-x86_64', '-cpu', cpus[block % cpus.length]];
+  // The memory of these sanitizers themselves is beyond any limit.
+  if (limit === undefined || sanitizer === 'address' || sanitizer === 'thread') return [];
+  return ['prlimit', `--data=${limit}`];
+}
+
 export async function attack(name: AttackerName, plan: Plan = {}): Promise<Report> {
   const attacker: Attacker = attackers[name];
   const { backend = 'native', seed = 1, from = 0, tries = Infinity, seconds = 3600, jobs = 1 } = plan;
-  const script = bundle(name);
+  const script = bundle(attacker.script ?? name);
   if (name === 'storm') bundle('storm.child');
   const until = Date.now() + seconds * 1000;
   const finds: Find[] = [];
@@ -243,8 +284,9 @@ export async function attack(name: AttackerName, plan: Plan = {}): Promise<Repor
         const value = values[Math.floor(next() * values.length)];
         if (value !== '') env[variable] = value;
       }
+      const wrapper = wrapperOf(attacker, block);
       while (at < to && Date.now() < until) {
-        const ended = await runBlock(attacker, script, { from: at, to }, seed, until, env, counts);
+        const ended = await runBlock(attacker, script, { from: at, to }, seed, until, env, wrapper, counts);
         made += ended.next - at;
         finds.push(...ended.finds);
         at = ended.next;
@@ -292,7 +334,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       minutes: { type: 'string', default: '5' },
-      only: { type: 'string', default: Object.keys(attackers).join() },
+      only: { type: 'string' },
       backend: { type: 'string' },
       seed: { type: 'string' },
       tries: { type: 'string' },
@@ -300,7 +342,13 @@ async function main(): Promise<void> {
       jobs: { type: 'string', default: String(availableParallelism()) },
     },
   });
-  const names = values.only.split(',') as AttackerName[];
+  // No sanitizer runs on an emulated CPU.
+  const all =
+    values.only ??
+    Object.keys(attackers)
+      .filter((name) => name !== 'cpus' || !sanitizer)
+      .join();
+  const names = all.split(',') as AttackerName[];
   for (const name of names) if (!(name in attackers)) throw new Error(`no attacker is named ${name}`);
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
   const runs = names.flatMap((name) => {

@@ -121,6 +121,8 @@ export async function attempts(attempt: (t: Try) => void | Promise<void>): Promi
       to: { type: 'string', default: '1' },
       until: { type: 'string', default: 'Infinity' },
       journal: { type: 'string' },
+      // Read by the attacker itself.
+      only: { type: 'string' },
     },
   });
   const journal = openSync(values.journal!, 'w');
