@@ -48,6 +48,9 @@ if [ "${1:-}" = -- ]; then
   command=("$@")
 elif [ "${1:-}" = attack ]; then
   shift
+  # It preloads into the children alone: esbuild's threads and the parent's are not what is attacked.
+  export AXPY_PRELOAD="$preload"
+  preload=''
   command=(node --import tsx test/attack/run.ts "$@")
 else
   command=(node test/stress/executor.mjs "${1:-1000}")

@@ -14,7 +14,7 @@ import {
   isAllowed,
   makeBuffer,
   numbers,
-  type Random,
+  Random,
   showError,
   type Try,
   takeAway,
@@ -76,7 +76,8 @@ function check(
 function right(t: Try, kernel: (typeof kernelNames)[number]): void {
   const { random } = t;
   const special = random.chance(0.1);
-  const overlapping = random.chance(0.08);
+  // Overlapping arrays are races by themselves.
+  const overlapping = process.env.AXPY_SANITIZER !== 'thread' && random.chance(0.08);
   const call = randomCall(random, kernel, random.chance(0.03) ? 3e6 : 1e5, special);
   const what = overlapping ? 'overlapping' : special ? 'special values' : 'a right call';
   t.note(`${brief(call)} ${what}`);
@@ -98,6 +99,7 @@ function wrong(t: Try, kernel: (typeof kernelNames)[number]): void {
   const all = mutations(call);
   const chosen = random.chance(0.8) ? [random.pick(all)] : [random.pick(all), random.pick(all)];
   const what = chosen.map(({ title, position }) => `argument ${position} ${title}`).join(' and ');
+  const places = random.int(0, 2 ** 31 - 1);
   const outcomes = implementations.map((implementation) => {
     const raw = new Map<number, unknown>();
     let { args } = call;
@@ -108,19 +110,14 @@ function wrong(t: Try, kernel: (typeof kernelNames)[number]): void {
     // Where the arguments lie is the same for both, and for what cannot be placed.
     const changed = { ...call, args: args.map((value, i) => (raw.has(i) ? null : value)) };
     t.note(`${brief(changed)} ${what}`);
-    return execute(implementation, changed, placementOf(fixed(random), changed.args), raw);
+    return execute(implementation, changed, placementOf(new Random(places), changed.args), raw);
   });
   check(t, call, outcomes, what, false);
   const [ours, theirs] = outcomes.map(({ error }) => (error === null ? 'success' : showError(error)));
-  if (ours !== theirs)
+  // Of two faults either may be named.
+  const same = chosen.length === 1 ? ours === theirs : (ours === 'success') === (theirs === 'success');
+  if (!same)
     t.find(`${kernel}: the errors differ`, `${what}\nfallback: ${ours}\naddon: ${theirs}\n${brief(call)}`);
-}
-
-/** A source that gives both implementations the same numbers. */
-function fixed(random: Random): Random {
-  const values = [random.next(), random.next(), random.next()];
-  let at = 0;
-  return Object.assign(Object.create(Object.getPrototypeOf(random)), { next: () => values[at++ % 3] });
 }
 
 /** Lists and their arrays that change while they are read. */

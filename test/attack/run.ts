@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildSync } from 'esbuild';
-import { generator, hash } from '../cases/values.ts';
+import { generator, hash } from '../cases/generator.ts';
 
 export type Backend = 'native' | 'fallback';
 
@@ -280,6 +280,7 @@ export async function attack(name: AttackerName, plan: Plan = {}): Promise<Repor
       start = to;
       const next = generator(hash(`${seed} block ${block}`));
       const env: NodeJS.ProcessEnv = { ...process.env, AXPY_BACKEND: backend };
+      if (process.env.AXPY_PRELOAD) env.LD_PRELOAD = process.env.AXPY_PRELOAD;
       for (const [variable, values] of Object.entries(attacker.choices ?? {})) {
         const value = values[Math.floor(next() * values.length)];
         if (value !== '') env[variable] = value;

@@ -39,8 +39,10 @@ function play(args: readonly (string | number)[], options: Options = {}): Promis
   const { seconds = 30, before = ':', flags = [], env = {}, once } = options;
   return new Promise((resolve) => {
     const own = [process.execPath, ...flags, script, ...args.map(String)];
-    const child = spawn('bash', ['-c', `${before}; exec "$@"`, 'bash', ...own], {
-      env: { ...process.env, ...env },
+    // Only Node itself can bear what is preloaded.
+    const { LD_PRELOAD: preload = '', ...others } = { ...process.env, ...env };
+    const child = spawn('bash', ['-c', `${before}; LD_PRELOAD="$0" exec "$@"`, preload, ...own], {
+      env: others,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let [stdout, stderr, hung, struck] = ['', '', false, false];

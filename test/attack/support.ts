@@ -5,7 +5,7 @@
 import { openSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { AxpyError } from '../../lib/errors.ts';
-import { generator, hash } from '../cases/values.ts';
+import { generator, hash } from '../cases/generator.ts';
 
 export class Random {
   readonly next: () => number;
