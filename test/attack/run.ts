@@ -116,7 +116,7 @@ export interface Plan {
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const sanitizer = process.env.AXPY_SANITIZER;
 /** Code under a sanitizer is slower. */
-const patience = sanitizer === undefined ? 1 : 8;
+const patience = sanitizer === undefined ? 1 : 4;
 
 /** One file of an attacker and all that it imports, so that a child starts at once and on any Node. */
 export function bundle(name: string): string {
