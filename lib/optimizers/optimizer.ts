@@ -175,13 +175,18 @@ export abstract class Optimizer {
   private namedState(): Named<Tensor> {
     return [
       ['hyper', new Tensor(this.hyper, [this.hyper.length], 'float64')],
-      ...Object.entries(this.slots()).flatMap(([slot, buffers]) =>
-        buffers.map((data, i): [string, Tensor] => {
-          const { shape, dtype } = this.parameters[i];
-          return [`${slot}.${i}`, new Tensor(data, shape, dtype)];
-        }),
-      ),
+      ...this.state().map(({ slot, at, values }): [string, Tensor] => {
+        const { shape, dtype } = this.parameters[at];
+        return [`${slot}.${at}`, new Tensor(values, shape, dtype)];
+      }),
     ];
+  }
+
+  /** @internal What is kept of each kind for the parameter at each position. */
+  state(): { slot: string; at: number; values: Float }[] {
+    return Object.entries(this.slots()).flatMap(([slot, buffers]) =>
+      buffers.map((values, at) => ({ slot, at, values })),
+    );
   }
 
   /** A buffer of zeros like each parameter. */

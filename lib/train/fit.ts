@@ -22,7 +22,7 @@ import { compile } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor } from './examples.ts';
-import { checkParameters, explainNonFinite } from './explain.ts';
+import { checkState, explainNonFinite } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
@@ -105,8 +105,8 @@ const inTraining = new WeakSet<Layer>();
  *
  * A loss that is NaN or Infinity ends training before that step's backward pass, with parameters and optimizer as they
  * were before the step. A gradient that is not finite in spite of a finite loss is not looked for, as that would cost
- * another pass over all of them: the loss of the next step shows it, or else the check of the parameters at the end of
- * each epoch, and training never ends silently with parameters that are not finite.
+ * another pass over all of them: the loss of the next step shows it, or else the check at the end of each epoch. Training
+ * never ends silently with parameters, buffers of layers or state of the optimizer that are not finite.
  * @param data `{ x, y }`, each [examples, ...]; or an iterable of such batches, or a function that returns one
  * @returns the history, one record an epoch
  * @throws ArgumentError for a bad option, DataError for data that is empty or not finite, ShapeError for x and y of
@@ -236,7 +236,7 @@ async function run(training: Training, context: Progress): Promise<void> {
     for (const callback of callbacks) await callback.onEpochBegin?.(context);
     if (history.stopped !== undefined) return;
     const record = await trainEpoch(training, context, take);
-    checkParameters(model, optimizer, epoch);
+    checkState(model, optimizer, epoch);
     const penalty = optimizer.penalty();
     if (penalty > 0) record.penalty = penalty;
     if (validation) {
