@@ -4,6 +4,7 @@
  */
 import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
+import { allocateShared } from '../memory.ts';
 import { arraysOf, effects, isList, type Recording, type Storage } from './recorder.ts';
 
 export interface Plan {
@@ -94,7 +95,7 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
   }
 
   const places = new Map<Storage, Storage>();
-  const slab = new SharedArrayBuffer(assign([...spans.values()]));
+  const slab = allocateShared(assign([...spans.values()]) / 8, 'float64').buffer as SharedArrayBuffer;
   for (const { storage, offset } of spans.values()) places.set(storage, view(storage, slab, offset));
   let end = 0;
   const offsets = [...kept].map((storage) => {
@@ -102,7 +103,7 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
     end += rounded(storage.byteLength);
     return offset;
   });
-  const own = new SharedArrayBuffer(end);
+  const own = allocateShared(end / 8, 'float64').buffer as SharedArrayBuffer;
   [...kept].forEach((storage, i) => {
     const copy = view(storage, own, offsets[i]);
     copy.set(storage);
