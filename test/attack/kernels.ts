@@ -61,7 +61,7 @@ function check(
     const who = i === 0 ? 'the fallback' : 'the addon';
     if (fault !== null)
       find(`${call.kernel}: ${who} ${fault.replace(/, at.*/, '')}`, `${what}: ${fault}\n${brief(call)}`);
-    if (error !== null && !isAllowed(error)) {
+    if (error !== null && (!isAllowed(error) || /its workspace/.test(showError(error)))) {
       find(
         `${call.kernel}: ${who} ${showError(error).slice(0, 60)}`,
         `${what}: ${showError(error)}\n${brief(call)}`,
@@ -114,7 +114,9 @@ function wrong(t: Try, kernel: (typeof kernelNames)[number]): void {
   });
   check(t, call, outcomes, what, false);
   const [ours, theirs] = outcomes.map(({ error }) => (error === null ? 'success' : showError(error)));
-  // Of two faults either may be named.
+  // Of two faults either may be named. And V8's optimised code has been seen to take the length of a detached array for what
+  // it was, so that the fallback then names its length, or takes it for an empty one.
+  if (chosen.some(({ title }) => title.endsWith('detached'))) return;
   const same = chosen.length === 1 ? ours === theirs : (ours === 'success') === (theirs === 'success');
   if (!same)
     t.find(`${kernel}: the errors differ`, `${what}\nfallback: ${ours}\naddon: ${theirs}\n${brief(call)}`);

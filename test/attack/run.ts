@@ -279,7 +279,7 @@ export async function attack(name: AttackerName, plan: Plan = {}): Promise<Repor
       const to = Math.min((block + 1) * attacker.block, from + tries);
       start = to;
       const next = generator(hash(`${seed} block ${block}`));
-      const env: NodeJS.ProcessEnv = { ...process.env, AXPY_BACKEND: backend };
+      const env: NodeJS.ProcessEnv = { ...process.env, AXPY_BACKEND: backend, AXPY_GUARD: '1' };
       if (process.env.AXPY_PRELOAD) env.LD_PRELOAD = process.env.AXPY_PRELOAD;
       for (const [variable, values] of Object.entries(attacker.choices ?? {})) {
         const value = values[Math.floor(next() * values.length)];
