@@ -21,6 +21,8 @@
  *   numbers, but never an access outside the arrays.
  * - Every argument is checked before anything is written. A violation throws `KernelError` (code `AXPY_KERNEL`), an
  *   index out of its range `IndexError` (code `AXPY_INDEX`), with the same message from both implementations.
+ * - A call that the system gives no memory to work in throws `MemoryError` (code `AXPY_MEMORY`); a part of its destinations
+ *   may have been written by then.
  * - Results do not depend on the number of threads, bit for bit.
  *
  * Op codes are positions in the lists of `lib/kernels/codes.ts`.
@@ -155,7 +157,8 @@ export interface Kernels {
   /**
    * out[outOffset + Σ i·outStride] = x[xOffset + Σ i·xStride] for every index i within dims. `layout` is dims, strides
    * of out, strides of x, outOffset, xOffset (3·rank + 2, rank ≤ 16). Strides may be negative, and those of x zero;
-   * positions of out that the layout does not reach keep their values. No reached position may lie outside an array.
+   * positions of out that the layout does not reach keep their values. No reached position may lie outside an array, and
+   * there are no more of them than out has elements.
    */
   copy(out: Data, x: Data, layout: Int32Array): void;
 
@@ -529,7 +532,7 @@ export interface Addon extends Kernels {
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
-      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_NON_FINITE',
+      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE',
       message: string,
     ) => Error,
   ): void;

@@ -5,7 +5,7 @@
  *
  *     npm run bench:winograd
  */
-import { backendInfo, type Tensor } from 'axpy';
+import { backendInfo } from 'axpy';
 import { kernels } from '../lib/kernels/index.ts';
 import { randn } from '../lib/random.ts';
 import { printTable } from './table.ts';
@@ -49,8 +49,7 @@ const show = ({ largest, rms }: ReturnType<typeof deviation>) =>
   `${rms.toExponential(1)} / ${largest.toExponential(1)}`;
 
 const values = (shape: number[], scale: number): Float32Array => {
-  const x: Tensor = randn(shape);
-  return (x.data as Float32Array).map((value) => value * scale);
+  return (randn(shape).data as Float32Array).map((value) => value * scale);
 };
 
 const { name, blas, simd, threads } = backendInfo();

@@ -1,5 +1,5 @@
 /** Activation functions by name, for layers. */
-import { describe } from './arguments.ts';
+import { describe, isFunction } from './arguments.ts';
 import { ArgumentError } from './errors.ts';
 import type { Activation } from './ops/epilogue.ts';
 import { logSoftmax, softmax } from './ops/softmax.ts';
@@ -35,7 +35,7 @@ const fused: Partial<Record<ActivationName, Activation>> = {
 
 /** The function of a name, or a function as it is. @throws ArgumentError for anything else. */
 export function resolveActivation(activation: ActivationName | ActivationFunction): ActivationFunction {
-  if (typeof activation === 'function') return activation;
+  if (isFunction(activation)) return activation;
   if (typeof activation === 'string' && Object.hasOwn(functions, activation)) return functions[activation];
   const known = Object.keys(functions).join(', ');
   throw new ArgumentError(

@@ -3,10 +3,10 @@
  * receives dL/dy and, for each input, calls `contribute(input, write)`, where `write` computes that input's share of the
  * gradient into the buffer it is given. Whether the share is stored or added is decided here, in one place.
  */
-import { checkFunction } from './arguments.ts';
-import { AutogradError } from './errors.ts';
+import { checkFunction, isInstance } from './arguments.ts';
+import { AutogradError, DataError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
-import { recording as compiling } from './kernels/recorder.ts';
+import { recording as compiling, nextPass } from './kernels/recorder.ts';
 import { allocate, allocateShared, type FloatDtype, release, take } from './memory.ts';
 import { sameShape, show } from './shape.ts';
 import { checkTensor, type Tensor } from './tensor.ts';
@@ -44,7 +44,9 @@ export function noGrad<Result>(fn: () => Result): Result {
   recording = false;
   try {
     const result = fn();
-    if (result instanceof Promise) {
+    if (isInstance(result, Promise)) {
+      // Nobody will wait for it, and a rejection that nobody hears ends the process.
+      result.catch(() => {});
       throw new AutogradError('[noGrad] expected a synchronous function, got one that returns a promise');
     }
     return result;
@@ -85,7 +87,10 @@ export function track(
  */
 export function contribute(target: Tensor, write: (out: Float) => void, add?: (out: Float) => void): void {
   if (!target.requiresGrad) return;
-  if (target.node === null) target.observeGradient('read');
+  if (target.node === null) {
+    target.observeGradient('read');
+    if (target.pass !== pass) remember(target);
+  }
   const dtype = target.dtype as FloatDtype;
   const sum = target.gradient;
   if (sum === null) {
@@ -102,13 +107,41 @@ export function contribute(target: Tensor, write: (out: Float) => void, add?: (o
   }
 }
 
+/** The number of the backward pass under way. */
+let pass = 0;
+
+/** The leaves that the pass under way has written to, with what their gradients were. */
+let touched: { leaf: Tensor; before: Float | null }[] = [];
+
+/**
+ * Before a pass first writes to a leaf's gradient, so that it can be undone: shares go straight to where they belong, and a
+ * gradient that has to be kept for that is one which the pass adds to.
+ */
+function remember(leaf: Tensor): void {
+  const { gradient } = leaf;
+  let before: Float | null = null;
+  if (gradient !== null) {
+    if (gradient.length !== leaf.size) {
+      throw new DataError(
+        `[backward] expected to add to the gradient of a leaf of shape ${show(leaf.shape)}, whose buffer was detached ` +
+          '(transferred): call zeroGrad() first',
+      );
+    }
+    before = take(leaf.size, leaf.dtype as FloatDtype);
+    before.set(gradient);
+  }
+  touched.push({ leaf, before });
+  leaf.pass = pass;
+}
+
 /**
  * A leaf keeps one gradient buffer for life: `grad` after the next backward is the same memory. It is of the kind of the
  * leaf's own: shared for a Parameter, else one whose bytes the garbage collector counts, as such leaves may be many.
  */
 function leafBuffer(leaf: Tensor): Float {
   if (compiling !== null && !compiling.made.has(leaf.storage)) checkShared(leaf);
-  if (leaf.gradientBuffer === null) {
+  // A user who transferred `grad` has taken it away.
+  if (leaf.gradientBuffer === null || leaf.gradientBuffer.length !== leaf.size) {
     const shared = leaf.storage.buffer instanceof SharedArrayBuffer;
     leaf.gradientBuffer = (shared ? allocateShared : allocate)(leaf.size, leaf.dtype as FloatDtype);
   }
@@ -144,10 +177,26 @@ export function runBackward(root: Tensor, gradient: Tensor | undefined): void {
     }
   }
   const pending = collect(root);
-  contribute(root, (out) => {
-    if (gradient === undefined) kernels.fill(out, 1);
-    else kernels.cast(out, gradient.storage);
-  });
+  const outer = { pass, touched };
+  pass = nextPass();
+  touched = [];
+  try {
+    contribute(root, (out) => {
+      if (gradient === undefined) kernels.fill(out, 1);
+      else kernels.cast(out, gradient.storage);
+    });
+    runNodes(pending);
+    for (const { before } of touched) if (before !== null) release(before);
+  } catch (error) {
+    undo(pending);
+    throw error;
+  } finally {
+    ({ pass, touched } = outer);
+  }
+}
+
+/** Calls each closure with its tensor's gradient, which no other will add to. */
+function runNodes(pending: readonly Tensor[]): void {
   for (const tensor of pending) {
     const run = tensor.node!.backward!;
     const dy = tensor.gradient;
@@ -156,6 +205,22 @@ export function runBackward(root: Tensor, gradient: Tensor | undefined): void {
     if (dy === null) continue;
     run(dy);
     release(dy);
+  }
+}
+
+/** After an error: leaves have the gradients of before the pass, everything else none. */
+function undo(pending: readonly Tensor[]): void {
+  for (const tensor of pending) {
+    if (tensor.gradient !== null) release(tensor.gradient);
+    tensor.gradient = null;
+  }
+  for (const { leaf, before } of touched.reverse()) {
+    if (before === null) {
+      leaf.gradient = null;
+    } else {
+      leaf.gradient!.set(before);
+      release(before);
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { ArgumentError, DataError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import type { Dtype } from './memory.ts';
-import { checkShape, type Shape } from './shape.ts';
+import { readShape, type Shape } from './shape.ts';
 import { checkDtype, empty, type Tensor } from './tensor.ts';
 
 export interface CreateOptions {
@@ -16,9 +16,8 @@ function create(op: string, shape: Shape, options: CreateOptions): Tensor {
   checkOptions(op, options, ['dtype', 'requiresGrad']);
   const { dtype = 'float32', requiresGrad = false } = options;
   checkBoolean(op, 'requiresGrad', requiresGrad);
-  checkShape(op, shape);
   checkDtype(op, dtype);
-  const x = empty([...shape], dtype);
+  const x = empty(readShape(op, shape), dtype);
   return requiresGrad ? x.setRequiresGrad() : x;
 }
 

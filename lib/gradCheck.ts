@@ -1,11 +1,14 @@
 /** Comparison of backward with central differences. */
 
-import { checkFunction, checkOptions, describe } from './arguments.ts';
+import { checkFunction, checkOptions, describe, readList } from './arguments.ts';
 import { noGrad } from './autograd.ts';
-import { ArgumentError, DtypeError } from './errors.ts';
+import { ArgumentError, DtypeError, ShapeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
+import { refuseRecording } from './kernels/recorder.ts';
+import { copyOf, lengthOf } from './memory.ts';
 import { randomState } from './random.ts';
-import { checkTensor, empty, floats, type Tensor } from './tensor.ts';
+import { sameShape, show } from './shape.ts';
+import { checkElements, checkTensor, empty, floats, type Tensor } from './tensor.ts';
 
 export interface GradCheckOptions {
   /** The step of the differences; default 1e-6, near the cube root of float64's precision. */
@@ -28,7 +31,7 @@ export interface GradCheckResult {
  * one random cotangent c. (A cotangent of ones cannot see, for example, a wrong gradient of softmax.)
  * @param fn computes one tensor; differentiable at the inputs, and the same at each call. It may use the inputs through
  *   its arguments or directly, as a layer uses its parameters.
- * @param inputs float64 leaves; they are changed while this runs, and as they were afterwards.
+ * @param inputs float64 leaves; they are changed while this runs, and as they were afterwards, also when fn throws.
  * @throws DtypeError unless inputs and result are float64, AutogradError for an input that is computed.
  */
 export function gradCheck(
@@ -37,9 +40,8 @@ export function gradCheck(
   options: GradCheckOptions = {},
 ): GradCheckResult {
   checkFunction('gradCheck', 'fn', fn);
-  if (!Array.isArray(inputs)) {
-    throw new ArgumentError(`[gradCheck] expected inputs to be an array of tensors, got ${describe(inputs)}`);
-  }
+  refuseRecording('gradCheck');
+  const leaves = readList('gradCheck', 'inputs', inputs);
   checkOptions('gradCheck', options, ['epsilon', 'tolerance']);
   const { epsilon = 1e-6, tolerance = 1e-6 } = options;
   for (const [name, value] of Object.entries({ epsilon, tolerance })) {
@@ -49,33 +51,53 @@ export function gradCheck(
       );
     }
   }
-  for (const input of inputs) {
+  for (const input of leaves) {
     checkTensor('gradCheck', input, 'each input');
     if (input.dtype !== 'float64')
       throw new DtypeError(`[gradCheck] expected float64 inputs, got ${input.dtype}`);
+    checkElements('gradCheck', input);
   }
-  const before = inputs.map(({ requiresGrad, gradient }) => ({
-    requiresGrad,
-    gradient: gradient?.slice() ?? null,
-  }));
+  const restore = leaves.map(snapshot);
   try {
-    for (const input of inputs) input.setRequiresGrad().zeroGrad();
-    const output = fn(...inputs);
-    checkTensor('gradCheck', output, 'the result of fn');
-    if (output.dtype !== 'float64') {
-      throw new DtypeError(`[gradCheck] expected a float64 result, got ${output.dtype}`);
-    }
+    for (const input of leaves) input.setRequiresGrad().zeroGrad();
+    const output = checkResult(fn(...leaves));
     const cotangent = empty(output.shape, 'float64');
     kernels.randomNormal(floats(cotangent), randomState(1), 0, 1);
     if (output.requiresGrad) output.backward(cotangent);
-    const project = () => dot(cotangent.storage, noGrad(() => fn(...inputs)).data);
-    return compare(inputs, project, epsilon, tolerance);
+    const project = () => {
+      const result = checkResult(noGrad(() => fn(...leaves)));
+      if (!sameShape(result.shape, output.shape)) {
+        throw new ShapeError(
+          `[gradCheck] expected the result of fn to keep its shape ${show(output.shape)}, got ${show(result.shape)}`,
+        );
+      }
+      return dot(cotangent.storage, result.data);
+    };
+    return compare(leaves, project, epsilon, tolerance);
   } finally {
-    inputs.forEach((input, i) => {
-      input.wantsGradient = before[i].requiresGrad;
-      input.gradient = before[i].gradient;
-    });
+    for (const put of restore) put();
   }
+}
+
+/** What fn returned. @throws ArgumentError, DtypeError unless it is a float64 tensor */
+function checkResult(result: Tensor): Tensor {
+  checkTensor('gradCheck', result, 'the result of fn');
+  if (result.dtype === 'float64') return result;
+  throw new DtypeError(`[gradCheck] expected a float64 result, got ${result.dtype}`);
+}
+
+/** What a leaf holds now; the function that is returned puts it back, into the same memory. */
+function snapshot(leaf: Tensor): () => void {
+  const { requiresGrad, gradient, storage } = leaf;
+  const values = copyOf(storage);
+  const sum = gradient && copyOf(gradient);
+  return () => {
+    // What fn has detached is gone.
+    if (lengthOf(storage) === values.length) storage.set(values);
+    if (sum && lengthOf(gradient!) === sum.length) gradient!.set(sum);
+    leaf.wantsGradient = requiresGrad;
+    leaf.gradient = gradient;
+  };
 }
 
 function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

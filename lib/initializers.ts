@@ -1,7 +1,8 @@
 /** Initial values of parameters. `weight` is [out, …, in]: fan-in is in × what lies between, fan-out likewise. */
-import { checkOptions, describe } from './arguments.ts';
+import { checkOptions, describe, isFunction, isRecord } from './arguments.ts';
 import { ArgumentError, DataError, ShapeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
+import { allocate } from './memory.ts';
 import { defaultState } from './random.ts';
 import { type Shape, show } from './shape.ts';
 import { floats, type Tensor } from './tensor.ts';
@@ -88,7 +89,7 @@ function fansOf(shape: Shape): Fans {
 }
 
 function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fill {
-  const { name, ...options } = (typeof init === 'object' && init !== null ? init : { name: init }) as {
+  const { name, ...options } = (isRecord(init) ? init : { name: init }) as {
     name: unknown;
     [option: string]: unknown;
   };
@@ -136,27 +137,59 @@ export function initializerBefore(activation: unknown): InitializerName {
 /**
  * Fills a parameter with initial values, drawn from the default random state.
  * @throws ArgumentError for an unknown initializer or option, ShapeError when a function gives too few or many values,
- *   DataError when one is no finite number; the parameter is then unchanged.
+ *   DataError when one is no finite number; the parameter and the random state are then unchanged.
  * @param fans where the shape does not tell them
  */
-export function initialize(x: Tensor, init: Initializer, fans: Fans = fansOf(x.shape)): void {
-  if (typeof init !== 'function') {
-    resolve(init)(x, fans);
+export function initialize(x: Tensor, init: Initializer, fans?: Fans): void {
+  prepare(x, init, fans)();
+}
+
+/** Fills a weight and, where there is one, a bias, as `initialize`, once both initializers are known to be good. */
+export function initializeBoth(
+  weight: Tensor,
+  init: Initializer,
+  bias: Tensor | null,
+  biasInit: Initializer,
+  fans?: Fans,
+): void {
+  const fills = [prepare(weight, init, fans)];
+  if (bias) fills.push(prepare(bias, biasInit));
+  for (const fill of fills) fill();
+}
+
+/** Checks an initializer, reads what a function gives, and returns what then fills the parameter. */
+function prepare(x: Tensor, init: Initializer, fans: Fans = fansOf(x.shape)): () => void {
+  let write: Fill;
+  if (isFunction(init)) {
+    const values = valuesOf(x, init([...x.shape], { ...fans }));
+    write = () => x.storage.set(values);
   } else {
-    const values = init(x.shape, fans);
-    if (values?.length !== x.size) {
-      throw new ShapeError(
-        `[initialize] expected ${x.size} values for ${show(x.shape)}, got ${describe(values?.length)}`,
+    write = resolve(init);
+  }
+  return () => {
+    write(x, fans);
+    x.version++;
+  };
+}
+
+/** The values that a function gave, each read once. @throws as `initialize` */
+function valuesOf(x: Tensor, given: ArrayLike<number>): Tensor['storage'] {
+  const length = (given as ArrayLike<number> | undefined | null)?.length;
+  if (length !== x.size) {
+    throw new ShapeError(
+      `[initialize] expected ${x.size} values for ${show(x.shape)}, got ${describe(length)}`,
+    );
+  }
+  const values = allocate(x.size, x.dtype);
+  for (let i = 0; i < x.size; i++) {
+    const value = given[i];
+    // A number beyond the range of float32 becomes Infinity.
+    if (typeof value === 'number') values[i] = value;
+    if (typeof value !== 'number' || !Number.isFinite(values[i])) {
+      throw new DataError(
+        `[initialize] expected finite ${x.dtype} numbers, got ${describe(value)} at position ${i}`,
       );
     }
-    for (let i = 0; i < x.size; i++) {
-      if (typeof values[i] !== 'number' || !Number.isFinite(values[i])) {
-        throw new DataError(
-          `[initialize] expected finite numbers, got ${describe(values[i])} at position ${i}`,
-        );
-      }
-    }
-    x.storage.set(values);
   }
-  x.version++;
+  return values;
 }

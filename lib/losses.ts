@@ -1,5 +1,5 @@
 /** Losses. Each takes a prediction and a target, and an options object with `reduction`, by default the mean. */
-import { checkOptions, describe } from './arguments.ts';
+import { checkOptions, describe, isFunction } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
 import {
   checkReduction,
@@ -105,7 +105,7 @@ export type LossName = keyof typeof losses;
 
 /** The loss of a name, or a function as it is. @throws ArgumentError for anything else. */
 export function resolveLoss(loss: LossName | LossFunction): LossFunction {
-  if (typeof loss === 'function') return loss;
+  if (isFunction(loss)) return loss;
   if (typeof loss === 'string' && Object.hasOwn(losses, loss)) return losses[loss];
   const known = Object.keys(losses).join(', ');
   throw new ArgumentError(`expected loss to be one of ${known} or a function, got ${describe(loss)}`);

@@ -3,6 +3,7 @@
  * (gradients of intermediates, saved masks, workspaces) comes from a pool and goes back as soon as it has been used.
  * Parameters and optimizer state live on SharedArrayBuffers: few, long-lived, never detached under a native thread.
  */
+import { getHeapStatistics } from 'node:v8';
 import type { Float } from '../binding.d.ts';
 import { MemoryError } from './errors.ts';
 import { recording } from './kernels/recorder.ts';
@@ -31,11 +32,42 @@ function make(length: number, dtype: Dtype): Arrays[Dtype] {
   }
 }
 
+/** A copy on memory of its own. @throws MemoryError when the system has none for it. */
+export function copyOf<A extends Arrays[Dtype] | Uint32Array>(array: A): A {
+  try {
+    // Not by a method of the array, which whoever sees it may have replaced.
+    if (array instanceof Float32Array) return new Float32Array(array) as A;
+    if (array instanceof Float64Array) return new Float64Array(array) as A;
+    return (array instanceof Int32Array ? new Int32Array(array) : new Uint32Array(array)) as A;
+  } catch (cause) {
+    throw new MemoryError(`expected ${array.byteLength} bytes for a copy, got none from the system`, {
+      cause,
+    });
+  }
+}
+
+const lengthGetter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')!
+  .get!;
+
+/** How many elements an array has, whatever a property of that name says; 0 when its buffer was detached. */
+export function lengthOf(array: ArrayBufferView): number {
+  return lengthGetter.call(array) as number;
+}
+
 /** A typed array of zeros for a user to see. @throws MemoryError when the system has none for it. */
 export function allocate<D extends Dtype>(length: number, dtype: D): Arrays[D] {
   const array = make(length, dtype);
   recording?.made.add(array);
   return array as Arrays[D];
+}
+
+/** Shared memory, zeros. @throws MemoryError when the system has none for it. */
+export function allocateBytes(bytes: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(bytes);
+  } catch (cause) {
+    throw new MemoryError(`expected ${bytes} bytes of shared memory, got none from the system`, { cause });
+  }
 }
 
 /** An array of zeros on a SharedArrayBuffer. @throws MemoryError when the system has no memory for it. */
@@ -77,3 +109,42 @@ export function release(buffer: Float): void {
   else free.push(buffer);
   pooledBytes += bytes;
 }
+
+/** Longer arrays of JavaScript than this are refused by its engine; measured. */
+const longestArray = 2 ** 27 - 1024;
+/** Nobody asks the heap whether it has room for less; in bytes. */
+const few = 2 ** 22;
+/** What the heap's limit holds for young objects, of which arrays that stay are none. */
+const young = 48 * 2 ** 20;
+
+/** What nested arrays of this shape take at most, in bytes, with the longest of them counted twice, as it may move. */
+export function nestedBytes(shape: readonly number[]): number {
+  let bytes = 0;
+  let longest = 0;
+  let arrays = 1;
+  for (const size of shape) {
+    const own = 96 + 8 * size;
+    bytes += arrays * own;
+    if (arrays > 0 && own > longest) longest = own;
+    arrays *= size;
+  }
+  return bytes + longest;
+}
+
+/**
+ * Checks that there can be nested arrays of this shape: when the heap of JavaScript is full, the process ends.
+ * @throws MemoryError
+ */
+export function checkNested(op: string, shape: readonly number[]): void {
+  const bytes = nestedBytes(shape);
+  if (bytes < few) return;
+  const { heap_size_limit: limit, used_heap_size: used } = getHeapStatistics();
+  const left = Math.max(0.9 * (limit - used) - young, 0);
+  if (bytes <= left && shape.every((size) => size <= longestArray)) return;
+  throw new MemoryError(
+    `[${op}] expected nested arrays of shape [${shape.join(', ')}] to fit into the heap of JavaScript, got ` +
+      `${megabytes(bytes)} for ${megabytes(left)} left of it`,
+  );
+}
+
+const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20).toLocaleString('en-US')} MiB`;

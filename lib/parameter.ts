@@ -1,9 +1,11 @@
 /** Tensors that stay: parameters, and the state that layers keep beside them. */
-import { checkBoolean, checkOptions, describe } from './arguments.ts';
-import { DtypeError } from './errors.ts';
+import { types } from 'node:util';
+import type { Float } from '../binding.d.ts';
+import { checkBoolean, checkOptions, describe, isRecord } from './arguments.ts';
+import { DtypeError, ShapeError } from './errors.ts';
 import { outdatePrograms } from './kernels/recorder.ts';
-import { allocateShared, type FloatDtype } from './memory.ts';
-import { checkShape, type Shape, sizeOf } from './shape.ts';
+import { allocateShared, type FloatDtype, lengthOf } from './memory.ts';
+import { readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
 /**
@@ -15,22 +17,49 @@ export class SharedTensor extends Tensor {
   /** Zeros. @throws ShapeError for a bad shape, DtypeError unless dtype is float32 (default) or float64. */
   constructor(shape: Shape, dtype: FloatDtype = 'float32') {
     const op = new.target.name;
-    checkShape(op, shape);
+    const own = readShape(op, shape);
     if (dtype !== 'float32' && dtype !== 'float64') {
       throw new DtypeError(`[${op}] expected dtype to be float32 or float64, got ${describe(dtype)}`);
     }
-    super(allocateShared(sizeOf(shape), dtype), [...shape], dtype);
+    super(allocateShared(sizeOf(own), dtype), own, dtype);
   }
 
   /** Where the values are, for `attach` in another thread. */
   share(): SharedParameter {
     const { storage, shape, dtype } = this;
-    return { buffer: storage.buffer as SharedArrayBuffer, shape, dtype: dtype as FloatDtype };
+    return { buffer: storage.buffer as SharedArrayBuffer, shape: [...shape], dtype: dtype as FloatDtype };
   }
 
-  /** Takes values from, and writes updates to, the memory of another one of the same shape and dtype. */
-  attach({ buffer }: SharedParameter): void {
-    this.storage = this.dtype === 'float32' ? new Float32Array(buffer) : new Float64Array(buffer);
+  /**
+   * Takes values from, and writes updates to, the memory of another one of the same shape and dtype.
+   * @throws ShapeError for anything else; nothing was then changed.
+   */
+  attach(shared: SharedParameter): void {
+    this.useMemory(this.readMemory('memory', shared));
+  }
+
+  /** @internal The elements in memory that another thread shares, read once. @throws ShapeError unless they are as many. */
+  readMemory(name: string, shared: SharedParameter): Float {
+    const { shape, dtype, size } = this;
+    const bytes = size * (dtype === 'float32' ? 4 : 8);
+    const refuse = (got: string) =>
+      new ShapeError(
+        `[attach] expected ${name} to be ${dtype} ${show(shape)} on a SharedArrayBuffer of ${bytes} bytes, got ${got}`,
+      );
+    if (!isRecord(shared)) throw refuse(describe(shared));
+    const { buffer, shape: givenShape, dtype: givenDtype } = shared;
+    const own = readShape('attach', givenShape);
+    if (givenDtype !== dtype || !sameShape(own, shape)) throw refuse(`${describe(givenDtype)} ${show(own)}`);
+    if (!types.isSharedArrayBuffer(buffer)) throw refuse(describe(buffer));
+    const length = lengthOf(new Uint8Array(buffer));
+    if (length !== bytes) throw refuse(`one of ${length}`);
+    // Of a fixed length, as the buffer might grow.
+    return dtype === 'float32' ? new Float32Array(buffer, 0, size) : new Float64Array(buffer, 0, size);
+  }
+
+  /** @internal Uses what `readMemory` returned. */
+  useMemory(memory: Float): void {
+    this.storage = memory;
     this.version++;
     outdatePrograms();
   }
@@ -50,7 +79,7 @@ export class Parameter extends SharedTensor {
   constructor(shape: Shape, dtype: FloatDtype = 'float32', options: ParameterOptions = {}) {
     super(shape, dtype);
     checkOptions('Parameter', options, ['decays']);
-    const { decays = shape.length >= 2 } = options;
+    const { decays = this.rank >= 2 } = options;
     checkBoolean('Parameter', 'decays', decays);
     this.requiresGrad = true;
     this.decays = decays;

@@ -2,20 +2,21 @@
  * Random numbers: a Philox 4×32-10 state that kernels read and advance (binding.d.ts). The state is a small buffer, so a
  * recorded step draws fresh numbers when replayed, and a checkpoint can hold it.
  */
+import { types } from 'node:util';
 import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { ArgumentError, DtypeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { refuseRecording } from './kernels/recorder.ts';
-import { allocate, type FloatDtype } from './memory.ts';
-import { checkShape, type Shape, sizeOf } from './shape.ts';
-import { Tensor } from './tensor.ts';
+import { allocate, allocateBytes, type FloatDtype, lengthOf } from './memory.ts';
+import { readShape, type Shape } from './shape.ts';
+import { empty, type Tensor } from './tensor.ts';
 
 /** key[2], counter[4], lowest word first. */
 export type RandomState = Uint32Array;
 
 /** A state of its own for a seed. @throws ArgumentError unless seed is an integer from 0 to 2⁵³ − 1. */
 export function randomState(seed: number): RandomState {
-  const state = new Uint32Array(new SharedArrayBuffer(24));
+  const state = new Uint32Array(allocateBytes(24));
   reseed(state, seed);
   return state;
 }
@@ -28,6 +29,12 @@ function reseed(state: RandomState, seed: number): void {
   state.fill(0);
   state[0] = seed % 2 ** 32;
   state[1] = Math.floor(seed / 2 ** 32);
+}
+
+/** @throws ArgumentError unless it is six words, as `randomState` gives. */
+export function checkState(op: string, state: RandomState): void {
+  if (types.isUint32Array(state) && lengthOf(state) === 6) return;
+  throw new ArgumentError(`[${op}] expected state to be a Uint32Array of 6 words, got ${describe(state)}`);
 }
 
 /** The state behind `randn`, `rand`, initializers and dropout. It starts somewhere new in each process. */
@@ -47,11 +54,11 @@ function filled(op: string, shape: Shape, options: RandomOptions, fill: (x: Tens
   checkOptions(op, options, ['dtype', 'requiresGrad']);
   const { dtype = 'float32', requiresGrad = false } = options;
   checkBoolean(op, 'requiresGrad', requiresGrad);
-  checkShape(op, shape);
+  const own = readShape(op, shape);
   if (dtype !== 'float32' && dtype !== 'float64') {
     throw new DtypeError(`[${op}] expected dtype to be float32 or float64, got ${describe(dtype)}`);
   }
-  const x = new Tensor(allocate(sizeOf(shape), dtype), [...shape], dtype);
+  const x = empty(own, dtype);
   fill(x);
   return requiresGrad ? x.setRequiresGrad() : x;
 }
@@ -72,7 +79,7 @@ export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
 
 /**
  * The integers from 0 to n − 1 in a random order (Fisher & Yates; Durstenfeld, 1964), by 32-bit draws.
- * @throws ArgumentError unless n is an integer from 0 to 2³¹ − 1.
+ * @throws ArgumentError unless n is an integer from 0 to 2³¹ − 1, MemoryError when the system has no memory for them.
  */
 export function permutation(n: number, state: RandomState = defaultState): Int32Array {
   refuseRecording('permutation');
@@ -81,9 +88,10 @@ export function permutation(n: number, state: RandomState = defaultState): Int32
       `[permutation] expected n to be an integer from 0 to 2^31 - 1, got ${describe(n)}`,
     );
   }
+  checkState('permutation', state);
   const order = allocate(n, 'int32');
   for (let i = 0; i < n; i++) order[i] = i;
-  const words = new Uint32Array(Math.max(n - 1, 0));
+  const words = new Uint32Array(allocate(Math.max(n - 1, 0), 'int32').buffer);
   kernels.randomBits(words, state);
   for (let i = n - 1; i > 0; i--) {
     // Scaling a word by i + 1 favours some positions by at most (i + 1) / 2³².

@@ -1,5 +1,5 @@
 /** Shapes, axes and the layouts by which kernels walk over broadcast operands. */
-import { describe } from './arguments.ts';
+import { describe, isArray, readArray } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
 
 export type Shape = readonly number[];
@@ -15,8 +15,10 @@ export function sizeOf(shape: Shape): number {
 }
 
 /** `[2, 3]` for messages. */
-export function show(shape: readonly (number | string)[]): string {
-  return `[${shape.map((part) => (typeof part === 'string' ? part : describe(part))).join(', ')}]`;
+export function show(shape: readonly unknown[]): string {
+  const named = (part: unknown) => typeof part === 'string' && part.length < 50;
+  const parts = Array.from(shape.slice(0, maxRank + 1), (part) => (named(part) ? part : describe(part)));
+  return `[${parts.join(', ')}${shape.length > parts.length ? ', …' : ''}]`;
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
@@ -26,25 +28,52 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return true;
 }
 
-/** @throws ShapeError unless every dimension is an integer ≥ 0, the rank at most 16 and the size below 2³¹. */
-export function checkShape(op: string, shape: Shape): void {
-  if (!Array.isArray(shape)) {
-    throw new ShapeError(`[${op}] expected shape to be an array of integers, got ${describe(shape)}`);
-  }
-  for (const dimension of shape) {
+/**
+ * A user's shape, read once, as an array of its own.
+ * @throws ShapeError unless every dimension is an integer from 0 to 2³¹ − 1, the rank at most 16 and the size below 2³¹.
+ */
+export function readShape(op: string, shape: Shape): number[] {
+  const own = readSizes(op, shape);
+  checkShape(op, own);
+  return own;
+}
+
+/** What stands where a shape belongs, read once; its numbers are not checked yet. @throws ShapeError for no array. */
+export function readSizes(op: string, shape: Shape): number[] {
+  return readArray(shape, maxRank, (got) => {
+    const expected = isArray(shape) ? `a rank of at most ${maxRank}` : 'shape to be an array of integers';
+    return new ShapeError(`[${op}] expected ${expected}, got ${got}`);
+  });
+}
+
+/** What `readShape` checks, for an array that nobody else has. */
+export function checkShape(op: string, own: Shape): void {
+  for (const dimension of own) {
     if (!Number.isInteger(dimension) || dimension < 0) {
-      throw new ShapeError(`[${op}] expected shape to hold integers of at least 0, got ${show(shape)}`);
+      throw new ShapeError(`[${op}] expected shape to hold integers of at least 0, got ${show(own)}`);
     }
   }
+  checkSize(op, own);
+}
+
+/** The largest size of a tensor, and of one of its dimensions where another one is 0. */
+const largest = 0x7fffffff;
+
+/**
+ * Results of broadcasting and the like can be larger than any input.
+ * @throws ShapeError unless the rank is at most 16, and every dimension and the size below 2³¹.
+ */
+export function checkSize(op: string, shape: Shape): void {
   if (shape.length > maxRank) {
     throw new ShapeError(`[${op}] expected a rank of at most ${maxRank}, got ${shape.length}`);
   }
-  checkSize(op, shape);
-}
-
-/** @throws ShapeError unless the size is below 2³¹: results of broadcasting and the like can be larger than any input. */
-export function checkSize(op: string, shape: Shape): void {
-  if (sizeOf(shape) > 0x7fffffff) {
+  let size = 1;
+  let longest = 0;
+  for (let i = 0; i < shape.length; i++) {
+    size *= shape[i];
+    if (shape[i] > longest) longest = shape[i];
+  }
+  if (size > largest || longest > largest) {
     throw new ShapeError(`[${op}] expected fewer than 2^31 elements, got shape ${show(shape)}`);
   }
 }
@@ -58,6 +87,20 @@ export function normalizeAxis(op: string, axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
+/** The axes that a user names, read once, in their order. @throws ArgumentError for one out of range or more than there are. */
+export function readAxes(op: string, axes: readonly number[], rank: number): number[] {
+  const own = readArray(
+    axes,
+    maxRank,
+    (got) => new ArgumentError(`[${op}] expected an array of at most ${maxRank} axes, got ${got}`),
+  );
+  const list = own.map((axis) => normalizeAxis(op, axis, rank));
+  if (new Set(list).size !== list.length) {
+    throw new ArgumentError(`[${op}] expected each axis once, got ${show(list)}`);
+  }
+  return list;
+}
+
 /** The axes in increasing order, without repeats; all of them when none are named. */
 export function normalizeAxes(
   op: string,
@@ -65,13 +108,8 @@ export function normalizeAxes(
   rank: number,
 ): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, axis) => axis);
-  const list = Array.from(Array.isArray(axes) ? axes : [axes as number], (axis) =>
-    normalizeAxis(op, axis, rank),
-  );
-  if (new Set(list).size !== list.length) {
-    throw new ArgumentError(`[${op}] expected each axis once, got ${show(list)}`);
-  }
-  return list.sort((a, b) => a - b);
+  if (!isArray(axes)) return [normalizeAxis(op, axes, rank)];
+  return readAxes(op, axes, rank).sort((a, b) => a - b);
 }
 
 /** The common shape of operands, each dimension equal or 1, aligned at the end (NumPy's rule). */

@@ -1,12 +1,21 @@
 /** The Tensor: a contiguous, row-major array with a shape, and its place in the history that backward walks. */
-import { checkBoolean, checkOptions, describe } from './arguments.ts';
+import { types } from 'node:util';
+import { checkBoolean, checkOptions, describe, isArray } from './arguments.ts';
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
 import { recording, refuseRecording } from './kernels/recorder.ts';
-import { type Arrays, allocate, type Dtype, type FloatDtype } from './memory.ts';
+import {
+  type Arrays,
+  allocate,
+  checkNested,
+  type Dtype,
+  type FloatDtype,
+  lengthOf,
+  nestedBytes,
+} from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
-import { checkShape, maxRank, type Shape, show, sizeOf } from './shape.ts';
+import { checkShape, maxRank, readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
 
 /** Numbers nested as deep as the rank. */
 export type Nested = number | readonly Nested[];
@@ -17,8 +26,14 @@ export type Values = Nested | Float32Array | Float64Array | Int32Array | Uint8Ar
 // The ops are methods too; `ops/index.ts` puts them on the prototype, and this makes the compiler see them.
 export interface Tensor extends TensorMethods {}
 
+/** Whether x is a tensor; a proxy of one is none, as it could answer otherwise each time it is asked. */
+export let isTensor: (x: unknown) => x is Tensor;
+
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the list the type is made of
 export class Tensor {
+  /** Only what the constructor made has it. */
+  readonly #genuine = true;
+  /** An array of its own: what happens to it concerns no other tensor. */
   readonly shape: Shape;
   readonly dtype: Dtype;
   /** @internal The elements, for ops; `data` is the same for everybody else. */
@@ -32,16 +47,22 @@ export class Tensor {
   gradient: Float | null = null;
   /** @internal A leaf's gradient memory, kept between steps. */
   gradientBuffer: Float | null = null;
+  /** @internal The latest backward that wrote to a leaf's gradient, or replay that started it anew. */
+  pass = 0;
   /** @internal Counts in-place updates, so that backward can tell that a saved input changed. */
   version = 0;
 
   /** @internal Use `tensor()`, `zeros()` and the like. `data` is taken over, not copied. */
   constructor(data: Arrays[Dtype], shape: Shape, dtype: Dtype) {
     this.storage = data;
-    this.shape = shape;
+    this.shape = shape.slice();
     this.dtype = dtype;
     // Not the length of data, which a transfer of its buffer changes.
     this.size = sizeOf(shape);
+  }
+
+  static {
+    isTensor = (x): x is Tensor => typeof x === 'object' && x !== null && #genuine in x;
   }
 
   /**
@@ -98,12 +119,14 @@ export class Tensor {
       const { gradient } = this;
       const updates = this.version - version;
       return {
-        apply: () => {
+        apply: (pass) => {
           this.gradient = gradient;
           this.version += updates;
+          if (use === 'clear') this.pass = pass;
         },
-        abandon: () => {
-          this.gradient = null;
+        abandon: (pass) => {
+          // A later replay that does not depend on this one has its own.
+          if (this.pass <= pass) this.gradient = null;
         },
       };
     });
@@ -115,8 +138,12 @@ export class Tensor {
 
   /**
    * Adds dthis/dleaf, times `gradient`, to the `grad` of every leaf behind this tensor. The history is used up.
+   *
+   * When this throws, every `grad` is as it was. What of the history had run by then is used up all the same; what had not
+   * can still serve another tensor that was computed from it.
    * @param gradient dL/dthis, of this shape and dtype; may be left out for a tensor of one element, where it is 1.
-   * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since.
+   * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since; what a kernel
+   *   throws, for a buffer that was detached in the meantime, say.
    */
   backward(gradient?: Tensor): void {
     checkTensor('backward', this);
@@ -139,16 +166,20 @@ export class Tensor {
     return this.data[0];
   }
 
-  /** Nested arrays of numbers; a number for a scalar. */
+  /** Nested arrays of numbers; a number for a scalar. @throws MemoryError where the heap of JavaScript has no room. */
   toArray(): Nested {
     checkTensor('toArray', this);
     checkElements('toArray', this);
-    const nest = (axis: number, offset: number, stride: number): Nested => {
-      if (axis === this.rank) return this.data[offset];
-      const step = stride / this.shape[axis];
-      return Array.from({ length: this.shape[axis] }, (_, i) => nest(axis + 1, offset + i * step, step));
+    const { data, shape } = this;
+    checkNested('toArray', shape);
+    let at = 0;
+    const nest = (axis: number): Nested => {
+      if (axis === shape.length) return data[at++];
+      const row = new Array<Nested>(shape[axis]);
+      for (let i = 0; i < row.length; i++) row[i] = nest(axis + 1);
+      return row;
     };
-    return nest(0, 0, this.size);
+    return nest(0);
   }
 
   /** Marks a leaf as wanting a gradient (or no longer). @throws AutogradError for a computed tensor or an int32 one. */
@@ -170,12 +201,12 @@ export class Tensor {
   assign(values: Values | Tensor): this {
     checkTensor('assign', this);
     refuseRecording('assign');
-    const source = values instanceof Tensor ? values : tensor(values, { dtype: this.dtype });
+    const source = isTensor(values) ? values : tensor(values, { dtype: this.dtype });
     if (source.dtype !== this.dtype) {
       throw new DtypeError(`[assign] expected dtype ${this.dtype}, got ${source.dtype}`);
     }
     const isFlat = ArrayBuffer.isView(values);
-    if (source.size !== this.size || (!isFlat && show(source.shape) !== show(this.shape))) {
+    if (source.size !== this.size || (!isFlat && !sameShape(source.shape, this.shape))) {
       throw new ShapeError(`[assign] expected shape ${show(this.shape)}, got ${show(source.shape)}`);
     }
     checkElements('assign', source);
@@ -188,8 +219,8 @@ export class Tensor {
   toString(): string {
     checkTensor('toString', this);
     checkElements('toString', this);
-    const few =
-      this.size <= 64 ? JSON.stringify(this.toArray()) : `${this.data.subarray(0, 8).join(', ')}, …`;
+    const isSmall = this.size <= 64 && nestedBytes(this.shape) < 2 ** 17;
+    const few = isSmall ? JSON.stringify(this.toArray()) : [...this.data.subarray(0, 8), '…'].join(', ');
     return `Tensor ${this.dtype} ${show(this.shape)} ${few}`;
   }
 
@@ -207,7 +238,7 @@ export function checkDtype(op: string, dtype: Dtype): void {
 
 /** @throws ArgumentError unless x is a Tensor. */
 export function checkTensor(op: string, x: unknown, name = 'a tensor'): asserts x is Tensor {
-  if (!(x instanceof Tensor)) {
+  if (!isTensor(x)) {
     throw new ArgumentError(
       `[${op}] expected ${name === 'a tensor' ? name : `${name} to be a tensor`}, got ${describe(x)}`,
     );
@@ -215,8 +246,8 @@ export function checkTensor(op: string, x: unknown, name = 'a tensor'): asserts 
 }
 
 /** @throws DataError where the elements are gone. */
-function checkElements(op: string, x: Tensor): void {
-  if (x.storage.length !== x.size) {
+export function checkElements(op: string, x: Tensor): void {
+  if (lengthOf(x.storage) !== x.size) {
     throw new DataError(
       `[${op}] expected a tensor with its elements, got one whose buffer was detached (transferred)`,
     );
@@ -263,30 +294,31 @@ export interface TensorOptions {
  *   ShapeError when `shape` does not fit; DtypeError for an unknown dtype or a gradient on int32.
  */
 export function tensor(values: Values, options: TensorOptions = {}): Tensor {
-  checkOptions('tensor', options, ['shape', 'dtype', 'requiresGrad']);
-  const { shape, requiresGrad = false } = options;
-  checkBoolean('tensor', 'requiresGrad', requiresGrad);
+  const op = 'tensor';
+  checkOptions(op, options, ['shape', 'dtype', 'requiresGrad']);
+  const { shape, dtype: wanted, requiresGrad = false } = options;
+  checkBoolean(op, 'requiresGrad', requiresGrad);
+  const folded = shape === undefined ? undefined : readShape(op, shape);
   const isTyped = ArrayBuffer.isView(values);
   if (isTyped) checkTyped(values);
-  const { dtype = isTyped ? dtypeOf(values) : 'float32' } = options;
-  checkDtype('tensor', dtype);
-  const natural = isTyped ? [values.length] : shapeOfNested(values);
-  checkShape('tensor', natural);
-  if (shape !== undefined) checkShape('tensor', shape);
-  const target = shape === undefined ? natural : [...shape];
-  if (isTyped) checkAttached(values);
+  const dtype = wanted !== undefined ? wanted : isTyped ? dtypeOf(values) : 'float32';
+  checkDtype(op, dtype);
+  const natural = isTyped ? [lengthOf(values)] : shapeOfNested(values);
+  checkShape(op, natural);
+  const target = folded ?? natural;
   if (sizeOf(natural) !== sizeOf(target)) {
     throw new ShapeError(
       `[tensor] expected ${sizeOf(target)} elements for shape ${show(target)}, got ${sizeOf(natural)}`,
     );
   }
   const data = allocate(sizeOf(target), dtype);
-  if (isTyped) data.set(values);
+  if (isTyped) fillTyped(data, values);
   else fillNested(data, values, natural);
-  if (dtype === 'int32') checkIntegers(data, isTyped ? values : flatten(values));
   const result = new Tensor(data, target, dtype);
   return requiresGrad ? result.setRequiresGrad() : result;
 }
+
+type Typed = Exclude<Values, Nested>;
 
 function dtypeOf(values: ArrayBufferView): Dtype {
   if (values instanceof Float64Array) return 'float64';
@@ -295,66 +327,70 @@ function dtypeOf(values: ArrayBufferView): Dtype {
     values instanceof Float32Array || values instanceof Uint8Array || values instanceof Uint8ClampedArray;
   if (known) return 'float32';
   throw new DataError(
-    `[tensor] expected a Float32Array, Float64Array, Int32Array or Uint8Array, got ${values.constructor.name}`,
+    `[tensor] expected a Float32Array, Float64Array, Int32Array or Uint8Array, got ${describe(values)}`,
   );
 }
 
-/** BigInts are no numbers here, and a DataView has no elements. */
+/**
+ * BigInts are no numbers here, a DataView has no elements, and an array whose buffer was detached, or resized to end
+ * before it, looks like an empty one.
+ */
 function checkTyped(values: ArrayBufferView): void {
-  if (values instanceof DataView || values instanceof BigInt64Array || values instanceof BigUint64Array) {
-    throw new DataError(`[tensor] expected an array of numbers, got ${values.constructor.name}`);
+  if (!types.isTypedArray(values) || types.isBigInt64Array(values) || types.isBigUint64Array(values)) {
+    throw new DataError(`[tensor] expected an array of numbers, got ${describe(values)}`);
   }
-}
-
-/** A detached buffer looks like an empty one; only making a view of it tells. */
-function checkAttached(values: ArrayBufferView): void {
-  if (values.byteLength > 0) return;
   try {
-    new Uint8Array(values.buffer);
+    Uint8Array.prototype.keys.call(values);
   } catch {
-    throw new DataError('[tensor] expected values, got an array whose buffer was detached (transferred)');
+    throw new DataError(
+      '[tensor] expected values, got an array whose buffer was detached (transferred) or made smaller',
+    );
   }
 }
 
 function shapeOfNested(values: Nested): number[] {
   const shape: number[] = [];
   // An array may hold itself: the check of the rank ends what has no end here.
-  for (let level: Nested = values; Array.isArray(level) && shape.length <= maxRank; level = level[0]) {
-    shape.push(level.length);
-    if (level.length === 0) break;
+  for (let level: unknown = values; isArray(level) && shape.length <= maxRank; level = level[0]) {
+    const { length } = level;
+    shape.push(length);
+    if (length === 0) break;
   }
   return shape;
 }
 
+function fillTyped(data: Arrays[Dtype], values: Typed): void {
+  data.set(values);
+  if (!(data instanceof Int32Array)) return;
+  for (let i = 0; i < data.length; i++) if (data[i] !== values[i]) throw notInteger(values[i], i);
+}
+
 /** Writes nested arrays out flat. @throws DataError where the nesting is ragged or holds something else than numbers. */
 function fillNested(data: Arrays[Dtype], values: Nested, shape: Shape): void {
+  const isInteger = data instanceof Int32Array;
   let at = 0;
   const visit = (level: unknown, axis: number, path: string): void => {
     if (axis === shape.length) {
       if (typeof level !== 'number') {
-        const got = Array.isArray(level) ? `an array of ${level.length}` : describe(level);
+        const got = isArray(level) ? `an array of ${describe(level.length)}` : describe(level);
         throw new DataError(`[tensor] expected a number at values${path}, got ${got}`);
       }
-      data[at++] = level;
+      data[at] = level;
+      if (isInteger && data[at] !== level) throw notInteger(level, at);
+      at++;
       return;
     }
-    if (!Array.isArray(level) || level.length !== shape[axis]) {
-      const got = Array.isArray(level) ? `one of ${level.length}` : describe(level);
+    const length = isArray(level) ? level.length : undefined;
+    if (length !== shape[axis]) {
+      const got = isArray(level) ? `one of ${describe(length)}` : describe(level);
       throw new DataError(`[tensor] expected an array of ${shape[axis]} at values${path}, got ${got}`);
     }
-    for (let i = 0; i < level.length; i++) visit(level[i], axis + 1, `${path}[${i}]`);
+    const row = level as readonly unknown[];
+    for (let i = 0; i < length; i++) visit(row[i], axis + 1, `${path}[${i}]`);
   };
   visit(values, 0, '');
 }
 
-function flatten(values: Nested): readonly number[] {
-  return typeof values === 'number' ? [values] : values.flatMap(flatten);
-}
-
-function checkIntegers(stored: ArrayLike<number>, given: ArrayLike<number>): void {
-  for (let i = 0; i < stored.length; i++) {
-    if (stored[i] !== given[i]) {
-      throw new DataError(`[tensor] expected integers for int32, got ${given[i]} at position ${i}`);
-    }
-  }
+function notInteger(value: number, position: number): DataError {
+  return new DataError(`[tensor] expected integers for int32, got ${value} at position ${position}`);
 }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 
 #include "bind.h"
 #include "blas.h"
@@ -25,15 +26,20 @@ struct Environment {
   program::Environment programs;
 };
 
-Failure currentFailure(const char* kernel) {
+Failure currentFailure(const char* kernel) noexcept {
   try {
-    throw;
-  } catch (const Violation& violation) {
-    return {violation.code, violation.message};
-  } catch (const std::bad_alloc&) {
-    return {"AXPY_KERNEL", std::string("[") + kernel + "] out of memory"};
-  } catch (const std::exception& error) {
-    return {"AXPY_KERNEL", std::string("[") + kernel + "] " + error.what()};
+    const std::string name = std::string("[") + kernel + "] ";
+    try {
+      std::rethrow_exception(std::current_exception());
+    } catch (const Violation& violation) {
+      return {violation.code, violation.message};
+    } catch (const std::bad_alloc&) {
+      return {"AXPY_MEMORY", name + "expected memory to work in, got none from the system"};
+    } catch (const std::exception& error) {
+      return {"AXPY_KERNEL", name + error.what()};
+    }
+  } catch (...) {
+    return {"AXPY_MEMORY", "out of memory"};  // so short that it needs none
   }
 }
 
@@ -251,24 +257,19 @@ Napi::Value information(const Napi::CallbackInfo& info) {
 
 Napi::Value limits(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  try {
-    const Limits measured = measureLimits();
-    auto result = Napi::Object::New(env);
-    result["float32"] = measured.float32;
-    result["float64"] = measured.float64;
-    auto bandwidths = Napi::Array::New(env);
-    for (const Bandwidth& bandwidth : measured.bandwidths) {
-      auto entry = Napi::Object::New(env);
-      entry["bytes"] = bandwidth.bytes;
-      entry["rate"] = bandwidth.rate;
-      bandwidths[bandwidths.Length()] = entry;
-    }
-    result["bandwidths"] = bandwidths;
-    return result;
-  } catch (const std::bad_alloc&) {
-    bind::raise(env, "AXPY_KERNEL", "[limits] out of memory");
-    return env.Undefined();
+  const Limits measured = measureLimits();
+  auto result = Napi::Object::New(env);
+  result["float32"] = measured.float32;
+  result["float64"] = measured.float64;
+  auto bandwidths = Napi::Array::New(env);
+  for (const Bandwidth& bandwidth : measured.bandwidths) {
+    auto entry = Napi::Object::New(env);
+    entry["bytes"] = bandwidth.bytes;
+    entry["rate"] = bandwidth.rate;
+    bandwidths[bandwidths.Length()] = entry;
   }
+  result["bandwidths"] = bandwidths;
+  return result;
 }
 
 Napi::Value setThreads(const Napi::CallbackInfo& info) {
@@ -296,18 +297,33 @@ Napi::Value setErrorFactory(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+/// An export beside the kernels. No C++ exception may leave it.
+template <Napi::Value (*function)(const Napi::CallbackInfo&)>
+Napi::Value shielded(const Napi::CallbackInfo& info) {
+  try {
+    return function(info);
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    const bind::Failure failure = bind::currentFailure("axpy");
+    bind::raise(info.Env(), failure.code, failure.message);
+    return info.Env().Undefined();
+  }
+}
+
 napi_value createProgram(napi_env env, napi_callback_info info) {
   return Napi::Env(env).GetInstanceData<bind::Environment>()->programs.create(env, info);
 }
 
 /// Once a process: the first environment sets the number of threads, and later ones leave it as it has
-/// become. Returns a message when AXPY_THREADS is of no use.
+/// become. Returns a message when AXPY_THREADS is of no use; empty, it counts as unset.
 std::string initializeProcess() {
   static const std::string failure = [] {
     blas::initialize();
     int count = std::min(availableCores(), parallel::maxThreads);
     std::string message;
-    if (const char* wanted = std::getenv("AXPY_THREADS")) {
+    const char* wanted = std::getenv("AXPY_THREADS");
+    if (wanted && *wanted) {
       const char* end = wanted + std::strlen(wanted);
       int value = 0;
       const auto parsed = std::from_chars(wanted, end, value);
@@ -324,6 +340,10 @@ std::string initializeProcess() {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  if (!blas::runs()) {
+    bind::raise(env, "AXPY_BACKEND", "expected a CPU with SSE3");
+    return exports;
+  }
   const std::string failure = initializeProcess();
   if (!failure.empty()) {
     bind::raise(env, "AXPY_ARGUMENT", failure);
@@ -341,11 +361,11 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   napi_value function = nullptr;
   napi_create_function(env, "createProgram", NAPI_AUTO_LENGTH, createProgram, nullptr, &function);
   exports["createProgram"] = Napi::Value(env, function);
-  exports["info"] = Napi::Function::New(env, information, "info");
-  exports["limits"] = Napi::Function::New(env, limits, "limits");
-  exports["setThreads"] = Napi::Function::New(env, setThreads, "setThreads");
-  exports["manifest"] = Napi::Function::New(env, manifest, "manifest");
-  exports["setErrorFactory"] = Napi::Function::New(env, setErrorFactory, "setErrorFactory");
+  exports["info"] = Napi::Function::New(env, shielded<information>, "info");
+  exports["limits"] = Napi::Function::New(env, shielded<limits>, "limits");
+  exports["setThreads"] = Napi::Function::New(env, shielded<setThreads>, "setThreads");
+  exports["manifest"] = Napi::Function::New(env, shielded<manifest>, "manifest");
+  exports["setErrorFactory"] = Napi::Function::New(env, shielded<setErrorFactory>, "setErrorFactory");
   return exports;
 }
 
@@ -353,7 +373,13 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 }  // namespace axpy
 
 static Napi::Object initializeAxpy(Napi::Env env, Napi::Object exports) {
-  return axpy::initialize(env, exports);
+  try {
+    return axpy::initialize(env, exports);
+  } catch (...) {
+    const axpy::bind::Failure failure = axpy::bind::currentFailure("axpy");
+    axpy::bind::raise(env, failure.code, failure.message);
+    return exports;
+  }
 }
 
 NODE_API_MODULE(axpy, initializeAxpy)

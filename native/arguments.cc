@@ -100,6 +100,12 @@ void Check::dimensions(const Layout& layout, int rank) const {
   }
 }
 
+double Check::elements(const Layout& layout, int rank) {
+  double size = 1;
+  for (int i = 0; i < rank; i++) size *= layout.values[i];
+  return size;
+}
+
 double Check::broadcast(const Layout& layout, int groups) const {
   rank(layout, groups, 0, 1, groups == 3 ? "3·rank with rank from 1 to 16" : "4·rank with rank from 1 to 16");
   const int rank = layout.rank(groups);
@@ -110,9 +116,7 @@ double Check::broadcast(const Layout& layout, int groups) const {
                                        std::to_string(i) + " to be at least 0, got " +
                                        std::to_string(layout.values[i]));
   }
-  double size = 1;
-  for (int i = 0; i < rank; i++) size *= layout.values[i];
-  return size;
+  return elements(layout, rank);
 }
 
 void Check::failReach(const Layout& layout, const char* operand, int64_t length, double position) const {
@@ -136,8 +140,14 @@ void Check::copyLayout(const Layout& layout, int64_t outLength, int64_t xLength,
   rank(layout, 3, 2, 0, "3·rank + 2 with rank from 0 to 16");
   const int rank = layout.rank(3);
   dimensions(layout, rank);
-  for (int i = 0; i < rank; i++) {
-    if (layout.values[i] == 0) return;
+  const double count = elements(layout, rank);
+  if (count == 0) return;
+  // More would write a position twice, in a time without a bound.
+  if (count > static_cast<double>(outLength)) {
+    fail(layout.position,
+         std::string("to name at most as many elements as ") + out + " has (" + std::to_string(outLength) +
+             ")",
+         formatNumber(count));
   }
   for (int operand = 0; operand < 2; operand++) {
     double low = layout.values[3 * rank + operand];

@@ -201,6 +201,7 @@ class Check {
   Window pooling(const Geometry& geometry) const;
   /// -1 or a code of an op whose gradient follows from the output.
   void gradientFromOutput(const OptionalCode<UnaryOp>& code) const;
+  /// No position outside of an operand, and no more elements than out has.
   void copyLayout(const Layout& layout, int64_t outLength, int64_t xLength, const char* out,
                   const char* x) const;
 
@@ -211,6 +212,8 @@ class Check {
   Window window(const Geometry& geometry) const;
   void rank(const Layout& layout, int groups, int extra, int least, const char* form) const;
   void dimensions(const Layout& layout, int rank) const;
+  /// How many the dims span; a product of sizes can exceed int64.
+  static double elements(const Layout& layout, int rank);
 
   const char* kernel_;
   const char* const* names_;

@@ -21,6 +21,7 @@
 
 #include "arguments.h"
 #include "expect.h"
+#include "workspaces.h"
 
 namespace axpy::bind {
 
@@ -136,7 +137,7 @@ struct Failure {
 };
 
 /// What the exception being handled means for a call of this kernel.
-Failure currentFailure(const char* kernel);
+Failure currentFailure(const char* kernel) noexcept;
 
 /// An error made by the environment's own factory if there is one; what the factory throws, if it throws.
 /// nullptr when the environment is ending.
@@ -377,12 +378,19 @@ void convert(const Check& check, const Slot* slots, const Item* items, Tuple& tu
   (convertOne(check, slots[I], items, static_cast<int>(I), std::get<I>(tuple)), ...);
 }
 
+/// Calls the kernel.
+template <auto Version, class Tuple>
+void apply(const Check& check, const Tuple& tuple) {
+  std::apply([&](const auto&... arguments) { Version(check, arguments...); }, tuple);
+  if (guard::zone > 0) guard::throwIfDamaged();
+}
+
 template <auto Version>
 void invoke(const Check& check, const Slot* slots, const Item* items) {
   using S = Signature<decltype(Version)>;
   typename S::Tuple tuple;
   convert(check, slots, items, tuple, std::make_index_sequence<S::count>());
-  std::apply([&](const auto&... arguments) { Version(check, arguments...); }, tuple);
+  apply<Version>(check, tuple);
 }
 
 template <auto... Version>
@@ -418,12 +426,8 @@ class RecordedCall final : public Recorded {
   }
 
   void run() override {
-    std::apply(
-        [this](auto&... arguments) {
-          (reload(arguments), ...);
-          Version(check(), std::as_const(arguments)...);
-        },
-        tuple_);
+    std::apply([](auto&... arguments) { (reload(arguments), ...); }, tuple_);
+    apply<Version>(check(), tuple_);
   }
 
  private:

@@ -1,17 +1,135 @@
-// How OpenBLAS sees its environment when it is loaded.
-//
-// It reads OPENBLAS_CORETYPE and OPENBLAS_NUM_THREADS in a constructor, before any code of ours can call it.
-// Left alone it takes the kernels of a Prescott, several times slower, on every CPU newer than itself
-// (0.3.21: Emerald Rapids, Zen 5, …), and starts threads that would never be used. The linker sends its calls
-// of getenv here (--wrap in CMakeLists.txt), so the defaults differ and nobody's environment is changed;
-// variables that are set still count, except for a core type whose instructions this CPU lacks: OpenBLAS
-// would take it at its word, and the process would end at the first product. `backendInfo().blas` says what
-// is used.
+// What OpenBLAS asks of the system and is answered here instead, by way of the linker (--wrap in
+// CMakeLists.txt): memory to work in, and its environment.
 
+#include "blas.h"
+
+#include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <new>
+#include <vector>
 
 #include <strings.h>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+// ── memory
+// ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+//
+// A call packs its operands into a buffer of 128 MB, of which it touches what it needs. OpenBLAS maps one for
+// each call under way and keeps it. Where the system refuses, it asks again for ever, and beyond 128 calls at
+// a time it ends the process. So it is lent buffers of ours: the first is there before a product begins, and
+// a call that can have no further one waits until another's is free.
+
+#if defined(__linux__)
+
+extern "C" {
+void* __wrap_blas_memory_alloc(int use);
+void __wrap_blas_memory_free(void* buffer);
+}
+
+namespace axpy::blas {
+namespace {
+
+class Buffers {
+ public:
+  /// Throws std::bad_alloc unless there is one.
+  void prepare() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (count_ == 0 && !add()) throw std::bad_alloc();
+  }
+
+  void* take() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (free_.empty() && !add()) freed_.wait(lock, [this] { return !free_.empty(); });
+    void* const buffer = free_.back();
+    free_.pop_back();
+    return buffer;
+  }
+
+  void give(void* buffer) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      free_.push_back(buffer);
+    }
+    freed_.notify_one();
+  }
+
+ private:
+  /// BUFFER_SIZE of OpenBLAS's common_x86_64.h, the largest of its common_*.h.
+  static constexpr size_t size = size_t{32} << 22;
+
+  /// One more; false where the system has none.
+  bool add() {
+    void* const buffer = map();
+    if (!buffer) return false;
+    try {
+      free_.reserve(count_ + 1);  // `give` then never allocates
+    } catch (const std::bad_alloc&) {
+      munmap(buffer, size + page());
+      return false;
+    }
+    free_.push_back(buffer);
+    count_++;
+    return true;
+  }
+
+  /// Behind it lies a page that cannot be touched, so that an OpenBLAS of larger buffers would not go unseen.
+  static void* map() {
+    void* const buffer = mmap(nullptr, size + page(), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (buffer == MAP_FAILED) return nullptr;
+    mprotect(static_cast<char*>(buffer) + size, page(), PROT_NONE);
+    return buffer;
+  }
+  static size_t page() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  std::vector<void*> free_;
+  size_t count_ = 0;
+};
+
+/// Never destroyed: products may be under way when the process exits.
+Buffers& buffers() {
+  static Buffers& buffers = *new Buffers;
+  return buffers;
+}
+
+}  // namespace
+
+void prepare() {
+  static std::atomic<bool> ready{false};
+  if (ready.load(std::memory_order_relaxed)) return;
+  buffers().prepare();
+  ready.store(true, std::memory_order_relaxed);
+}
+
+}  // namespace axpy::blas
+
+void* __wrap_blas_memory_alloc(int) { return axpy::blas::buffers().take(); }
+void __wrap_blas_memory_free(void* buffer) { axpy::blas::buffers().give(buffer); }
+
+#else
+
+void axpy::blas::prepare() {}
+
+#endif
+
+// ── environment
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+//
+// It reads OPENBLAS_CORETYPE and OPENBLAS_NUM_THREADS in a constructor, before any code of ours can call it.
+// Left alone it goes by model numbers: on every CPU newer than itself (0.3.21: Emerald Rapids, Zen 5, …) it
+// takes the kernels of a Prescott, several times slower, and for virtual ones like QEMU's qemu64 kernels
+// whose instructions they lack, which ends the process at the first product. So the core type follows from
+// the CPU's features. Variables that are set still count, except for a core type that this CPU cannot run or
+// that is unknown; nobody's environment is changed. `backendInfo().blas` says what is used.
 
 extern "C" {
 char* __real_getenv(const char* name);
@@ -23,47 +141,62 @@ namespace {
 // Constant arrays, because this runs before initialisers of static objects.
 char oneThread[] = "1";
 #if defined(__x86_64__)
-char skylakeX[] = "SkylakeX", zen[] = "Zen", haswell[] = "Haswell";
 
-bool hasAvx2() {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
+/// A core type, and whether the CPU has the instructions of its kernels.
+struct Core {
+  char name[16];
+  bool (*runs)();
+};
 
+bool hasSse3() { return __builtin_cpu_supports("sse3"); }
+bool hasSsse3() { return hasSse3() && __builtin_cpu_supports("ssse3"); }
+bool hasSse42() { return hasSsse3() && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2"); }
+bool hasAvx() { return hasSse42() && __builtin_cpu_supports("avx"); }
+bool hasAvx2() { return hasAvx() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool hasAvx512() {
   return hasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw");
 }
+bool isZen() { return hasAvx2() && __builtin_cpu_is("amd"); }
 
-/// The newest kernels that the CPU can run, by its features instead of its model number; null for CPUs old
-/// enough to be known.
-char* coreType() {
-  if (!hasAvx2()) return nullptr;
-  return hasAvx512() ? skylakeX : __builtin_cpu_is("amd") ? zen : haswell;
-}
+/// Those that are taken by features, the best first. OpenBLAS has more, for CPUs with instructions that only
+/// a few makers had (3DNow!, FMA4); they gain little over these.
+Core cores[] = {{"SkylakeX", hasAvx512}, {"Zen", isZen},      {"Haswell", hasAvx2}, {"Sandybridge", hasAvx},
+                {"Nehalem", hasSse42},   {"Core2", hasSsse3}, {"Prescott", hasSse3}};
 
-/// Whether this CPU has the instructions of a core type's kernels; OpenBLAS compares names as this does.
-bool canRun(const char* name) {
-  const auto isOneOf = [&](auto... names) { return ((strcasecmp(name, names) == 0) || ...); };
-  if (isOneOf("SkylakeX", "Cooperlake", "SapphireRapids")) return hasAvx512();
-  if (isOneOf("Haswell", "Zen", "Excavator")) return hasAvx2();
-  if (isOneOf("Sandybridge", "Bulldozer", "Piledriver", "Steamroller")) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx");
+char* coreType(const char* wanted) {
+  __builtin_cpu_init();
+  // On an Intel CPU the kernels of a Zen run as well.
+  const auto runs = [](const Core& core) { return core.runs == isZen ? hasAvx2() : core.runs(); };
+  for (Core& core : cores) {
+    if (wanted && strcasecmp(wanted, core.name) == 0 && runs(core)) return core.name;
   }
-  return true;
+  for (Core& core : cores) {
+    if (core.runs()) return core.name;
+  }
+  return nullptr;
 }
 #else
-char* coreType() { return nullptr; }
-bool canRun(const char*) { return true; }
+char* coreType(const char*) { return nullptr; }
 #endif
 
 }  // namespace
 
+bool axpy::blas::runs() {
+#if defined(__x86_64__)
+  return coreType(nullptr) != nullptr;
+#else
+  return true;
+#endif
+}
+
 char* __wrap_getenv(const char* name) {
   char* value = __real_getenv(name);
-  if (std::strcmp(name, "OPENBLAS_CORETYPE") == 0) return value && canRun(value) ? value : coreType();
+  if (std::strcmp(name, "OPENBLAS_CORETYPE") == 0) {
+    char* const core = coreType(value);
+    return core ? core : value;
+  }
   if (value) return value;
   if (std::strcmp(name, "OPENBLAS_NUM_THREADS") == 0) return oneThread;
   return nullptr;

@@ -3,8 +3,8 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 
 #include "signals.h"
@@ -76,7 +76,7 @@ class Pool {
         std::thread(&Pool::loop, this, started_ + 1).detach();
         started_++;
       }
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       setThreads(started_ + 1);  // The system gives no more threads; those there are will do.
     }
   }

@@ -8,7 +8,7 @@
 
 namespace axpy::parallel {
 
-inline constexpr int maxThreads = 64;  // OpenBLAS ends the process beyond 128 concurrent callers
+inline constexpr int maxThreads = 64;  // as many as a word has bits: see Workspaces
 
 using Task = void (*)(void* context, int64_t task);
 

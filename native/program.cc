@@ -5,10 +5,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
-#include <deque>
+#include <exception>
+#include <list>
 #include <mutex>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <unordered_set>
 #include <utility>
@@ -51,7 +51,8 @@ std::optional<bind::Failure> replay(const Calls& calls, const F& proceed) {
 
 }  // namespace
 
-using Jobs = std::deque<std::unique_ptr<Job>>;
+/// A list, as a job goes from one to the next without memory being asked for: nothing can fail there.
+using Jobs = std::list<std::unique_ptr<Job>>;
 
 /// One thread that runs programs in the order in which they were queued. Knows nothing of JavaScript.
 class Executor {
@@ -62,10 +63,11 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  void queue(std::unique_ptr<Job> job) {
+  /// A list of one job.
+  void queue(Jobs job) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      queued_.push_back(std::move(job));
+      queued_.splice(queued_.end(), job);
       unfinished_.fetch_add(1, std::memory_order_relaxed);
     }
     wake_.notify_one();
@@ -97,8 +99,7 @@ class Executor {
   /// All that was not taken. After `stop`.
   Jobs takeAll() {
     Jobs all = takeFinished();
-    for (auto& job : queued_) all.push_back(std::move(job));
-    queued_.clear();
+    all.splice(all.end(), queued_);
     return all;
   }
 
@@ -108,13 +109,13 @@ class Executor {
     for (;;) {
       wake_.wait(lock, [this] { return stopping_.load() || !queued_.empty(); });
       if (stopping_.load()) return;
-      std::unique_ptr<Job> job = std::move(queued_.front());
-      queued_.pop_front();
+      Jobs running;
+      running.splice(running.begin(), queued_, queued_.begin());
       lock.unlock();
-      job->failure =
-          replay(job->program->calls, [this] { return !stopping_.load(std::memory_order_relaxed); });
+      Job& job = *running.front();
+      job.failure = replay(job.program->calls, [this] { return !stopping_.load(std::memory_order_relaxed); });
       lock.lock();
-      finished_.push_back(std::move(job));
+      finished_.splice(finished_.end(), running);
       if (unfinished_.fetch_sub(1, std::memory_order_release) == 1) idle_.notify_all();
       if (finished_.size() > 1 || stopping_.load()) continue;  // rung already, or nobody to hear it
       lock.unlock();
@@ -172,11 +173,14 @@ class Registry {
 }  // namespace
 
 Executor::Executor(napi_threadsafe_function doorbell) : doorbell_(doorbell) {
-  {
+  Registry::instance().add(this);
+  try {
     const SignalsBlocked blocked;
     thread_ = std::thread(&Executor::loop, this);
+  } catch (...) {
+    Registry::instance().remove(this);
+    throw;
   }
-  Registry::instance().add(this);
 }
 
 Executor::~Executor() {
@@ -190,20 +194,46 @@ Executor::~Executor() {
 Environment::Environment() = default;
 Environment::~Environment() = default;
 
+namespace {
+
+/// A function of JavaScript. No C++ exception may leave it.
+template <napi_value (*function)(napi_env, napi_callback_info)>
+napi_value shielded(napi_env env, napi_callback_info info) {
+  try {
+    return function(env, info);
+  } catch (...) {
+    const bind::Failure failure = bind::currentFailure("program");
+    return bind::raise(env, failure.code, failure.message);
+  }
+}
+
+/// Makes `holder` keep a value. Its own property is defined: setting it could run, and be swallowed by, a
+/// setter of a prototype.
+bool keep(napi_env env, napi_value holder, size_t index, napi_value value) {
+  const std::string name = std::to_string(index);
+  napi_property_descriptor property = {};
+  property.utf8name = name.c_str();
+  property.value = value;
+  property.attributes = napi_default;
+  return napi_define_properties(env, holder, 1, &property) == napi_ok;
+}
+
+}  // namespace
+
 void Environment::initialize(napi_env env, const bind::Kernel* kernels, size_t count) {
   env_ = env;
   kernels_ = kernels;
   count_ = count;
   napi_property_descriptor methods[3] = {};
   methods[0].utf8name = "run";
-  methods[0].method = run;
+  methods[0].method = shielded<run>;
   methods[1].utf8name = "runAsync";
-  methods[1].method = runAsync;
+  methods[1].method = shielded<runAsync>;
   methods[2].utf8name = "times";
-  methods[2].method = times;
+  methods[2].method = shielded<times>;
   napi_value constructor = nullptr;
-  if (napi_define_class(env, "Program", NAPI_AUTO_LENGTH, construct, this, 3, methods, &constructor) ==
-      napi_ok) {
+  if (napi_define_class(env, "Program", NAPI_AUTO_LENGTH, shielded<construct>, this, 3, methods,
+                        &constructor) == napi_ok) {
     napi_create_reference(env, constructor, 1, &constructor_);
   }
 }
@@ -238,7 +268,7 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
   napi_get_array_length(env, list, &length);
   std::unordered_set<const void*> known;
   std::vector<bind::Held> held;
-  uint32_t kept = 0;
+  size_t kept = 0;
   for (uint32_t i = 0; i < length; i++) {
     const Napi::HandleScope scope(env);
     const std::string title = "call " + std::to_string(i);
@@ -278,7 +308,7 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
                       bind::nameOf(*kernel, array.position, array.item) +
                       " on a SharedArrayBuffer, got an ordinary one");
       }
-      if (napi_set_element(env, buffers, kept++, buffer) != napi_ok) return false;
+      if (!keep(env, buffers, kept++, buffer)) return false;
     }
   }
   return true;
@@ -295,15 +325,14 @@ napi_value Environment::construct(napi_env env, napi_callback_info info) {
   auto program = std::make_unique<Program>();
   program->environment = static_cast<Environment*>(environment);
   napi_value buffers = nullptr;
-  if (napi_create_array(env, &buffers) != napi_ok) return nullptr;
+  if (napi_create_object(env, &buffers) != napi_ok) return nullptr;
   if (!program->environment->read(env, calls, program->calls, buffers)) return nullptr;
 
   // The object holds the buffers, and not the addon, so that the garbage collector sees all there is to see.
   napi_property_descriptor property = {};
   property.value = buffers;
   property.attributes = napi_default;
-  if (napi_object_freeze(env, buffers) != napi_ok ||
-      napi_create_symbol(env, nullptr, &property.name) != napi_ok ||
+  if (napi_create_symbol(env, nullptr, &property.name) != napi_ok ||
       napi_define_properties(env, self, 1, &property) != napi_ok) {
     return nullptr;
   }
@@ -377,16 +406,17 @@ napi_value Environment::runAsync(napi_env env, napi_callback_info info) {
   if (!program) return nullptr;
   Environment& environment = *program->environment;
   if (!environment.executor_ && !environment.start(env)) return nullptr;
-  auto job = std::make_unique<Job>();
-  job->program = program;
+  Jobs jobs;
+  Job& job = *jobs.emplace_back(std::make_unique<Job>());
+  job.program = program;
   napi_value promise = nullptr;
-  if (napi_create_reference(env, self, 1, &job->object) != napi_ok) return nullptr;
-  if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) {
-    napi_delete_reference(env, job->object);
+  if (napi_create_reference(env, self, 1, &job.object) != napi_ok) return nullptr;
+  if (napi_create_promise(env, &job.deferred, &promise) != napi_ok) {
+    napi_delete_reference(env, job.object);
     return nullptr;
   }
   if (environment.unsettled_++ == 0) napi_ref_threadsafe_function(env, environment.doorbell_);
-  environment.executor_->queue(std::move(job));
+  environment.executor_->queue(std::move(jobs));
   return promise;
 }
 
@@ -401,7 +431,7 @@ bool Environment::start(napi_env env) {
   napi_unref_threadsafe_function(env, doorbell_);
   try {
     executor_ = std::make_unique<Executor>(doorbell_);
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
     napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
     bind::raise(env, "AXPY_KERNEL", std::string("[runAsync] no thread could be started: ") + error.what());
     return false;
@@ -427,12 +457,13 @@ void Environment::settle(napi_env env, const Job& job) {
   if (--unsettled_ == 0) napi_unref_threadsafe_function(env, doorbell_);
   napi_delete_reference(env, job.object);
   // These fail, harmlessly, when the environment is being terminated.
+  napi_value undefined = nullptr;
+  napi_get_undefined(env, &undefined);
   if (!job.failure) {
-    napi_value undefined = nullptr;
-    napi_get_undefined(env, &undefined);
     napi_resolve_deferred(env, job.deferred, undefined);
-  } else if (napi_value error = bind::makeError(env, job.failure->code, job.failure->message)) {
-    napi_reject_deferred(env, job.deferred, error);
+  } else {
+    const napi_value error = bind::makeError(env, job.failure->code, job.failure->message);
+    napi_reject_deferred(env, job.deferred, error ? error : undefined);
   }
 }
 

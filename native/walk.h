@@ -1,6 +1,7 @@
 // Walks over the positions of strided operands.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -19,25 +20,26 @@ struct Walk {
   int64_t size = 1;                    // of the innermost axis; 0 when there is nothing to walk over
   std::array<int64_t, groups> step{};  // along it
 
-  /// `layout` holds the dims, then the strides of each group, `axes` long each.
+  /// `layout` holds the dims, then the strides of each group, `axes` long each. The dims span no more
+  /// elements than an array can have, as a check has made sure.
   Walk(const int32_t* layout, int axes) {
+    // Checked before any product: sizes beside a 0 may be of any magnitude.
+    if (std::find(layout, layout + axes, 0) != layout + axes) {
+      size = 0;
+      return;
+    }
     int last = -1;
-    bool empty = false;
     for (int axis = 0; axis < axes; axis++) {
       const int64_t dim = layout[axis];
-      empty |= dim == 0;
       if (dim == 1) continue;
       if (last < 0 || !continues(layout, axes, axis, last)) dims[++last] = 1;
       dims[last] *= dim;
       for (int g = 0; g < groups; g++) strides[last][g] = layout[(g + 1) * axes + axis];
     }
-    if (empty) {
-      size = 0;
-    } else if (last >= 0) {
-      size = dims[last];
-      step = strides[last];
-      rank = last;
-    }
+    if (last < 0) return;
+    size = dims[last];
+    step = strides[last];
+    rank = last;
   }
 
   int64_t runs() const {

@@ -14,22 +14,47 @@
 
 namespace axpy {
 
+/// Zones of NaN around every workspace, and workspaces that begin as NaN: a kernel that writes beyond its
+/// own, or reads what it has not written, is then found by any test. With AXPY_GUARD=1 in the environment.
+namespace guard {
+
+/// Bytes of a zone; 0 where there are none.
+extern const size_t zone;
+
+/// Fills memory with a pattern that is NaN as a float and as a double.
+void fill(void* memory, size_t bytes);
+/// Notes it where a zone no longer holds the pattern.
+void check(const void* memory, const char* where);
+/// Throws where a zone was found to be damaged since the last time.
+void throwIfDamaged();
+
+}  // namespace guard
+
 /// Elements that begin at a cache line, uninitialised. Throws std::bad_alloc.
 template <class T>
 class Buffer {
  public:
   explicit Buffer(int64_t count)
       : bytes_(static_cast<size_t>(count) * sizeof(T)),
-        data_(count == 0 ? nullptr : static_cast<T*>(::operator new(bytes_, alignment()))) {
+        memory_(count == 0 ? nullptr
+                           : static_cast<char*>(::operator new(bytes_ + 2 * guard::zone, alignment()))),
+        data_(memory_ ? reinterpret_cast<T*>(memory_ + guard::zone) : nullptr) {
 #ifdef __linux__
     // The C library gives large blocks back at once, so each call meets new pages; a few large ones cost less
     // than thousands. Where the system has none, nothing happens.
-    if (isLarge()) madvise(data_, bytes_, MADV_HUGEPAGE);
+    if (isLarge()) madvise(memory_, bytes_, MADV_HUGEPAGE);
 #endif
+    if (guard::zone > 0 && memory_) guard::fill(memory_, bytes_ + 2 * guard::zone);
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { ::operator delete(data_, alignment()); }
+  ~Buffer() {
+    if (guard::zone > 0 && memory_) {
+      guard::check(memory_, "before");
+      guard::check(memory_ + guard::zone + bytes_, "after");
+    }
+    ::operator delete(memory_, alignment());
+  }
 
   T* data() const { return data_; }
   T& operator[](int64_t i) const { return data_[i]; }
@@ -40,6 +65,7 @@ class Buffer {
   std::align_val_t alignment() const { return std::align_val_t{isLarge() ? largePage : 64}; }
 
   const size_t bytes_;
+  char* const memory_;
   T* const data_;
 };
 
@@ -50,9 +76,18 @@ class Workspaces {
  public:
   Workspaces(int64_t tasks, int64_t count)
       : count_((count + 15) / 16 * 16),
+        distance_(count_ + static_cast<int64_t>(guard::zone / sizeof(T))),
         slots_(tasks < parallel::threads() ? tasks : parallel::threads()),
-        memory_(slots_ * count_),
+        memory_(slots_ * distance_),
         free_(slots_ == 64 ? ~uint64_t{0} : (uint64_t{1} << slots_) - 1) {}
+  ~Workspaces() {
+    if (guard::zone == 0) return;
+    for (int64_t slot = 0; slot < slots_; slot++) {
+      guard::check(memory_.data() + slot * distance_ + count_, "after");
+    }
+  }
+  Workspaces(const Workspaces&) = delete;
+  Workspaces& operator=(const Workspaces&) = delete;
 
   class Lease {
    public:
@@ -72,7 +107,7 @@ class Workspaces {
     Lease& operator=(const Lease&) = delete;
     ~Lease() { spaces_.free_.fetch_or(slot_, std::memory_order_release); }
 
-    T* data() const { return spaces_.memory_.data() + __builtin_ctzll(slot_) * spaces_.count_; }
+    T* data() const { return spaces_.memory_.data() + __builtin_ctzll(slot_) * spaces_.distance_; }
 
    private:
     Workspaces& spaces_;
@@ -81,6 +116,7 @@ class Workspaces {
 
  private:
   const int64_t count_;
+  const int64_t distance_;
   const int64_t slots_;
   const Buffer<T> memory_;
   std::atomic<uint64_t> free_;

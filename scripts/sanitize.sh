@@ -2,8 +2,10 @@
 # Builds the addon with a sanitizer, into a folder of its own, and runs the stress of programs under it.
 #
 #     bash scripts/sanitize.sh address|undefined|thread [cycles]
+#     bash scripts/sanitize.sh address attack --minutes 30 --only kernels      (the attackers, see docs/attack.md)
 #     bash scripts/sanitize.sh address -- npx vitest run --project native     (any other command instead)
 #
+# A report ends the process, so that the attackers can tell which call led to it.
 # Node itself is not instrumented, so its own errors do not show and its leaks cannot be told from the addon's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,20 +15,24 @@ shift
 folder="build-$sanitizer"
 npx --no-install cmake-js build --out "$folder" --CDAXPY_SANITIZE="$sanitizer" --parallel 2 >/dev/null
 
+export AXPY_SANITIZER="$sanitizer"
 export AXPY_BINARY="$PWD/$folder/Release/axpy.node"
 wrapper=()
 case "$sanitizer" in
   address)
     # Leaks: Node frees nothing at exit. alloc_dealloc: the runtime comes before Node's own operator new.
-    export ASAN_OPTIONS='detect_leaks=0:detect_stack_use_after_return=1:abort_on_error=0:exitcode=99'
+    export ASAN_OPTIONS='detect_leaks=0:detect_stack_use_after_return=1:halt_on_error=1:abort_on_error=0:exitcode=99'
+    # Memory that is not there is refused, as without a sanitizer.
+    ASAN_OPTIONS+=':allocator_may_return_null=1:max_allocation_size_mb=4096'
     preload=$(gcc -print-file-name=libasan.so)
     ;;
   undefined)
-    export UBSAN_OPTIONS='print_stacktrace=1'
+    export UBSAN_OPTIONS='print_stacktrace=1:halt_on_error=1'
     preload=''
     ;;
   thread)
-    export TSAN_OPTIONS="suppressions=$PWD/scripts/thread.suppressions:exitcode=99:second_deadlock_stack=1"
+    export TSAN_OPTIONS="suppressions=$PWD/scripts/thread.suppressions:halt_on_error=1:exitcode=99:second_deadlock_stack=1"
+    TSAN_OPTIONS+=':allocator_may_return_null=1:max_allocation_size_mb=4096'
     preload=$(gcc -print-file-name=libtsan.so)
     # Its shadow memory wants addresses that are not random.
     wrapper=(setarch -R)
@@ -40,6 +46,12 @@ esac
 if [ "${1:-}" = -- ]; then
   shift
   command=("$@")
+elif [ "${1:-}" = attack ]; then
+  shift
+  # It preloads into the children alone: esbuild's threads and the parent's are not what is attacked.
+  export AXPY_PRELOAD="$preload"
+  preload=''
+  command=(node --import tsx test/attack/run.ts "$@")
 else
   command=(node test/stress/executor.mjs "${1:-1000}")
 fi

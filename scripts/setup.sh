@@ -23,6 +23,8 @@ if [ "${AXPY_BACKEND:-auto}" != fallback ]; then
   need libhwy-dev 'hwy/highway.h'
 fi
 need cppcheck 'bin/cppcheck'
+# Old CPUs, for test/attack.
+[ "$(uname -m)" != x86_64 ] || need qemu-user 'bin/qemu-x86_64'
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get install -y --no-install-recommends ${missing[*]}"
   sudo=''

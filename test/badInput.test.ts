@@ -12,6 +12,7 @@ import {
   Conv1D,
   Conv2D,
   ConvTranspose2D,
+  compile,
   concat,
   confusionMatrix,
   conv1d,
@@ -21,6 +22,7 @@ import {
   Dropout,
   denseFromChannelsFirst,
   dropout,
+  earlyStopping,
   evaluate,
   eye,
   Flatten,
@@ -42,6 +44,7 @@ import {
   Parameter,
   permutation,
   predict,
+  profile,
   progress,
   rand,
   randomState,
@@ -52,6 +55,7 @@ import {
   setThreads,
   stack,
   Tensor,
+  type TrainingContext,
   tensor,
   toChannelsFirst,
   Upsample,
@@ -59,6 +63,28 @@ import {
   where,
   zeros,
 } from '../lib/index.ts';
+
+const revoked = (target: object): object => {
+  const { proxy, revoke } = Proxy.revocable(target, {});
+  revoke();
+  return proxy;
+};
+
+/** Shows itself by an error. */
+const hidden = {
+  get constructor() {
+    throw new TypeError('hidden');
+  },
+  toString() {
+    throw new TypeError('hidden');
+  },
+  [Symbol.toPrimitive]() {
+    throw new TypeError('hidden');
+  },
+};
+
+/** Callbacks, as it happens, that listen to nothing. */
+const objects: unknown = [Object.create(null)];
 
 /** What is no tensor, no number, no shape, no axis, no name and no option. */
 const strange: [name: string, value: never][] = (
@@ -71,8 +97,18 @@ const strange: [name: string, value: never][] = (
     ['an object without prototype', Object.assign(Object.create(null), { unknown: 1 })],
     ['an array of a symbol', [Symbol('a')]],
     ['an array of a bigint', [1n]],
-    ['an array of an object', [Object.create(null)]],
+    ['an array of an object', objects],
     ['NaN', Number.NaN],
+    ['a proxy that was revoked', revoked({})],
+    ['a proxy of an array that was revoked', revoked([])],
+    ['a proxy of a function that was revoked', revoked(() => 1)],
+    ['an array of billions', new Array(2 ** 32 - 1)],
+    ['an array that says it is shorter than nothing', new Proxy([1], { get: () => -1 })],
+    ['an array whose length throws when shown', new Proxy([1], { get: () => hidden })],
+    ['an object that hides its class', Object.assign(Object.create(hidden), { unknown: 1 })],
+    ['a string object', new String('ab')],
+    ['a bigint of a million digits', 10n ** 1_000_000n],
+    ['a long string', 'a'.repeat(2 ** 26)],
   ] as const
 ).map(([name, value]) => [name, value as never]);
 
@@ -218,6 +254,43 @@ const calls: Record<string, (value: never) => unknown> = {
   summary: (v) => new Sequential([new Dense(2, 2)]).summary(v),
   'summary of a layer': (v) => new Dense(2, 2).summary(v),
   loadStateDict: (v) => new Dense(2, 2).loadStateDict(v),
+  attach: (v) => new Dense(2, 2).attach(v),
+  'SharedTensor.attach': (v) => new SharedTensor([1]).attach(v),
+  'train of a layer': (v) => new Dense(2, 2).train(v === true ? (1 as never) : v),
+  ...Object.fromEntries(
+    [
+      new Dense(2, 2),
+      new Flatten(),
+      new Dropout(),
+      new Activation('relu'),
+      new BatchNorm(1),
+      new LayerNorm(1),
+      new Conv1D(1, 1, 1),
+      new Conv2D(1, 1, 1),
+      new ConvTranspose2D(1, 1, 1),
+      new MaxPool2D(1),
+      new GlobalAvgPool2D(),
+      new Pad(1),
+      new Upsample(1),
+      new Sequential([new Dense(2, 2)]),
+    ].map((layer) => [`${layer.label}.outputShape`, (v: never) => layer.outputShape(v)]),
+  ),
+  'summary, the shape a layer tells': (v) => new Sequential([new Telling(v), new Flatten()]),
+  'predict, the shape a layer tells': (v) => predict(new Telling(v), zeros([0, 1])),
+  'gather, indices': (v) => matrix().gather(v),
+  'conv2d, activation': (v) => conv2d(image(), image(), null, { activation: v === null ? (1 as never) : v }),
+  'batchNorm, running statistics': (v) => batchNorm(matrix(), null, null, v === null ? (1 as never) : v),
+  'clip, low': (v) => matrix().clip(v, 1),
+  'pow, exponent': (v) => matrix().pow(Number.isNaN(v) ? (null as never) : v),
+  'earlyStopping, monitor': (v) => earlyStopping({ monitor: isText(v) ? (1 as never) : v }),
+  'earlyStopping, mode': (v) => earlyStopping({ mode: v }),
+  'compile, fn': (v) => compile(v),
+  'profile, step': (v) => profile(v),
+  'profile, args': (v) =>
+    profile(
+      compile(() => 1),
+      v,
+    ),
   'SGD, parameters': (v) => new SGD(v, { learningRate: 0.1 }),
   'SGD, options': (v) => new SGD(parameters(), v),
   'SGD, nesterov': (v) =>
@@ -243,6 +316,20 @@ const calls: Record<string, (value: never) => unknown> = {
   'fit, result of the loss': (v) => train({ loss: () => v }),
   'fit, epochs': (v) => train({ epochs: v }),
   'fit, seed': (v) => train({ seed: v }),
+  'fit, metrics': (v) => train({ metrics: v }),
+  'fit, a metric': (v) => train({ metrics: [v] }),
+  'fit, the start of a metric': (v) => train({ metrics: [{ name: 'own', start: v }] }),
+  'fit, the sum of a metric': (v) => train({ metrics: [{ name: 'own', start: () => v }] }),
+  'fit, the name of a metric': (v) =>
+    train({ metrics: [{ name: isText(v) ? '' : v, start: () => ({ add() {}, result: () => 1 }) }] }),
+  'fit, callbacks': (v) => train({ callbacks: v === objects ? null : v }),
+  'fit, a hook': (v) => train({ callbacks: [{ onTrainEnd: v }] }),
+  'fit, why to stop': (v) =>
+    train({
+      callbacks: [{ onEpochBegin: ({ stop }: TrainingContext) => stop(isText(v) ? (1 as never) : v) }],
+    }),
+  'fit, data of a function': (v) => train({}, (() => v) as never),
+  'fit, what iterates': (v) => train({}, { [Symbol.iterator]: v } as never),
   'fit, signal': (v) => train({ signal: v }),
   'evaluate, options': (v) => evaluate(new Dense(1, 1), { x: [[1]], y: [[1]] }, v),
   'evaluate, output of a layer': (v) =>
@@ -251,6 +338,23 @@ const calls: Record<string, (value: never) => unknown> = {
   'predict, options': (v) => predict(new Dense(1, 1), [[1]], v),
   'predict, output of a layer': (v) => predict(new Returning(v), [[1]]),
 };
+
+const isText = (value: unknown) => typeof value === 'string';
+
+/** A layer that tells anything for the shape of its output. */
+class Telling extends Layer {
+  constructor(private readonly told: never) {
+    super();
+  }
+
+  forward(x: Tensor): Tensor {
+    return x;
+  }
+
+  override outputShape(): never {
+    return this.told;
+  }
+}
 
 class Returning extends Layer {
   private readonly value: Tensor;
@@ -287,6 +391,7 @@ describe.each(Object.entries(calls))('%s', (_, call) => {
     }
     expect(error).toBeInstanceOf(AxpyError);
     expect((error as AxpyError).code).toMatch(/^AXPY_[A-Z_]+$/);
+    expect((error as AxpyError).message.length).toBeLessThan(500);
   });
 });
 

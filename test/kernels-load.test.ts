@@ -57,8 +57,8 @@ const parse = ({ stdout, stderr }: Ran) => {
 };
 
 describe('AXPY_BACKEND', () => {
-  test('unset takes the addon', () => {
-    const ran = run(print, {});
+  test.each([undefined, ''])('unset, or empty (%j), takes the addon', (value) => {
+    const ran = run(print, { AXPY_BACKEND: value });
     expect(parse(ran)).toMatchObject({ name: 'native' });
     expect(parse(ran).reason).toBeUndefined();
     expect(ran.stderr).toBe('');
@@ -71,7 +71,7 @@ describe('AXPY_BACKEND', () => {
     expect(ran.stderr).toBe('');
   });
 
-  test.each(['gpu', '', 'Native'])('"%s" is refused', (name) => {
+  test.each(['gpu', ' ', 'Native'])('"%s" is refused', (name) => {
     const { status, stderr } = run(print, { AXPY_BACKEND: name });
     expect(status).toBe(1);
     expect(stderr).toContain('BackendError');
@@ -115,6 +115,12 @@ describe('AXPY_BACKEND', () => {
 describe('AXPY_THREADS', () => {
   test('sets the number of threads', () => {
     expect(parse(run(print, { AXPY_BACKEND: 'native', AXPY_THREADS: '3' })).threads).toBe(3);
+  });
+
+  test('unset when empty', () => {
+    const threads = (value: string | undefined) =>
+      parse(run(print, { AXPY_BACKEND: 'native', AXPY_THREADS: value })).threads;
+    expect(threads('')).toBe(threads(undefined));
   });
 
   test.each(['0', '65', '-1', '1.5', 'two', '1e1', '3 '])(

@@ -363,6 +363,33 @@ describe('life', () => {
     expect(ran.stdout.trim()).toBe('true true');
   });
 
+  test('its arrays are kept past setters of prototypes', () => {
+    const ran = node(`
+      const list = gemm(64);
+      const buffers = [1, 2, 3].map((i) => new WeakRef(list[i].buffer));
+      const make = () => addon.createProgram([list]);
+      const keys = ['0', '1', '2', 'buffer', 'constructor'];
+      const prototypes = [Array.prototype, Object.prototype, SharedArrayBuffer.prototype];
+      const before = prototypes.map((prototype) => keys.map((key) => Object.getOwnPropertyDescriptor(prototype, key)));
+      for (const prototype of prototypes) {
+        for (const key of keys) Object.defineProperty(prototype, key, { set() {}, get() {}, configurable: true });
+      }
+      const program = make();
+      prototypes.forEach((prototype, p) => keys.forEach((key, k) => {
+        delete prototype[key];
+        if (before[p][k]) Object.defineProperty(prototype, key, before[p][k]);
+      }));
+      list.length = 0;
+      for (let i = 0; i < 5; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        gc();
+      }
+      program.run();
+      console.log(buffers.map((buffer) => buffer.deref() !== undefined).join());`);
+    expect(ran.stderr).toBe('');
+    expect(ran.stdout.trim()).toBe('true,true,true');
+  });
+
   test('memory of programs that were dropped comes back', () => {
     const ran = node(`
       const x = floats(16);

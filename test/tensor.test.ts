@@ -91,7 +91,12 @@ describe('tensor()', () => {
     ['a number past int32', () => tensor([2 ** 31], { dtype: 'int32' }), 'AXPY_DATA', /integers for int32/],
     ['NaN for int32', () => tensor([Number.NaN], { dtype: 'int32' }), 'AXPY_DATA', /integers/],
     ['a detached array', () => tensor(detached), 'AXPY_DATA', /detached/],
-    ['a BigInt64Array', () => tensor(new BigInt64Array(1) as never), 'AXPY_DATA', /got BigInt64Array/],
+    [
+      'a BigInt64Array',
+      () => tensor(new BigInt64Array(1) as never),
+      'AXPY_DATA',
+      /got an object of class BigInt64Array/,
+    ],
     ['too few values', () => tensor([1, 2, 3], { shape: [2, 2] }), 'AXPY_SHAPE', /4 elements .* got 3/],
     ['a negative size', () => tensor([], { shape: [-1, 0] }), 'AXPY_SHAPE', /at least 0/],
     ['a shape that is no array', () => tensor([1], { shape: 1 as never }), 'AXPY_SHAPE', /array of integers/],

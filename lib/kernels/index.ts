@@ -3,6 +3,7 @@
  *
  * `AXPY_BACKEND=native|fallback|auto` (default auto). A forced choice that fails throws. `auto` takes the fallback only
  * when there is no binary for this platform or it cannot be loaded, and says so once on stderr; any other fault throws.
+ * An empty value counts as none.
  */
 
 import type { Addon, Call, Kernels, Limits, Program } from '../../binding.d.ts';
@@ -35,9 +36,9 @@ interface Choice {
 }
 
 function choose(): Choice {
-  const wanted = process.env.AXPY_BACKEND ?? 'auto';
+  const wanted = process.env.AXPY_BACKEND || 'auto';
   if (wanted !== 'native' && wanted !== 'fallback' && wanted !== 'auto') {
-    throw new BackendError(`expected AXPY_BACKEND to be native, fallback or auto, got ${wanted}`);
+    throw new BackendError(`expected AXPY_BACKEND to be native, fallback or auto, got ${describe(wanted)}`);
   }
   if (wanted === 'fallback') return { kernels: fallback, addon: null };
   try {

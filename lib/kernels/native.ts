@@ -3,7 +3,14 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Addon } from '../../binding.d.ts';
-import { ArgumentError, BackendError, IndexError, KernelError, NonFiniteError } from '../errors.ts';
+import {
+  ArgumentError,
+  BackendError,
+  IndexError,
+  KernelError,
+  MemoryError,
+  NonFiniteError,
+} from '../errors.ts';
 import { codeLists } from './codes.ts';
 import { fallback } from './fallback/index.ts';
 
@@ -47,14 +54,15 @@ function findBinary(root: string): string {
   });
 }
 
-/** dlopen's failures; what the addon throws by itself, as for a bad AXPY_THREADS, passes as it is. */
+/** dlopen's failures and a CPU too old; what else the addon throws, as for a bad AXPY_THREADS, passes as it is. */
 function open(path: string): Addon {
   try {
     return createRequire(path)(path) as Addon;
   } catch (cause) {
     const { code, message } = cause as { code?: string; message: string };
     if (code === 'AXPY_ARGUMENT') throw new ArgumentError(message);
-    if (code !== 'ERR_DLOPEN_FAILED') throw cause;
+    if (code === 'AXPY_MEMORY') throw new MemoryError(message);
+    if (code !== 'ERR_DLOPEN_FAILED' && code !== 'AXPY_BACKEND') throw cause;
     throw new BackendError(`the binary cannot be loaded: ${message}`, { cause, unavailable: true });
   }
 }
@@ -86,6 +94,7 @@ export function loadNative(): Addon {
     AXPY_KERNEL: KernelError,
     AXPY_INDEX: IndexError,
     AXPY_ARGUMENT: ArgumentError,
+    AXPY_MEMORY: MemoryError,
     AXPY_NON_FINITE: NonFiniteError,
   };
   addon.setErrorFactory((code, message) => new errors[code](message));

@@ -4,6 +4,7 @@
  */
 import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
+import { allocateBytes } from '../memory.ts';
 import { arraysOf, effects, isList, type Recording, type Storage } from './recorder.ts';
 
 export interface Plan {
@@ -94,7 +95,7 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
   }
 
   const places = new Map<Storage, Storage>();
-  const slab = new SharedArrayBuffer(assign([...spans.values()]));
+  const slab = allocateBytes(assign([...spans.values()]));
   for (const { storage, offset } of spans.values()) places.set(storage, view(storage, slab, offset));
   let end = 0;
   const offsets = [...kept].map((storage) => {
@@ -102,7 +103,7 @@ export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan 
     end += rounded(storage.byteLength);
     return offset;
   });
-  const own = new SharedArrayBuffer(end);
+  const own = allocateBytes(end);
   [...kept].forEach((storage, i) => {
     const copy = view(storage, own, offsets[i]);
     copy.set(storage);

@@ -1,6 +1,8 @@
 /**
  * The order of runs. Programs of this thread run one after the other, first in, first out: whoever asks for a prediction
  * while a training runs sees whole steps. A run's inputs and settings are those of the moment it was asked for.
+ *
+ * Any step of a run may fail, for want of memory or of a thread. Its own promise then rejects, and the next one goes on.
  */
 import { createProgram, type Program } from './index.ts';
 
@@ -12,22 +14,27 @@ export interface Run<Result> {
   leave: () => Result;
 }
 
-interface Waiting {
+/** How a run ended. */
+type Outcome = { result: unknown } | { error: unknown };
+
+/** A run that somebody waits for. */
+interface Job {
   run: Run<unknown>;
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
+  /** What `leave` gave before it is known whether the program came to its end. */
+  left?: Outcome;
+  /** Set once; the job then settles when those before it have. */
+  outcome?: Outcome;
 }
 
-const waiting: Waiting[] = [];
-/** A run on the executor. */
-interface Running extends Waiting {
-  /** Settles after the run's own promise did. */
-  settled: Promise<void>;
-  /** Set when its results were copied before that. */
-  early?: { result: unknown };
-}
-
-let current: Running | null = null;
+/**
+ * A job waits, is on the executor (`current`), has ended there without its promise telling so yet (`drain` was faster), or
+ * has an outcome. `unsettled` holds all of them in their order, `waiting` those of the first kind.
+ */
+const unsettled: Job[] = [];
+const waiting: Job[] = [];
+let current: Job | null = null;
 let barrier: Program | null = null;
 
 /** Whether a run is on the executor or waits for it. */
@@ -38,54 +45,76 @@ export function isBusy(): boolean {
 /** Runs off this thread, after all that were asked for before. */
 export function enqueue<Result>(run: Run<Result>): Promise<Result> {
   return new Promise<Result>((resolve, reject) => {
-    waiting.push({ run, resolve: resolve as (result: unknown) => void, reject });
+    const job: Job = { run, resolve: resolve as (result: unknown) => void, reject };
+    unsettled.push(job);
+    waiting.push(job);
     if (current === null) start();
   });
 }
 
+/** Hands the first of the waiting jobs to the executor; those that it cannot take end here. */
 function start(): void {
-  const next = waiting.shift();
-  if (next === undefined) return;
-  const mine: Running = Object.assign(next, { settled: Promise.resolve() });
-  current = mine;
-  next.run.enter();
-  mine.settled = next.run.program.runAsync().then(
-    () => finish(mine, () => next.resolve(mine.early ? mine.early.result : next.run.leave())),
-    (error) => finish(mine, () => next.reject(error)),
-  );
+  for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
+    const mine = job;
+    current = mine;
+    try {
+      mine.run.enter();
+      mine.run.program.runAsync().then(
+        () => finish(mine, mine.left ?? attempt(() => mine.run.leave())),
+        (error) => finish(mine, { error }),
+      );
+      return;
+    } catch (error) {
+      current = null;
+      mine.outcome = { error };
+      settle();
+    }
+  }
 }
 
-function finish(mine: Running, settle: () => void): void {
-  settle();
+/** The executor is done with a job. */
+function finish(job: Job, outcome: Outcome): void {
+  job.outcome = outcome;
   // `drain` may have gone on with others in the meantime.
-  if (current !== mine) return;
-  current = null;
-  start();
+  if (current === job) {
+    current = null;
+    start();
+  }
+  settle();
 }
 
-/** Completes all runs that were asked for, on this thread. */
+function attempt(step: () => unknown): Outcome {
+  try {
+    return { result: step() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** Settles, in their order, the jobs whose outcome is known, up to one whose is not. */
+function settle(): void {
+  for (let job = unsettled[0]; job?.outcome !== undefined; job = unsettled[0]) {
+    unsettled.shift();
+    if ('error' in job.outcome) job.reject(job.outcome.error);
+    else job.resolve(job.outcome.result);
+  }
+}
+
+/** Completes all runs that were asked for, on this thread. What goes wrong with one is for its own promise to tell. */
 export function drain(): void {
-  // Promises settle in the order of the runs.
-  let settled: Promise<void> | undefined;
   if (current !== null) {
     barrier ??= createProgram([]);
     barrier.run();
     // Its promise settles in a later turn; the memory with its results may be used again before.
-    current.early = { result: current.run.leave() };
-    settled = current.settled;
+    const { run } = current;
+    current.left = attempt(() => run.leave());
     current = null;
   }
-  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-    let settle: () => void;
-    try {
-      const result = runNow(next.run);
-      settle = () => next.resolve(result);
-    } catch (error) {
-      settle = () => next.reject(error);
-    }
-    if (settled) void settled.then(settle);
-    else settle();
+  for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
+    const { run } = job;
+    job.outcome = attempt(() => runNow(run));
   }
+  settle();
 }
 
 /** Runs on this thread, now; `drain` was called before. */

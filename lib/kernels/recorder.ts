@@ -8,10 +8,17 @@ import { AutogradError } from '../errors.ts';
 
 export type Storage = Data | Uint32Array;
 
-/** What JavaScript does after a replay that came to its end, or that failed somewhere. */
+/** What JavaScript does with a replay, and what when it then fails somewhere. */
 export interface Effect {
-  apply(): void;
-  abandon(): void;
+  apply(pass: number): void;
+  abandon(pass: number): void;
+}
+
+let passes = 0;
+
+/** Numbers what writes gradients, from 1 on: a backward, a replay. */
+export function nextPass(): number {
+  return ++passes;
 }
 
 /** One run of a function, as it was recorded. */

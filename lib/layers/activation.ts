@@ -3,6 +3,7 @@ import { type ActivationFunction, type ActivationName, resolveActivation } from 
 import { softmax } from '../ops/softmax.ts';
 import { elu, leakyRelu } from '../ops/unary.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
+import { readExample } from './checks.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 /** An activation by name, or any function of a tensor that keeps its shape. */
@@ -23,7 +24,7 @@ export class Activation extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    return input;
+    return readExample(this, input);
   }
 }
 

@@ -11,7 +11,7 @@ import type { FloatDtype } from '../memory.ts';
 import { batchNorm, checkEpsilon, checkMomentum } from '../ops/normalize.ts';
 import { Parameter, SharedTensor } from '../parameter.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype } from './checks.ts';
+import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
 
 export interface BatchNormLayerOptions {
@@ -95,10 +95,10 @@ export class BatchNorm extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    if (input === undefined) return undefined;
-    if (input.length === 0 || input[input.length - 1] !== this.channels) {
-      throw inputError(this, `[batch, ..., ${this.channels}]`, ['batch', ...input]);
+    const example = readExample(this, input);
+    if (example && example[example.length - 1] !== this.channels) {
+      throw inputError(this, `[batch, ..., ${this.channels}]`, ['batch', ...example]);
     }
-    return input;
+    return example;
   }
 }

@@ -3,8 +3,9 @@ import { describe } from '../arguments.ts';
 import { ArgumentError, DtypeError } from '../errors.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { leastPixels, positions, type Window } from '../ops/window.ts';
+import { readShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { inputError, type Layer } from './layer.ts';
+import { type ExampleShape, inputError, type Layer } from './layer.ts';
 
 /** @throws ArgumentError unless value is an integer of at least 1. */
 export function checkCount(layer: string, name: string, value: number): number {
@@ -14,6 +15,11 @@ export function checkCount(layer: string, name: string, value: number): number {
     );
   }
   return value;
+}
+
+/** The shape of an example that `outputShape` was given, read once. @throws ShapeError for what is none. */
+export function readExample(layer: Layer, input: ExampleShape): number[] | undefined {
+  return input === undefined ? undefined : readShape(layer.label, input);
 }
 
 /** @throws DtypeError unless dtype is float32 or float64. */

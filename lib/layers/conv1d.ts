@@ -1,10 +1,11 @@
 /** Convolution of sequences as a layer. */
+import { readOptions } from '../arguments.ts';
 import { conv1d, type Padding1d, windowOf1d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { leastPixels, positions, type Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { Convolution, type ConvolutionLayerOptions } from './convolution.ts';
+import { Convolution, type ConvolutionLayerOptions, common } from './convolution.ts';
 import { inputError } from './layer.ts';
 
 export interface Conv1DOptions extends ConvolutionLayerOptions {
@@ -29,23 +30,23 @@ export class Conv1D extends Convolution {
   /** @throws ArgumentError, DtypeError for sizes and options out of their domains. */
   constructor(inChannels: number, outChannels: number, kernel: number, options: Conv1DOptions = {}) {
     const name = 'Conv1D';
+    const own = readOptions(name, options, [...common, 'stride', 'padding', 'dilation']);
+    const { stride = 1, padding: given = 'valid', dilation = 1 } = own;
+    const padding = typeof given === 'object' ? readOptions(name, given, ['left', 'right']) : given;
+    const geometry = { stride, padding, dilation };
+    const window = windowOf1d(name, kernel, geometry);
     super({
       name,
       inChannels,
       outChannels,
-      options,
-      known: ['stride', 'padding', 'dilation'],
-      weight: (groups) => {
-        windowOf1d(name, kernel, options);
-        return {
-          shape: [outChannels, kernel, inChannels / groups],
-          fans: { fanIn: (kernel * inChannels) / groups, fanOut: (kernel * outChannels) / groups },
-        };
-      },
+      options: own,
+      weight: (groups) => ({
+        shape: [outChannels, kernel, inChannels / groups],
+        fans: { fanIn: (kernel * inChannels) / groups, fanOut: (kernel * outChannels) / groups },
+      }),
     });
-    const { stride = 1, padding = 'valid', dilation = 1 } = options;
-    this.geometry = { stride, padding, dilation };
-    this.window = windowOf1d(name, kernel, this.geometry);
+    this.geometry = geometry;
+    this.window = window;
   }
 
   protected convolve(x: Tensor, activation: Activation | null): Tensor {

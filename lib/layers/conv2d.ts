@@ -1,11 +1,12 @@
 /** Convolution of images as a layer. */
+import { readOptions } from '../arguments.ts';
 import { conv2d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
-import { checkPair, type Padding, type Pair, type Window, windowOf } from '../ops/window.ts';
+import { checkPair, ownPadding, type Padding, type Pair, type Window, windowOf } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { positionsOn } from './checks.ts';
-import { Convolution, type ConvolutionLayerOptions } from './convolution.ts';
+import { Convolution, type ConvolutionLayerOptions, common } from './convolution.ts';
 
 export interface Conv2DOptions extends ConvolutionLayerOptions {
   /** Pixels from one position of the kernel to the next; default 1. */
@@ -35,15 +36,21 @@ export class Conv2D extends Convolution {
    */
   constructor(inChannels: number, outChannels: number, kernel: Pair, options: Conv2DOptions = {}) {
     const name = 'Conv2D';
+    const own = readOptions(name, options, [...common, 'stride', 'padding', 'dilation']);
+    const { stride = 1, padding = 'valid', dilation = 1 } = own;
+    const size = checkPair(name, 'kernel', kernel);
+    const geometry = {
+      stride: checkPair(name, 'stride', stride),
+      padding: ownPadding(name, padding),
+      dilation: checkPair(name, 'dilation', dilation),
+    };
     super({
       name,
       inChannels,
       outChannels,
-      options,
-      known: ['stride', 'padding', 'dilation'],
+      options: own,
       weight: (groups) => {
-        const [height, width] = checkPair(name, 'kernel', kernel);
-        windowOf(name, kernel, options);
+        const [height, width] = size;
         const area = height * width;
         return {
           shape: [outChannels, height, width, inChannels / groups],
@@ -51,9 +58,8 @@ export class Conv2D extends Convolution {
         };
       },
     });
-    const { stride = 1, padding = 'valid', dilation = 1 } = options;
-    this.geometry = { stride, padding, dilation };
-    this.window = windowOf(name, kernel, this.geometry);
+    this.geometry = geometry;
+    this.window = windowOf(name, size, geometry);
   }
 
   protected convolve(x: Tensor, activation: Activation | null): Tensor {

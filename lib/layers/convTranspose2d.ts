@@ -1,12 +1,13 @@
 /** Transposed convolution of images as a layer. */
+import { readOptions } from '../arguments.ts';
 import { checkOutputPadding, convTranspose2d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
-import { checkPair, type Pair, pixelsOf, type Window, windowOf } from '../ops/window.ts';
+import { checkPair, ownPadding, type Pair, pixelsOf, type Window, windowOf } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkImages } from './checks.ts';
 import type { Conv2DOptions } from './conv2d.ts';
-import { Convolution } from './convolution.ts';
+import { Convolution, common } from './convolution.ts';
 import { inputError } from './layer.ts';
 
 export interface ConvTranspose2DOptions extends Conv2DOptions {
@@ -35,27 +36,33 @@ export class ConvTranspose2D extends Convolution {
    */
   constructor(inChannels: number, outChannels: number, kernel: Pair, options: ConvTranspose2DOptions = {}) {
     const name = 'ConvTranspose2D';
+    const own = readOptions(name, options, [...common, 'stride', 'padding', 'dilation', 'outputPadding']);
+    const { stride = 1, padding = 'valid', dilation = 1, outputPadding = 0 } = own;
+    const size = checkPair(name, 'kernel', kernel);
+    const given = {
+      stride: checkPair(name, 'stride', stride),
+      padding: ownPadding(name, padding),
+      dilation: checkPair(name, 'dilation', dilation),
+    };
+    const window = windowOf(name, size, given);
+    const geometry = { ...given, outputPadding: checkOutputPadding(name, window, outputPadding) };
     super({
       name,
       inChannels,
       outChannels,
-      options,
-      known: ['stride', 'padding', 'dilation', 'outputPadding'],
+      options: own,
       weight: (groups) => {
-        const [height, width] = checkPair(name, 'kernel', kernel);
-        const { vertical, horizontal } = windowOf(name, kernel, options);
+        const [height, width] = size;
         const area = height * width;
-        const met = area / (vertical.stride * horizontal.stride);
+        const met = area / (window.vertical.stride * window.horizontal.stride);
         return {
           shape: [inChannels, height, width, outChannels / groups],
           fans: { fanIn: (met * inChannels) / groups, fanOut: (area * outChannels) / groups },
         };
       },
     });
-    const { stride = 1, padding = 'valid', dilation = 1, outputPadding = 0 } = options;
-    this.geometry = { stride, padding, dilation, outputPadding };
-    this.window = windowOf(name, kernel, this.geometry);
-    checkOutputPadding(name, this.window, outputPadding);
+    this.geometry = geometry;
+    this.window = window;
   }
 
   protected convolve(x: Tensor, activation: Activation | null): Tensor {

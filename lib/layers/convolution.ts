@@ -5,15 +5,15 @@ import {
   fusedActivation,
   resolveActivation,
 } from '../activations.ts';
-import { checkBoolean, checkOptions } from '../arguments.ts';
+import { checkBoolean } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { type Fans, type Initializer, initialize, initializerBefore } from '../initializers.ts';
+import { type Fans, type Initializer, initializeBoth, initializerBefore } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { Parameter } from '../parameter.ts';
 import type { Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype } from './checks.ts';
+import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 export interface ConvolutionLayerOptions {
@@ -36,16 +36,16 @@ export interface ConvolutionLayerOptions {
   winograd?: boolean;
 }
 
-const common = ['groups', 'bias', 'activation', 'init', 'biasInit', 'dtype', 'winograd'];
+/** The names of these options. */
+export const common = ['groups', 'bias', 'activation', 'init', 'biasInit', 'dtype', 'winograd'] as const;
 
 /** The names and numbers that a layer is made of, before they are checked. */
 interface Form {
   name: string;
   inChannels: number;
   outChannels: number;
+  /** Read once, by `readOptions`. */
   options: ConvolutionLayerOptions;
-  /** The options beside the common ones. */
-  known: readonly string[];
   /** The weight's shape, and how many inputs an output has and the reverse; called with checked numbers. */
   weight: (groups: number) => { shape: Shape; fans: Fans };
 }
@@ -61,11 +61,10 @@ export abstract class Convolution extends Layer {
   readonly activation: ActivationName | ActivationFunction;
   protected readonly winograd: boolean;
 
-  protected constructor({ name, inChannels, outChannels, options, known, weight }: Form) {
+  protected constructor({ name, inChannels, outChannels, options, weight }: Form) {
     super();
     this.inChannels = checkCount(name, 'inChannels', inChannels);
     this.outChannels = checkCount(name, 'outChannels', outChannels);
-    checkOptions(name, options, [...known, ...common]);
     const { groups = 1, bias = true, activation = 'linear', dtype = 'float32', winograd = true } = options;
     this.groups = checkCount(name, 'groups', groups);
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {
@@ -81,9 +80,8 @@ export abstract class Convolution extends Layer {
     const { init = initializerBefore(activation), biasInit = 'zeros' } = options;
     const { shape, fans } = weight(groups);
     this.weight = new Parameter(shape, checkLayerDtype(name, dtype));
-    initialize(this.weight, init, fans);
     this.bias = bias ? new Parameter([outChannels], dtype) : null;
-    if (this.bias) initialize(this.bias, biasInit);
+    initializeBoth(this.weight, init, this.bias, biasInit, fans);
   }
 
   forward(x: Tensor): Tensor {
@@ -96,7 +94,8 @@ export abstract class Convolution extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    return input && this.exampleFrom(['batch', ...input]);
+    const example = readExample(this, input);
+    return example && this.exampleFrom(['batch', ...example]);
   }
 
   /** The shape of an example's output for an input, batch included. @throws ShapeError, which names the layer. */

@@ -7,13 +7,13 @@ import {
   resolveActivation,
 } from '../activations.ts';
 import { checkBoolean, checkOptions } from '../arguments.ts';
-import { type Initializer, initialize, initializerBefore } from '../initializers.ts';
+import { type Initializer, initializeBoth, initializerBefore } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
 import { Parameter } from '../parameter.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype } from './checks.ts';
+import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
 
 export interface DenseOptions {
@@ -48,14 +48,13 @@ export class Dense extends Layer {
     this.outFeatures = checkCount('Dense', 'outFeatures', outFeatures);
     checkOptions('Dense', options, ['activation', 'bias', 'init', 'biasInit', 'dtype']);
     const { activation = 'linear', bias = true, dtype = 'float32' } = options;
-    checkBoolean('Dense', 'bias', bias);
     const { init = initializerBefore(activation), biasInit = 'zeros' } = options;
+    checkBoolean('Dense', 'bias', bias);
     resolveActivation(activation);
     this.activation = activation;
     this.weight = new Parameter([outFeatures, inFeatures], checkLayerDtype('Dense', dtype));
-    initialize(this.weight, init);
     this.bias = bias ? new Parameter([outFeatures], dtype) : null;
-    if (this.bias) initialize(this.bias, biasInit);
+    initializeBoth(this.weight, init, this.bias, biasInit);
   }
 
   forward(x: Tensor): Tensor {
@@ -72,10 +71,11 @@ export class Dense extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    if (input === undefined) return [this.outFeatures];
-    if (input.length === 0 || input[input.length - 1] !== this.inFeatures) {
-      throw inputError(this, `[batch, ${this.inFeatures}]`, ['batch', ...input]);
+    const example = readExample(this, input);
+    if (example === undefined) return [this.outFeatures];
+    if (example[example.length - 1] !== this.inFeatures) {
+      throw inputError(this, `[batch, ${this.inFeatures}]`, ['batch', ...example]);
     }
-    return [...input.slice(0, -1), this.outFeatures];
+    return [...example.slice(0, -1), this.outFeatures];
   }
 }

@@ -3,6 +3,7 @@ import { describe } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { dropout } from '../ops/dropout.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
+import { readExample } from './checks.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 /** While training, sets each element to 0 with probability `rate` and scales the rest; the identity in evaluation. */
@@ -26,6 +27,6 @@ export class Dropout extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    return input;
+    return readExample(this, input);
   }
 }

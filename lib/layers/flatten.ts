@@ -2,6 +2,7 @@
 import { flatten } from '../ops/reshape.ts';
 import { sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
+import { readExample } from './checks.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
 
 /** [batch, ...example] → [batch, size of the example]: the notes' 64×64×3 image becomes 12,288 numbers. */
@@ -13,6 +14,7 @@ export class Flatten extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    return input === undefined ? undefined : [sizeOf(input)];
+    const example = readExample(this, input);
+    return example && [sizeOf(example)];
   }
 }

@@ -1,16 +1,19 @@
 /** What every layer is: a function of a tensor with parameters. */
-import { describe } from '../arguments.ts';
-import { ArgumentError, ShapeError } from '../errors.ts';
-import { recording } from '../kernels/recorder.ts';
+import { checkBoolean, isArray, isInstance } from '../arguments.ts';
+import { ShapeError } from '../errors.ts';
+import { recording, refuseRecording } from '../kernels/recorder.ts';
+import { copyOf } from '../memory.ts';
 import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
-import { checkShape, type Shape, sameShape, show } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
+import { readShape, type Shape, show } from '../shape.ts';
+import { type Named, readNamed, readState } from '../state.ts';
+import { isTensor, Tensor } from '../tensor.ts';
 import { summarize } from './summary.ts';
 
 /** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
 export type ExampleShape = Shape | undefined;
 
-type Named<Kind> = [name: string, value: Kind][];
+/** How long a list of layers may be. */
+export const most = 2 ** 16;
 
 /**
  * The base of all layers. A subclass keeps its Parameters, SharedTensors for other state, and inner layers in fields (or
@@ -19,7 +22,7 @@ type Named<Kind> = [name: string, value: Kind][];
 export abstract class Layer {
   private isTraining = true;
   /** What messages and `summary` call this layer; a Sequential numbers its layers: 'Dense 2'. */
-  label: string = this.constructor.name;
+  label: string = kindOf(this);
 
   /** True while training: dropout drops, batch normalization uses the batch. Set by `train` and `eval`. */
   get training(): boolean {
@@ -29,6 +32,7 @@ export abstract class Layer {
   }
 
   set training(training: boolean) {
+    checkBoolean(this.label, 'training', training);
     this.isTraining = training;
   }
 
@@ -47,11 +51,13 @@ export abstract class Layer {
   children(): [name: string, layer: Layer][] {
     const found: [string, Layer][] = [];
     for (const [name, value] of Object.entries(this)) {
-      if (value instanceof Layer) found.push([name, value]);
-      else if (Array.isArray(value)) {
-        value.forEach((item, i) => {
-          if (item instanceof Layer) found.push([`${name}.${i}`, item]);
-        });
+      if (isInstance(value, Layer)) found.push([name, value]);
+      if (!isArray(value)) continue;
+      const { length } = value;
+      if (typeof length !== 'number' || length > most) continue;
+      for (let i = 0; i < length; i++) {
+        const item = value[i];
+        if (isInstance(item, Layer)) found.push([`${name}.${i}`, item]);
       }
     }
     return found;
@@ -83,7 +89,7 @@ export abstract class Layer {
   private collectTensors(prefix: string): Named<SharedTensor> {
     const own = Object.entries(this).flatMap(
       ([name, value]): Named<SharedTensor> =>
-        value instanceof SharedTensor ? [[`${prefix}${name}`, value]] : [],
+        isTensor(value) && value instanceof SharedTensor ? [[`${prefix}${name}`, value]] : [],
     );
     return own.concat(this.children().flatMap(([name, layer]) => layer.collectTensors(`${prefix}${name}.`)));
   }
@@ -114,23 +120,24 @@ export abstract class Layer {
   stateDict(): Record<string, Tensor> {
     const state: Record<string, Tensor> = {};
     for (const [name, tensor] of this.namedTensors()) {
-      state[name] = new Tensor(tensor.data.slice(), tensor.shape, tensor.dtype);
+      state[name] = new Tensor(copyOf(tensor.data), tensor.shape, tensor.dtype);
     }
     return state;
   }
 
   /**
    * Overwrites all parameters and buffers.
-   * @throws ArgumentError when a name is missing or unknown, ShapeError when a shape or dtype differs; nothing was then
-   *   changed.
+   * @throws ArgumentError when a name is missing or unknown, ShapeError when a shape or dtype differs, DataError for a
+   *   detached tensor; nothing was then changed.
    */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
+    refuseRecording('loadStateDict');
     const tensors = this.namedTensors();
-    checkNames('loadStateDict', tensors, state);
-    for (const [name, tensor] of tensors) {
-      checkFits('loadStateDict', name, tensor, state[name] instanceof Tensor ? state[name] : undefined);
-    }
-    for (const [name, tensor] of tensors) tensor.assign(state[name]);
+    const values = readState('loadStateDict', tensors, state);
+    tensors.forEach(([, tensor], i) => {
+      tensor.storage.set(values[i]);
+      tensor.version++;
+    });
   }
 
   /**
@@ -151,48 +158,26 @@ export abstract class Layer {
    */
   attach(shared: Readonly<Record<string, SharedParameter>>): void {
     const tensors = this.namedTensors();
-    checkNames('attach', tensors, shared);
-    for (const [name, tensor] of tensors) {
-      const given = shared[name];
-      checkFits('attach', name, tensor, given?.buffer instanceof SharedArrayBuffer ? given : undefined);
-    }
-    for (const [name, tensor] of tensors) tensor.attach(shared[name]);
+    const names = tensors.map(([name]) => name);
+    const memories = readNamed('attach', names, shared).map((given, i) => {
+      const [name, tensor] = tensors[i];
+      return tensor.readMemory(name, given);
+    });
+    tensors.forEach(([, tensor], i) => {
+      tensor.useMemory(memories[i]);
+    });
   }
 
   /** A table: layer, output shape, parameters. `inputShape`, without the batch, fills in what depends on it. */
   summary(inputShape?: Shape): string {
-    if (inputShape !== undefined) checkShape('summary', inputShape);
-    return summarize(this, inputShape);
+    return summarize(this, inputShape === undefined ? undefined : readShape('summary', inputShape));
   }
 }
 
-function checkNames(
-  op: string,
-  tensors: Named<SharedTensor>,
-  given: Readonly<Record<string, unknown>>,
-): void {
-  if (typeof given !== 'object' || given === null) {
-    throw new ArgumentError(`[${op}] expected values by name, got ${describe(given)}`);
-  }
-  const names = new Set(tensors.map(([name]) => name));
-  const missing = [...names].filter((name) => !Object.hasOwn(given, name));
-  const unknown = Object.keys(given).filter((name) => !names.has(name));
-  if (missing.length + unknown.length === 0) return;
-  throw new ArgumentError(
-    `[${op}] expected the names of this model; missing: ${missing.join(', ') || 'none'}; ` +
-      `unknown: ${unknown.join(', ') || 'none'}`,
-  );
-}
-
-function checkFits(
-  op: string,
-  name: string,
-  { shape, dtype }: Tensor,
-  given: { shape: Shape; dtype: string } | undefined,
-): void {
-  if (given && sameShape(given.shape, shape) && given.dtype === dtype) return;
-  const got = given ? `${given.dtype} ${show(given.shape)}` : 'something else';
-  throw new ShapeError(`[${op}] expected ${name} to be ${dtype} ${show(shape)}, got ${got}`);
+/** The name of a layer's class, its label where nobody gives it another one. */
+export function kindOf(layer: Layer): string {
+  const { name } = layer.constructor;
+  return typeof name === 'string' ? name : 'Layer';
 }
 
 /** An error about a layer's input, which names the layer: `Dense 2 expected input [batch, 512], received [128, 256]`. */

@@ -1,13 +1,13 @@
 /** Layer normalisation as a layer. */
-import { checkBoolean, checkOptions } from '../arguments.ts';
+import { checkBoolean, checkOptions, isArray } from '../arguments.ts';
 import { ShapeError } from '../errors.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkEpsilon, layerNorm } from '../ops/normalize.ts';
 import { Parameter } from '../parameter.ts';
-import { checkShape, type Shape, sameShape } from '../shape.ts';
+import { readShape, type Shape, sameShape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype } from './checks.ts';
+import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
 
 export interface LayerNormLayerOptions {
@@ -39,11 +39,10 @@ export class LayerNorm extends Layer {
   constructor(shape: number | Shape, options: LayerNormLayerOptions = {}) {
     super();
     const name = 'LayerNorm';
-    if (Array.isArray(shape)) checkShape(name, shape);
-    if (Array.isArray(shape) && shape.length === 0) {
+    this.shape = isArray(shape) ? readShape(name, shape) : [checkCount(name, 'shape', shape)];
+    if (this.shape.length === 0) {
       throw new ShapeError(`${name} expected a shape of at least one axis, got []`);
     }
-    this.shape = Array.isArray(shape) ? [...shape] : [checkCount(name, 'shape', shape as number)];
     checkOptions(name, options, ['epsilon', 'affine', 'dtype']);
     const { epsilon = 1e-5, affine = true, dtype = 'float32' } = options;
     checkEpsilon(name, epsilon);
@@ -63,8 +62,9 @@ export class LayerNorm extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    if (input !== undefined) this.checkInput(['batch', ...input]);
-    return input;
+    const example = readExample(this, input);
+    if (example) this.checkInput(['batch', ...example]);
+    return example;
   }
 
   private checkInput(received: readonly (number | string)[]): void {

@@ -4,7 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import { pad } from '../ops/pad.ts';
 import { checkSides, type Padding, type Sides } from '../ops/window.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkImages } from './checks.ts';
+import { checkImages, readExample } from './checks.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 export interface PadOptions {
@@ -48,10 +48,11 @@ export class Pad extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    if (input === undefined) return undefined;
-    checkImages(this, ['batch', ...input]);
+    const example = readExample(this, input);
+    if (example === undefined) return undefined;
+    checkImages(this, ['batch', ...example]);
     const { top, bottom, left, right } = this.sides;
-    const [height, width, channels] = input;
+    const [height, width, channels] = example;
     return [top + height + bottom, left + width + right, channels];
   }
 }

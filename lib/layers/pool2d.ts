@@ -1,10 +1,10 @@
 /** Pooling of images as layers. */
 import { checkBoolean, checkOptions } from '../arguments.ts';
 import { averagePool2d, maxPool2d, poolingWindow } from '../ops/pool.ts';
-import type { Padding, Pair, Window } from '../ops/window.ts';
+import { checkPair, ownPadding, type Padding, type Pair, type Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkImages, positionsOn } from './checks.ts';
+import { checkImages, positionsOn, readExample } from './checks.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 export interface Pool2DOptions {
@@ -24,11 +24,14 @@ abstract class Pool2D extends Layer {
   protected readonly options: Required<Pool2DOptions>;
   private readonly window: Window;
 
-  constructor(name: string, size: Pair, { stride = size, padding = 'valid' }: Pool2DOptions) {
+  constructor(name: string, size: Pair, { stride, padding = 'valid' }: Pool2DOptions) {
     super();
-    this.size = size;
-    this.options = { stride, padding };
-    this.window = poolingWindow(name, size, this.options);
+    this.size = checkPair(name, 'size', size);
+    this.options = {
+      stride: stride === undefined ? this.size : checkPair(name, 'stride', stride),
+      padding: ownPadding(name, padding),
+    };
+    this.window = poolingWindow(name, this.size, this.options);
   }
 
   forward(x: Tensor): Tensor {
@@ -38,7 +41,8 @@ abstract class Pool2D extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    return input && this.exampleFrom(['batch', ...input]);
+    const example = readExample(this, input);
+    return example && this.exampleFrom(['batch', ...example]);
   }
 
   private exampleFrom(received: readonly (number | string)[]): Shape {
@@ -94,8 +98,9 @@ export class GlobalAvgPool2D extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    if (input === undefined) return undefined;
-    checkImages(this, ['batch', ...input]);
-    return [input[2]];
+    const example = readExample(this, input);
+    if (example === undefined) return undefined;
+    checkImages(this, ['batch', ...example]);
+    return [example[2]];
   }
 }

@@ -1,9 +1,10 @@
 /** Layers one after the other. */
-import { checkOptions, describe } from '../arguments.ts';
+import { checkOptions, describe, isInstance, readArray } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { checkShape, type Shape } from '../shape.ts';
+import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { type ExampleShape, Layer } from './layer.ts';
+import { readExample } from './checks.ts';
+import { type ExampleShape, kindOf, Layer, most } from './layer.ts';
 
 export interface SequentialOptions {
   /** The shape of one example, without the batch: lets the constructor check every layer, and `summary` show sizes. */
@@ -21,24 +22,39 @@ export class Sequential extends Layer {
    */
   constructor(layers: readonly Layer[], options: SequentialOptions = {}) {
     super();
-    if (!Array.isArray(layers) || layers.length === 0) {
-      throw new ArgumentError('Sequential expected an array of at least one layer');
-    }
-    checkOptions('Sequential', options, ['inputShape']);
-    const { inputShape } = options;
-    if (inputShape !== undefined) checkShape('Sequential', inputShape);
-    const counts = new Map<string, number>();
-    layers.forEach((layer, i) => {
-      if (!(layer instanceof Layer)) {
+    const refuse = (got: string) =>
+      new ArgumentError(`Sequential expected an array of at least one layer, ${most} at most, got ${got}`);
+    this.layers = readArray(layers, most, refuse);
+    if (this.layers.length === 0) throw refuse('none');
+    this.layers.forEach((layer, i) => {
+      if (!isInstance(layer, Layer)) {
         throw new ArgumentError(`Sequential expected a layer at position ${i}, got ${describe(layer)}`);
       }
-      const kind = layer.constructor.name;
-      counts.set(kind, (counts.get(kind) ?? 0) + 1);
-      if (layer.label === kind) layer.label = `${kind} ${counts.get(kind)}`;
     });
-    this.layers = [...layers];
-    this.inputShape = inputShape;
-    this.outputShape(inputShape);
+    checkOptions('Sequential', options, ['inputShape']);
+    const { inputShape } = options;
+    this.inputShape = inputShape === undefined ? undefined : readShape('Sequential', inputShape);
+    const before = this.layers.map(({ label }) => label);
+    this.number();
+    try {
+      this.outputShape(this.inputShape);
+    } catch (error) {
+      this.layers.forEach((layer, i) => {
+        layer.label = before[i];
+      });
+      throw error;
+    }
+  }
+
+  /** Tells layers of one class apart by their labels. */
+  private number(): void {
+    const counts = new Map<string, number>();
+    for (const layer of this.layers) {
+      const kind = kindOf(layer);
+      const count = (counts.get(kind) ?? 0) + 1;
+      counts.set(kind, count);
+      if (layer.label === kind) layer.label = `${kind} ${count}`;
+    }
   }
 
   forward(x: Tensor): Tensor {
@@ -52,7 +68,7 @@ export class Sequential extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    let shape = input ?? this.inputShape;
+    let shape: ExampleShape = readExample(this, input === undefined ? this.inputShape : input);
     for (const layer of this.layers) shape = layer.outputShape(shape);
     return shape;
   }

@@ -1,9 +1,11 @@
 /** The table of a model's layers. */
 import type { Shape } from '../shape.ts';
+import { readExample } from './checks.ts';
 import type { ExampleShape, Layer } from './layer.ts';
 
 function row(layer: Layer, name: string, shape: ExampleShape): string[] {
-  const output = shape === undefined ? '?' : `[${['batch', ...shape].join(', ')}]`;
+  const example = readExample(layer, shape);
+  const output = example === undefined ? '?' : `[${['batch', ...example].join(', ')}]`;
   return [name, output, layer.parameterCount().toLocaleString('en-US')];
 }
 

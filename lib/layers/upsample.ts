@@ -3,7 +3,7 @@ import { checkOptions } from '../arguments.ts';
 import { checkMode, type UpsampleMode, type UpsampleOptions, upsample } from '../ops/upsample.ts';
 import { checkPair, type Pair } from '../ops/window.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkImages } from './checks.ts';
+import { checkImages, readExample } from './checks.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 
 /** Images larger by whole factors: [batch, height, width, channels] → [batch, height · s, width · s, channels]. */
@@ -31,9 +31,10 @@ export class Upsample extends Layer {
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
-    if (input === undefined) return undefined;
-    checkImages(this, ['batch', ...input]);
-    const [height, width, channels] = input;
+    const example = readExample(this, input);
+    if (example === undefined) return undefined;
+    checkImages(this, ['batch', ...example]);
+    const [height, width, channels] = example;
     return [height * this.scale[0], width * this.scale[1], channels];
   }
 }

@@ -2,23 +2,23 @@
 import { contribute, track } from '../autograd.ts';
 import { ShapeError } from '../errors.ts';
 import { type Float, kernels } from '../kernels/index.ts';
-import { broadcastShapes, checkShape, packLayout, type Shape, sameShape, show, stridesOf } from '../shape.ts';
+import { broadcastShapes, packLayout, readShape, type Shape, sameShape, show, stridesOf } from '../shape.ts';
 import { checkTensor, empty, type Tensor } from '../tensor.ts';
 import { sumTo } from './reduce.ts';
 
 /** x repeated to a larger shape by the broadcasting rule; a copy. The gradient is summed over the repetitions. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   checkTensor('broadcastTo', x);
-  checkShape('broadcastTo', shape);
-  if (!sameShape(broadcastShapes('broadcastTo', x.shape, shape), shape)) {
+  const wide = readShape('broadcastTo', shape);
+  if (!sameShape(broadcastShapes('broadcastTo', x.shape, wide), wide)) {
     throw new ShapeError(
-      `[broadcastTo] expected a shape that ${show(x.shape)} broadcasts to, got ${show(shape)}`,
+      `[broadcastTo] expected a shape that ${show(x.shape)} broadcasts to, got ${show(wide)}`,
     );
   }
-  const y = empty([...shape], x.dtype);
+  const y = empty(wide, x.dtype);
   const own = stridesOf(x.shape);
-  const lead = shape.length - x.rank;
-  const strides = shape.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : own[i - lead]));
-  kernels.copy(y.storage, x.storage, packLayout(shape, [stridesOf(shape), strides], [0, 0]));
+  const lead = wide.length - x.rank;
+  const strides = wide.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : own[i - lead]));
+  kernels.copy(y.storage, x.storage, packLayout(wide, [stridesOf(wide), strides], [0, 0]));
   return track(y, [x], (dy: Float) => contribute(x, (dx) => sumTo(dx, dy, x.shape, y.shape, 1)));
 }

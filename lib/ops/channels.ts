@@ -10,7 +10,7 @@
  *   weights of Conv1D          [out, in / groups, k]               [out, k, in / groups]
  */
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { checkShape, type Shape, show, sizeOf } from '../shape.ts';
+import { readShape, type Shape, show, sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './reshape.ts';
 import { transpose } from './transpose.ts';
@@ -51,9 +51,9 @@ export function toChannelsFirst(x: Tensor): Tensor {
  * @throws ShapeError when the image has another size.
  */
 export function denseFromChannelsFirst(weight: Tensor, image: Shape): Tensor {
-  const out = checkDense('denseFromChannelsFirst', weight, image);
-  const channels = image[image.length - 1];
-  return reshape(fromChannelsFirst(reshape(weight, [out, channels, ...image.slice(0, -1)])), weight.shape);
+  const [out, ...own] = checkDense('denseFromChannelsFirst', weight, image);
+  const channels = own[own.length - 1];
+  return reshape(fromChannelsFirst(reshape(weight, [out, channels, ...own.slice(0, -1)])), weight.shape);
 }
 
 /**
@@ -64,18 +64,19 @@ export function denseFromChannelsFirst(weight: Tensor, image: Shape): Tensor {
  * @throws ShapeError when the image has another size.
  */
 export function denseToChannelsFirst(weight: Tensor, image: Shape): Tensor {
-  const out = checkDense('denseToChannelsFirst', weight, image);
-  return reshape(toChannelsFirst(reshape(weight, [out, ...image])), weight.shape);
+  const own = checkDense('denseToChannelsFirst', weight, image);
+  return reshape(toChannelsFirst(reshape(weight, own)), weight.shape);
 }
 
-function checkDense(op: string, weight: Tensor, image: Shape): number {
+/** [out, ...image] of a weight that fits. */
+function checkDense(op: string, weight: Tensor, image: Shape): number[] {
   checkTensor(op, weight, 'weight');
-  checkShape(op, image);
-  if (image.length === 0) throw new ArgumentError(`[${op}] expected image [height, width, channels], got []`);
-  if (weight.rank !== 2 || weight.shape[1] !== sizeOf(image)) {
+  const own = readShape(op, image);
+  if (own.length === 0) throw new ArgumentError(`[${op}] expected image [height, width, channels], got []`);
+  if (weight.rank !== 2 || weight.shape[1] !== sizeOf(own)) {
     throw new ShapeError(
-      `[${op}] expected weight [out, ${sizeOf(image)}] for an image ${show(image)}, got ${show(weight.shape)}`,
+      `[${op}] expected weight [out, ${sizeOf(own)}] for an image ${show(own)}, got ${show(weight.shape)}`,
     );
   }
-  return weight.shape[0];
+  return [weight.shape[0], ...own];
 }

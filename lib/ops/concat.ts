@@ -1,5 +1,5 @@
 /** Tensors joined along an axis, old or new. */
-import { describe } from '../arguments.ts';
+import { readArray } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
@@ -7,16 +7,22 @@ import { checkSize, normalizeAxis, packLayout, sameShape, show, stridesOf } from
 import { checkTensor, empty, type Tensor } from '../tensor.ts';
 import { reshape } from './reshape.ts';
 
-function checkList(name: string, tensors: readonly Tensor[]): void {
-  if (!Array.isArray(tensors) || tensors.length === 0) {
-    throw new ArgumentError(`[${name}] expected an array of at least one tensor, got ${describe(tensors)}`);
-  }
-  for (const x of tensors) {
+/** How many tensors can be joined at once. */
+const most = 2 ** 24;
+
+/** The list, read once. @throws ArgumentError unless it holds a tensor, and nothing else; DtypeError for two dtypes. */
+function readTensors(name: string, tensors: readonly Tensor[]): Tensor[] {
+  const refuse = (got: string) =>
+    new ArgumentError(`[${name}] expected an array of at least one tensor, ${most} at most, got ${got}`);
+  const list = readArray(tensors, most, refuse);
+  if (list.length === 0) throw refuse('none');
+  for (const x of list) {
     checkTensor(name, x);
-    if (x.dtype !== tensors[0].dtype) {
-      throw new DtypeError(`[${name}] expected one dtype, got ${tensors[0].dtype} and ${x.dtype}`);
+    if (x.dtype !== list[0].dtype) {
+      throw new DtypeError(`[${name}] expected one dtype, got ${list[0].dtype} and ${x.dtype}`);
     }
   }
+  return list;
 }
 
 /**
@@ -24,11 +30,11 @@ function checkList(name: string, tensors: readonly Tensor[]): void {
  * @throws ArgumentError for no tensors, ShapeError when another axis differs, DtypeError for two dtypes.
  */
 export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
-  checkList('concat', tensors);
-  const first = tensors[0];
+  const list = readTensors('concat', tensors);
+  const first = list[0];
   const along = normalizeAxis('concat', axis, first.rank);
   let total = 0;
-  for (const x of tensors) {
+  for (const x of list) {
     const fits = x.rank === first.rank && x.shape.every((size, i) => i === along || size === first.shape[i]);
     if (!fits) {
       throw new ShapeError(
@@ -42,17 +48,17 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   const strides = stridesOf(shape);
   const y = empty(shape, first.dtype);
   let position = 0;
-  const offsets = tensors.map((x) => {
+  const offsets = list.map((x) => {
     const offset = position * strides[along];
     position += x.shape[along];
     return offset;
   });
-  tensors.forEach((x, i) => {
+  list.forEach((x, i) => {
     if (x.size > 0)
       kernels.copy(y.storage, x.storage, packLayout(x.shape, [strides, stridesOf(x.shape)], [offsets[i], 0]));
   });
-  return track(y, tensors, (dy) => {
-    tensors.forEach((x, i) => {
+  return track(y, list, (dy) => {
+    list.forEach((x, i) => {
       contribute(x, (dx) => {
         if (x.size > 0)
           kernels.copy(dx, dy, packLayout(x.shape, [stridesOf(x.shape), strides], [0, offsets[i]]));
@@ -63,9 +69,9 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
 
 /** Tensors of one shape along a new axis (default 0, negative ones counted from the end of the result's). */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
-  checkList('stack', tensors);
-  const { shape, rank } = tensors[0];
-  for (const x of tensors) {
+  const list = readTensors('stack', tensors);
+  const { shape, rank } = list[0];
+  for (const x of list) {
     if (!sameShape(x.shape, shape)) {
       throw new ShapeError(`[stack] expected one shape, got ${show(shape)} and ${show(x.shape)}`);
     }
@@ -73,7 +79,7 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   const along = normalizeAxis('stack', axis, rank + 1);
   const widened = [...shape.slice(0, along), 1, ...shape.slice(along)];
   return concat(
-    tensors.map((x) => reshape(x, widened)),
+    list.map((x) => reshape(x, widened)),
     along,
   );
 }

@@ -2,7 +2,7 @@
  * Convolutions, in the sense of neural networks: cross-correlations. Images are [batch, height, width, channels], weights
  * [out, kernel height, kernel width, in / groups]; `fromChannelsFirst` makes both of PyTorch's.
  */
-import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
+import { checkBoolean, checkOptions, checkPositive, readOptions } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Flag, kernels } from '../kernels/index.ts';
@@ -11,9 +11,9 @@ import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tens
 import {
   type Activation,
   activationCode,
-  checkActivation,
   checkVector,
   epilogueGradient,
+  readActivation,
 } from './epilogue.ts';
 import {
   checkPair,
@@ -80,9 +80,9 @@ interface Settings {
 function checkSettings(op: string, options: ConvolutionOptions): Settings {
   const { groups = 1, activation = null, winograd = true } = options;
   checkPositive(op, 'groups', groups);
-  checkActivation(op, activation);
+  const own = readActivation(op, activation);
   checkBoolean(op, 'winograd', winograd);
-  return { groups, activation, fast: winograd && winogradAllowed ? 1 : 0 };
+  return { groups, activation: own, fast: winograd && winogradAllowed ? 1 : 0 };
 }
 
 /** @throws ArgumentError or DtypeError unless both are tensors of one float dtype. */
@@ -182,11 +182,11 @@ export function windowOf1d(
   checkPositive(op, 'kernel', kernel);
   checkPositive(op, 'stride', stride);
   checkPositive(op, 'dilation', dilation);
-  if (typeof padding === 'object') checkOptions(op, padding, ['left', 'right']);
+  const ends = typeof padding === 'object' ? readOptions(op, padding, ['left', 'right']) : padding;
   return windowOf(op, [1, kernel], {
     stride: [1, stride],
     dilation: [1, dilation],
-    padding: typeof padding === 'number' ? [0, padding] : padding,
+    padding: typeof ends === 'number' ? [0, ends] : ends,
   });
 }
 

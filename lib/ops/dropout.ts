@@ -4,8 +4,8 @@ import { contribute, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { binaryCode, kernels } from '../kernels/index.ts';
 import { release, take } from '../memory.ts';
-import { defaultState, type RandomState } from '../random.ts';
-import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { checkState, defaultState, type RandomState } from '../random.ts';
+import { checkElements, checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 
 /**
  * Sets each element to 0 with probability `rate` and scales the others by 1 / (1 − rate), so that the expectation stays.
@@ -19,6 +19,9 @@ export function dropout(x: Tensor, rate: number, state: RandomState = defaultSta
       `[dropout] expected rate to be at least 0 and less than 1, got ${describe(rate)}`,
     );
   }
+  checkState('dropout', state);
+  // The random state moves on only where the rest will not fail.
+  checkElements('dropout', x);
   const y = empty(x.shape, dtype);
   const mask = take(x.size, dtype);
   kernels.dropoutMask(mask, state, rate);

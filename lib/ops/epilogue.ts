@@ -1,4 +1,5 @@
 /** What ends a product or a convolution within the same kernel call: the bias and the activation. */
+import { isRecord } from '../arguments.ts';
 import { contribute } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import {
@@ -10,7 +11,7 @@ import {
   unaryCode,
 } from '../kernels/index.ts';
 import { show } from '../shape.ts';
-import { checkSameFloat, checkTensor, type Tensor } from '../tensor.ts';
+import { checkElements, checkSameFloat, checkTensor, type Tensor } from '../tensor.ts';
 
 /** An elementwise activation with its first parameter. */
 export interface Activation {
@@ -25,16 +26,19 @@ export function canFuse(activation: Activation): boolean {
   return fusable.has(activation.op);
 }
 
-/** @throws ArgumentError unless it is null or an activation that `canFuse`. */
-export function checkActivation(op: string, activation: Activation | null): void {
-  if (activation === null) return;
-  if (typeof activation === 'object' && canFuse(activation) && Number.isFinite(activation.parameter)) return;
+/** An activation, read once. @throws ArgumentError unless it is null or one that `canFuse`. */
+export function readActivation(op: string, activation: Activation | null): Activation | null {
+  if (activation === null) return null;
+  if (isRecord(activation)) {
+    const own = { op: activation.op, parameter: activation.parameter };
+    if (canFuse(own) && Number.isFinite(own.parameter)) return own;
+  }
   throw new ArgumentError(
     `[${op}] expected activation to be null or { op, parameter } with op among ${gradientFromOutput.join(', ')}`,
   );
 }
 
-/** @throws ArgumentError, DtypeError or ShapeError unless it is null or a vector of this length, of x's dtype. */
+/** @throws ArgumentError, DtypeError, ShapeError or DataError unless it is null or a vector of this length, of x's dtype. */
 export function checkVector(
   op: string,
   x: Tensor,
@@ -48,6 +52,7 @@ export function checkVector(
   if (vector.rank !== 1 || vector.size !== length) {
     throw new ShapeError(`[${op}] expected ${name} [${length}], got ${show(vector.shape)}`);
   }
+  checkElements(op, vector);
 }
 
 /** The code that kernels take; −1 for none. */

@@ -4,7 +4,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
-import { checkShape, show, sizeOf } from '../shape.ts';
+import { checkSize, show, sizeOf } from '../shape.ts';
 import { checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 
 function checkIndices(name: string, indices: Tensor): Int32Array {
@@ -26,7 +26,7 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
   const rows = x.shape[0];
   const width = sizeOf(x.shape.slice(1));
   const shape = [...indices.shape, ...x.shape.slice(1)];
-  checkShape('gather', shape);
+  checkSize('gather', shape);
   const y = empty(shape, x.dtype);
   kernels.gather(y.storage, x.storage, index, indices.size, rows, width);
   return track(y, [x], (dy) =>
@@ -52,7 +52,7 @@ export function oneHot(labels: Tensor, classes: number, dtype: FloatDtype = 'flo
     throw new DtypeError(`[oneHot] expected dtype float32 or float64, got ${describe(dtype)}`);
   }
   const shape = [...labels.shape, classes];
-  checkShape('oneHot', shape);
+  checkSize('oneHot', shape);
   const y = empty(shape, dtype);
   kernels.oneHot(floats(y), index, labels.size, classes);
   return y;

@@ -1,12 +1,20 @@
 /** Normalisation: of each channel over a batch, and of each example over its features. */
-import { checkBoolean, checkOptions, describe } from '../arguments.ts';
+import { checkBoolean, checkOptions, describe, isRecord } from '../arguments.ts';
 import { contribute, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Float, kernels, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
-import { checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts';
-import { checkFloat, checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
-import { type Activation, activationCode, checkActivation, checkVector } from './epilogue.ts';
+import { readShape, type Shape, sameShape, show, sizeOf } from '../shape.ts';
+import {
+  checkElements,
+  checkFloat,
+  checkSameFloat,
+  checkTensor,
+  empty,
+  floats,
+  type Tensor,
+} from '../tensor.ts';
+import { type Activation, activationCode, checkVector, readActivation } from './epilogue.ts';
 
 /** The mean and variance of each channel that batch normalisation has seen so far, both [channels]. */
 export interface RunningStatistics {
@@ -41,16 +49,26 @@ export function checkMomentum(op: string, momentum: number): void {
   throw new ArgumentError(`[${op}] expected momentum to be from 0 to 1, got ${describe(momentum)}`);
 }
 
-/** @throws ArgumentError, DtypeError or ShapeError unless both are vectors of this length, of x's dtype. */
-function checkRunning(op: string, x: Tensor, running: RunningStatistics | null, channels: number): void {
-  if (running === null) return;
-  if (typeof running !== 'object') {
+/** Both, read once. @throws as `checkVector` unless they are vectors of this length, of x's dtype. */
+function readRunning(
+  op: string,
+  x: Tensor,
+  running: RunningStatistics | null,
+  channels: number,
+): RunningStatistics | null {
+  if (running === null) return null;
+  if (!isRecord(running)) {
     throw new ArgumentError(`[${op}] expected running to be { mean, variance }, got ${describe(running)}`);
   }
-  for (const name of ['mean', 'variance'] as const) {
-    checkTensor(op, running[name], `running ${name}`);
-    checkVector(op, x, running[name], `running ${name}`, channels);
+  const { mean, variance } = running;
+  for (const [name, vector] of [
+    ['running mean', mean],
+    ['running variance', variance],
+  ] as const) {
+    checkTensor(op, vector, name);
+    checkVector(op, x, vector, name, channels);
   }
+  return { mean, variance };
 }
 
 /**
@@ -60,7 +78,7 @@ function checkRunning(op: string, x: Tensor, running: RunningStatistics | null, 
  * @param x [..., channels], of rank 2 at least: rows of features, or images [batch, height, width, channels]
  * @param scale [channels], or null for 1
  * @param shift [channels], or null for 0
- * @param running null for none, which wants `training`; the tensors are updated in place
+ * @param statistics null for none, which wants `training`; the tensors are updated in place
  * @returns the shape of x
  * @throws ShapeError, DtypeError when tensors do not fit each other, ArgumentError for options out of their domains.
  */
@@ -68,25 +86,28 @@ export function batchNorm(
   x: Tensor,
   scale: Tensor | null = null,
   shift: Tensor | null = null,
-  running: RunningStatistics | null = null,
+  statistics: RunningStatistics | null = null,
   options: BatchNormOptions = {},
 ): Tensor {
   const op = 'batchNorm';
   checkTensor(op, x);
   const dtype = checkFloat(op, x);
   checkOptions(op, options, ['training', 'momentum', 'epsilon', 'activation']);
-  const { training = true, momentum = 0.1, epsilon = 1e-5, activation = null } = options;
+  const { training = true, momentum = 0.1, epsilon = 1e-5, activation: given = null } = options;
   checkBoolean(op, 'training', training);
   checkMomentum(op, momentum);
   checkEpsilon(op, epsilon);
-  checkActivation(op, activation);
+  const activation = readActivation(op, given);
   if (x.rank < 2) throw new ShapeError(`[${op}] expected x [..., channels], got ${show(x.shape)}`);
   const channels = x.shape[x.rank - 1];
   const rows = sizeOf(x.shape.slice(0, -1));
   checkVector(op, x, scale, 'scale', channels);
   checkVector(op, x, shift, 'shift', channels);
-  checkRunning(op, x, running, channels);
+  const running = readRunning(op, x, statistics, channels);
+  checkElements(op, x);
 
+  // Made before the running statistics change, as there may be no memory for it.
+  const y = empty(x.shape, dtype);
   const mean = take(channels, dtype);
   const inverse = take(channels, dtype);
   if (training) {
@@ -100,7 +121,6 @@ export function batchNorm(
   } else {
     throw new ArgumentError(`[${op}] expected running statistics to normalise by, got null`);
   }
-  const y = empty(x.shape, dtype);
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
   const code = activationCode(activation);
   const parameter = activation?.parameter ?? 0;
@@ -191,8 +211,7 @@ export function layerNorm(
   checkOptions(op, options, ['epsilon']);
   const { epsilon = 1e-5 } = options;
   checkEpsilon(op, epsilon);
-  const own = typeof shape === 'number' ? [shape] : shape;
-  checkShape(op, own);
+  const own = readShape(op, typeof shape === 'number' ? [shape] : shape);
   const lead = x.rank - own.length;
   if (own.length === 0 || lead < 0 || !sameShape(x.shape.slice(lead), own)) {
     throw new ShapeError(

@@ -1,9 +1,9 @@
 /** More elements around a tensor. */
-import { describe } from '../arguments.ts';
+import { describe, readArray } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
-import { checkSize, packLayout, stridesOf } from '../shape.ts';
+import { checkSize, packLayout, show, stridesOf } from '../shape.ts';
 import { checkTensor, empty, type Tensor } from '../tensor.ts';
 
 /**
@@ -21,15 +21,16 @@ export function pad(
 ): Tensor {
   const op = 'pad';
   checkTensor(op, x);
-  if (!Array.isArray(padding) || padding.length > x.rank) {
-    const got = Array.isArray(padding) ? padding.length : describe(padding);
-    throw new ArgumentError(`[${op}] expected at most ${x.rank} pairs [before, after], got ${got}`);
-  }
+  const given = readArray(
+    padding,
+    x.rank,
+    (got) => new ArgumentError(`[${op}] expected at most ${x.rank} pairs [before, after], got ${got}`),
+  );
   if (typeof value !== 'number' || (x.dtype === 'int32' && !Number.isInteger(value))) {
     const kind = x.dtype === 'int32' ? 'an integer' : 'a number';
     throw new ArgumentError(`[${op}] expected value to be ${kind}, got ${describe(value)}`);
   }
-  const pairs = x.shape.map((_, axis) => checkEnds(padding[axis] ?? [0, 0], axis));
+  const pairs = x.shape.map((_, axis) => readEnds(given[axis] ?? [0, 0], axis));
   const shape = x.shape.map((size, axis) => pairs[axis][0] + size + pairs[axis][1]);
   checkSize(op, shape);
   const y = empty(shape, x.dtype);
@@ -45,10 +46,10 @@ export function pad(
   );
 }
 
-function checkEnds(pair: readonly [number, number], axis: number): readonly [number, number] {
-  const isPair = Array.isArray(pair) && pair.length === 2;
-  if (isPair && pair.every((end) => Number.isInteger(end) && end >= 0)) return pair;
-  throw new ArgumentError(
-    `[pad] expected [before, after], integers of at least 0, for axis ${axis}, got ${describe(pair)}`,
-  );
+function readEnds(pair: readonly number[], axis: number): number[] {
+  const refuse = (got: string) =>
+    new ArgumentError(`[pad] expected [before, after], integers of at least 0, for axis ${axis}, got ${got}`);
+  const ends = readArray(pair, 2, refuse);
+  if (ends.length === 2 && ends.every((end) => Number.isInteger(end) && end >= 0)) return ends;
+  throw refuse(show(ends));
 }

@@ -32,9 +32,12 @@ export interface AveragePoolOptions extends PoolOptions {
 }
 
 /** @internal The window of a pooling. @throws ArgumentError for a padding that leaves a window without a pixel. */
-export function poolingWindow(op: string, size: Pair, { stride = size, padding }: PoolOptions): Window {
-  checkPair(op, 'size', size);
-  const window = windowOf(op, size, padding === undefined ? { stride } : { stride, padding });
+export function poolingWindow(op: string, size: Pair, { stride, padding }: PoolOptions): Window {
+  const own = checkPair(op, 'size', size);
+  const window = windowOf(op, own, {
+    stride: stride === undefined ? own : stride,
+    ...(padding === undefined ? {} : { padding }),
+  });
   for (const { kernel, padding: places } of [window.vertical, window.horizontal]) {
     if (places === 'same' || Math.max(places.before, places.after) < kernel) continue;
     throw new ArgumentError(

@@ -73,34 +73,38 @@ function spreadLayout(shape: Shape, axes: readonly number[], second: readonly nu
   return packLayout(shape, [spread, second]);
 }
 
+/** The axes of x to reduce over. */
+function axesOf(name: string, x: Tensor, axes: Axes | undefined): number[] {
+  checkTensor(name, x);
+  return normalizeAxes(name, axes, x.rank);
+}
+
 function reduction(
   name: string,
   op: ReduceOp,
   x: Tensor,
-  axes: Axes | undefined,
+  over: readonly number[],
   options: ReduceOptions,
-): { y: Tensor; over: number[]; count: number; dtype: FloatDtype; finish: (scale: number) => void } {
-  checkTensor(name, x);
+): { y: Tensor; count: number; dtype: FloatDtype; finish: (scale: number) => void } {
   checkOptions(name, options, ['keepDims']);
   const { keepDims = false } = options;
   checkBoolean(name, 'keepDims', keepDims);
   const dtype = checkFloat(name, x);
-  const over = normalizeAxes(name, axes, x.rank);
   const y = empty(reducedShape(x.shape, over, keepDims), dtype);
   const count = over.reduce((product, axis) => product * x.shape[axis], 1);
   const finish = (scale: number) => reduceInto(floats(y), floats(x), x.shape, over, op, scale);
-  return { y, over, count, dtype, finish };
+  return { y, count, dtype, finish };
 }
 
 /** scale · the sum over axes; dx = scale · dy, repeated. */
 function scaledSum(
   name: string,
   x: Tensor,
-  axes: Axes | undefined,
+  over: readonly number[],
   options: ReduceOptions,
   scaleOf: (count: number) => number,
 ): Tensor {
-  const { y, over, count, dtype, finish } = reduction(name, 'sum', x, axes, options);
+  const { y, count, dtype, finish } = reduction(name, 'sum', x, over, options);
   const scale = scaleOf(count);
   finish(scale);
   return track(y, [x], (dy) =>
@@ -117,24 +121,23 @@ function scaledSum(
 
 /** The sum over axes (all of them by default); 0 over nothing. */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return scaledSum('sum', x, axes, options, () => 1);
+  return scaledSum('sum', x, axesOf('sum', x, axes), options, () => 1);
 }
 
 /** The mean over axes (all of them by default); NaN over nothing. */
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   // The mean of nothing is 0 · (0 / 0), as in NumPy; a kernel takes no NaN as a scale, so the zeros are divided.
-  checkTensor('mean', x);
-  const empties = normalizeAxes('mean', axes, x.rank).some((axis) => x.shape[axis] === 0);
-  if (empties) {
-    const zero = sum(x, axes, options);
-    return zero.div(0);
+  const over = axesOf('mean', x, axes);
+  if (over.some((axis) => x.shape[axis] === 0)) {
+    return scaledSum('mean', x, over, options, () => 1).div(0);
   }
-  return scaledSum('mean', x, axes, options, (count) => 1 / count);
+  return scaledSum('mean', x, over, options, (count) => 1 / count);
 }
 
 /** The largest or smallest over axes; elements that tie share the gradient evenly, as in PyTorch's amax. */
 function extreme(name: 'max' | 'min', x: Tensor, axes: Axes | undefined, options: ReduceOptions): Tensor {
-  const { y, over, count, dtype, finish } = reduction(name, name, x, axes, options);
+  const over = axesOf(name, x, axes);
+  const { y, count, dtype, finish } = reduction(name, name, x, over, options);
   if (count === 0 && y.size > 0) {
     throw new ShapeError(
       `[${name}] expected at least one element to choose from, got shape ${show(x.shape)}`,
@@ -175,7 +178,7 @@ export function variance(
   axes?: Axes,
   options: ReduceOptions & { correction?: number } = {},
 ): Tensor {
-  checkTensor('variance', x);
+  const over = axesOf('variance', x, axes);
   checkOptions('variance', options, ['keepDims', 'correction']);
   const { correction = 0, ...rest } = options;
   if (!(Number.isFinite(correction) && correction >= 0)) {
@@ -183,7 +186,6 @@ export function variance(
       `[variance] expected correction to be a finite number of at least 0, got ${describe(correction)}`,
     );
   }
-  const over = normalizeAxes('variance', axes, x.rank);
   const count = sizeOf(over.map((axis) => x.shape[axis]));
   const squares = x.sub(mean(x, over, { keepDims: true })).square();
   return count <= correction

@@ -2,7 +2,7 @@
 import { contribute, track } from '../autograd.ts';
 import { ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
-import { checkShape, normalizeAxis, type Shape, show, sizeOf } from '../shape.ts';
+import { checkShape, normalizeAxis, readSizes, type Shape, show, sizeOf } from '../shape.ts';
 import { checkTensor, Tensor } from '../tensor.ts';
 
 function view(x: Tensor, shape: Shape): Tensor {
@@ -17,13 +17,16 @@ function view(x: Tensor, shape: Shape): Tensor {
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor('reshape', x);
-  const open = Array.isArray(shape) ? shape.indexOf(-1) : -1;
-  checkShape('reshape', open < 0 ? shape : shape.with(open, 1));
-  const known = sizeOf(open < 0 ? shape : shape.with(open, 1));
-  const full = open < 0 ? [...shape] : shape.with(open, known === 0 ? 0 : x.size / known);
+  const full = readSizes('reshape', shape);
+  const open = full.indexOf(-1);
+  if (open >= 0) full[open] = 1;
+  checkShape('reshape', full);
+  const known = sizeOf(full);
+  if (open >= 0) full[open] = known === 0 ? 0 : x.size / known;
   if (sizeOf(full) !== x.size || !full.every(Number.isInteger)) {
+    if (open >= 0) full[open] = -1;
     throw new ShapeError(
-      `[reshape] expected a shape of ${x.size} elements for ${show(x.shape)}, got ${show(shape)}`,
+      `[reshape] expected a shape of ${x.size} elements for ${show(x.shape)}, got ${show(full)}`,
     );
   }
   return view(x, full);

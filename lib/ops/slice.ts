@@ -1,5 +1,5 @@
 /** Parts of a tensor. */
-import { describe } from '../arguments.ts';
+import { readArray } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
@@ -17,17 +17,17 @@ export type Range = readonly [start: number, end?: number | undefined, step?: nu
  */
 export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   checkTensor('slice', x);
-  if (!Array.isArray(ranges) || ranges.length > x.rank) {
-    throw new ArgumentError(
-      `[slice] expected at most ${x.rank} ranges, got ${Array.isArray(ranges) ? ranges.length : describe(ranges)}`,
-    );
-  }
+  const given = readArray(
+    ranges,
+    x.rank,
+    (got) => new ArgumentError(`[slice] expected at most ${x.rank} ranges, got ${got}`),
+  );
   const own = stridesOf(x.shape);
   const shape: number[] = [];
   const strides: number[] = [];
   let offset = 0;
   for (let axis = 0; axis < x.rank; axis++) {
-    const { start, count, step } = resolve(ranges[axis] ?? null, x.shape[axis], axis);
+    const { start, count, step } = resolve(given[axis] ?? null, x.shape[axis], axis);
     shape.push(count);
     strides.push(own[axis] * step);
     offset += own[axis] * start;
@@ -45,15 +45,14 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
 
 function resolve(range: Range, size: number, axis: number): { start: number; count: number; step: number } {
   if (range === null) return { start: 0, count: size, step: 1 };
-  if (!Array.isArray(range) || range.length < 1 || range.length > 3) {
-    throw new ArgumentError(
-      `[slice] expected null or [start, end?, step?] for axis ${axis}, got ${describe(range)}`,
-    );
-  }
-  const [start, end, step = 1] = range;
+  const refuse = (got: string) =>
+    new ArgumentError(`[slice] expected null or [start, end?, step?] for axis ${axis}, got ${got}`);
+  const own = readArray<number | undefined>(range, 3, refuse);
+  if (own.length === 0) throw refuse('[]');
+  const [start = Number.NaN, end, step = 1] = own;
   for (const position of [start, end === undefined ? 0 : end, step]) {
     if (!Number.isInteger(position)) {
-      throw new ArgumentError(`[slice] expected integers for axis ${axis}, got ${show(range)}`);
+      throw new ArgumentError(`[slice] expected integers for axis ${axis}, got ${show(own)}`);
     }
   }
   if (step === 0) throw new ArgumentError(`[slice] expected a step other than 0 for axis ${axis}`);

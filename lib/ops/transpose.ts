@@ -1,9 +1,8 @@
 /** Axes in another order. */
-import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
-import { normalizeAxis, packLayout, show, stridesOf } from '../shape.ts';
+import { packLayout, readAxes, show, stridesOf } from '../shape.ts';
 import { checkTensor, empty, type Tensor } from '../tensor.ts';
 
 /**
@@ -12,14 +11,10 @@ import { checkTensor, empty, type Tensor } from '../tensor.ts';
  */
 export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
   checkTensor('transpose', x);
-  if (axes !== undefined && !Array.isArray(axes)) {
-    throw new ArgumentError(`[transpose] expected an array of axes, got ${describe(axes)}`);
-  }
-  const order = Array.from(axes ?? x.shape.map((_, i) => x.rank - 1 - i), (axis) =>
-    normalizeAxis('transpose', axis, x.rank),
-  );
-  if (order.length !== x.rank || new Set(order).size !== x.rank) {
-    throw new ArgumentError(`[transpose] expected each of ${x.rank} axes once, got ${show(axes ?? [])}`);
+  const order =
+    axes === undefined ? x.shape.map((_, i) => x.rank - 1 - i) : readAxes('transpose', axes, x.rank);
+  if (order.length !== x.rank) {
+    throw new ArgumentError(`[transpose] expected each of ${x.rank} axes once, got ${show(order)}`);
   }
   const shape = order.map((axis) => x.shape[axis]);
   const y = empty(shape, x.dtype);

@@ -67,8 +67,12 @@ function repeat(x: Tensor, shape: readonly number[], vertical: number, horizonta
   return track(y, [x], (dy) => contribute(x, (dx) => sumTo(dx, dy, own, blocks, 1)));
 }
 
-/** The matrix [size · scale, size] that interpolates: the weights of the two pixels around each new pixel's centre. */
+/**
+ * The matrix [size · scale, size] that interpolates: the weights of the two pixels around each new pixel's centre.
+ * @throws ShapeError for an image too large for it
+ */
 function interpolation(size: number, scale: number, dtype: FloatDtype): Tensor {
+  checkSize('upsample', [size * scale, size]);
   const weights = allocate(size * scale * size, dtype);
   for (let i = 0; i < size * scale; i++) {
     const position = Math.max((i + 0.5) / scale - 0.5, 0);

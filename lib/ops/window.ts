@@ -1,5 +1,5 @@
 /** How a window moves over images: kernel sizes, steps, dilation and padding, and the sizes that follow from them. */
-import { describe } from '../arguments.ts';
+import { describe, isArray, isRecord, readArray } from '../arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 
 /** One number for both axes of an image, or one for each, the vertical first. */
@@ -54,17 +54,21 @@ function checkInteger(op: string, name: string, value: number, least: number): n
 
 /** @throws ArgumentError unless value is an integer from `least` on, or two. */
 export function checkPair(op: string, name: string, value: Pair, least = 1): [number, number] {
-  const both = Array.isArray(value) ? value : [value, value];
-  if (both.length !== 2) {
-    throw new ArgumentError(`[${op}] expected ${name} to be one number or two, got ${both.length}`);
+  if (!isArray(value)) {
+    const both = checkInteger(op, name, value as number, least);
+    return [both, both];
   }
-  return [checkInteger(op, name, both[0], least), checkInteger(op, name, both[1], least)];
+  const refuse = (got: string) =>
+    new ArgumentError(`[${op}] expected ${name} to be one number or two, got ${got}`);
+  const own = readArray<number>(value, 2, refuse);
+  if (own.length !== 2) throw refuse(String(own.length));
+  return [checkInteger(op, name, own[0], least), checkInteger(op, name, own[1], least)];
 }
 
 /** The numbers for each side; 'valid' for none. @throws ArgumentError for anything that is no padding. */
 export function checkSides(op: string, padding: Exclude<Padding, 'same'>): Sides {
   if (padding === 'valid') return { top: 0, bottom: 0, left: 0, right: 0 };
-  if (typeof padding === 'object' && padding !== null && !Array.isArray(padding)) {
+  if (isRecord(padding)) {
     const sides: Sides = { top: 0, bottom: 0, left: 0, right: 0 };
     for (const [side, value] of Object.entries(padding)) {
       if (!Object.hasOwn(sides, side)) {
@@ -76,13 +80,20 @@ export function checkSides(op: string, padding: Exclude<Padding, 'same'>): Sides
     }
     return sides;
   }
-  if (typeof padding !== 'number' && !Array.isArray(padding)) {
+  if (typeof padding !== 'number' && !isArray(padding)) {
     throw new ArgumentError(
       `[${op}] expected padding to be same, valid, numbers or sides, got ${describe(padding)}`,
     );
   }
   const [vertical, horizontal] = checkPair(op, 'padding', padding as Pair, 0);
   return { top: vertical, bottom: vertical, left: horizontal, right: horizontal };
+}
+
+/** A padding that a layer keeps: what it was made of may change. @throws ArgumentError for anything that is no padding. */
+export function ownPadding(op: string, padding: Padding): Padding {
+  if (padding === 'same') return padding;
+  const sides = checkSides(op, padding);
+  return typeof padding === 'object' ? sides : padding;
 }
 
 /** @throws ArgumentError for sizes below 1 or a padding that is none. */

@@ -1,5 +1,6 @@
 /** Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). */
-import { checkOptions } from '../arguments.ts';
+import { checkOptions, describe } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
 import { type Float, kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Group } from './group.ts';
@@ -27,14 +28,24 @@ export class Adam extends Optimizer {
   constructor(parameters: Iterable<Tensor>, options: AdamOptions = {}) {
     checkOptions('Adam', options, ['learningRate', 'beta1', 'beta2', 'epsilon', 'l2']);
     const { learningRate = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, l2 = 0 } = options;
+    super(parameters, [learningRate, beta1, beta2, epsilon, l2, 0, 1, 1], 4);
+    this.means = this.buffers();
+    this.squares = this.buffers();
+  }
+
+  protected check([learningRate, beta1, beta2, epsilon, l2, steps, power1, power2]: readonly number[]): void {
     checkHyper('learningRate', learningRate, { low: 0 });
     checkHyper('beta1', beta1, { low: 0, under: 1 });
     checkHyper('beta2', beta2, { low: 0, under: 1 });
     checkHyper('epsilon', epsilon, { low: 0 });
     checkHyper('l2', l2, { low: 0 });
-    super(parameters, [learningRate, beta1, beta2, epsilon, l2, 0, 1, 1], 4);
-    this.means = this.buffers();
-    this.squares = this.buffers();
+    if (!Number.isInteger(steps)) {
+      throw new ArgumentError(`expected the number of steps to be an integer, got ${describe(steps)}`);
+    }
+    checkHyper('the number of steps', steps, { low: 0 });
+    // What the powers of beta1 and beta2 leave of the corrections: 1 before the first step, less after it.
+    checkHyper('the power of beta1', power1, { low: 0, most: 1 });
+    checkHyper('the power of beta2', power2, { low: 0, most: 1 });
   }
 
   protected slots(): Record<string, Float[]> {

@@ -1,26 +1,38 @@
 /** What optimizers share: their parameters, the hyperparameters that kernels read from a buffer, and their state. */
-import { describe } from '../arguments.ts';
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { describe, isIterable } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
 import { type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
-import { allocateShared, type FloatDtype, release, take } from '../memory.ts';
+import { allocateShared, copyOf, type FloatDtype, release, take } from '../memory.ts';
 import { Parameter } from '../parameter.ts';
-import { sameShape, show } from '../shape.ts';
+import { show } from '../shape.ts';
+import { type Named, readState } from '../state.ts';
 import { checkFloat, checkTensor, floats, Tensor } from '../tensor.ts';
 import { Group } from './group.ts';
 
 /** A hyperparameter's domain, for its check and its message. */
 export interface Domain {
   low: number;
-  /** The largest number allowed, Infinity for none, or below `under`. */
+  /** What it must be less than. */
   under?: number;
+  /** The largest number allowed. */
+  most?: number;
 }
 
 /** @throws ArgumentError unless value is a finite number of the domain. */
-export function checkHyper(name: string, value: number, { low, under = Infinity }: Domain): number {
-  if (typeof value !== 'number' || !(value >= low && value < under)) {
+export function checkHyper(
+  name: string,
+  value: number,
+  { low, under = Infinity, most = Infinity }: Domain,
+): number {
+  if (typeof value !== 'number' || !(value >= low && value < under && value <= most)) {
+    const least = `at least ${low}`;
     const range =
-      under === Infinity ? `a finite number of at least ${low}` : `at least ${low} and less than ${under}`;
+      most < Infinity
+        ? `${least} and at most ${most}`
+        : under < Infinity
+          ? `${least} and less than ${under}`
+          : `a finite number of ${least}`;
     throw new ArgumentError(`expected ${name} to be ${range}, got ${describe(value)}`);
   }
   return value;
@@ -37,17 +49,15 @@ export abstract class Optimizer {
 
   /** @throws ArgumentError for no parameters, the same one twice, or one that wants no gradient. */
   protected constructor(parameters: Iterable<Tensor>, hyper: readonly number[], lambdaAt: number) {
-    if (typeof parameters?.[Symbol.iterator] !== 'function') {
+    this.check(hyper);
+    if (!isIterable(parameters)) {
       throw new ArgumentError(
         `expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
       );
     }
-    this.parameters = [...parameters];
-    if (this.parameters.length === 0) throw new ArgumentError('expected at least one parameter, got none');
-    if (new Set(this.parameters).size !== this.parameters.length) {
-      throw new ArgumentError('expected each parameter once, got one of them twice');
-    }
-    for (const parameter of this.parameters) {
+    const own = new Set<Tensor>();
+    // Checked as they come: an iterable need not have an end.
+    for (const parameter of parameters) {
       checkTensor('optimizer', parameter, 'each parameter');
       checkFloat('optimizer', parameter);
       if (!parameter.requiresGrad || parameter.node !== null) {
@@ -55,7 +65,11 @@ export abstract class Optimizer {
           `expected parameters to be leaves that require a gradient, got one of shape ${show(parameter.shape)}`,
         );
       }
+      if (own.has(parameter)) throw new ArgumentError('expected each parameter once, got one of them twice');
+      own.add(parameter);
     }
+    if (own.size === 0) throw new ArgumentError('expected at least one parameter, got none');
+    this.parameters = [...own];
     this.hyper = allocateShared(hyper.length, 'float64');
     this.hyper.set(hyper);
     this.lambdaAt = lambdaAt;
@@ -80,16 +94,21 @@ export abstract class Optimizer {
     };
   }
 
-  /** Updates every parameter that has a gradient. */
+  /**
+   * Updates every parameter that has a gradient.
+   * @throws DataError for one whose buffer, or whose gradient's, was detached; nothing was then changed.
+   */
   step(): void {
     recording?.settings.add(this);
+    this.groups ??= this.makeGroups();
+    const { groups } = this;
+    for (let i = 0; i < groups.length; i++) groups[i].gather();
     this.hyper[0] = this.rate;
     this.advance();
-    this.groups ??= this.makeGroups();
-    for (let i = 0; i < this.groups.length; i++) {
-      const group = this.groups[i];
-      group.gather();
-      if (group.parameters.length > 0) this.update(group);
+    for (let i = 0; i < groups.length; i++) {
+      if (groups[i].parameters.length === 0) continue;
+      this.update(groups[i]);
+      groups[i].count();
     }
   }
 
@@ -131,46 +150,43 @@ export abstract class Optimizer {
     this.hyper[0] = this.rate;
     const state: Record<string, Tensor> = {};
     for (const [name, { data, shape, dtype }] of this.namedState()) {
-      state[name] = new Tensor(data.slice(), shape, dtype);
+      state[name] = new Tensor(copyOf(data), shape, dtype);
     }
     return state;
   }
 
-  /** Continues from a state. @throws ArgumentError or ShapeError when it is another optimizer's; nothing then changed. */
+  /**
+   * Continues from a state.
+   * @throws ArgumentError, ShapeError or DataError when it is another optimizer's, or when a hyperparameter is none that the
+   *   constructor takes; nothing was then changed.
+   */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
     refuseRecording('loadStateDict');
-    if (typeof state !== 'object' || state === null) {
-      throw new ArgumentError(`[loadStateDict] expected tensors by name, got ${describe(state)}`);
-    }
     const own = this.namedState();
-    const given = Object.keys(state);
-    if (given.length !== own.length || !own.every(([name]) => Object.hasOwn(state, name))) {
-      const names = own.map(([name]) => name).join(', ');
-      throw new ArgumentError(`[loadStateDict] expected ${names}; got ${given.join(', ') || 'nothing'}`);
-    }
-    for (const [name, mine] of own) {
-      checkTensor('loadStateDict', state[name], name);
-      const { shape, dtype } = state[name];
-      if (!sameShape(shape, mine.shape) || dtype !== mine.dtype) {
-        throw new ShapeError(
-          `[loadStateDict] expected ${name} to be ${mine.dtype} ${show(mine.shape)}, got ${dtype} ${show(shape)}`,
-        );
-      }
-    }
-    for (const [name, mine] of own) mine.storage.set(state[name].storage);
+    const values = readState('loadStateDict', own, state);
+    this.check([...values[0]]);
+    own.forEach(([, { storage }], i) => {
+      storage.set(values[i]);
+    });
     this.rate = this.hyper[0];
   }
 
-  private namedState(): [name: string, value: Tensor][] {
+  /** The hyperparameters come first. */
+  private namedState(): Named<Tensor> {
     return [
       ['hyper', new Tensor(this.hyper, [this.hyper.length], 'float64')],
-      ...Object.entries(this.slots()).flatMap(([slot, buffers]) =>
-        buffers.map((data, i): [string, Tensor] => {
-          const { shape, dtype } = this.parameters[i];
-          return [`${slot}.${i}`, new Tensor(data, shape, dtype)];
-        }),
-      ),
+      ...this.state().map(({ slot, at, values }): [string, Tensor] => {
+        const { shape, dtype } = this.parameters[at];
+        return [`${slot}.${at}`, new Tensor(values, shape, dtype)];
+      }),
     ];
+  }
+
+  /** @internal What is kept of each kind for the parameter at each position. */
+  state(): { slot: string; at: number; values: Float }[] {
+    return Object.entries(this.slots()).flatMap(([slot, buffers]) =>
+      buffers.map((values, at) => ({ slot, at, values })),
+    );
   }
 
   /** A buffer of zeros like each parameter. */
@@ -184,6 +200,8 @@ export abstract class Optimizer {
     return parameter instanceof Parameter ? parameter.decays : parameter.rank >= 2;
   }
 
+  /** @throws ArgumentError unless these can be what `hyper` holds: given to the constructor, or by a state. */
+  protected abstract check(hyper: readonly number[]): void;
   /** The state of each kind, one buffer a parameter. */
   protected abstract slots(): Record<string, Float[]>;
   /** What happens once a step, before the parameters are updated. */

@@ -1,5 +1,5 @@
 /** Stochastic gradient descent. */
-import { checkBoolean, checkOptions } from '../arguments.ts';
+import { checkBoolean, checkOptions, describe } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Float, kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
@@ -28,15 +28,25 @@ export class SGD extends Optimizer {
     checkOptions('SGD', options, ['learningRate', 'momentum', 'dampening', 'nesterov', 'l2']);
     const { learningRate, momentum = 0, dampening = 0, nesterov = false, l2 = 0 } = options;
     checkBoolean('SGD', 'nesterov', nesterov);
+    super(parameters, [learningRate, momentum, dampening, nesterov ? 1 : 0, l2], 4);
+    this.velocities = momentum === 0 ? null : this.buffers();
+  }
+
+  protected check([learningRate, momentum, dampening, nesterov, l2]: readonly number[]): void {
     checkHyper('learningRate', learningRate, { low: 0 });
     checkHyper('momentum', momentum, { low: 0, under: 1 });
     checkHyper('dampening', dampening, { low: 0, under: 1 });
     checkHyper('l2', l2, { low: 0 });
-    if (nesterov && (momentum === 0 || dampening !== 0)) {
+    if (nesterov !== 0 && nesterov !== 1) {
+      throw new ArgumentError(`expected nesterov to be 0 or 1, got ${describe(nesterov)}`);
+    }
+    if (nesterov === 1 && (momentum === 0 || dampening !== 0)) {
       throw new ArgumentError('expected momentum above 0 and dampening 0 with nesterov');
     }
-    super(parameters, [learningRate, momentum, dampening, nesterov ? 1 : 0, l2], 4);
-    this.velocities = momentum === 0 ? null : this.buffers();
+    // Not known yet while the constructor checks.
+    if (this.velocities === null && momentum !== 0) {
+      throw new ArgumentError(`expected momentum 0, as this optimizer has no velocities, got ${momentum}`);
+    }
   }
 
   protected slots(): Record<string, Float[]> {

@@ -1,5 +1,5 @@
 /** Functions of tensors as programs: recorded once, then replayed by the executor, off the main thread. */
-import { checkFunction, describe } from '../arguments.ts';
+import { checkFunction, describe, isInstance } from '../arguments.ts';
 import { isRecording } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { type Call, createProgram, kernels, type Program, withKernels } from '../kernels/index.ts';
@@ -8,16 +8,19 @@ import { drain, enqueue, isBusy, type Run, runNow } from '../kernels/queue.ts';
 import {
   type Effect,
   generation,
+  nextPass,
   Recording,
   record,
   recording,
   recordingKernels,
   type Storage,
 } from '../kernels/recorder.ts';
+import { copyOf } from '../memory.ts';
 import { sameShape } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
+import { checkElements, isTensor, Tensor } from '../tensor.ts';
+import { readForm } from './results.ts';
 
-/** What a compiled function returns: tensors, alone or in arrays and plain objects; other values stay as recorded. */
+/** What a compiled function returns: tensors, alone or in arrays, plain objects and Maps; other values stay as recorded. */
 export type Result = unknown;
 
 export interface Compiled<Args extends unknown[], Returned> {
@@ -79,9 +82,12 @@ export function recordedCall(
  * kernel calls; later ones replay them in one go, without JavaScript in between.
  *
  * Learning rates, Adam's step count, random numbers and parameters are read at each run. What the function reads from
- * elsewhere (other tensors, numbers, conditions) stays as it was when recorded. Results have no history.
+ * elsewhere (other tensors, numbers, conditions) stays as it was when recorded. The tensors of a result are copies without
+ * history, the first time as well: in arrays, plain objects and Maps, which are new each time where they hold a tensor. What
+ * holds none is handed on as it is.
  * @throws AutogradError, from the first call, when the function reads a value of a tensor (`data`, `item()`), sets a
- *   learning rate or a seed, or updates something else than Parameters; ArgumentError when it is asynchronous.
+ *   learning rate or a seed, or updates something else than Parameters; ArgumentError when it is asynchronous, or returns a
+ *   tensor in something else, as an object of a class. The function has then run.
  */
 export function compile<Args extends unknown[], Returned>(
   fn: (...args: Args) => Returned,
@@ -113,8 +119,14 @@ export function compile<Args extends unknown[], Returned>(
     if (entry === undefined) return first(args);
     drain();
     const run = entry.run(args, false);
-    entry.effects.apply();
-    return guarded(entry, () => runNow(run)) as Returned;
+    const pass = nextPass();
+    entry.effects.apply(pass);
+    try {
+      return runNow(run) as Returned;
+    } catch (error) {
+      entry.effects.abandon(pass);
+      throw error;
+    }
   };
   const async = async (...args: Args): Promise<Returned> => {
     if (recording !== null) {
@@ -124,9 +136,10 @@ export function compile<Args extends unknown[], Returned>(
     if (entry === undefined) return first(args);
     const running = enqueue(entry.run(args, isBusy()));
     // What the next call finds is what this one will leave, as they run in this order.
-    entry.effects.apply();
+    const pass = nextPass();
+    entry.effects.apply(pass);
     return (await running.catch((error) => {
-      entry.effects.abandon();
+      entry.effects.abandon(pass);
       throw error;
     })) as Returned;
   };
@@ -135,18 +148,10 @@ export function compile<Args extends unknown[], Returned>(
   return compiled;
 }
 
-function guarded<Value>(entry: Entry, run: () => Value): Value {
-  try {
-    return run();
-  } catch (error) {
-    entry.effects.abandon();
-    throw error;
-  }
-}
-
 function checkArguments(args: readonly unknown[]): void {
   args.forEach((argument, i) => {
-    if (argument instanceof Tensor) {
+    if (isTensor(argument)) {
+      checkElements('compile', argument);
       if (!argument.requiresGrad) return;
       throw new AutogradError(
         `[compile] expected arguments without gradients, got argument ${i} with requiresGrad: detach() it, or use it ` +
@@ -161,35 +166,45 @@ function checkArguments(args: readonly unknown[]): void {
   });
 }
 
+/** What a function returned. @throws ArgumentError for a promise */
+function synchronous<Returned>(returned: Returned): Returned {
+  if (!isInstance(returned, Promise)) return returned;
+  // Nobody will wait for it, and a rejection that nobody hears ends the process.
+  returned.catch(() => {});
+  throw new ArgumentError('[compile] expected a synchronous function, got one that returns a promise');
+}
+
 /** Runs the function on stand-ins for its arguments and makes an entry of what it did. */
 function recordCall<Args extends unknown[], Returned>(
   fn: (...args: Args) => Returned,
   args: Args,
 ): { entry: Entry; result: Returned } {
-  const given = args.filter((argument): argument is Args[number] & Tensor => argument instanceof Tensor);
+  const given = args.filter((argument): argument is Args[number] & Tensor => isTensor(argument));
   const copies = new Map<unknown, Tensor>(
-    given.map((x) => [x, new Tensor(x.storage.slice() as typeof x.storage, x.shape, x.dtype)]),
+    given.map((x) => [x, new Tensor(copyOf(x.storage), x.shape, x.dtype)]),
   );
   const into = new Recording(new Set<Storage>([...copies.values()].map(({ storage }) => storage)));
   const standIns = args.map((argument) => copies.get(argument) ?? argument) as Args;
-  const returned = withKernels(recordingKernels(kernels, into), () => record(into, () => fn(...standIns)));
-  if (returned instanceof Promise) {
-    throw new ArgumentError('[compile] expected a synchronous function, got one that returns a promise');
-  }
-  const outputs = new Map<Tensor, Storage>();
-  mapTensors(returned, (x) => {
-    outputs.set(x, x.storage);
-    return x;
-  });
+  // The result is read while calls are still written down, as a getter in it may compute.
+  const form = withKernels(recordingKernels(kernels, into), () =>
+    record(into, () => readForm(synchronous(fn(...standIns)))),
+  );
+  const outputs = form.tensors.map(({ storage, shape, dtype }) => ({ storage, shape: [...shape], dtype }));
   const state = into.close();
-  const planned = plan(into, new Set(outputs.values()));
-  const places = new Map([...outputs].map(([x, storage]) => [x, planned.place(storage)]));
+  const planned = plan(into, new Set(outputs.map(({ storage }) => storage)));
+  /** The result with copies of the tensors' values, which are at these places. */
+  const resultFrom = (places: readonly Tensor['storage'][]) => {
+    const copies: Tensor[] = [];
+    for (let i = 0; i < outputs.length; i++) {
+      copies.push(new Tensor(copyOf(places[i]), outputs[i].shape, outputs[i].dtype));
+    }
+    return form.fill(copies);
+  };
+  const places = outputs.map(({ storage }) => planned.place(storage) as Tensor['storage']);
   const inputs = [...copies.entries()].map(([x, { storage }]) => ({
     position: args.indexOf(x as Args[number]),
     place: planned.place(storage) as Float32Array,
   }));
-  const detached = (storage: (x: Tensor) => Tensor['storage']) =>
-    mapTensors(returned, (x) => new Tensor(storage(x), x.shape, x.dtype)) as Returned;
   const kinds = args.map(kindOf);
   const recorded = isRecording();
   const born = generation;
@@ -232,40 +247,31 @@ function recordCall<Args extends unknown[], Returned>(
     },
     run(others, later) {
       const given = valuesOf(others);
-      const values = later ? given.map((storage) => storage.slice() as typeof storage) : given;
+      const values = later ? given.map(copyOf) : given;
       const captured = capture();
       return {
         program,
         enter: () => write(values, captured),
-        leave: () => detached((x) => (places.get(x) as Tensor['storage']).slice() as Tensor['storage']),
+        leave: () => resultFrom(places),
       };
     },
     effects: {
-      apply() {
-        for (let i = 0; i < state.effects.length; i++) state.effects[i].apply();
+      apply(pass) {
+        for (let i = 0; i < state.effects.length; i++) state.effects[i].apply(pass);
       },
-      abandon() {
-        for (const effect of state.effects) effect.abandon();
+      abandon(pass) {
+        for (const effect of state.effects) effect.abandon(pass);
       },
     },
   };
-  return { entry, result: detached((x) => x.storage) };
+  return { entry, result: resultFrom(outputs.map(({ storage }) => storage)) as Returned };
 }
 
 /** Whether another argument is of the same kind: a tensor of the same shape and dtype, or the same value. */
 function kindOf(argument: unknown): (other: unknown) => boolean {
-  if (!(argument instanceof Tensor)) return (other) => Object.is(other, argument);
-  const { shape, dtype } = argument;
+  if (!isTensor(argument)) return (other) => Object.is(other, argument);
+  const { dtype } = argument;
+  const shape = [...argument.shape];
   return (other) =>
-    other instanceof Tensor && other.dtype === dtype && !other.requiresGrad && sameShape(other.shape, shape);
-}
-
-/** The same structure with each tensor replaced. Arrays and plain objects are walked, anything else stays. */
-function mapTensors(value: unknown, replace: (x: Tensor) => Tensor): unknown {
-  if (value instanceof Tensor) return replace(value);
-  if (Array.isArray(value)) return value.map((item) => mapTensors(item, replace));
-  if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTensors(item, replace)]));
-  }
-  return value;
+    isTensor(other) && other.dtype === dtype && !other.requiresGrad && sameShape(other.shape, shape);
 }

@@ -1,8 +1,9 @@
 /** Where batches come from: examples in memory, or batches that the caller makes. */
 
-import { describe } from '../arguments.ts';
+import { describe, isArray, isFunction, isRecord, isRevoked } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { DataError } from '../errors.ts';
+import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
 import { type Batch, type Conversion, checkExamples, type Examples, toBatch } from './examples.ts';
@@ -43,8 +44,8 @@ export interface DatasetOptions extends Conversion {
  * @throws DataError or ShapeError for what cannot be used.
  */
 export function openData(data: Data, options: DatasetOptions): Dataset {
-  if (typeof data === 'function' || isIterable(data)) return streamed(data, options);
-  if (typeof data !== 'object' || data === null || !('x' in data && 'y' in data)) {
+  if (isFunction(data) || isIterable(data)) return streamed(data, options);
+  if (!isRecord(data) || !('x' in data && 'y' in data)) {
     throw new DataError(
       `expected ${options.name} to be { x, y }, an iterable of { x, y } batches or a function that returns one, ` +
         `got ${describe(data)}`,
@@ -54,9 +55,9 @@ export function openData(data: Data, options: DatasetOptions): Dataset {
 }
 
 function isIterable(data: unknown): data is Batches {
-  return (
-    typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data)
-  );
+  if (!isRecord(data) && !isArray(data)) return false;
+  const batches = data as Partial<Iterable<unknown> & AsyncIterable<unknown>>;
+  return isFunction(batches[Symbol.asyncIterator] ?? batches[Symbol.iterator]);
 }
 
 function inMemory(data: Examples, options: DatasetOptions): Dataset {
@@ -77,7 +78,9 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
 }
 
 function inOrder(n: number): Int32Array {
-  return Int32Array.from({ length: n }, (_, i) => i);
+  const order = allocate(n, 'int32');
+  for (let i = 0; i < n; i++) order[i] = i;
+  return order;
 }
 
 function streamed(data: Batches | (() => Batches | Promise<Batches>), options: DatasetOptions): Dataset {
@@ -92,7 +95,7 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
     batchCount: Array.isArray(data) ? data.length : undefined,
     async *batches() {
       passes++;
-      const source = typeof data === 'function' ? await data() : data;
+      const source = isFunction(data) ? await called(data) : data;
       if (!isIterable(source)) {
         throw new DataError(
           `expected the function ${name} to return an iterable of { x, y } batches, got ${describe(source)}`,
@@ -114,4 +117,10 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
       );
     },
   };
+}
+
+/** What a function returns, a promise as it is; undefined for a proxy that was revoked, which cannot be awaited. */
+function called(data: () => Batches | Promise<Batches>): Batches | Promise<Batches> | undefined {
+  const given = data();
+  return isRevoked(given) ? undefined : given;
 }

@@ -6,7 +6,7 @@ import { ArgumentError, DataError, ShapeError } from '../errors.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { concat } from '../ops/concat.ts';
-import { show } from '../shape.ts';
+import { readShape, show } from '../shape.ts';
 import { empty, type Tensor, type Values } from '../tensor.ts';
 import { compile } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
@@ -154,5 +154,5 @@ function outputShape(model: Layer, x: Tensor): NonNullable<ExampleShape> {
       '[predict] expected at least one example: the shape of the output for none is not known',
     );
   }
-  return shape;
+  return readShape('predict', shape);
 }

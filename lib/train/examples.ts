@@ -1,11 +1,11 @@
 /** Examples as users give them, made into checked tensors. */
 
-import { describe } from '../arguments.ts';
+import { describe, isArray, isRecord } from '../arguments.ts';
 import { DataError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type LossFunction, type LossName, losses } from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
-import { Tensor, tensor, type Values } from '../tensor.ts';
+import { isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
 import { checkFinite } from './finite.ts';
 
 /** Examples and what is known about them: each a tensor, or values to make one of; the first axis counts examples. */
@@ -36,7 +36,7 @@ export function conversionFor(model: Layer, loss?: LossName | LossFunction): Con
 
 /** A tensor as it is, values as a tensor of `dtype`. @throws DataError that names them. */
 export function toTensor(name: string, values: Tensor | Values, dtype: Dtype): Tensor {
-  if (values instanceof Tensor) return values;
+  if (isTensor(values)) return values;
   try {
     return tensor(values, { dtype });
   } catch (error) {
@@ -47,14 +47,15 @@ export function toTensor(name: string, values: Tensor | Values, dtype: Dtype): T
 
 /** True for a typed array and for an array of nothing but numbers. */
 function isFlat(values: Values): values is Exclude<Values, number> {
-  return (
-    ArrayBuffer.isView(values) ||
-    (Array.isArray(values) && values.length > 0 && values.every((value) => typeof value === 'number'))
-  );
+  if (ArrayBuffer.isView(values)) return true;
+  if (!isArray(values)) return false;
+  // Not by a method of the array, which would walk the holes of a sparse one.
+  for (let i = 0; i < values.length; i++) if (typeof values[i] !== 'number') return false;
+  return values.length > 0;
 }
 
 function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Conversion): Tensor {
-  if (values instanceof Tensor || !labels || !isFlat(values)) return toTensor(name, values, dtype);
+  if (isTensor(values) || !labels || !isFlat(values)) return toTensor(name, values, dtype);
   const flat = values as ArrayLike<number>;
   for (let i = 0; i < flat.length; i++) {
     if (!Number.isInteger(flat[i])) {
@@ -73,12 +74,15 @@ function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Con
  *   rows.
  */
 export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 'x' | 'y') => string): Batch {
-  for (const part of ['x', 'y'] as const) {
-    const value = given[part];
+  const { x: givenX, y: givenY } = given;
+  for (const [part, value] of [
+    ['x', givenX],
+    ['y', givenY],
+  ] as const) {
     if (value === undefined || value === null) throw new DataError(`expected ${nameOf(part)}, got none`);
   }
-  const x = toTensor(nameOf('x'), given.x, conversion.dtype);
-  const y = toTargets(nameOf('y'), given.y, conversion);
+  const x = toTensor(nameOf('x'), givenX, conversion.dtype);
+  const y = toTargets(nameOf('y'), givenY, conversion);
   for (const [part, values] of [
     ['x', x],
     ['y', y],
@@ -100,7 +104,7 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
 
 /** @throws DataError unless value is an object with x and y. */
 export function checkExamples(name: string, value: unknown): asserts value is Examples {
-  if (typeof value !== 'object' || value === null || !('x' in value) || !('y' in value)) {
+  if (!isRecord(value) || !('x' in value) || !('y' in value)) {
     throw new DataError(`expected ${name} to be { x, y }, got ${describe(value)}`);
   }
 }

@@ -1,13 +1,14 @@
 /** Why a loss is NaN or Infinity. */
 import { noGrad } from '../autograd.ts';
 import { NonFiniteError } from '../errors.ts';
+import type { Float } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
 import type { LossFunction } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
-import { Tensor } from '../tensor.ts';
+import { floats, Tensor } from '../tensor.ts';
 import type { Batch } from './examples.ts';
-import { allFinite, firstNonFinite } from './finite.ts';
+import { allFinite, areFinite, firstNonFinite } from './finite.ts';
 import { batchLoss } from './step.ts';
 
 /** Where training was when it happened. */
@@ -36,7 +37,7 @@ export function explainNonFinite(
 ): NonFiniteError {
   const value = replay(random, model, () => noGrad(() => batchLoss(loss, model.forward(x), y).item()));
   const layer = replay(random, model, () => firstNonFiniteLayer(model, x));
-  const broken = brokenParameter(model);
+  const broken = brokenPart(parametersOf(model));
   const why =
     layer !== null
       ? `the output of ${layer} is the first that is not finite${broken ? ` (${broken})` : ''}`
@@ -46,13 +47,31 @@ export function explainNonFinite(
   );
 }
 
-/** @throws NonFiniteError when a parameter became NaN or Infinity, which a finite loss before the last step cannot show. */
-export function checkParameters(model: Layer, optimizer: Optimizer, epoch: number): void {
-  const broken = brokenParameter(model);
-  if (broken === null) return;
-  throw new NonFiniteError(
-    `parameters are not finite at the end of epoch ${epoch}: ${broken}${advice(model, optimizer)}`,
+/**
+ * What a step has left behind, which a finite loss before it cannot show.
+ * @throws NonFiniteError when a parameter of the model or of the optimizer, a buffer of a layer, as a running variance, or
+ *   the state that the optimizer keeps became NaN or Infinity
+ */
+export function checkState(model: Layer, optimizer: Optimizer, epoch: number): void {
+  const refuse = (kind: string, parts: Iterable<Part>) => {
+    const broken = brokenPart(parts);
+    if (broken === null) return;
+    throw new NonFiniteError(
+      `${kind} are not finite at the end of epoch ${epoch}: ${broken}${advice(model, optimizer)}`,
+    );
+  };
+  refuse('parameters', parametersOf(model));
+  refuse('buffers', buffersOf(model));
+  const names = new Map<Tensor, string>(parametersOf(model).map(({ name, tensor }) => [tensor, name]));
+  const nameOf = (at: number) => names.get(optimizer.parameters[at]) ?? `parameter ${at} of the optimizer`;
+  const foreign = optimizer.parameters.flatMap((tensor, at) =>
+    names.has(tensor) ? [] : [{ name: nameOf(at), values: floats(tensor), tensor }],
   );
+  refuse('parameters', foreign);
+  const state = optimizer
+    .state()
+    .map(({ slot, at, values }) => ({ name: `${slot} of ${nameOf(at)}`, values }));
+  refuse(`values that ${optimizer.constructor.name} keeps`, state);
 }
 
 /** Runs `fn` from an earlier random state and puts the present one back, and what `fn` changes in buffers of layers. */
@@ -110,15 +129,40 @@ function firstNonFiniteLayer(model: Layer, x: Tensor): string | null {
   return first;
 }
 
-/** 'weight of Dense 2 holds NaN' for the first parameter that is not finite; null when all are. */
-function brokenParameter(model: Layer): string | null {
-  for (const [layer, label] of labelled(model)) {
-    const inner = new Set(layer.children().flatMap(([, child]) => child.parameters()));
-    for (const [name, parameter] of layer.namedParameters()) {
-      if (inner.has(parameter)) continue;
-      const at = firstNonFinite(parameter.data);
-      if (at >= 0) return `${name} of ${label} holds ${parameter.data[at]}`;
-    }
+/** Something that a message can name. */
+interface Part {
+  name: string;
+  values: Float;
+}
+
+/** The parameters of each layer, as 'weight of Dense 2'. */
+function parametersOf(model: Layer): (Part & { tensor: Tensor })[] {
+  return named(model, (layer) => layer.namedParameters());
+}
+
+/** Likewise what layers keep beside them. */
+function buffersOf(model: Layer): Part[] {
+  return named(model, (layer) => layer.namedBuffers());
+}
+
+function named(
+  model: Layer,
+  tensorsOf: (layer: Layer) => [name: string, tensor: Tensor][],
+): (Part & { tensor: Tensor })[] {
+  return [...labelled(model)].flatMap(([layer, label]) => {
+    const inner = new Set(
+      layer.children().flatMap(([, child]) => tensorsOf(child).map(([, tensor]) => tensor)),
+    );
+    return tensorsOf(layer)
+      .filter(([, tensor]) => !inner.has(tensor))
+      .map(([name, tensor]) => ({ name: `${name} of ${label}`, values: floats(tensor), tensor }));
+  });
+}
+
+/** 'weight of Dense 2 holds NaN' for the first that is not finite; null when all are. */
+function brokenPart(parts: Iterable<Part>): string | null {
+  for (const { name, values } of parts) {
+    if (!areFinite(values)) return `${name} holds ${values[firstNonFinite(values)]}`;
   }
   return null;
 }

@@ -1,5 +1,6 @@
 /** The search for NaN and Infinity. */
-import { DataError } from '../errors.ts';
+import { DataError, NonFiniteError } from '../errors.ts';
+import { type Float, kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** The position of the first NaN or Infinity, or −1. */
@@ -10,7 +11,18 @@ export function firstNonFinite(values: ArrayLike<number>): number {
 
 /** True when x holds neither NaN nor Infinity. */
 export function allFinite(x: Tensor): boolean {
-  return x.dtype === 'int32' || firstNonFinite(x.data) < 0;
+  return x.dtype === 'int32' || areFinite(x.data as Float);
+}
+
+/** The same for an array, by a kernel, as it may be large. */
+export function areFinite(values: Float): boolean {
+  try {
+    kernels.checkFinite(values);
+    return true;
+  } catch (error) {
+    if (error instanceof NonFiniteError) return false;
+    throw error;
+  }
 }
 
 /** Where element `at` of examples [rows, ...] is, for messages; both numbers count from 0. */

@@ -1,6 +1,15 @@
 /** Training. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
+import {
+  checkBoolean,
+  checkFunction,
+  checkOptions,
+  checkPositive,
+  describe,
+  isInstance,
+  isRecord,
+  readList,
+} from '../arguments.ts';
 import { ArgumentError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
@@ -13,7 +22,7 @@ import { compile } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor } from './examples.ts';
-import { checkParameters, explainNonFinite } from './explain.ts';
+import { checkState, explainNonFinite } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
 import type { Metric } from './metrics/metric.ts';
 import { type MetricChoice, resolveMetrics } from './metrics.ts';
@@ -96,8 +105,8 @@ const inTraining = new WeakSet<Layer>();
  *
  * A loss that is NaN or Infinity ends training before that step's backward pass, with parameters and optimizer as they
  * were before the step. A gradient that is not finite in spite of a finite loss is not looked for, as that would cost
- * another pass over all of them: the loss of the next step shows it, or else the check of the parameters at the end of
- * each epoch, and training never ends silently with parameters that are not finite.
+ * another pass over all of them: the loss of the next step shows it, or else the check at the end of each epoch. Training
+ * never ends silently with parameters, buffers of layers or state of the optimizer that are not finite.
  * @param data `{ x, y }`, each [examples, ...]; or an iterable of such batches, or a function that returns one
  * @returns the history, one record an epoch
  * @throws ArgumentError for a bad option, DataError for data that is empty or not finite, ShapeError for x and y of
@@ -134,7 +143,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkModel(op, model);
   checkOptions(op, options, optionNames);
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
-  const { shuffle = true, progress = false, compiled = true } = options;
+  const { validation, shuffle = true, progress = false, compiled = true } = options;
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
   checkPositive(op, 'batchSize', batchSize);
@@ -142,7 +151,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkBoolean(op, 'progress', progress);
   checkBoolean(op, 'compiled', compiled);
   checkSignal(op, signal);
-  checkCallbacks(op, callbacks);
+  const listeners = readCallbacks(op, callbacks);
   if (inTraining.has(model)) {
     throw new ArgumentError(`[${op}] expected a model that is not in training already: await the first fit`);
   }
@@ -159,10 +168,8 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
       ...(shuffle ? { order: (n: number) => permutation(n, random) } : {}),
     }),
     validation:
-      options.validation === undefined
-        ? undefined
-        : openData(options.validation, { name: 'validation', ...shared }),
-    callbacks: progress ? [...callbacks, progressCallback()] : [...callbacks],
+      validation === undefined ? undefined : openData(validation, { name: 'validation', ...shared }),
+    callbacks: progress ? [...listeners, progressCallback()] : listeners,
     signal,
     epochs,
     compiled,
@@ -170,7 +177,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
 }
 
 function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
-  if (!(optimizer instanceof Optimizer)) {
+  if (!isInstance(optimizer, Optimizer)) {
     throw new ArgumentError(`[${op}] expected optimizer to be an Optimizer, got ${describe(optimizer)}`);
   }
   const own = new Set<Tensor>(model.parameters());
@@ -182,15 +189,20 @@ function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
   }
 }
 
-function checkCallbacks(op: string, callbacks: unknown): void {
-  if (!Array.isArray(callbacks)) {
-    throw new ArgumentError(`[${op}] expected callbacks to be an array, got ${describe(callbacks)}`);
-  }
-  for (const callback of callbacks) {
-    if (typeof callback !== 'object' || callback === null) {
+const hooks = ['onTrainBegin', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'onTrainEnd'] as const;
+
+function readCallbacks(op: string, callbacks: readonly Callback[]): Callback[] {
+  const own = readList(op, 'callbacks', callbacks);
+  for (const callback of own) {
+    if (!isRecord(callback)) {
       throw new ArgumentError(`[${op}] expected each callback to be an object, got ${describe(callback)}`);
     }
+    for (const hook of hooks) {
+      const listener = callback[hook];
+      if (listener !== undefined) checkFunction(op, hook, listener);
+    }
   }
+  return own;
 }
 
 function begin({ model, optimizer, data, validation, metrics, epochs }: Training): Progress {
@@ -205,6 +217,9 @@ function begin({ model, optimizer, data, validation, metrics, epochs }: Training
     batchCount: data.batchCount,
     monitors: validation ? [...scores, ...scores.map((name) => `validation.${name}`)] : scores,
     stop(reason) {
+      if (typeof reason !== 'string') {
+        throw new ArgumentError(`[stop] expected reason to be a string, got ${describe(reason)}`);
+      }
       history.stopped ??= reason;
     },
   };
@@ -221,7 +236,7 @@ async function run(training: Training, context: Progress): Promise<void> {
     for (const callback of callbacks) await callback.onEpochBegin?.(context);
     if (history.stopped !== undefined) return;
     const record = await trainEpoch(training, context, take);
-    checkParameters(model, optimizer, epoch);
+    checkState(model, optimizer, epoch);
     const penalty = optimizer.penalty();
     if (penalty > 0) record.penalty = penalty;
     if (validation) {

@@ -1,9 +1,9 @@
 /** Metrics by name, and what `fit` and `evaluate` take for one. */
 
-import { describe } from '../arguments.ts';
+import { describe, isFunction, isRecord, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { type LossFunction, type LossName, losses } from '../losses.ts';
-import { Tensor } from '../tensor.ts';
+import { isTensor, type Tensor } from '../tensor.ts';
 import { reservedNames } from './history.ts';
 import { accuracy } from './metrics/accuracy.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
@@ -55,15 +55,13 @@ export function resolveMetrics(
   choices: readonly MetricChoice[],
   loss?: LossName | LossFunction,
 ): Metric[] {
-  if (!Array.isArray(choices)) {
-    throw new ArgumentError(`[${op}] expected metrics to be an array, got ${describe(choices)}`);
-  }
+  const given = readList(op, 'metrics', choices);
   const onLogits = loss === 'binaryCrossEntropyWithLogits' || loss === losses.binaryCrossEntropyWithLogits;
-  const chosen = choices.map((choice: MetricChoice, i): Metric => {
+  const chosen = given.map((choice: MetricChoice, i): Metric => {
     if (choice === 'accuracy') return accuracy({ threshold: onLogits ? 0 : 0.5 });
     if (typeof choice === 'string' && Object.hasOwn(metrics, choice)) return metrics[choice]();
-    if (typeof choice === 'function') return ownMetric(op, choice.name || `metric ${i + 1}`, choice);
-    if (typeof choice === 'object' && choice !== null && typeof choice.start === 'function') return choice;
+    if (isFunction(choice)) return ownMetric(op, nameOf(choice) || `metric ${i + 1}`, choice);
+    if (isRecord(choice) && isFunction(choice.start) && nameOf(choice)) return choice;
     const known = Object.keys(metrics).join(', ');
     throw new ArgumentError(
       `[${op}] expected each of metrics to be one of ${known}, a metric or a function, got ${describe(choice)}`,
@@ -81,10 +79,15 @@ export function resolveMetrics(
   return chosen;
 }
 
+/** The name of a metric or a function; undefined where it is no string. */
+function nameOf({ name }: { readonly name: unknown }): string | undefined {
+  return typeof name === 'string' ? name : undefined;
+}
+
 function ownMetric(op: string, name: string, measure: MetricFunction): Metric {
   return meanMetric(name, (prediction, target) => {
     const value = measure(prediction, target);
-    const number = value instanceof Tensor ? value.item() : value;
+    const number = isTensor(value) ? value.item() : value;
     if (typeof number !== 'number') {
       throw new ArgumentError(
         `[${op}] expected the metric ${name} to return a number, got ${describe(number)}`,

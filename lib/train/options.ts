@@ -1,18 +1,18 @@
 /** Checks of arguments that fit, evaluate and predict share. */
-import { describe } from '../arguments.ts';
+import { describe, isInstance } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { Layer } from '../layers/layer.ts';
 
 /** @throws ArgumentError unless value is a Layer. */
 export function checkModel(op: string, value: unknown): asserts value is Layer {
-  if (!(value instanceof Layer)) {
+  if (!isInstance(value, Layer)) {
     throw new ArgumentError(`[${op}] expected model to be a Layer, got ${describe(value)}`);
   }
 }
 
 /** @throws ArgumentError unless value is an AbortSignal or left out. */
 export function checkSignal(op: string, value: AbortSignal | undefined): void {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
+  if (value !== undefined && !isInstance(value, AbortSignal)) {
     throw new ArgumentError(`[${op}] expected signal to be an AbortSignal, got ${describe(value)}`);
   }
 }

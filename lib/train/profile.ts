@@ -1,10 +1,10 @@
 /** Where the time of a compiled function goes: kernel by kernel and call by call, against what the machine can do. */
-import { checkBoolean, checkOptions, checkPositive, describe } from '../arguments.ts';
-import { ArgumentError } from '../errors.ts';
+import { checkBoolean, checkOptions, checkPositive, readList } from '../arguments.ts';
 import { costOf, leastTime } from '../kernels/cost.ts';
 import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
 import { drain } from '../kernels/queue.ts';
 import { refuseRecording, type Storage } from '../kernels/recorder.ts';
+import { copyOf } from '../memory.ts';
 import { type Compiled, recordedCall } from './compile.ts';
 
 export interface ProfileOptions {
@@ -144,17 +144,15 @@ export function profile<Args extends unknown[]>(
   options: ProfileOptions = {},
 ): Profile {
   refuseRecording('profile');
-  if (args !== undefined && !Array.isArray(args)) {
-    throw new ArgumentError(`[profile] expected args to be an array, got ${describe(args)}`);
-  }
   checkOptions('profile', options, ['runs', 'print']);
   const { runs, print = true } = options;
   if (runs !== undefined) checkPositive('profile', 'runs', runs);
   checkBoolean('profile', 'print', print);
 
-  const recorded = recordedCall(step, args ?? null);
+  const given = args === undefined ? null : readList('profile', 'args', args);
+  const recorded = recordedCall(step, given);
   drain();
-  const before = recorded.written.map((array) => array.slice());
+  const before = recorded.written.map(copyOf);
   let samples: Float64Array[];
   try {
     recorded.enter();

@@ -1,5 +1,7 @@
 /** Loss and metrics summed over batches. */
+import { describe, isFunction, isRecord } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
+import { ArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Scores } from './history.ts';
 import type { Accumulator, Metric } from './metrics/metric.ts';
@@ -11,7 +13,7 @@ export class Tally {
   private readonly sums: [name: string, sum: Accumulator][];
 
   constructor(metrics: readonly Metric[]) {
-    this.sums = metrics.map((metric) => [metric.name, metric.start()]);
+    this.sums = metrics.map((metric) => [metric.name, begin(metric)]);
   }
 
   /** Adds a batch, with its mean loss where there is one. */
@@ -31,8 +33,26 @@ export class Tally {
     return this.lossSum / this.examples;
   }
 
-  /** Each metric by its name. */
+  /** Each metric by its name. @throws ArgumentError for one that is no number. */
   metrics(): Scores {
-    return Object.fromEntries(this.sums.map(([name, sum]) => [name, sum.result()]));
+    return Object.fromEntries(
+      this.sums.map(([name, sum]) => {
+        const result = sum.result();
+        if (typeof result === 'number') return [name, result];
+        throw new ArgumentError(`expected the metric ${name} to be a number, got ${describe(result)}`);
+      }),
+    );
   }
+}
+
+/** A new sum. @throws ArgumentError unless it is one. */
+function begin(metric: Metric): Accumulator {
+  const sum: unknown = metric.start();
+  if (isRecord(sum)) {
+    const { add, result } = sum as Partial<Accumulator>;
+    if (isFunction(add) && isFunction(result)) return sum as Accumulator;
+  }
+  throw new ArgumentError(
+    `expected the metric ${metric.name} to start with an object that has add and result, got ${describe(sum)}`,
+  );
 }

@@ -8,6 +8,7 @@
 #include "convolution.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "blas.h"
@@ -15,6 +16,16 @@
 #include "workspaces.h"
 
 namespace axpy {
+
+const Way way = [] {
+  const char* wanted = std::getenv("AXPY_CONVOLUTION");
+  const auto is = [wanted](const char* name) { return wanted && std::strcmp(wanted, name) == 0; };
+  return is("winograd")  ? Way::winograd
+         : is("narrow")  ? Way::narrow
+         : is("product") ? Way::product
+                         : Way::best;
+}();
+
 namespace {
 
 /// Elements of an im2col tile: a quarter of a megabyte of float32.
@@ -61,10 +72,11 @@ void gatherRuns(T* rows, const T* x, const Gather& gather, int64_t channels, int
     const int64_t before = std::clamp<int64_t>(-left, 0, a.size());
     const int64_t until = std::clamp<int64_t>(a.source - left, before, a.size());
     const int64_t from = before * channels, count = (until - before) * channels, to = until * channels;
-    const T* const first = x + (n * y.source * a.source + left + before) * channels;
+    // Only where something is within the image: padding may be larger than any array.
+    const T* const first = count > 0 ? x + (n * y.source * a.source + left + before) * channels : nullptr;
     for (const int64_t offset : y.offsets) {
       const int64_t sy = ty * y.step + offset;
-      if (sy < 0 || sy >= y.source) {
+      if (sy < 0 || sy >= y.source || count == 0) {
         std::fill_n(rows, perLine, T(0));
       } else {
         copyFew(rows + from, first + sy * sourceLine, count);
@@ -118,6 +130,7 @@ struct GatheredProduct {
   int64_t sourceWidth;  // channels of a group of x
   int64_t columns;      // channels of a group of out
   const Epilogue<T>& epilogue;
+  blas::Caller blas{};
 
   void run(const Gather& gather, int64_t targetHeight, int64_t targetWidth) const {
     const int64_t pixels = gather.pixels(), terms = gather.taps() * sourceWidth;
@@ -132,10 +145,9 @@ struct GatheredProduct {
     parallel::forEach(tiles * groups, [&](int64_t task) {
       const int64_t group = task % groups, begin = task / groups * rows, end = std::min(pixels, begin + rows);
       const typename Workspaces<T>::Lease space(spaces);
-      const T* a = x + begin * channels + group * sourceWidth;
+      const T* const a = isDirect ? x + begin * channels + group * sourceWidth : space.data();
       if (!isDirect && terms > 0) {
         gatherRows(space.data(), x, gather, channels, group * sourceWidth, sourceWidth, begin, end);
-        a = space.data();
       }
       T* to = isWhole ? out + begin * outChannels + group * columns : space.data() + gathered;
       const int64_t stride = isWhole ? outChannels : columns;
@@ -144,8 +156,8 @@ struct GatheredProduct {
       } else if (isNarrow) {
         narrow.run(a, isDirect ? channels : terms, group, end - begin, to, stride);
       } else {
-        blas::gemm(false, weightsTransposed, end - begin, columns, terms, a, isDirect ? channels : terms,
-                   weights + group * columns * terms, weightsTransposed ? terms : columns, T(0), to, stride);
+        blas.gemm(false, weightsTransposed, end - begin, columns, terms, a, isDirect ? channels : terms,
+                  weights + group * columns * terms, weightsTransposed ? terms : columns, T(0), to, stride);
       }
       epilogue.apply(to, stride, end - begin, columns, group * columns);
       if (isWhole) return;
@@ -205,6 +217,7 @@ void gatherWeightGradient(T* out, const T* x, const T* gradient, const Window& w
   const int64_t tilesPerPart = (tiles + parts - 1) / parts;
   parts = (tiles + tilesPerPart - 1) / tilesPerPart;
   const bool isDirect = gather.isIdentity();
+  const blas::Caller blas;
   const Buffer<T> others((parts - 1) * size);
   Workspaces<T> spaces(parts * w.groups, isDirect ? 0 : rows * terms);
   parallel::forEach(parts * w.groups, [&](int64_t task) {
@@ -214,14 +227,11 @@ void gatherWeightGradient(T* out, const T* x, const T* gradient, const Window& w
     const int64_t last = std::min(tiles, (part + 1) * tilesPerPart);
     for (int64_t tile = part * tilesPerPart; tile < last; tile++) {
       const int64_t begin = tile * rows, end = std::min(pixels, begin + rows);
-      const T* columns = x + begin * w.channels + group * width;
-      if (!isDirect) {
-        gatherRows(space.data(), x, gather, w.channels, group * width, width, begin, end);
-        columns = space.data();
-      }
-      blas::gemm(true, false, outputs, terms, end - begin, gradient + begin * w.outChannels + group * outputs,
-                 w.outChannels, columns, isDirect ? w.channels : terms,
-                 tile == part * tilesPerPart ? T(0) : T(1), sum, terms);
+      const T* const columns = isDirect ? x + begin * w.channels + group * width : space.data();
+      if (!isDirect) gatherRows(space.data(), x, gather, w.channels, group * width, width, begin, end);
+      blas.gemm(true, false, outputs, terms, end - begin, gradient + begin * w.outChannels + group * outputs,
+                w.outChannels, columns, isDirect ? w.channels : terms,
+                tile == part * tilesPerPart ? T(0) : T(1), sum, terms);
     }
   });
   if (parts == 1) return;
@@ -234,7 +244,9 @@ void gatherWeightGradient(T* out, const T* x, const T* gradient, const Window& w
 }
 
 /// Every channel by itself: a product would have one column.
-bool isDepthwise(const Window& w) { return w.groupChannels() == 1 && w.groups > 1; }
+bool isDepthwise(const Window& w) {
+  return w.groupChannels() == 1 && w.groups > 1 && way != Way::narrow && way != Way::product;
+}
 
 }  // namespace
 

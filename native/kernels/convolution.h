@@ -7,6 +7,11 @@
 
 namespace axpy {
 
+/// For tests: the way to take wherever it applies, whether or not it pays there. `best` unless
+/// AXPY_CONVOLUTION is `winograd`, `narrow` or `product` (im2col and BLAS).
+enum class Way { best, winograd, narrow, product };
+extern const Way way;
+
 /// bias[channels] and an activation, applied to rows of a result.
 template <class T>
 struct Epilogue {
@@ -30,6 +35,7 @@ class NarrowProduct {
  public:
   /// Whether b is small enough for this to pay.
   static bool suits(int64_t columns, int64_t terms) {
+    if (way != Way::best) return way == Way::narrow;
     return columns <= 64 && terms <= 512 && columns * terms <= 8192;
   }
 

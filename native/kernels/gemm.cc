@@ -20,6 +20,7 @@ struct Products {
   bool transposeA, transposeB;
   int64_t strideA, strideB, strideC;
   int64_t lda = transposeA ? m : k, ldb = transposeB ? k : n;
+  blas::Caller blas{};
 
   /// The product over the terms [from, to) alone.
   Products slice(int64_t from, int64_t to, T* into) const {
@@ -98,13 +99,13 @@ void multiplyTile(const Products<T>& p, int64_t i, int64_t row, int64_t column, 
   // A product with a vector would spend its time on packing the matrix, which is read once.
   if (rows == 1) {
     const int64_t step = p.transposeA ? p.lda : 1;
-    return p.transposeB ? blas::gemv(false, columns, p.k, b, p.ldb, a, step, beta, c, 1)
-                        : blas::gemv(true, p.k, columns, b, p.ldb, a, step, beta, c, 1);
+    return p.transposeB ? p.blas.gemv(false, columns, p.k, b, p.ldb, a, step, beta, c, 1)
+                        : p.blas.gemv(true, p.k, columns, b, p.ldb, a, step, beta, c, 1);
   }
   if (columns == 1) {
     const int64_t step = p.transposeB ? 1 : p.ldb;
-    return p.transposeA ? blas::gemv(true, p.k, rows, a, p.lda, b, step, beta, c, p.n)
-                        : blas::gemv(false, rows, p.k, a, p.lda, b, step, beta, c, p.n);
+    return p.transposeA ? p.blas.gemv(true, p.k, rows, a, p.lda, b, step, beta, c, p.n)
+                        : p.blas.gemv(false, rows, p.k, a, p.lda, b, step, beta, c, p.n);
   }
   if (p.transposeB && columns <= 32 && columns * p.k <= transposedSize && rows >= 16) {
     // A narrow bᵀ makes for dot products, several times slower than turning it over first.
@@ -112,10 +113,10 @@ void multiplyTile(const Products<T>& p, int64_t i, int64_t row, int64_t column, 
     for (int64_t j = 0; j < columns; j++) {
       for (int64_t l = 0; l < p.k; l++) transposed[l * columns + j] = b[j * p.ldb + l];
     }
-    blas::gemm(p.transposeA, false, rows, columns, p.k, a, p.lda, transposed, columns, beta, c, p.n);
+    p.blas.gemm(p.transposeA, false, rows, columns, p.k, a, p.lda, transposed, columns, beta, c, p.n);
     return;
   }
-  blas::gemm(p.transposeA, p.transposeB, rows, columns, p.k, a, p.lda, b, p.ldb, beta, c, p.n);
+  p.blas.gemm(p.transposeA, p.transposeB, rows, columns, p.k, a, p.lda, b, p.ldb, beta, c, p.n);
 }
 
 /// Calls run(i, row, column, rows, columns) for every tile of every matrix.

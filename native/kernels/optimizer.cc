@@ -98,7 +98,8 @@ void adamRange(T* parameter, T* mean, T* square, const T* gradient, int64_t n, b
   forVectors<T>(n, [&](auto load, auto store) HWY_ATTR {
     const auto g = gradientOf(load, parameter, gradient);
     const auto first = hn::MulAdd(beta1, load(mean), hn::Mul(fresh1, g));
-    const auto second = hn::MulAdd(beta2, load(square), hn::Mul(fresh2, hn::Mul(g, g)));
+    // Scaled before it is squared: a large gradient overflows later.
+    const auto second = hn::MulAdd(beta2, load(square), hn::Mul(hn::Mul(fresh2, g), g));
     store(first, mean);
     store(second, square);
     const auto denominator = hn::MulAdd(hn::Sqrt(second), root, epsilon);

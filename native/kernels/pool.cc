@@ -130,9 +130,11 @@ void forWindows(const Window& w, const F& each) {
   const std::vector<Range> rows = vertical(w).within(), columns = horizontal(w).within();
   parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
     forPixels(w.outHeight, w.outWidth, begin, end, [&](int64_t pixel, int64_t n, int64_t y, int64_t x) {
+      const Range r = rows[static_cast<size_t>(y)], c = columns[static_cast<size_t>(x)];
+      // Only where the window meets the image: it may lie further off than positions can say.
+      const bool meets = r.size() > 0 && c.size() > 0;
       const int64_t top = y * w.strideY - w.padTop, left = x * w.strideX - w.padLeft;
-      each(pixel, rows[static_cast<size_t>(y)], columns[static_cast<size_t>(x)],
-           (n * w.height + top) * w.width + left);
+      each(pixel, r, c, meets ? (n * w.height + top) * w.width + left : 0);
     });
   });
 }

@@ -80,13 +80,16 @@ namespace HWY_NAMESPACE {
 /// One operand in the space of the products: 36 matrices of rows × columns, columns padded for whole vectors.
 /// The distance between them is no power of two, so that their same places do not share a set of the cache.
 struct Matrices {
-  float* data;
-  int64_t columns, stride;
+  /// Between two matrices, and behind the last. A block may read so far beyond the last row.
+  static constexpr int64_t slack = 16;
 
-  static int64_t strideOf(int64_t rows, int64_t columns) { return rows * columns + 16; }
+  float* data;
+  int64_t rows, columns, stride;
+
+  static int64_t strideOf(int64_t rows, int64_t columns) { return rows * columns + slack; }
   static int64_t size(int64_t rows, int64_t columns) { return products * strideOf(rows, columns); }
   Matrices(float* data, int64_t rows, int64_t columns)
-      : data(data), columns(columns), stride(strideOf(rows, columns)) {}
+      : data(data), rows(rows), columns(columns), stride(strideOf(rows, columns)) {}
   float* row(int64_t k, int64_t i) const { return data + k * stride + i * columns; }
 };
 
@@ -341,12 +344,15 @@ void transposed(float* out, const float* x, const float* weight, const Epilogue<
 // ── the gradient of the weight
 // ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// dU (+)= Yᵀ · V for matrix k, outputs × inputs, summed over `count` tiles.
+/// dU (+)= Yᵀ · V for matrix k, outputs × inputs, summed over `count` tiles. The rows of the sums are whole
+/// blocks; the last of them may read past the columns of the gradient, into the next row or the slack: what
+/// it sums there is not used.
 void addProducts(const Matrices& sums, const Matrices& gradient, const Matrices& patches, int64_t k,
                  int64_t count, bool accumulate) {
+  static_assert(blockRows <= Matrices::slack);
   const int64_t width = panelWidth();
   for (int64_t c = 0; c < sums.columns; c += width) {
-    for (int64_t o = 0; o < gradient.columns; o += blockRows) {
+    for (int64_t o = 0; o < sums.rows; o += blockRows) {
       (accumulate ? multiplyBlock<true>
                   : multiplyBlock<false>)(sums.row(k, o) + c, sums.columns, gradient.row(k, 0) + o, 1,
                                           gradient.columns, patches.row(k, 0) + c, patches.columns, count);
@@ -381,7 +387,6 @@ constexpr int64_t gradientTiles = 192;
 /// the order of the tiles.
 void weightGradient(float* out, const float* x, const float* dy, const Filtering& f) {
   const int64_t inputs = roundUp(f.channels, panelWidth()), lanes = static_cast<int64_t>(hn::Lanes(D()));
-  // Blocks may reach past the columns into the row that follows: what they sum there is not used.
   const int64_t outputs = roundUp(f.outChannels, lanes), sumRows = roundUp(f.outChannels, blockRows);
   const int64_t tiles = f.tiles(), rows = std::min(tiles, gradientTiles);
   const Buffer<float> memory(Matrices::size(rows, inputs) + Matrices::size(rows, outputs) +
@@ -450,7 +455,9 @@ bool pays(const Filtering& f) {
 
 bool suitsWinograd(const Window& w) {
   return w.kernelHeight == 3 && w.kernelWidth == 3 && w.strideY == 1 && w.strideX == 1 && w.dilationY == 1 &&
-         w.dilationX == 1 && w.groups == 1 && pays(forwardFiltering(w)) && pays(transposedFiltering(w));
+         w.dilationX == 1 && w.groups == 1 &&
+         (way == Way::best ? pays(forwardFiltering(w)) && pays(transposedFiltering(w))
+                           : way == Way::winograd);
 }
 
 void winograd(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,

@@ -3,24 +3,9 @@ import type { FloatDtype } from '../../lib/memory.ts';
 import { sizeOf } from '../../lib/shape.ts';
 import { type Tensor, tensor } from '../../lib/tensor.ts';
 import type { Case, Input } from './case.ts';
+import { generator, hash } from './generator.ts';
 
-/** FNV-1a over the UTF-16 code units (the names are ASCII). */
-export function hash(text: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return h >>> 0;
-}
-
-/** Mulberry32: uniform on [0, 1), by 32-bit integers alone, so that Python gets the same numbers. */
-export function generator(seed: number): () => number {
-  let a = seed | 0;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export { generator, hash };
 
 /** The elements of an input as float64. */
 export function elements(input: Input, seed: string): Float64Array {

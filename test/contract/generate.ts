@@ -119,7 +119,7 @@ const product = (draw: Draw, accumulate: boolean): unknown[] => {
 /** An array of each size. */
 const lists = ({ sizes, floats }: Draw, low = -2): TypedArray[] => sizes.map((size) => floats(size, low));
 
-const makers: Readonly<Record<KernelName, Make>> = {
+export const makers: Readonly<Record<KernelName, Make>> = {
   ...layerMakers,
   gemm: (draw) => product(draw, false),
   gemmAccumulate: (draw) => product(draw, true),

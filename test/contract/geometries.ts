@@ -12,7 +12,7 @@ export const weightLength = (g: Geometry): number =>
 export const pack = (g: Geometry): Int32Array => Int32Array.from(geometryFields, (field) => g[field]);
 
 /** The output size that PyTorch gives, with the pad after the image the third number. */
-function natural(
+export function natural(
   size: number,
   before: number,
   after: number,

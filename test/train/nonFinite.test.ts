@@ -1,16 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import {
+  Adam,
   type AxpyError,
+  BatchNorm,
   Dense,
   Dropout,
   Layer,
   losses,
   NonFiniteError,
+  Parameter,
   rand,
   Sequential,
   SGD,
   seed,
   type Tensor,
+  tensor,
 } from '../../lib/index.ts';
 import { fit } from '../../lib/train/fit.ts';
 import { dense, line, linearModel, numbers, rejection } from './support.ts';
@@ -149,4 +153,55 @@ describe('a gradient that is not finite, with a finite loss', () => {
     const message = await messageOf(fit(model, data, { loss, optimizer: sgd(model) }));
     expect(message).toMatch(/^parameters are not finite at the end of epoch 1: weight of Dense 1 holds NaN/);
   });
+});
+
+describe.each([true, false])('state that is not finite while the loss is (compiled: %s)', (compiled) => {
+  it('names the running variance, of which evaluation would make constants', async () => {
+    const model = new Sequential([new BatchNorm(2), new Dense(2, 1)]);
+    // Its variance, 10⁵⁰, is beyond float32; the normalised values are not.
+    const x = Array.from({ length: 8 }, (_, i) => [i % 2 ? 1e25 : -1e25, i]);
+    const data = { x, y: x.map(([, i]) => [i / 8]) };
+    const message = await messageOf(fit(model, data, { loss: 'mse', optimizer: sgd(model), compiled }));
+    expect(message).toMatch(
+      /^buffers are not finite at the end of epoch 1: runningVariance of BatchNorm 1 holds Infinity/,
+    );
+  });
+
+  it('names what Adam keeps, with which a parameter would never move again', async () => {
+    const model = linearModel(1);
+    const optimizer = new Adam(model.parameters(), { learningRate: 1e-3 });
+    const loss = (p: Tensor) => p.mul(1e25).mean();
+    const message = await messageOf(fit(model, { x: [[1]], y: [[1]] }, { loss, optimizer, compiled }));
+    expect(message).toMatch(
+      /^values that Adam keeps are not finite at the end of epoch 1: square of weight of Dense 1 holds Infinity/,
+    );
+  });
+
+  it('names a parameter that the optimizer has and the model has not', async () => {
+    const model = linearModel(1);
+    const extra = new Parameter([1]);
+    const optimizer = new SGD([...model.parameters(), extra], { learningRate: 1e38 });
+    const loss = (p: Tensor, t: Tensor) => losses.mse(p, t).add(extra.mul(1e3).sum());
+    const data = { x: [[0]], y: [[0]] };
+    const message = await messageOf(fit(model, data, { loss, optimizer, compiled }));
+    expect(message).toMatch(
+      /^parameters are not finite at the end of epoch 1: parameter \d of the optimizer holds -Infinity/,
+    );
+  });
+});
+
+it('Adam takes gradients whose squares float32 does not hold', () => {
+  const p = tensor([0], { requiresGrad: true });
+  const optimizer = new Adam([p], { learningRate: 0.1, epsilon: 0 });
+  // Kingma & Ba's algorithm 1 in float64.
+  let [m, v, exact] = [0, 0, 0];
+  for (let t = 1; t <= 20; t++) {
+    const g = t === 1 ? 1.8e19 : 2e20 / t;
+    optimizer.zeroGrad();
+    p.mul(g).sum().backward();
+    optimizer.step();
+    [m, v] = [0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g];
+    exact -= (0.1 * (m / (1 - 0.9 ** t))) / Math.sqrt(v / (1 - 0.999 ** t));
+    expect(Math.abs(p.item() / exact - 1)).toBeLessThan(1e-5);
+  }
 });

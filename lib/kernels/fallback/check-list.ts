@@ -1,5 +1,5 @@
 import type { Float } from '../../../binding.d.ts';
-import { checkFloat, checkLength, checkLike, refuse, refuseType } from './check.ts';
+import { checkFloat, checkLength, checkLike, isArray, refuse, refuseType } from './check.ts';
 
 /**
  * Checks of arguments that are lists of arrays, in the order of the C++ twin: the elements are taken out first, as a
@@ -11,7 +11,7 @@ const surelyTaken = 64;
 
 /** The elements; what is no list stays as it is. */
 export function elements<List extends readonly Float[] | null>(list: List): List {
-  if (!Array.isArray(list)) return list;
+  if (!isArray(list)) return list;
   const taken: unknown[] = [];
   for (let i = 0; i < list.length; i++) {
     const element = list[i];
@@ -23,7 +23,7 @@ export function elements<List extends readonly Float[] | null>(list: List): List
 
 /** A list whose first array fixes the type of all others in the call. */
 export function checkFloats(kernel: string, name: string, list: readonly Float[]): void {
-  if (!Array.isArray(list)) refuseType(kernel, name, 'an array', list);
+  if (!isArray(list)) refuseType(kernel, name, 'an array', list);
   if (list.length === 0) return;
   checkFloat(kernel, `${name}[0]`, list[0]);
   checkElements(kernel, name, list, name, list);
@@ -37,7 +37,7 @@ export function checkFloatsLike(
   firstName: string,
   first: readonly Float[],
 ): void {
-  if (!Array.isArray(list)) refuseType(kernel, name, 'an array', list);
+  if (!isArray(list)) refuseType(kernel, name, 'an array', list);
   checkElements(kernel, name, list, firstName, first);
 }
 
@@ -49,7 +49,7 @@ export function checkFloatsLikeOrNull(
   first: readonly Float[],
 ): void {
   if (list === null) return;
-  if (!Array.isArray(list)) refuseType(kernel, name, 'an array or null', list);
+  if (!isArray(list)) refuseType(kernel, name, 'an array or null', list);
   checkElements(kernel, name, list, firstName, first);
 }
 

@@ -23,12 +23,26 @@ export function refuse(kernel: string, name: string, expected: string, got: stri
 function describe(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value !== 'object') return typeof value;
-  const name = (value as { constructor?: { name?: unknown } }).constructor?.name;
-  return typeof name === 'string' && name !== '' ? name : 'object';
+  try {
+    const name = (value as { constructor?: { name?: unknown } }).constructor?.name;
+    return typeof name === 'string' && name !== '' ? name : 'object';
+  } catch {
+    // A revoked proxy has nothing to show.
+    return 'object';
+  }
 }
 
 export function refuseType(kernel: string, name: string, expected: string, value: unknown): never {
   refuse(kernel, name, `be ${expected}`, describe(value));
+}
+
+/** Whether it is an array; a revoked proxy is none. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 /** A detached array looks like an empty one; only making a view of its buffer tells. */

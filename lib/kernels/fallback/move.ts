@@ -11,6 +11,7 @@ import {
   checkLike,
   checkNumber,
   checkSize,
+  refuse,
 } from './check.ts';
 import { checkDims, checkLayoutLength, checkReach, Walk } from './layout.ts';
 
@@ -54,6 +55,10 @@ export function copy(out: Data, x: Data, layout: Int32Array): void {
   const rank = (layout.length - 2) / 3;
   const count = checkDims('copy', layout, rank);
   if (count === 0) return;
+  // More would write a position twice, in a time without a bound.
+  if (count > out.length) {
+    refuse('copy', 'layout', `name at most as many elements as out has (${out.length})`, String(count));
+  }
   const outOffset = layout[3 * rank];
   const xOffset = layout[3 * rank + 1];
   checkReach('copy', layout, rank, 1, outOffset, 'out', out.length);

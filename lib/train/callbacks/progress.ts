@@ -1,6 +1,6 @@
 /** How far training has come, for people to watch. */
 import type { SingleBar } from 'cli-progress';
-import { checkOptions, describe } from '../../arguments.ts';
+import { checkOptions, describe, isRevoked } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
 import type { EpochRecord, Scores } from '../history.ts';
 import type { Callback, TrainingContext } from './callback.ts';
@@ -21,7 +21,7 @@ export interface ProgressOptions {
 export function progress(options: ProgressOptions = {}): Callback {
   checkOptions('progress', options, ['stream']);
   const { stream = process.stderr as ProgressStream } = options;
-  if (typeof stream?.write !== 'function') {
+  if (isRevoked(stream) || typeof stream?.write !== 'function') {
     throw new ArgumentError(`[progress] expected stream to be a writable stream, got ${describe(stream)}`);
   }
   const { isTTY = false } = stream;

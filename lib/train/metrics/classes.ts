@@ -1,5 +1,6 @@
 /** How predictions and targets name classes. */
 import { ShapeError } from '../../errors.ts';
+import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 
@@ -14,7 +15,7 @@ export function classesOf(scores: Tensor): number {
 export function argmaxRows(scores: Tensor, width: number): Int32Array {
   const { data } = scores;
   const rows = data.length / width;
-  const chosen = new Int32Array(rows);
+  const chosen = allocate(rows, 'int32');
   for (let row = 0; row < rows; row++) {
     const start = row * width;
     let best = 0;

@@ -1,7 +1,8 @@
 /** How often each class was taken for each other. */
 import { describe } from '../../arguments.ts';
 import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
-import { checkTensor, Tensor, tensor, type Values } from '../../tensor.ts';
+import { allocate, checkNested } from '../../memory.ts';
+import { checkElements, checkTensor, isTensor, type Tensor, tensor, type Values } from '../../tensor.ts';
 import { argmaxRows, checkPaired, classesOf, trueClasses } from './classes.ts';
 
 export interface ConfusionMatrix {
@@ -24,7 +25,8 @@ export interface ConfusionMatrix {
  * @param labels int32 or whole numbers [batch] (or [batch, 1] where there are two classes), an array of numbers, or
  *   one-hot [batch, classes]
  * @param classes the size of the table; by default the number of scores, 2 for probabilities, or enough for all labels
- * @throws IndexError for a label that is no class, ShapeError when the numbers of examples differ, ArgumentError
+ * @throws IndexError for a label that is no class, ShapeError when the numbers of examples differ, ArgumentError; MemoryError
+ *   for more classes than a table has room for
  */
 export function confusionMatrix(
   prediction: Tensor,
@@ -33,7 +35,9 @@ export function confusionMatrix(
 ): ConfusionMatrix {
   const name = 'confusionMatrix';
   checkTensor(name, prediction, 'prediction');
-  const target = labels instanceof Tensor ? labels : tensor(labels, { dtype: 'float64' });
+  const target = isTensor(labels) ? labels : tensor(labels, { dtype: 'float64' });
+  checkElements(name, prediction);
+  checkElements(name, target);
   const { chosen, truth, natural } = compared(name, prediction, target);
   const size = classes === undefined ? natural : classes;
   if (!Number.isInteger(size) || size < natural) {
@@ -41,6 +45,7 @@ export function confusionMatrix(
       `[${name}] expected classes to be an integer of at least ${natural}, got ${describe(classes)}`,
     );
   }
+  checkNested(name, [size, size]);
   const counts = Array.from({ length: size }, () => new Array<number>(size).fill(0));
   for (let i = 0; i < truth.length; i++) {
     for (const label of [truth[i], chosen[i]]) {
@@ -70,12 +75,12 @@ function compared(
   const scores = classesOf(prediction);
   if (scores === 0) {
     checkPaired(name, prediction, target);
-    return {
-      // NaN stays what it is, to be refused like any other label that is no class.
-      chosen: Float64Array.from(prediction.data, (p) => (Number.isNaN(p) ? p : p > 0.5 ? 1 : 0)),
-      truth: target.data,
-      natural: 2,
-    };
+    const chosen = allocate(prediction.size, 'float64');
+    // NaN stays what it is, to be refused like any other label that is no class.
+    prediction.data.forEach((p, i) => {
+      chosen[i] = Number.isNaN(p) ? p : p > 0.5 ? 1 : 0;
+    });
+    return { chosen, truth: target.data, natural: 2 };
   }
   if (prediction.rank !== 2) {
     throw new ShapeError(`[${name}] expected a prediction of rank 1 or 2, got rank ${prediction.rank}`);

@@ -1,5 +1,6 @@
 /** Metrics of predicted quantities. Sums are taken in float64. */
 import { ShapeError } from '../../errors.ts';
+import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import { type Metric, meanMetric } from './metric.ts';
@@ -35,14 +36,14 @@ export function rootMeanSquaredError(): Metric {
   );
 }
 
-/** One output of the sums behind R². */
-interface Output {
+/** The sums behind R², for each output. */
+interface Sums {
   count: number;
-  mean: number;
+  mean: Float64Array;
   /** Σ (t − mean)² */
-  spread: number;
+  spread: Float64Array;
   /** Σ (p − t)² */
-  error: number;
+  error: Float64Array;
 }
 
 /**
@@ -54,36 +55,39 @@ export function r2(): Metric {
   return {
     name: 'r2',
     start() {
-      let outputs: Output[] = [];
+      let sums: Sums | null = null;
       return {
         add(prediction, target) {
           checkAlike('r2', prediction, target);
           const width = target.size / target.shape[0];
-          if (outputs.length === 0) {
-            outputs = Array.from({ length: width }, () => ({ count: 0, mean: 0, spread: 0, error: 0 }));
-          }
-          if (outputs.length !== width) {
-            throw new ShapeError(`[r2] expected ${outputs.length} outputs as before, got ${width}`);
+          sums ??= { count: 0, mean: zeros(width), spread: zeros(width), error: zeros(width) };
+          const { mean, spread, error } = sums;
+          if (mean.length !== width) {
+            throw new ShapeError(`[r2] expected ${mean.length} outputs as before, got ${width}`);
           }
           for (let i = 0; i < target.size; i++) {
-            const output = outputs[i % width];
+            const output = i % width;
+            if (output === 0) sums.count++;
             const value = target.data[i];
             // Welford (1962): a running mean, as Σt² − (Σt)²/n cancels where the mean is large.
-            output.count++;
-            const away = value - output.mean;
-            output.mean += away / output.count;
-            output.spread += away * (value - output.mean);
-            output.error += (prediction.data[i] - value) ** 2;
+            const away = value - mean[output];
+            mean[output] += away / sums.count;
+            spread[output] += away * (value - mean[output]);
+            error[output] += (prediction.data[i] - value) ** 2;
           }
         },
         result() {
-          const scores = outputs.map(({ spread, error }) => {
-            if (spread === 0) return error === 0 ? 1 : 0;
-            return 1 - error / spread;
-          });
-          return scores.reduce((sum, score) => sum + score, 0) / scores.length;
+          if (sums === null) return Number.NaN;
+          const { spread, error } = sums;
+          let total = 0;
+          for (let i = 0; i < spread.length; i++) {
+            total += spread[i] === 0 ? (error[i] === 0 ? 1 : 0) : 1 - error[i] / spread[i];
+          }
+          return total / spread.length;
         },
       };
     },
   };
 }
+
+const zeros = (length: number) => allocate(length, 'float64');

@@ -1,0 +1,621 @@
+/**
+ * Attacks everything that lib/index.ts exports, found by reflection, with arguments of which some are hostile: alone, within
+ * functions that are compiled, and within training. Allowed are a value, an AxpyError with a code, and what a hostile
+ * value threw itself.
+ */
+import { inspect } from 'node:util';
+import * as axpy from '../../lib/index.ts';
+import { hostile } from './hostile.ts';
+import { attempts, isAllowed, type Random, showError, type Try, takeAway } from './support.ts';
+
+const { Tensor, Layer, tensor } = axpy;
+type AnyFunction = (...args: unknown[]) => unknown;
+
+class Custom extends Layer {
+  readonly dense = new axpy.Dense(3, 2);
+  override forward(x: axpy.Tensor): axpy.Tensor {
+    return this.dense.forward(x).relu();
+  }
+}
+
+// ── values that would do ────────────────────────────────────────────────────────────────────────────────────────────
+
+const floatDtypes = ['float32', 'float64'] as const;
+const rounded = (random: Random) => Math.round((4 * random.next() - 2) * 64) / 64;
+const filled = (random: Random, shape: number[], dtype: axpy.Dtype = 'float32') => {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const values = Float64Array.from({ length: size }, () => rounded(random));
+  const x =
+    dtype === 'int32'
+      ? tensor(
+          new Int32Array(size).map(() => random.int(0, 2)),
+          { shape },
+        )
+      : tensor(values, { shape, dtype });
+  return dtype !== 'int32' && random.chance(0.5) ? x.setRequiresGrad() : x;
+};
+const mlp = () =>
+  new axpy.Sequential([
+    new axpy.Dense(3, 4, { activation: 'relu' }),
+    new axpy.Dropout(0.1),
+    new axpy.Dense(4, 2),
+  ]);
+const model = (random: Random): axpy.Layer => (random.chance(0.8) ? mlp() : new Custom());
+
+const activations = ['linear', 'relu', 'sigmoid', 'tanh', 'softmax', 'gelu', 'elu'] as const;
+const initializers = ['zeros', 'heNormal', 'xavierUniform', () => 0.5] as const;
+
+/** A value of each kind that arguments and options can have. */
+const kinds = {
+  shape: (random) => Array.from({ length: random.int(0, 3) }, () => random.int(0, 5)),
+  size: (random) => random.int(1, 5),
+  number: (random) => rounded(random),
+  positive: (random) => random.next() + 0.01,
+  rate: (random) => random.next() * 0.9,
+  axis: (random) => random.int(-2, 1),
+  axes: (random) => random.pick([undefined, 0, [0], [1, 0], [-1]]),
+  boolean: (random) => random.chance(0.5),
+  dtype: (random) => random.pick([...floatDtypes, 'int32']),
+  floatDtype: (random) => random.pick(floatDtypes),
+  seed: (random) => random.int(0, 1e6),
+  state: (random) => axpy.randomState(random.int(0, 1e6)),
+  values: (random) =>
+    random.pick([
+      1,
+      [1, 2],
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      Float32Array.of(1, 2),
+      Int32Array.of(1, 2),
+      new Uint8Array(3),
+    ]),
+  tensor: (random) =>
+    filled(
+      random,
+      random.pick([[], [4], [4, 3], [4, 3], [2, 4, 3], [1, 3], [0, 3]]),
+      random.pick([...floatDtypes, 'float32', 'int32']),
+    ),
+  matrix: (random) => filled(random, [4, 3]),
+  rows: (random) => filled(random, random.pick([[4, 2], [4, 2], [4]])),
+  image: (random) => filled(random, [2, 6, 6, 3]),
+  sequence: (random) => filled(random, [2, 9, 3]),
+  weight2d: (random) => filled(random, [4, 3, 3, 3]),
+  weight1d: (random) => filled(random, [4, 3, 3]),
+  weightTransposed: (random) => filled(random, [3, 3, 3, 4]),
+  weightDense: (random) => filled(random, [5, 12]),
+  vector3: (random) => random.pick([null, filled(random, [3])]),
+  vector4: (random) => random.pick([null, filled(random, [4])]),
+  running: () => random3(),
+  labels: (random) => filled(random, [4], 'int32'),
+  operand: (random) => random.pick([2, filled(random, [3]), filled(random, [4, 1]), filled(random, [4, 3])]),
+  tensors: (random) => [filled(random, [2, 3]), filled(random, [2, 3])],
+  pair: (random) => random.pick([1, 2, [1, 2]]),
+  zeroPair: (random) => random.pick([0, [0, 1]]),
+  padding: (random) => random.pick(['same', 'valid', 1, [1, 0], { top: 1 }, { left: 1, right: 2 }]),
+  padding1d: (random) => random.pick(['same', 'valid', 1, { left: 1 }]),
+  sides: (random) => random.pick([1, [1, 0], { top: 1 }, { left: 1, right: 2 }]),
+  pads: () => [
+    [1, 0],
+    [0, 2],
+  ],
+  ranges: (random) => random.pick([[null, [0, 2]], [[1]], [[0, 3, 2]]]),
+  fused: (random) => random.pick([null, { op: 'relu', parameter: 0 }]),
+  activation: (random) => random.pick([...activations, (x: axpy.Tensor) => x.relu()]),
+  init: (random) => random.pick(initializers),
+  reduction: (random) => random.pick(['mean', 'sum', 'none']),
+  mode: (random) => random.pick(['nearest', 'bilinear']),
+  layers: () => [new axpy.Dense(3, 3), new axpy.ReLU(), new axpy.Dense(3, 2)],
+  model,
+  parameters: (random) => model(random).parameters(),
+  scalarFunction:
+    () =>
+    (...xs: axpy.Tensor[]) =>
+      xs[0].square().sum(),
+  plainFunction: () => () => 1,
+  // A step of one's own has to bear what it is called with.
+  step: () => (x: unknown) => (x instanceof Tensor ? x.mul(2).add(1) : x),
+  compiled: () => {
+    const f = axpy.compile((x: axpy.Tensor) => x.mul(2));
+    f.sync(axpy.ones([4, 3]));
+    return f;
+  },
+  args: (random) => [filled(random, [4, 3])],
+  data: (random) => {
+    const batch = { x: filled(random, [8, 3]).detach(), y: filled(random, [8, 2]).detach() };
+    return random.pick([
+      batch,
+      [batch, batch],
+      () => [batch],
+      {
+        x: [
+          [1, 2, 3],
+          [4, 5, 6],
+        ],
+        y: [
+          [1, 0],
+          [0, 1],
+        ],
+      },
+    ]);
+  },
+  loss: (random) => random.pick(['mse', 'huber', axpy.losses.mse, 'softmaxCrossEntropy']),
+  metricList: (random) => random.pick([[], ['accuracy'], [axpy.metrics.r2()], [() => 1]]),
+  callbacks: () => [
+    { onBatchEnd: () => {}, onEpochEnd: async () => {} },
+    axpy.earlyStopping({ monitor: 'loss' }),
+  ],
+  signal: () => new AbortController().signal,
+  // Few, or what is no count: a large one would be obeyed.
+  epochs: (random) => random.pick([1, 2]),
+  monitor: (random) => random.pick(['loss', 'validation.loss']),
+  extreme: (random) => random.pick(['min', 'max']),
+  stream: () => ({ write: () => true, isTTY: false, on: () => {}, once: () => {}, removeListener: () => {} }),
+  threads: (random) => random.int(1, 3),
+  inputShape: (random) => random.pick([undefined, [3], [6, 6, 3]]),
+} satisfies Record<string, (random: Random) => unknown>;
+
+type Kind = keyof typeof kinds;
+
+function random3(): unknown {
+  return { mean: axpy.zeros([3]), variance: axpy.ones([3]) };
+}
+
+/** Options by name: their kinds. */
+const optionKinds: Readonly<Record<string, Kind>> = {
+  dtype: 'floatDtype',
+  requiresGrad: 'boolean',
+  shape: 'shape',
+  stride: 'pair',
+  padding: 'padding',
+  dilation: 'pair',
+  groups: 'size',
+  activation: 'activation',
+  winograd: 'boolean',
+  outputPadding: 'zeroPair',
+  bias: 'boolean',
+  init: 'init',
+  biasInit: 'init',
+  keepDims: 'boolean',
+  correction: 'size',
+  transposeA: 'boolean',
+  transposeB: 'boolean',
+  training: 'boolean',
+  momentum: 'rate',
+  epsilon: 'positive',
+  affine: 'boolean',
+  countPadding: 'boolean',
+  mode: 'mode',
+  reduction: 'reduction',
+  delta: 'positive',
+  decays: 'boolean',
+  learningRate: 'positive',
+  beta1: 'rate',
+  beta2: 'rate',
+  l2: 'rate',
+  dampening: 'rate',
+  nesterov: 'boolean',
+  tolerance: 'positive',
+  loss: 'loss',
+  epochs: 'epochs',
+  batchSize: 'size',
+  validation: 'data',
+  metrics: 'metricList',
+  callbacks: 'callbacks',
+  signal: 'signal',
+  shuffle: 'boolean',
+  seed: 'seed',
+  compiled: 'boolean',
+  runs: 'epochs',
+  print: 'boolean',
+  monitor: 'monitor',
+  patience: 'size',
+  minDelta: 'positive',
+  restoreBest: 'boolean',
+  stream: 'stream',
+  threshold: 'rate',
+  k: 'size',
+  inputShape: 'inputShape',
+  value: 'number',
+  stopMode: 'extreme',
+  stride1d: 'size',
+  padding1d: 'padding1d',
+  dilation1d: 'size',
+};
+
+const create = '{dtype,requiresGrad}';
+const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride,padding,dilation}';
+
+/** How each export is called: the kinds of its arguments, and options in braces; `name:kind` where a kind differs. */
+const recipes: Readonly<Record<string, string>> = {
+  Activation: 'activation',
+  ReLU: '',
+  LeakyReLU: 'positive',
+  ELU: 'positive',
+  GELU: '',
+  SiLU: '',
+  Softplus: '',
+  Sigmoid: '',
+  Tanh: '',
+  Softmax: 'axis',
+  Flatten: '',
+  GlobalAvgPool2D: '',
+  Adam: 'parameters {learningRate,beta1,beta2,epsilon,l2}',
+  SGD: 'parameters {learningRate,momentum,dampening,nesterov,l2}',
+  AvgPool2D: 'pair {stride,padding,countPadding}',
+  MaxPool2D: 'pair {stride,padding}',
+  BatchNorm: 'size {momentum,epsilon,affine,activation,dtype}',
+  LayerNorm: 'size {epsilon,affine,dtype}',
+  Conv1D: `size size size ${convolution.replace('stride,padding,dilation', 'stride:stride1d,padding:padding1d,dilation:dilation1d')}`,
+  Conv2D: `size size pair ${convolution}`,
+  ConvTranspose2D: `size size pair ${convolution.replace('}', ',outputPadding}')}`,
+  Dense: 'size size {activation,bias,init,biasInit,dtype}',
+  Dropout: 'rate',
+  Pad: 'sides {value}',
+  Parameter: 'shape floatDtype {decays}',
+  SharedTensor: 'shape floatDtype',
+  Sequential: 'layers {inputShape}',
+  Upsample: 'pair mode',
+  arange: `number size size ${create}`,
+  averagePool2d: 'image pair {stride,padding,countPadding}',
+  backendInfo: '',
+  batchNorm: 'matrix vector3 vector3 running {training,momentum,epsilon,activation:fused}',
+  compile: 'step',
+  concat: 'tensors axis',
+  confusionMatrix: 'rows labels size',
+  conv1d:
+    'sequence weight1d vector4 {stride:size,padding:padding1d,dilation:size,groups,activation:fused,winograd}',
+  conv2d: 'image weight2d vector4 {stride,padding,dilation,groups,activation:fused,winograd}',
+  convTranspose2d:
+    'image weightTransposed vector4 {stride,padding,dilation,groups,activation:fused,outputPadding}',
+  denseFromChannelsFirst: 'weightDense shape',
+  denseToChannelsFirst: 'weightDense shape',
+  dropout: 'tensor rate state',
+  earlyStopping: '{monitor,patience,minDelta,mode:stopMode,restoreBest}',
+  evaluate: 'model data {loss,metrics,batchSize,signal,compiled}',
+  eye: `size ${create}`,
+  fit: 'model data {loss,optimizer:own,epochs,batchSize,validation,metrics,callbacks,signal,shuffle,seed,compiled}',
+  fromChannelsFirst: 'image',
+  toChannelsFirst: 'image',
+  full: `shape number ${create}`,
+  gradCheck: 'scalarFunction tensors {epsilon,tolerance}',
+  layerNorm: 'matrix shape vector3 vector3 {epsilon}',
+  maxPool2d: 'image pair {stride,padding}',
+  noGrad: 'plainFunction',
+  oneHot: 'labels size floatDtype',
+  ones: `shape ${create}`,
+  zeros: `shape ${create}`,
+  rand: `shape ${create}`,
+  randn: `shape ${create}`,
+  pad: 'matrix pads number',
+  permutation: 'size state',
+  predict: 'model matrix {batchSize,signal,compiled}',
+  profile: 'compiled args {runs}',
+  progress: '{stream}',
+  randomState: 'seed',
+  seed: 'seed',
+  setThreads: 'threads',
+  stack: 'tensors axis',
+  tensor: 'values {shape,dtype,requiresGrad}',
+  upsample: 'image pair {mode}',
+  where: 'matrix operand operand',
+  'losses.mse': 'rows rows {reduction}',
+  'losses.meanAbsoluteError': 'rows rows {reduction}',
+  'losses.huber': 'rows rows {reduction,delta}',
+  'losses.binaryCrossEntropy': 'rows rows {reduction}',
+  'losses.binaryCrossEntropyWithLogits': 'rows rows {reduction}',
+  'losses.softmaxCrossEntropy': 'rows labels {reduction}',
+  'metrics.accuracy': '{threshold}',
+  'metrics.topK': '{k}',
+  'metrics.meanAbsoluteError': '',
+  'metrics.rootMeanSquaredError': '',
+  'metrics.r2': '',
+};
+
+/** Classes that nobody makes by themselves: their constructors are not for users. */
+const unmade = new Set<string>(['Tensor', 'Layer', 'Optimizer', 'Profile']);
+
+/** How methods are called, whatever they belong to; one that is not here gets anything. */
+const methodRecipes: Readonly<Record<string, string>> = {
+  backward: 'operand',
+  assign: 'operand',
+  setRequiresGrad: 'boolean',
+  pow: 'operand',
+  add: 'operand',
+  sub: 'operand',
+  mul: 'operand',
+  div: 'operand',
+  maximum: 'operand',
+  minimum: 'operand',
+  equal: 'operand',
+  notEqual: 'operand',
+  greater: 'operand',
+  greaterEqual: 'operand',
+  less: 'operand',
+  lessEqual: 'operand',
+  clip: 'number number',
+  leakyRelu: 'positive',
+  elu: 'positive',
+  sum: 'axes {keepDims}',
+  mean: 'axes {keepDims}',
+  max: 'axes {keepDims}',
+  min: 'axes {keepDims}',
+  variance: 'axes {keepDims,correction}',
+  argmax: 'axis',
+  softmax: 'axis',
+  logSoftmax: 'axis',
+  matmul: 'matrix {transposeA,transposeB}',
+  transpose: 'axes',
+  reshape: 'shape',
+  flatten: 'axis',
+  slice: 'ranges',
+  pad: 'pads number',
+  gather: 'labels',
+  broadcastTo: 'shape',
+  cast: 'dtype',
+  forward: 'tensor',
+  outputShape: 'inputShape',
+  summary: 'inputShape',
+  train: 'boolean',
+  loadStateDict: 'state',
+  attach: 'shared',
+  toJSON: '',
+};
+
+/** What is not for users, though JavaScript shows it. */
+const internal = new Set([
+  'constructor',
+  'exampleFrom',
+  'checkInput',
+  'observeGradient',
+  'collectTensors',
+  'namedTensors',
+  'makeGroups',
+  'capture',
+  'namedState',
+  'buffers',
+  'decays',
+  'slots',
+  'advance',
+  'update',
+  'settings',
+  'window',
+  'convolve',
+  'apply',
+  'place',
+  'pool',
+]);
+
+// ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The arguments of a recipe. `owner` is what a method belongs to, or the model of a training. */
+function argumentsOf(random: Random, recipe: string, owner: unknown): unknown[] {
+  let trained: unknown = owner;
+  const one = (kind: string): unknown => {
+    if (kind === 'own') return new axpy.SGD((trained as axpy.Layer).parameters(), { learningRate: 0.01 });
+    if (kind === 'state') {
+      const { stateDict } = (owner ?? {}) as { stateDict?: () => object };
+      return stateDict ? { ...stateDict.call(owner) } : kinds.state(random);
+    }
+    if (kind === 'shared') return { ...(owner as axpy.Layer).share() };
+    const value = kinds[kind as Kind](random);
+    if (kind === 'model') trained = value;
+    return value;
+  };
+  const parts = recipe === '' ? [] : recipe.split(' ');
+  return parts.map((part) => {
+    if (!part.startsWith('{')) return one(part);
+    const options: Record<string, unknown> = {};
+    for (const entry of part.slice(1, -1).split(',')) {
+      const [name, kind = optionKinds[name]] = entry.split(':');
+      const isNeeded = name === 'loss' || name === 'optimizer' || name === 'learningRate';
+      if (isNeeded || random.chance(0.4)) options[name] = one(optionKinds[kind] ?? kind);
+    }
+    return options;
+  });
+}
+
+/** Numbers of epochs and runs that would be obeyed for a very long time. */
+function isEndless(args: readonly unknown[]): boolean {
+  return args.some((arg) => {
+    if (typeof arg !== 'object' || arg === null) return false;
+    try {
+      const { epochs, runs } = arg as { epochs?: unknown; runs?: unknown };
+      return [epochs, runs].some(
+        (count) => typeof count === 'number' && count > 10 && Number.isInteger(count),
+      );
+    } catch {
+      return false;
+    }
+  });
+}
+
+interface Target {
+  readonly name: string;
+  readonly recipe: string | undefined;
+  readonly call: (args: unknown[]) => unknown;
+  readonly owner: unknown;
+}
+
+const exported = Object.entries(axpy).flatMap(([name, value]): [string, AnyFunction][] => {
+  if (typeof value === 'function') return [[name, value as AnyFunction]];
+  return Object.entries(value).map(([part, fn]) => [`${name}.${part}`, fn as AnyFunction]);
+});
+const isClass = (fn: AnyFunction): boolean => /^class/.test(String(fn));
+const isError = (fn: AnyFunction): boolean => fn.prototype instanceof Error;
+const functions = exported.filter(([name, fn]) => !isError(fn) && !unmade.has(name));
+const classes = functions.filter(([, fn]) => isClass(fn));
+
+function construct(random: Random, [name, fn]: [string, AnyFunction]): object {
+  return Reflect.construct(fn, argumentsOf(random, recipes[name] ?? '', null));
+}
+
+/** Names of methods and accessors up the chain of prototypes. */
+function members(object: object): { name: string; descriptor: PropertyDescriptor }[] {
+  const found = new Map<string, PropertyDescriptor>();
+  for (
+    let level = Object.getPrototypeOf(object);
+    level !== null && level !== Object.prototype;
+    level = Object.getPrototypeOf(level)
+  ) {
+    for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
+      if (!internal.has(name) && !found.has(name)) found.set(name, descriptor);
+    }
+  }
+  return [...found].map(([name, descriptor]) => ({ name, descriptor }));
+}
+
+function method(random: Random, owner: object, title: string): Target {
+  const { name, descriptor } = random.pick(members(owner));
+  if (typeof descriptor.value === 'function') {
+    const call = (args: unknown[]) => Reflect.apply(descriptor.value, owner, args);
+    return {
+      name: `${title}.${name}`,
+      recipe: Object.hasOwn(methodRecipes, name) ? methodRecipes[name] : 'number tensor',
+      call,
+      owner,
+    };
+  }
+  const call = ([value]: unknown[]) => {
+    if (descriptor.set && random.chance(0.7)) Reflect.apply(descriptor.set, owner, [value]);
+    return Reflect.apply(descriptor.get ?? (() => undefined), owner, []);
+  };
+  return { name: `${title}.${name}=`, recipe: 'number', call, owner };
+}
+
+function target(random: Random): Target {
+  const way = random.next();
+  if (way < 0.45) {
+    const [name, fn] = random.pick(functions);
+    const call = isClass(fn)
+      ? (args: unknown[]) => Reflect.construct(fn, args)
+      : (args: unknown[]) => fn(...args);
+    return { name, recipe: recipes[name], call, owner: null };
+  }
+  if (way < 0.75) return method(random, kinds.tensor(random) as object, 'Tensor');
+  const chosen = random.pick(classes);
+  return method(random, construct(random, chosen), chosen[0]);
+}
+
+const settledWithin = 20_000;
+
+/** Uses a result as a user would; promises are awaited, compiled functions called, gradients taken. */
+async function use(t: Try, random: Random, name: string, result: unknown): Promise<void> {
+  let value = result;
+  if (value instanceof Promise) {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, settledWithin, 'late');
+    });
+    value = await Promise.race([value, late]).finally(() => clearTimeout(timer));
+    if (value === 'late') t.find(`${name} never settles`, '');
+  }
+  if (typeof value === 'function' && 'sync' in value && name.startsWith('compile')) {
+    const compiled = value as axpy.Compiled<unknown[], unknown>;
+    for (let i = 0; i < 3; i++) {
+      const args = [random.chance(0.8) ? kinds.matrix(random) : hostile(random, kinds.matrix(random))];
+      await use(
+        t,
+        random,
+        'a compiled function',
+        random.chance(0.5) ? compiled.sync(...args) : compiled(...args),
+      );
+    }
+  }
+  if (!(value instanceof Tensor) || value.size > 1000) return;
+  String(value);
+  value.toArray();
+  if (value.requiresGrad && value.size === 1) value.backward();
+}
+
+/** Makes a call alone, or in one of the places where the library calls its user. */
+function place(random: Random, act: () => unknown): unknown {
+  const way = random.next();
+  if (way < 0.75) return act();
+  if (way < 0.8) return axpy.noGrad(act);
+  const model = mlp();
+  const inner = (x: axpy.Tensor): axpy.Tensor => {
+    const got = act();
+    return got instanceof Tensor && got.dtype === x.dtype && got.size === 1 ? x.mul(got) : x;
+  };
+  if (way < 0.87) {
+    const compiled = axpy.compile((x: axpy.Tensor) => inner(x.mul(2)));
+    compiled.sync(axpy.ones([2]));
+    return random.chance(0.5) ? compiled.sync(axpy.ones([2])) : compiled(axpy.ones([2]));
+  }
+  if (way < 0.9)
+    return axpy.gradCheck(
+      (x: axpy.Tensor) => inner(x).sum(),
+      [axpy.ones([3], { dtype: 'float64', requiresGrad: true })],
+    );
+  const data = { x: axpy.ones([6, 3]), y: axpy.zeros([6, 2]) };
+  const optimizer = new axpy.SGD(model.parameters(), { learningRate: 0.01 });
+  const common = { optimizer, batchSize: 2, compiled: random.chance(0.5) };
+  if (way < 0.95) return axpy.fit(model, data, { ...common, loss: (p, y) => axpy.losses.mse(inner(p), y) });
+  return axpy.fit(model, data, { ...common, loss: 'mse', callbacks: [{ onBatchEnd: () => void act() }] });
+}
+
+/** An argument in a few words; nothing of it is called. */
+const show = (value: unknown): string =>
+  inspect(value, {
+    depth: 1,
+    maxArrayLength: 3,
+    maxStringLength: 20,
+    customInspect: false,
+    breakLength: Infinity,
+  }).slice(0, 300);
+
+/** What the engine throws at every use of a revoked proxy; a description of one must not. */
+const isRevoked = (error: unknown): boolean =>
+  error instanceof TypeError &&
+  /proxy that has been revoked/.test(error.message) &&
+  !/ describe /.test(error.stack ?? '');
+
+/** Numbers in messages aside, errors with the same text are of one kind. */
+const kindOf = (name: string, error: unknown): string =>
+  `${name}: ${showError(error)
+    .replace(/-?\d+(\.\d+)?(e[+-]?\d+)?/g, 'N')
+    .slice(0, 90)}`;
+
+for (const [name] of functions) {
+  if (recipes[name] === undefined)
+    console.log(`@${JSON.stringify({ index: 0, kind: `no recipe for the export ${name}`, detail: '' })}`);
+}
+
+await attempts(async (t) => {
+  const { random } = t;
+  t.note('prepares');
+  let name = 'prepares';
+  const judge = (error: unknown): void => {
+    if (isAllowed(error) || isRevoked(error)) return;
+    t.find(kindOf(name, error), error instanceof Error ? (error.stack ?? '') : String(error));
+  };
+  try {
+    const { name: called, recipe, call, owner } = target(random);
+    name = called;
+    const args = argumentsOf(random, recipe ?? 'tensor number', owner);
+    let twisted = '';
+    for (let i = 0; i < args.length; i++) {
+      if (!random.chance(0.5)) continue;
+      args[i] = hostile(random, args[i]);
+      twisted += ` ${i}`;
+    }
+    if (random.chance(0.05)) args.length = random.int(0, args.length);
+    if (random.chance(0.05)) args.push(hostile(random, {}));
+    if (random.chance(0.03) && owner instanceof Tensor) takeAway(owner.data.buffer);
+    if (isEndless(args)) return;
+    t.note(`${name} (${args.map(show).join(', ')}) hostile:${twisted}`);
+    const act = () => {
+      const result = call(args);
+      // A place that drops a promise does not hear of it.
+      if (result instanceof Promise) result.catch(judge);
+      return result;
+    };
+    await use(t, random, name, place(random, act));
+  } catch (error) {
+    judge(error);
+  } finally {
+    axpy.setThreads(2);
+  }
+});

@@ -1,0 +1,241 @@
+/** The queue of runs: whatever fails, every run settles, in its turn and with its own outcome. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import {
+  compile,
+  Dense,
+  IndexError,
+  losses,
+  MemoryError,
+  SGD,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../lib/index.ts';
+import { drain, enqueue, isBusy, runNow } from '../lib/kernels/queue.ts';
+
+/** Where a run can fail: before it, at the start of the thread, within the program, after it. */
+const edges = ['nowhere', 'enter', 'start', 'program', 'leave'] as const;
+type Edge = (typeof edges)[number];
+
+/** A run that fails at an edge, and what became of it. */
+class Stub {
+  failed = false;
+  outcome: unknown = 'none';
+  readonly error: Error;
+  readonly run;
+
+  constructor(
+    readonly name: string,
+    edge: Edge,
+    /** What happened to all runs, in order. */
+    readonly log: string[],
+  ) {
+    this.error = new Error(`${name} failed at ${edge}`);
+    const fail = (at: Edge) => {
+      if (edge !== at) return;
+      this.failed = true;
+      throw this.error;
+    };
+    this.run = {
+      program: {
+        run: () => fail('program'),
+        runAsync: () => {
+          fail('start');
+          return turn().then(() => fail('program'));
+        },
+        times: () => new Float64Array(0),
+      },
+      enter: () => {
+        log.push(`${name} in`);
+        fail('enter');
+      },
+      leave: () => {
+        log.push(`${name} out`);
+        fail('leave');
+        return name;
+      },
+    };
+  }
+
+  enqueue(): void {
+    const settle = (outcome: unknown) => {
+      this.outcome = outcome;
+      this.log.push(`${this.name} settled`);
+    };
+    enqueue(this.run).then(settle, settle);
+  }
+}
+
+/** What happens between the runs, after the first, second and third of which `pause` is called. */
+const ways: Record<string, (pause: number) => void> = {
+  'on the executor': () => {},
+  'drained after the first': (pause) => pause === 1 && drain(),
+  'drained after the second': (pause) => pause === 2 && drain(),
+  'drained at the end': (pause) => pause === 3 && drain(),
+  'with calls on this thread in between': () => {
+    drain();
+    expect(isBusy()).toBe(false);
+    expect(runNow(new Stub('between', 'nowhere', []).run)).toBe('between');
+  },
+};
+
+describe.each(Object.entries(ways))('three runs, %s', (_, pause) => {
+  const combinations = edges.flatMap((a) => edges.flatMap((b) => edges.map((c) => [a, b, c] as const)));
+  test.each(combinations)('that fail at %s, %s, %s', async (...at) => {
+    const log: string[] = [];
+    const stubs = at.map((edge, i) => new Stub(String(i), edge, log));
+    stubs.forEach((stub, i) => {
+      stub.enqueue();
+      pause(i + 1);
+    });
+    for (let i = 0; i < 20; i++) await turn();
+
+    expect(isBusy()).toBe(false);
+    expect(stubs.map(({ outcome }) => outcome)).toEqual(
+      stubs.map(({ failed, error, name }) => (failed ? error : name)),
+    );
+    expect(log.filter((entry) => entry.endsWith('settled'))).toEqual(['0 settled', '1 settled', '2 settled']);
+    // Nobody enters before the one ahead has left, or has failed.
+    const steps = log.filter((entry) => !entry.endsWith('settled')).map((entry) => Number(entry[0]));
+    expect(steps).toEqual([...steps].sort());
+  });
+});
+
+test('ten thousand runs, every third of which fails, settle in order', async () => {
+  const log: string[] = [];
+  const stubs = Array.from(
+    { length: 10_000 },
+    (_, i) => new Stub(String(i), edges[i % 3 === 0 ? (i % 4) + 1 : 0], log),
+  );
+  for (const stub of stubs) stub.enqueue();
+  drain();
+  await turn();
+  await turn();
+  expect(stubs.filter(({ failed, error, name, outcome }) => outcome !== (failed ? error : name))).toEqual([]);
+  expect(log.filter((entry) => entry.endsWith('settled'))).toEqual(
+    stubs.map(({ name }) => `${name} settled`),
+  );
+});
+
+describe('of compiled functions', () => {
+  const doubled = () => compile((x: Tensor) => x.mul(2));
+
+  /** Runs `fn` while the nth copy of an array, from now on, finds no memory. */
+  async function without(nth: number, fn: () => Promise<void>): Promise<void> {
+    const { Float32Array: genuine } = globalThis;
+    let copies = 0;
+    globalThis.Float32Array = new Proxy(genuine, {
+      construct(target, args, newTarget) {
+        if (ArrayBuffer.isView(args[0]) && ++copies === nth)
+          throw new RangeError('Array buffer allocation failed');
+        return Reflect.construct(target, args, newTarget === globalThis.Float32Array ? target : newTarget);
+      },
+    });
+    try {
+      await fn();
+    } finally {
+      globalThis.Float32Array = genuine;
+    }
+  }
+
+  // Three results, and the arguments of the two runs that wait.
+  test.each([1, 2, 3, 4, 5])('one of which finds no memory for copy %d', async (nth) => {
+    const f = doubled();
+    const x = tensor([1]);
+    f.sync(x);
+    await without(nth, async () => {
+      const runs = [1, 2, 3].map((value) => {
+        x.data[0] = value;
+        return f(x).then((y) => y.item());
+      });
+      const outcomes = await Promise.allSettled(runs);
+      const failed = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+      expect(failed.map(({ reason }) => reason.constructor)).toEqual([MemoryError]);
+      outcomes.forEach((outcome, i) => {
+        if (outcome.status === 'fulfilled') expect(outcome.value).toBe(2 * (i + 1));
+      });
+    });
+    expect((await f(tensor([4]))).item()).toBe(8);
+  });
+
+  test('an error of a kernel is that of its run alone', async () => {
+    const f = compile((x: Tensor, y: Tensor) => losses.softmaxCrossEntropy(x, y));
+    const other = doubled();
+    const logits = zeros([2, 4]);
+    const good = tensor(new Int32Array([0, 1]));
+    const bad = tensor(new Int32Array([0, 4]));
+    f.sync(logits, good);
+    other.sync(tensor([1]));
+    for (const drains of [false, true]) {
+      const runs = [f(logits, bad), other(tensor([1])), f(logits, bad), f(logits, good)];
+      if (drains) expect(other.sync(tensor([3])).item()).toBe(6);
+      const outcomes = await Promise.allSettled(runs);
+      expect(outcomes.map(({ status }) => status)).toEqual([
+        'rejected',
+        'fulfilled',
+        'rejected',
+        'fulfilled',
+      ]);
+      for (const i of [0, 2])
+        expect((outcomes[i] as PromiseRejectedResult).reason).toBeInstanceOf(IndexError);
+    }
+  });
+
+  test('a getter in a result is read when it is recorded, and not again', async () => {
+    let reads = 0;
+    const f = compile((x: Tensor) => ({
+      get y() {
+        reads++;
+        if (reads > 1) throw new Error('read again');
+        return x.mul(2);
+      },
+    }));
+    f.sync(tensor([1]));
+    const runs = [f(tensor([2])), f(tensor([3]))];
+    expect(f.sync(tensor([4])).y.item()).toBe(8);
+    expect((await Promise.all(runs)).map(({ y }) => y.item())).toEqual([4, 6]);
+    expect(reads).toBe(1);
+  });
+
+  test('an array that the function keeps does no harm', async () => {
+    const kept: Tensor[] = [];
+    const f = compile((x: Tensor) => {
+      kept.push(x.mul(2));
+      return kept;
+    });
+    f.sync(tensor([1]));
+    f.sync(tensor([1, 2]));
+    const runs = [f(tensor([5])), f(tensor([6, 7])), f(tensor([8]))];
+    kept.length = 0;
+    const results = await Promise.all(runs);
+    expect(results.map((list) => list.map((x) => x.toArray()))).toEqual([[[10]], [[2], [12, 14]], [[16]]]);
+  });
+
+  test('a failed step leaves the next ones of another model alone', async () => {
+    const [first, second] = [new Dense(2, 3), new Dense(1, 1, { init: 'zeros' })];
+    const stepOf = (model: Dense, loss: (y: Tensor, t: Tensor) => Tensor) => {
+      const optimizer = new SGD(model.parameters(), { learningRate: 1 });
+      return compile((x: Tensor, t: Tensor) => {
+        const value = loss(model.forward(x), t);
+        optimizer.zeroGrad();
+        value.backward();
+        optimizer.step();
+        return value;
+      });
+    };
+    const broken = stepOf(first, losses.softmaxCrossEntropy);
+    const sound = stepOf(second, losses.mse);
+    await broken(zeros([1, 2]), tensor(new Int32Array([0])));
+    await sound(tensor([[1]]), tensor([[1]]));
+    const weights = [...first.weight.data];
+    const runs = [
+      broken(zeros([1, 2]), tensor(new Int32Array([7]))),
+      sound(tensor([[0]]), tensor([[0]])),
+      broken(zeros([1, 2]), tensor(new Int32Array([9]))),
+    ];
+    const outcomes = await Promise.allSettled(runs);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected']);
+    expect([...first.weight.data]).toEqual(weights);
+  });
+});
