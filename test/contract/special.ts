@@ -42,7 +42,6 @@ const finiteScalars = anyScalars.filter((value) => Number.isFinite(value) && Mat
 const scalars: Readonly<Record<string, readonly number[]>> = {
   p: anyScalars,
   q: anyScalars,
-  parameter: anyScalars,
   scale: finiteScalars,
   low: finiteScalars,
   high: finiteScalars,
@@ -56,6 +55,12 @@ const poles: ReadonlySet<string> = new Set(['sqrt', 'reciprocal']);
 function activationsOf(kernel: KernelName): readonly (keyof typeof unaryCode)[] {
   if (kernel === 'batchNormGradient') return gradientFromOutput.filter((name) => !poles.has(name));
   return kernel === 'epilogueGradient' ? gradientFromOutput : unaryOps;
+}
+
+/** A slope beyond all measure hides what else a gradient is made of. */
+function parametersOf(kernel: KernelName): readonly number[] {
+  if (kernel.startsWith('loss')) return finiteScalars;
+  return kernel === 'batchNormGradient' ? [0, 0.5, 1] : anyScalars;
 }
 
 /** The call with special values in its arrays, and now and then in its scalars. */
@@ -91,8 +96,7 @@ function sprinkle(call: Call, seed: number, code: number): Call {
         const at = code % (activations.length + 1);
         return at === activations.length ? -1 : unaryCode[activations[at]];
       }
-      // A loss has no use for a parameter that is not finite, and its check refuses it.
-      const list = call.kernel.startsWith('loss') && name === 'parameter' ? finiteScalars : scalars[name];
+      const list = name === 'parameter' ? parametersOf(call.kernel) : scalars[name];
       const isExtreme = call.kernel === 'reduce' && value === 1;
       return typeof value === 'number' && list && !isExtreme && next() < 0.25 ? choose(list) : value;
     }),
