@@ -73,6 +73,27 @@ const left = [1, 1, 2, 0, Number.NaN, 1, Number.NaN, Infinity, Infinity, -Infini
 const right = [1, 2, 1, 0, 1, Number.NaN, Number.NaN, Infinity, -Infinity, -Infinity, 1, 0, -1];
 const hard = [given([13], left), given([13], right)];
 
+/** Ties, winners and zeros, with each gradient that a product with 0, or a mask, tells from an ordinary one. */
+const pairsOfNumbers = [1, 2, 0, -1, 0, 2].flatMap((a) => [0, 1, 2].map((b) => [a, b] as const));
+const gradients = [Infinity, -Infinity, Number.NaN];
+
+function specialGradientsOf({ name, run, torch }: Pick<Function, 'name' | 'run' | 'torch'>): Case {
+  const numbers = gradients.flatMap(() => pairsOfNumbers);
+  return {
+    name: `${name}, gradients that are not finite`,
+    inputs: [0, 1].map((side) =>
+      given(
+        [numbers.length],
+        numbers.map((pair) => pair[side]),
+      ),
+    ),
+    run,
+    torch,
+    gradient: 'kinked',
+    cotangent: gradients.flatMap((gradient) => pairsOfNumbers.map(() => gradient)),
+  };
+}
+
 const layouts: readonly (readonly [string, readonly number[], readonly number[], readonly number[]])[] = [
   ['same shape', [3, 5], [3, 5], [3, 5]],
   ['condition row', [5], [3, 5], [3, 5]],
@@ -104,6 +125,7 @@ export default defineCases({
         gradient: 'kinked',
       }),
     ),
+    ...functions.map(specialGradientsOf),
     ...comparisons.flatMap(([name, run, symbol]): Case[] => [
       {
         name: `${name}, special values`,

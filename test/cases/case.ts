@@ -45,6 +45,8 @@ export interface Case {
    * PyTorch's, but the inputs lie on a kink or are not finite. none: the result has no gradient.
    */
   readonly gradient?: 'smooth' | 'kinked' | 'none';
+  /** dL/dy, one number for each element of the result. Default: random numbers. */
+  readonly cotangent?: readonly number[];
   /** The relative deviation from the reference that rounding explains, by dtype; see `defaultTolerance`. */
   readonly tolerance?: Partial<Record<FloatDtype, number>>;
 }

@@ -154,12 +154,37 @@ function casesOf({ op, run, torch, range, kinks = [], special }: Function): Case
   ];
 }
 
+/** Numbers with each gradient that a product with 0, or a mask, tells from an ordinary one. */
+const places = [-2, -1, -0.5, 0, 0.5, 1, 2];
+const gradients = [Infinity, -Infinity, Number.NaN];
+
+function specialGradientsOf({ op, run, torch }: Function): Case {
+  const values = gradients.flatMap(() => places);
+  return {
+    name: `${op}, gradients that are not finite`,
+    inputs: [given([values.length], values)],
+    run,
+    torch,
+    gradient: 'kinked',
+    cotangent: gradients.flatMap((gradient) => places.map(() => gradient)),
+  };
+}
+
 const x = () => tensor([1, 2]);
 
 export default defineCases({
   op: 'unary',
   cases: [
     ...functions.flatMap(casesOf),
+    ...functions.map(specialGradientsOf),
+    {
+      name: 'pow, exponent 0, gradients that are not finite',
+      inputs: [given([3], [0, 2, -1])],
+      run: (a) => a.pow(0),
+      torch: 'a ** 0',
+      gradient: 'kinked',
+      cotangent: gradients,
+    },
     { name: 'pow, cube', inputs: [uniform([11])], run: (a) => a.pow(3), torch: 'a ** 3' },
     { name: 'pow, fraction', inputs: [uniform([11], 0.25, 4)], run: (a) => a.pow(1.7), torch: 'a ** 1.7' },
     { name: 'pow, negative', inputs: [uniform([11], 0.25, 4)], run: (a) => a.pow(-2), torch: 'a ** -2' },

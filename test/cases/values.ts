@@ -45,8 +45,10 @@ export function inputsOf(op: string, c: Pick<Case, 'name' | 'inputs'>, dtype: Fl
   });
 }
 
-/** A random dL/dy of y's shape. A sum of all outputs would be blind to, say, a wrong gradient of softmax. */
-export function cotangentOf(op: string, c: Pick<Case, 'name'>, y: Tensor): Tensor {
-  const input: Input = { shape: y.shape, recipe: 'uniform', low: -1, high: 1 };
+/** dL/dy of y's shape: random, unless the case names one. Ones would be blind to, say, a wrong gradient of softmax. */
+export function cotangentOf(op: string, c: Pick<Case, 'name' | 'cotangent'>, y: Tensor): Tensor {
+  const input: Input = c.cotangent
+    ? { shape: y.shape, recipe: 'given', values: c.cotangent }
+    : { shape: y.shape, recipe: 'uniform', low: -1, high: 1 };
   return tensor(elements(input, `${op}/${c.name}/cotangent`), { shape: y.shape, dtype: y.dtype });
 }

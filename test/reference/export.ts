@@ -7,7 +7,14 @@ import { declarations } from '../cases/index.ts';
 const cases = declarations.flatMap(({ op, cases: list }) =>
   list
     .filter(({ torch }) => torch !== undefined)
-    .map(({ name, inputs, torch, gradient = 'smooth' }) => ({ op, name, inputs, torch, gradient })),
+    .map(({ name, inputs, torch, gradient = 'smooth', cotangent }) => ({
+      op,
+      name,
+      inputs,
+      torch,
+      gradient,
+      cotangent,
+    })),
 );
 
 // JSON has no NaN and no infinities.

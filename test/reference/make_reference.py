@@ -126,7 +126,11 @@ def evaluate(case):
     y = eval(case["torch"], scope)
     gradients = None
     if case["gradient"] != "none" and y.requires_grad:
-        cotangent = uniform(list(y.shape), -1, 1, f"{op}/{name}/cotangent")
+        if "cotangent" in case:
+            values = [float(value) for value in case["cotangent"]]
+            cotangent = torch.tensor(values, dtype=torch.float64).reshape(y.shape)
+        else:
+            cotangent = uniform(list(y.shape), -1, 1, f"{op}/{name}/cotangent")
         y.backward(cotangent.to(y.dtype))
         gradients = [plain(x.grad) for x in inputs]
     return {"shape": list(y.shape), "value": plain(y), "gradients": gradients}
