@@ -2,7 +2,7 @@
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { binaryCode, type Float, kernels, type ReduceOp, reduceCode } from '../kernels/index.ts';
+import { binaryCode, type Float, kernels, type ReduceOp, reduceCode, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
@@ -43,10 +43,11 @@ function reduceInto(
   const after = k1 * r1 * rest.reduce((product, size) => product * size, 1);
   const dtype = x instanceof Float32Array ? 'float32' : 'float64';
   const partial = take(k0 * after, dtype);
-  kernels.reduce(partial, x, k0, r0, after, 1, reduceCode[op], 1);
+  // Scaled at once: the mean of numbers has a place in float32 where their sum may have none.
+  kernels.reduce(partial, x, k0, r0, after, 1, reduceCode[op], scale);
   const sizes = [k0 * k1, r1, ...rest];
   const next = Array.from(sizes.keys()).filter((group) => group % 2 === 1);
-  reduceInto(out, partial, sizes, next, op === 'sumOfSquares' ? 'sum' : op, scale);
+  reduceInto(out, partial, sizes, next, op === 'sumOfSquares' ? 'sum' : op, 1);
   release(partial);
 }
 
@@ -119,6 +120,28 @@ function scaledSum(
   );
 }
 
+/** scale · the sum of squares over axes, which float32 need not hold; dx = 2·scale·dy·x. */
+function scaledSquares(
+  name: string,
+  x: Tensor,
+  over: readonly number[],
+  options: ReduceOptions,
+  scale: number,
+): Tensor {
+  const { y, dtype, finish } = reduction(name, 'sumOfSquares', x, over, options);
+  finish(scale);
+  return track(y, [x], (dy) =>
+    contribute(x, (dx) => {
+      const share = take(y.size, dtype);
+      kernels.unary(share, dy, unaryCode.scale, 2 * scale, 0);
+      const layout =
+        y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
+      kernels.binary(dx, share, floats(x), layout, binaryCode.mul);
+      release(share);
+    }),
+  );
+}
+
 /** The sum over axes (all of them by default); 0 over nothing. */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return scaledSum('sum', x, axesOf('sum', x, axes), options, () => 1);
@@ -187,10 +210,10 @@ export function variance(
     );
   }
   const count = sizeOf(over.map((axis) => x.shape[axis]));
-  const squares = x.sub(mean(x, over, { keepDims: true })).square();
+  const centered = x.sub(mean(x, over, { keepDims: true }));
   return count <= correction
-    ? squares.sum(over, rest).div(0)
-    : squares.sum(over, rest).mul(1 / (count - correction));
+    ? scaledSquares('variance', centered, over, rest, 1).div(0)
+    : scaledSquares('variance', centered, over, rest, 1 / (count - correction));
 }
 
 /**

@@ -38,6 +38,32 @@ struct Shares {
   const T *narrowSums, *narrowProducts;
 };
 
+/// The moments of numbers of float64 whose sum or squares overflow, made by a power of two smaller for the
+/// time being where they have to be; NaN and the like for numbers that are not finite.
+struct LargeMoments {
+  double mean, variance, inverse;
+
+  LargeMoments(const double* x, int64_t count, int64_t stride, double epsilon) {
+    constexpr double unit = 0x1p-600;
+    const double n = static_cast<double>(count);
+    const auto average = [&](const auto& term) {
+      double total = 0;
+      for (int64_t i = 0; i < count; i++) total += term(x[i * stride]) / n;
+      return total;
+    };
+    double centre = average([](double v) { return v * unit; });
+    // Once more about the mean: equal numbers deviate by nothing then.
+    if (std::isfinite(centre)) centre += average([&](double v) { return v * unit - centre; });
+    mean = centre / unit;
+    variance = average([&](double v) { return (v - mean) * (v - mean); });
+    inverse = 1 / std::sqrt(variance + epsilon);
+    if (std::isfinite(variance)) return;
+    const double scaled = average([&](double v) { return (v * unit - centre) * (v * unit - centre); });
+    variance = scaled / unit / unit;
+    inverse = unit / std::sqrt(scaled + epsilon * unit * unit);
+  }
+};
+
 /// A number so large that a difference with it may overflow, but for infinity.
 template <class T>
 inline bool isLarge(T value) {
@@ -244,39 +270,22 @@ struct Normal {
   }
 };
 
-/// A row of float64 whose sum or squares overflow, all of it by a power of two smaller for the time being.
-inline void layerRowScaled(double* out, double& mean, double& inverse, const double* x, const double* scale,
-                           const double* shift, int64_t size, double epsilon) {
-  constexpr double unit = 0x1p-600;
-  const double n = static_cast<double>(size);
-  double sum = 0, squares = 0;
-  for (int64_t i = 0; i < size; i++) sum += x[i] * unit;
-  const double centre = sum / n;
-  for (int64_t i = 0; i < size; i++) squares += (x[i] * unit - centre) * (x[i] * unit - centre);
-  const double factor = 1 / std::sqrt(squares / n + epsilon * unit * unit);
-  mean = centre / unit;
-  inverse = factor * unit;
-  for (int64_t i = 0; i < size; i++) {
-    const double half = 0.5 * (x[i] * unit - centre) * factor;
-    out[i] = 2 * (half * (scale ? scale[i] : 1) + (shift ? 0.5 * shift[i] : 0));
-  }
-}
-
 /// `largeShift` where an element of the shift is.
 template <class T>
 void layerRows(T* out, T* mean, T* inverse, const T* x, const T* scale, const T* shift, bool largeShift,
                int64_t rows, int64_t size, double epsilon) {
   const double n = static_cast<double>(std::max<int64_t>(size, 1));
   for (int64_t i = 0; i < rows; i++, out += size, x += size) {
-    const double m = sum<T>(size, Itself(), x) / n;
+    double m = sum<T>(size, Itself(), x) / n;
     const double variance = sumWide<T>(size, SquareAbout{m}, x) / n;
+    double factor = 1 / std::sqrt(variance + epsilon);
     if constexpr (sizeof(T) == sizeof(double)) {
       if (!std::isfinite(variance)) {
-        layerRowScaled(out, mean[i], inverse[i], x, scale, shift, size, epsilon);
-        continue;
+        const LargeMoments moments(x, size, 1, epsilon);
+        m = moments.mean;
+        factor = moments.inverse;
       }
     }
-    const double factor = 1 / std::sqrt(variance + epsilon);
     mean[i] = static_cast<T>(m);
     inverse[i] = static_cast<T>(factor);
     const double about = static_cast<double>(mean[i]);
@@ -444,22 +453,6 @@ Normalisation<T> normalisation(const Array<const T>& mean, const Array<const T>&
   return {mean.data, inverse.data, scale.data, shift.data, wide};
 }
 
-/// The moments of a column of float64 whose sum or squares overflow, all of it by a power of two smaller for
-/// the time being; those of a column that is not finite are not.
-struct ScaledMoments {
-  static constexpr double unit = 0x1p-600;
-  double mean = 0, variance = 0;
-
-  ScaledMoments(const double* x, int64_t rows, int64_t stride) {
-    const double n = static_cast<double>(rows);
-    for (int64_t i = 0; i < rows; i++) mean += x[i * stride] * unit / n;
-    for (int64_t i = 0; i < rows; i++) {
-      const double centred = x[i * stride] * unit - mean;
-      variance += centred * centred / n;
-    }
-  }
-};
-
 }  // namespace
 
 template <class T>
@@ -497,11 +490,10 @@ void batchMoments(const Check& check, Array<T> mean, Array<T> inverse, Nullable<
     double factor = 1 / std::sqrt(variance + epsilon);
     if constexpr (sizeof(T) == sizeof(double)) {
       if (!std::isfinite(variance)) {
-        const ScaledMoments scaled(x.data + c, rows, channels);
-        constexpr double unit = ScaledMoments::unit;
-        centre = scaled.mean / unit;
-        variance = scaled.variance / unit / unit;
-        factor = unit / std::sqrt(scaled.variance + epsilon * unit * unit);
+        const LargeMoments moments(x.data + c, rows, channels, epsilon);
+        centre = moments.mean;
+        variance = moments.variance;
+        factor = moments.inverse;
       }
     }
     mean[c] = static_cast<T>(centre);

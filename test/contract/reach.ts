@@ -87,9 +87,27 @@ export function reach(call: AnyCall, name: string, outcome: readonly unknown[]):
   // of gradients by rate / ε.
   const [{ array }] = arraysOf(args);
   const digits = array instanceof Float32Array ? 2 ** (24 - 149) : 2 ** (53 - 1074);
+  const x = argument(call, 'x') as Float64Array;
   if (kernel === 'layerNorm' && name === 'out') {
-    const [x, scale] = [argument(call, 'x') as Float64Array, argument(call, 'scale') as Float64Array | null];
-    return Float64Array.from(x, (_, i) => digits * (scale === null ? 1 : size(scale[i % scale.length])));
+    const scale = argument(call, 'scale') as Float64Array | null;
+    const width = argument(call, 'size') as number;
+    return Float64Array.from(x, (value, i) => {
+      const factor = scale === null ? 1 : scale[i % width];
+      if (Number.isFinite(factor)) return digits * Math.abs(factor);
+      // The sign of what is 0 but for the rounding of the mean would decide which infinity it makes.
+      const row = x.subarray(i - (i % width), i - (i % width) + width);
+      return row.some((other) => size(other) * 2 ** -20 > size(value)) ? Infinity : 0;
+    });
+  }
+  if (kernel === 'layerNorm' && name === 'mean') {
+    const width = argument(call, 'size') as number;
+    return own('mean').map(
+      (_, row) => columnSums(x.subarray(row * width, row * width + width), 1)[0] / width,
+    );
+  }
+  if (kernel === 'batchMoments' && /mean/i.test(name)) {
+    const rows = argument(call, 'rows') as number;
+    return columnSums(x, own('mean').length).map((sum) => sum / rows);
   }
   if (kernel === 'adam' && name === 'parameters') {
     const [rate, , , epsilon, , , beta1Power] = argument(call, 'hyper') as Float64Array;

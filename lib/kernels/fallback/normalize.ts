@@ -24,22 +24,36 @@ import { Sum, Sums } from './math.ts';
 /** Elements of the rows whose output is recomputed at a time. */
 const blockElements = 2 ** 14;
 
-/** What numbers whose sum or squares leave the range of float64 are multiplied by for the time being. */
-const unit = 2 ** -600;
+interface Moments {
+  mean: number;
+  variance: number;
+  /** 1 / √(variance + ε) */
+  inverse: number;
+}
 
-/** The mean and the variance of `count` numbers, `stride` apart, that are multiplied by `unit`. */
-function scaledMoments(
-  x: Float,
-  first: number,
-  stride: number,
-  count: number,
-): { mean: number; variance: number } {
-  const sum = new Sum();
-  for (let n = 0, i = first; n < count; n++, i += stride) sum.add(x[i] * unit);
-  const mean = sum.value / count;
-  const squares = new Sum();
-  for (let n = 0, i = first; n < count; n++, i += stride) squares.add((x[i] * unit - mean) ** 2);
-  return { mean, variance: squares.value / count };
+/**
+ * The moments of `count` numbers, `stride` apart, whose sum or squares leave the range of float64, made by a power of two
+ * smaller for the time being where they have to be; NaN and the like for numbers that are not finite.
+ */
+function largeMoments(x: Float, first: number, stride: number, count: number, epsilon: number): Moments {
+  const unit = 2 ** -600;
+  const average = (term: (value: number) => number): number => {
+    const sum = new Sum();
+    for (let n = 0, i = first; n < count; n++, i += stride) sum.add(term(x[i]));
+    return sum.value / count;
+  };
+  let center = average((value) => value * unit);
+  // Once more about the mean: equal numbers deviate by nothing then.
+  if (Number.isFinite(center)) center += average((value) => value * unit - center);
+  const mean = center / unit;
+  const variance = average((value) => (value - mean) ** 2);
+  if (Number.isFinite(variance)) return { mean, variance, inverse: 1 / Math.sqrt(variance + epsilon) };
+  const scaled = average((value) => (value * unit - center) ** 2);
+  return {
+    mean,
+    variance: scaled / unit / unit,
+    inverse: unit / Math.sqrt(scaled + epsilon * unit * unit),
+  };
 }
 
 /**
@@ -93,10 +107,7 @@ export function batchMoments(
     let variance = squares.value(c) / Math.max(rows, 1);
     let factor = 1 / Math.sqrt(variance + epsilon);
     if (!Number.isFinite(variance)) {
-      const scaled = scaledMoments(x, c, channels, rows);
-      center = scaled.mean / unit;
-      variance = scaled.variance / unit / unit;
-      factor = unit / Math.sqrt(scaled.variance + epsilon * unit * unit);
+      ({ mean: center, variance, inverse: factor } = largeMoments(x, c, channels, rows, epsilon));
     }
     mean[c] = center;
     inverse[c] = factor;
@@ -283,9 +294,7 @@ export function layerNorm(
     const variance = squares.value / Math.max(size, 1);
     let factor = 1 / Math.sqrt(variance + epsilon);
     if (!Number.isFinite(variance)) {
-      const scaled = scaledMoments(x, first, 1, size);
-      center = scaled.mean / unit;
-      factor = unit / Math.sqrt(scaled.variance + epsilon * unit * unit);
+      ({ mean: center, inverse: factor } = largeMoments(x, first, 1, size, epsilon));
     }
     mean[row] = center;
     inverse[row] = factor;
