@@ -1,4 +1,5 @@
-// Sums over the rows of a matrix, in float64. Included once per target, hence the toggle instead of a guard.
+// Loops over the rows of a matrix, and sums of them in float64. Included once per target, hence the toggle
+// instead of a guard.
 #if defined(AXPY_COLUMNS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef AXPY_COLUMNS_INL_H_
 #undef AXPY_COLUMNS_INL_H_
@@ -9,40 +10,68 @@
 #include "loops-inl.h"
 
 #include <algorithm>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
 
 /// What a column of operands offers to a function of rows: `count` values of a row, and values that all rows
-/// share.
-template <class D>
+/// share. Arrays are of the type of D, the arithmetic is that of W: the same, or float64.
+template <class D, class W>
 struct Columns {
   D d;
+  W w;
   int64_t first, count, stride;
 
   template <class T>
-  HWY_INLINE hn::Vec<D> at(const T* p, int64_t row) const {
+  HWY_INLINE hn::Vec<W> at(const T* p, int64_t row) const {
     return load(p + row * stride + first);
   }
   template <class T>
-  HWY_INLINE hn::Vec<D> shared(const T* p, double otherwise) const {
-    return p ? load(p + first) : hn::Set(d, static_cast<T>(otherwise));
+  HWY_INLINE hn::Vec<W> shared(const T* p, double otherwise) const {
+    return p ? load(p + first) : hn::Set(w, static_cast<hn::TFromD<W>>(otherwise));
   }
   template <class T>
-  HWY_INLINE void store(hn::Vec<D> v, T* p, int64_t row) const {
+  HWY_INLINE void store(hn::Vec<W> v, T* p, int64_t row) const {
     if (count == static_cast<int64_t>(hn::Lanes(d))) {
-      hn::StoreU(v, d, p + row * stride + first);
+      hn::StoreU(narrow(d, v), d, p + row * stride + first);
     } else {
-      storeFirst(d, v, p + row * stride + first, count);
+      storeFirst(d, narrow(d, v), p + row * stride + first, count);
     }
   }
+  /// As an array would hold it.
+  HWY_INLINE hn::Vec<W> rounded(hn::Vec<W> v) const {
+    if constexpr (std::is_same_v<hn::TFromD<D>, hn::TFromD<W>>) {
+      return v;
+    } else {
+      return widen(narrow(d, v));
+    }
+  }
+  /// The same columns in the arithmetic of the arrays.
+  HWY_INLINE Columns<D, D> plain() const { return {d, d, first, count, stride}; }
 
  private:
   template <class T>
-  HWY_INLINE hn::Vec<D> load(const T* p) const {
-    return count == static_cast<int64_t>(hn::Lanes(d)) ? hn::LoadU(d, p) : loadFirst(d, p, count);
+  HWY_INLINE hn::Vec<W> load(const T* p) const {
+    // Arrays of float64 may stand beside those of float32.
+    using Tag = std::conditional_t<std::is_same_v<T, hn::TFromD<D>>, D, W>;
+    const Tag tag;
+    const auto v =
+        count == static_cast<int64_t>(hn::Lanes(tag)) ? hn::LoadU(tag, p) : loadFirst(tag, p, count);
+    if constexpr (std::is_same_v<hn::TFromD<Tag>, hn::TFromD<W>>) {
+      return v;
+    } else {
+      return widen(v);
+    }
   }
+};
+
+/// The tags of arrays of T in the arithmetic of T, or of float64.
+template <bool wide, class T>
+struct Tags {
+  using W = hn::ScalableTag<std::conditional_t<wide, double, T>>;
+  using D = hn::Rebind<T, W>;
 };
 
 /// Calls f(begin, end) for runs of rows that stay in the first-level cache while f goes from column to
@@ -54,13 +83,14 @@ HWY_INLINE void forRuns(int64_t rows, int64_t columns, const F& f) {
 }
 
 /// Calls f(columns, begin, end) for each vector of columns of each run of rows.
-template <class T, class F>
+template <bool wide, class T, class F>
 HWY_INLINE void forColumns(int64_t rows, int64_t columns, const F& f) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  using Tag = Tags<wide, T>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(typename Tag::D()));
   forRuns(rows, columns, [&](int64_t begin, int64_t end) HWY_ATTR {
     for (int64_t j = 0; j < columns; j += lanes) {
-      f(Columns<decltype(d)>{d, j, j + lanes <= columns ? lanes : columns - j, columns}, begin, end);
+      const int64_t count = j + lanes <= columns ? lanes : columns - j;
+      f(Columns<typename Tag::D, typename Tag::W>{{}, {}, j, count, columns}, begin, end);
     }
   });
 }
@@ -70,19 +100,13 @@ HWY_INLINE void forColumns(int64_t rows, int64_t columns, const F& f) {
 template <int parts, class T, class Prepare, class Make>
 HWY_INLINE void sumStripe(double* first, double* second, int64_t from, int64_t begin, int64_t end,
                           int64_t columns, const Prepare& prepare, const Make& make) {
-  const hn::ScalableTag<double> dd;
-  const hn::Rebind<T, decltype(dd)> d;
+  using Tag = Tags<true, T>;
+  const typename Tag::W dd;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(dd));
-  const auto widen = [&](auto v) HWY_ATTR {
-    if constexpr (sizeof(T) == sizeof(double)) {
-      return v;
-    } else {
-      return hn::PromoteTo(dd, v);
-    }
-  };
   const auto part = [&](int i) {
     const int64_t at = from + i * lanes;
-    return Columns<decltype(d)>{d, at, parts == 1 ? std::min(lanes, columns - at) : lanes, columns};
+    const int64_t count = parts == 1 ? std::min(lanes, columns - at) : lanes;
+    return Columns<typename Tag::D, typename Tag::W>{{}, {}, at, count, columns};
   };
   decltype(prepare(part(0))) shared[parts];
   hn::Vec<decltype(dd)> s1[parts], s2[parts];
@@ -93,10 +117,10 @@ HWY_INLINE void sumStripe(double* first, double* second, int64_t from, int64_t b
   }
   for (int64_t row = begin; row < end; row++) {
     for (int i = 0; i < parts; i++) {
-      auto u = hn::Zero(d), v = u;
+      auto u = hn::Zero(dd), v = u;
       make(part(i), shared[i], row, u, v);
-      s1[i] = hn::Add(s1[i], widen(u));
-      s2[i] = hn::Add(s2[i], widen(v));
+      s1[i] = hn::Add(s1[i], u);
+      s2[i] = hn::Add(s2[i], v);
     }
   }
   for (int i = 0; i < parts; i++) {

@@ -6,8 +6,10 @@
 #define AXPY_LOOPS_INL_H_
 #endif
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "hwy/highway.h"
 
@@ -47,6 +49,12 @@ HWY_INLINE void storeFirst(D d, hn::Vec<D> v, T* p, int64_t count) {
 #endif
 }
 
+/// Whether all lanes are finite: the difference is 0 for such numbers and NaN for all else.
+template <class D, class V>
+HWY_INLINE bool isFinite(D d, V x) {
+  return hn::AllTrue(d, hn::Eq(hn::Sub(x, x), hn::Zero(d)));
+}
+
 /// An input that gives the same value at every position.
 template <class T>
 struct Same {
@@ -70,6 +78,71 @@ HWY_INLINE hn::Vec<D> loadFirstAt(D d, Same<T> p, int64_t, int64_t) {
   return hn::Set(d, p.value);
 }
 
+/// The values of v, of as many lanes, in float64.
+template <class V>
+HWY_INLINE auto widen(V v) {
+  if constexpr (sizeof(hn::TFromV<V>) == sizeof(double)) {
+    return v;
+  } else {
+    return hn::PromoteTo(hn::Rebind<double, hn::DFromV<V>>(), v);
+  }
+}
+
+/// Those of a vector of float64 in the type of d, rounded.
+template <class D, class V>
+HWY_INLINE hn::Vec<D> narrow(D d, V v) {
+  if constexpr (sizeof(hn::TFromD<D>) == sizeof(hn::TFromV<V>)) {
+    return v;
+  } else {
+#if HWY_TARGET == HWY_SCALAR
+    // Its DemoteTo gives the largest number where there should be infinity.
+    return hn::Set(d, static_cast<hn::TFromD<D>>(hn::GetLane(v)));
+#else
+    return hn::DemoteTo(d, v);
+#endif
+  }
+}
+
+/// f with its arguments and its result in float64, rounded once: for what leaves the range of float32 on the
+/// way to a result that does not. For float64 it is f itself.
+template <class F>
+struct Wide {
+  F f;
+
+  template <class D, class... V>
+  HWY_INLINE hn::Vec<D> operator()(D d, V... v) const {
+    if constexpr (sizeof(hn::TFromD<D>) == sizeof(double)) {
+      return f(d, v...);
+    } else {
+#if HWY_TARGET == HWY_SCALAR
+      return narrow(d, f(hn::Rebind<double, D>(), widen(v)...));
+#else
+      const hn::Half<D> half;
+      const hn::Rebind<double, decltype(half)> dd;
+      const auto lower = f(dd, widen(hn::LowerHalf(half, v))...);
+      const auto upper = f(dd, widen(hn::UpperHalf(half, v))...);
+      return hn::Combine(d, narrow(half, upper), narrow(half, lower));
+#endif
+    }
+  }
+};
+
+/// f, and `Wide` f for the vectors whose result is not finite.
+template <class F>
+struct Safe {
+  F f;
+
+  template <class D, class... V>
+  HWY_INLINE hn::Vec<D> operator()(D d, V... v) const {
+    const hn::Vec<D> y = f(d, v...);
+    if constexpr (sizeof(hn::TFromD<D>) == sizeof(double)) {
+      return y;
+    } else {
+      return HWY_LIKELY(isFinite(d, y)) ? y : Wide<F>{f}(d, v...);
+    }
+  }
+};
+
 /// out[i] = f(d, in[i]…) for i < n; an input is an array or Same.
 template <class T, class F, class... In>
 HWY_INLINE void map(T* out, int64_t n, const F& f, In... in) {
@@ -87,33 +160,45 @@ HWY_INLINE void map(T* out, int64_t n, const F& f, In... in) {
   if (i < n) storeFirst(d, f(d, loadFirstAt(d, in, i, n - i)...), out + i, n - i);
 }
 
-/// Σ f(d, in[i]…) in float64, in an order that depends on n alone.
-template <class T, class F, class... In>
-HWY_INLINE double sum(int64_t n, const F& f, In... in) {
+/// Σ f(d, in[i]…) in float64, in an order that depends on n alone; f itself is computed in float64 with
+/// `wide`.
+template <bool wide, class T, class F, class... In>
+HWY_INLINE double sumOf(int64_t n, const F& f, In... in) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<T, decltype(dd)> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto widen = [&](auto v) HWY_ATTR {
-    if constexpr (sizeof(T) == sizeof(double)) {
-      return v;
+  const auto term = [&](auto... v) HWY_ATTR {
+    if constexpr (wide) {
+      return f(dd, widen(v)...);
     } else {
-      return hn::PromoteTo(dd, v);
+      return widen(f(d, v...));
     }
   };
   auto s0 = hn::Zero(dd), s1 = s0, s2 = s0, s3 = s0;
   int64_t i = 0;
   for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    s0 = hn::Add(s0, widen(f(d, loadAt(d, in, i)...)));
-    s1 = hn::Add(s1, widen(f(d, loadAt(d, in, i + lanes)...)));
-    s2 = hn::Add(s2, widen(f(d, loadAt(d, in, i + 2 * lanes)...)));
-    s3 = hn::Add(s3, widen(f(d, loadAt(d, in, i + 3 * lanes)...)));
+    s0 = hn::Add(s0, term(loadAt(d, in, i)...));
+    s1 = hn::Add(s1, term(loadAt(d, in, i + lanes)...));
+    s2 = hn::Add(s2, term(loadAt(d, in, i + 2 * lanes)...));
+    s3 = hn::Add(s3, term(loadAt(d, in, i + 3 * lanes)...));
   }
-  for (; i + lanes <= n; i += lanes) s0 = hn::Add(s0, widen(f(d, loadAt(d, in, i)...)));
+  for (; i + lanes <= n; i += lanes) s0 = hn::Add(s0, term(loadAt(d, in, i)...));
   if (i < n) {
-    const auto v = f(d, loadFirstAt(d, in, i, n - i)...);
-    s1 = hn::Add(s1, widen(hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), v)));
+    const auto v = term(loadFirstAt(d, in, i, n - i)...);
+    s1 = hn::Add(s1, hn::IfThenElseZero(hn::FirstN(dd, static_cast<size_t>(n - i)), v));
   }
   return hn::GetLane(hn::SumOfLanes(dd, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+}
+
+template <class T, class F, class... In>
+HWY_INLINE double sum(int64_t n, const F& f, In... in) {
+  return sumOf<false, T>(n, f, in...);
+}
+
+/// Nothing leaves the range of float32 on the way into the sum.
+template <class T, class F, class... In>
+HWY_INLINE double sumWide(int64_t n, const F& f, In... in) {
+  return sumOf<true, T>(n, f, in...);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -31,7 +31,7 @@ struct MathConstants<float> {
   static constexpr float expMost = 88.8f, expLeast = -120.0f;
   // expm1 is −1 below.
   static constexpr float expm1Least = -18.0f;
-  static constexpr float minNormal = 0x1p-126f, subnormalScale = 0x1p25f;
+  static constexpr float minNormal = 0x1p-126f, most = 0x1.fffffep127f, subnormalScale = 0x1p25f;
   static constexpr int32_t mantissaBits = 23, exponentBias = 127, sqrtHalfBits = 0x3f3504f3,
                            subnormalShift = 25;
   // Clears the low half of the mantissa, so that the rest squares exactly.
@@ -54,7 +54,7 @@ struct MathConstants<double> {
   static constexpr double ln2High = 6.93147180369123816490e-01, ln2Low = 1.90821492927058770002e-10;
   static constexpr double expMost = 709.8, expLeast = -760.0;
   static constexpr double expm1Least = -40.0;
-  static constexpr double minNormal = 0x1p-1022, subnormalScale = 0x1p54;
+  static constexpr double minNormal = 0x1p-1022, most = 0x1.fffffffffffffp1023, subnormalScale = 0x1p54;
   static constexpr int64_t mantissaBits = 52, exponentBias = 1023, sqrtHalfBits = 0x3fe6a09e667f3bcd,
                            subnormalShift = 54;
   static constexpr int64_t highMask = static_cast<int64_t>(0xfffffffff8000000);
@@ -76,6 +76,13 @@ struct MathConstants<double> {
 
 template <class D>
 using ConstantsOf = MathConstants<hn::TFromD<D>>;
+
+/// −1, 0, 1; NaN for NaN.
+template <class D, class V>
+HWY_INLINE V signOf(D d, V x) {
+  const auto still = hn::Or(hn::Eq(x, hn::Zero(d)), hn::IsNaN(x));
+  return hn::IfThenElse(still, x, hn::CopySignToAbs(hn::Set(d, hn::TFromD<D>(1)), x));
+}
 
 /// c[0] + c[1]·x + c[2]·x² + …
 template <class D, class V, class T, size_t N>

@@ -57,11 +57,12 @@ HWY_INLINE hn::Vec<D> indicator(D d, M mask) {
   return hn::IfThenElseZero(mask, constant(d, 1));
 }
 
-/// What the winner of a comparison gets of the gradient: all, half at a tie, none; NaN for NaN.
+/// What the winner of a comparison gets of the gradient: all, half at a tie, else 0 whatever it is; NaN for
+/// NaN.
 template <class D, class V>
-HWY_INLINE V share(D d, V winner, V loser) {
-  const V decided =
-      hn::IfThenElse(hn::Eq(winner, loser), constant(d, 0.5), indicator(d, hn::Gt(winner, loser)));
+HWY_INLINE V share(D d, V g, V winner, V loser) {
+  const V ahead = hn::IfThenElseZero(hn::Gt(winner, loser), g);
+  const V decided = hn::IfThenElse(hn::Eq(winner, loser), hn::Mul(g, constant(d, 0.5)), ahead);
   return hn::IfThenElse(hn::Or(hn::IsNaN(winner), hn::IsNaN(loser)), hn::Add(winner, loser), decided);
 }
 
@@ -87,13 +88,21 @@ AXPY_BACKWARD(mul, 0, return hn::Mul(g, b););
 AXPY_BACKWARD(mul, 1, return hn::Mul(g, a););
 AXPY_BACKWARD(div, 0, return hn::Div(g, b););
 AXPY_BACKWARD(div, 1, return hn::Neg(hn::Mul(g, hn::Div(hn::Div(a, b), b))););
-AXPY_BACKWARD(maximum, 0, return hn::Mul(g, share(d, a, b)););
-AXPY_BACKWARD(maximum, 1, return hn::Mul(g, share(d, b, a)););
-AXPY_BACKWARD(minimum, 0, return hn::Mul(g, share(d, b, a)););
-AXPY_BACKWARD(minimum, 1, return hn::Mul(g, share(d, a, b)););
+AXPY_BACKWARD(maximum, 0, return share(d, g, a, b););
+AXPY_BACKWARD(maximum, 1, return share(d, g, b, a););
+AXPY_BACKWARD(minimum, 0, return share(d, g, b, a););
+AXPY_BACKWARD(minimum, 1, return share(d, g, a, b););
 
 #undef AXPY_FORWARD
 #undef AXPY_BACKWARD
+
+/// The gradient of a / b by b for operands of float32: none of the products leaves the range of float64.
+struct QuotientSlope {
+  template <class D, class V>
+  HWY_INLINE V operator()(D, V g, V a, V b) const {
+    return hn::Neg(hn::Div(hn::Mul(g, a), hn::Mul(b, b)));
+  }
+};
 
 /// condition ≠ 0 ? a : b
 struct Choose {
@@ -151,10 +160,11 @@ void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t s
       op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
 }
 
-/// ∂(aᵇ)/∂a and ∂(aᵇ)/∂b, finite where the formulas would give 0 · ∞.
-inline double powerSlope(double a, double b, int operand) {
-  if (operand == 0) return b == 0 ? 0 : b * std::pow(a, b - 1);
-  return a == 0 && b >= 0 ? 0 : std::pow(a, b) * std::log(a);
+/// g · ∂(aᵇ)/∂a or g · ∂(aᵇ)/∂b. a⁰ is constant, whatever g is, and the slope is 0 where the formula would
+/// give 0 · ∞.
+inline double powerGradient(double g, double a, double b, int operand) {
+  if (operand == 0) return b == 0 ? 0 : g * (b * std::pow(a, b - 1));
+  return g * (a == 0 && b >= 0 ? 0 : std::pow(a, b) * std::log(a));
 }
 
 template <class T>
@@ -163,11 +173,14 @@ void backward(T* out, int64_t n, const T* g, const T* a, int64_t stepA, const T*
   using enum BinaryOp;
   if (op == pow) {
     for (int64_t i = 0; i < n; i++) {
-      out[i] = static_cast<T>(g[i] * powerSlope(a[i * stepA], b[i * stepB], operand));
+      out[i] = static_cast<T>(powerGradient(g[i], a[i * stepA], b[i * stepB], operand));
     }
     return;
   }
   if (op >= equal) return std::fill(out, out + n, T(0));
+  if (sizeof(T) == sizeof(float) && op == div && operand == 1) {
+    return mapPair(out, n, Wide<QuotientSlope>(), a, stepA, b, stepB, g);
+  }
   select<add, sub, mul, div, maximum, minimum>(op, [&](auto constant) HWY_ATTR {
     if (operand == 0) {
       mapPair(out, n, Backward<constant.value, 0>(), a, stepA, b, stepB, g);

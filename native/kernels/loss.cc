@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "range.h"
 #include "simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -12,6 +13,7 @@
 #include "loops-inl.h"
 #include "math-inl.h"
 
+#include <cmath>
 #include <vector>
 
 HWY_BEFORE_NAMESPACE();
@@ -56,9 +58,7 @@ struct Loss<LossOp::absoluteError> {
   }
   template <class D, class V>
   static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
-    const V difference = byTarget ? hn::Sub(t, p) : hn::Sub(p, t);
-    const auto still = hn::Or(hn::Eq(difference, hn::Zero(d)), hn::IsNaN(difference));
-    return hn::IfThenElse(still, difference, hn::CopySignToAbs(constant(d, 1), difference));
+    return signOf(d, byTarget ? hn::Sub(t, p) : hn::Sub(p, t));
   }
 };
 
@@ -73,10 +73,10 @@ struct Loss<LossOp::huber> {
     return hn::IfThenElse(hn::Le(distance, delta), near, far);
   }
   template <class D, class V>
-  static HWY_INLINE V slope(D, V p, V t, V delta, bool byTarget) {
+  static HWY_INLINE V slope(D d, V p, V t, V delta, bool byTarget) {
     const V difference = byTarget ? hn::Sub(t, p) : hn::Sub(p, t);
     const auto far = hn::Gt(hn::Abs(difference), delta);
-    return hn::IfThenElse(far, hn::CopySign(delta, difference), difference);
+    return hn::IfThenElse(far, hn::Mul(delta, signOf(d, difference)), difference);
   }
 };
 
@@ -84,9 +84,11 @@ template <>
 struct Loss<LossOp::binaryCrossEntropy> {
   template <class D, class V>
   static HWY_INLINE V value(D d, V p, V t, V) {
-    const V one = constant(d, 1);
-    const V here = hn::Mul(t, bounded(d, log(d, p)));
-    return hn::Neg(hn::MulAdd(hn::Sub(one, t), bounded(d, log1mp(d, p)), here));
+    // Logarithms by a power of two smaller for the time being, so that no product with one overflows.
+    const V unit = constant(d, 0x1p-7);
+    const V here = hn::Mul(t, hn::Mul(unit, bounded(d, log(d, p))));
+    const V there = hn::Mul(unit, bounded(d, log1mp(d, p)));
+    return hn::Mul(constant(d, -0x1p7), hn::MulAdd(hn::Sub(constant(d, 1), t), there, here));
   }
   template <class D, class V>
   static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
@@ -101,7 +103,8 @@ template <>
 struct Loss<LossOp::binaryCrossEntropyWithLogits> {
   template <class D, class V>
   static HWY_INLINE V value(D d, V p, V t, V) {
-    return hn::NegMulAdd(p, t, softplus(d, p));
+    const V positive = hn::IfThenElseZero(hn::Gt(p, hn::Zero(d)), constant(d, 1));
+    return hn::MulAdd(p, hn::Sub(positive, t), log1pUnit(d, exp(d, hn::Neg(hn::Abs(p)))));
   }
   template <class D, class V>
   static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
@@ -109,32 +112,33 @@ struct Loss<LossOp::binaryCrossEntropyWithLogits> {
   }
 };
 
-template <LossOp op, class T>
+template <LossOp op>
 struct Value {
-  T parameter;
+  double parameter;
   template <class D, class V>
   HWY_INLINE V operator()(D d, V p, V t) const {
-    return Loss<op>::value(d, p, t, hn::Set(d, parameter));
+    return Loss<op>::value(d, p, t, constant(d, parameter));
   }
 };
 
-template <LossOp op, class T>
+template <LossOp op>
 struct ScaledValue {
-  T parameter, scale;
+  double parameter, scale;
   template <class D, class V>
   HWY_INLINE V operator()(D d, V p, V t) const {
-    return hn::Mul(hn::Set(d, scale), Loss<op>::value(d, p, t, hn::Set(d, parameter)));
+    return hn::Mul(constant(d, scale), Loss<op>::value(d, p, t, constant(d, parameter)));
   }
 };
 
-template <LossOp op, class T>
+/// scale · g · slope, where a scale that makes smaller comes last: the gradient of a mean is small as it is.
+template <LossOp op>
 struct ScaledSlope {
-  T parameter, scale;
+  double parameter, before, after;
   bool byTarget;
   template <class D, class V>
   HWY_INLINE V operator()(D d, V g, V p, V t) const {
-    const V factor = hn::Mul(hn::Set(d, scale), g);
-    return hn::Mul(factor, Loss<op>::slope(d, p, t, hn::Set(d, parameter), byTarget));
+    const V slope = Loss<op>::slope(d, p, t, constant(d, parameter), byTarget);
+    return hn::Mul(constant(d, after), hn::Mul(hn::Mul(constant(d, before), g), slope));
   }
 };
 
@@ -149,33 +153,50 @@ HWY_INLINE void selectOp(LossOp op, const F& f) {
   select<squaredError, absoluteError, huber, binaryCrossEntropy, binaryCrossEntropyWithLogits>(op, f);
 }
 
+/// Calls run with f: in float64 throughout where float32 is too narrow for its numbers, else only for results
+/// that are not finite.
+template <class F, class Run>
+HWY_INLINE void bind(const F& f, bool isWide, const Run& run) {
+  if (isWide) {
+    run(Wide<F>{f});
+  } else {
+    run(Safe<F>{f});
+  }
+}
+
 /// Σ l
 template <class T>
-double total(const T* p, const T* t, int64_t n, LossOp op, double parameter) {
+double total(const T* p, const T* t, int64_t n, LossOp op, double parameter, bool isWide) {
   double result = 0;
-  selectOp(op, [&](auto constant) HWY_ATTR {
-    result = sum<T>(n, Value<constant.value, T>{static_cast<T>(parameter)}, p, t);
+  selectOp(op, [&](auto code) HWY_ATTR {
+    const Value<code.value> f{parameter};
+    if (!isWide) result = sum<T>(n, f, p, t);
+    if (isWide || !std::isfinite(result)) result = sumWide<T>(n, f, p, t);
   });
   return result;
 }
 
 template <class T>
-void each(T* out, const T* p, const T* t, int64_t n, LossOp op, double parameter, double scale) {
-  selectOp(op, [&](auto constant) HWY_ATTR {
-    map(out, n, ScaledValue<constant.value, T>{static_cast<T>(parameter), static_cast<T>(scale)}, p, t);
+void each(T* out, const T* p, const T* t, int64_t n, LossOp op, double parameter, double scale, bool isWide) {
+  selectOp(op, [&](auto code) HWY_ATTR {
+    bind(ScaledValue<code.value>{parameter, scale}, isWide,
+         [&](const auto& f) HWY_ATTR { map(out, n, f, p, t); });
   });
 }
 
 template <class T>
 void slopes(T* out, const T* g, int64_t stepG, const T* p, const T* t, int64_t n, LossOp op, double parameter,
-            double scale, bool byTarget) {
-  selectOp(op, [&](auto constant) HWY_ATTR {
-    const ScaledSlope<constant.value, T> f{static_cast<T>(parameter), static_cast<T>(scale), byTarget};
-    if (stepG == 0) {
-      map(out, n, f, Same<T>{*g}, p, t);
-    } else {
-      map(out, n, f, g, p, t);
-    }
+            double scale, bool byTarget, bool isWide) {
+  const bool shrinks = std::fabs(scale) <= 1;
+  selectOp(op, [&](auto code) HWY_ATTR {
+    const ScaledSlope<code.value> slope{parameter, shrinks ? 1 : scale, shrinks ? scale : 1, byTarget};
+    bind(slope, isWide, [&](const auto& f) HWY_ATTR {
+      if (stepG == 0) {
+        map(out, n, f, Same<T>{*g}, p, t);
+      } else {
+        map(out, n, f, g, p, t);
+      }
+    });
   });
 }
 
@@ -190,6 +211,12 @@ namespace {
 
 constexpr int64_t chunk = parallel::heavyChunk;
 
+/// Whether the scalars are out of the range of a T, or the scale makes large what was too small for one.
+template <class T>
+bool isWide(double parameter, double scale) {
+  return sizeof(T) == sizeof(float) && !(fits<T>(parameter) && fits<T>(scale) && std::fabs(scale) <= 1024);
+}
+
 }  // namespace
 
 template <class T>
@@ -198,17 +225,19 @@ void loss(const Check& check, Array<T> out, Array<const T> prediction, Array<con
   const int64_t n = prediction.length;
   check.lengthOneOr(out, static_cast<double>(n));
   check.length(target, static_cast<double>(n));
+  const bool wide = isWide<T>(parameter, scale);
   if (out.length == n) {
     const auto run = AXPY_SIMD(each<T>);
     parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
-      run(out.data + begin, prediction.data + begin, target.data + begin, end - begin, op, parameter, scale);
+      run(out.data + begin, prediction.data + begin, target.data + begin, end - begin, op, parameter, scale,
+          wide);
     });
     return;
   }
   std::vector<double> sums(static_cast<size_t>((n + chunk - 1) / chunk));
   const auto run = AXPY_SIMD(total<T>);
   parallel::forRange(n, chunk, [&](int64_t begin, int64_t end) {
-    sums[begin / chunk] = run(prediction.data + begin, target.data + begin, end - begin, op, parameter);
+    sums[begin / chunk] = run(prediction.data + begin, target.data + begin, end - begin, op, parameter, wide);
   });
   double all = 0;
   for (const double part : sums) all += part;
@@ -223,10 +252,11 @@ void lossGradient(const Check& check, Array<T> out, Array<const T> gradient, Arr
   check.lengthOneOr(gradient, n);
   check.length(target, n);
   const int64_t step = gradient.length == prediction.length ? 1 : 0;
+  const bool wide = isWide<T>(parameter, scale);
   const auto run = AXPY_SIMD(slopes<T>);
   parallel::forRange(out.length, chunk, [&](int64_t begin, int64_t end) {
     run(out.data + begin, gradient.data + begin * step, step, prediction.data + begin, target.data + begin,
-        end - begin, op, parameter, scale, operand);
+        end - begin, op, parameter, scale, operand, wide);
   });
 }
 

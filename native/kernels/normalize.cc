@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "range.h"
 #include "simd.h"
 #include "workspaces.h"
 
@@ -15,16 +16,33 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #ifndef AXPY_BATCH_NORM_OPERANDS
 #define AXPY_BATCH_NORM_OPERANDS
 namespace axpy {
 
-/// What normalises a column. A null scale is 1, a null shift 0.
+/// What normalises a column. A null scale is 1, a null shift 0; `wide` where that is too large or too small
+/// for the arithmetic of T.
 template <class T>
 struct Normalisation {
   const T *mean, *inverse, *scale, *shift;
+  bool wide;
 };
+
+/// What moves with the moments of the columns, in float64 and in T: the sums of gradientSums divided by the
+/// rows.
+template <class T>
+struct Shares {
+  const double *sums, *products;
+  const T *narrowSums, *narrowProducts;
+};
+
+/// A number so large that a difference with it may overflow, but for infinity.
+template <class T>
+inline bool isLarge(T value) {
+  return std::fabs(value) > (sizeof(T) == sizeof(float) ? T(0x1p100) : T(0x1p900)) && !std::isinf(value);
+}
 
 }  // namespace axpy
 #endif
@@ -32,6 +50,8 @@ struct Normalisation {
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
+
+// Functions of columns have a variant in float64, `wide`, for what leaves the range of T on the way.
 
 /// Σ (x − origin) and Σ (x − origin)² by columns
 template <class T>
@@ -44,128 +64,303 @@ void momentSums(double* sums, double* squares, const T* x, const T* origin, int6
       });
 }
 
-template <class V>
+/// What columns are normalised by, as vectors. In float64 all is taken by halves, as x − mean, and what it is
+/// times a factor beside the shift, may be twice as large as the largest number.
+template <class W, class V>
 struct Shared {
+  static constexpr bool halves = sizeof(hn::TFromD<W>) == sizeof(double);
+  W w;
   V mean, inverse, factor, shift;
+
+  Shared() = default;
+  HWY_INLINE Shared(W tag, V mean, V inverse, V scale, V shift)
+      : w(tag), mean(half(mean)), inverse(inverse), factor(hn::Mul(inverse, scale)), shift(half(shift)) {}
+
+  HWY_INLINE V centred(V x) const { return hn::Sub(half(x), mean); }
+  /// x̂
+  HWY_INLINE V hat(V centred) const { return twice(hn::Mul(centred, inverse)); }
+  HWY_INLINE V output(V centred) const { return twice(hn::MulAdd(centred, factor, shift)); }
+
+ private:
+  HWY_INLINE V half(V x) const { return halves ? hn::Mul(x, hn::Set(w, hn::TFromD<W>(0.5))) : x; }
+  HWY_INLINE V twice(V x) const { return halves ? hn::Add(x, x) : x; }
 };
 
 template <class T, class C>
 HWY_INLINE auto load(const C& columns, const Normalisation<T>& n) {
-  const auto inverse = columns.shared(n.inverse, 1);
-  return Shared<std::remove_const_t<decltype(inverse)>>{columns.shared(n.mean, 0), inverse,
-                                                        hn::Mul(inverse, columns.shared(n.scale, 1)),
-                                                        columns.shared(n.shift, 0)};
+  const auto mean = columns.shared(n.mean, 0);
+  return Shared<decltype(columns.w), std::remove_const_t<decltype(mean)>>(
+      columns.w, mean, columns.shared(n.inverse, 1), columns.shared(n.scale, 1), columns.shared(n.shift, 0));
 }
 
 /// out = (x − mean)·inverse·scale + shift, and perhaps ReLU of it
-template <class T>
-void normalizeRows(T* out, const T* x, const Normalisation<T>& n, int64_t rows, int64_t channels, bool relu) {
-  forColumns<T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
-    const auto shared = load(columns, n);
-    const auto zero = hn::Zero(columns.d);
+template <bool wide, class T>
+HWY_INLINE void normalizeRowsAs(T* out, const T* x, const Normalisation<T>& n, int64_t rows, int64_t channels,
+                                bool relu) {
+  forColumns<wide, T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
+    const auto own = load(columns, n);
+    const auto zero = hn::Zero(columns.w);
     for (int64_t row = begin; row < end; row++) {
-      auto y = hn::MulAdd(hn::Sub(columns.at(x, row), shared.mean), shared.factor, shared.shift);
+      auto y = own.output(own.centred(columns.at(x, row)));
       if (relu) y = hn::IfThenElse(hn::Le(y, zero), zero, y);
       columns.store(y, out, row);
     }
   });
 }
 
+template <class T>
+void normalizeRows(T* out, const T* x, const Normalisation<T>& n, int64_t rows, int64_t channels, bool relu) {
+  n.wide ? normalizeRowsAs<true>(out, x, n, rows, channels, relu)
+         : normalizeRowsAs<false>(out, x, n, rows, channels, relu);
+}
+
 /// dz of ReLU: the gradient where z > 0, which is computed anew.
 template <class V>
 HWY_INLINE V throughRelu(V gradient, V z) {
-  return hn::IfThenElse(hn::IsNaN(z), z, hn::IfThenElseZero(hn::Gt(z, hn::Sub(z, z)), gradient));
+  const auto zero = hn::Zero(hn::DFromV<V>());
+  return hn::IfThenElse(hn::IsNaN(z), z, hn::IfThenElse(hn::Gt(z, zero), gradient, zero));
 }
 
-/// Σ dz and Σ dz·x̂ by columns
-template <class T>
-void gradientSums(double* sums, double* products, const T* dy, const T* x, const Normalisation<T>& n,
-                  int64_t rows, int64_t channels, bool relu) {
+/// Σ dz and Σ dz·x̂ by columns. The side of ReLU is found as the output was computed, in float64 or not, and
+/// rounded to T.
+template <bool wide, class T>
+HWY_INLINE void gradientSumsAs(double* sums, double* products, const T* dy, const T* x,
+                               const Normalisation<T>& n, int64_t rows, int64_t channels, bool relu) {
+  const auto side = [](const auto& columns) HWY_ATTR {
+    if constexpr (wide) {
+      return columns;
+    } else {
+      return columns.plain();
+    }
+  };
   sumColumns<T>(
-      sums, products, rows, channels, [&](const auto& columns) HWY_ATTR { return load(columns, n); },
-      [&](const auto& columns, const auto& shared, int64_t row, auto& dz, auto& product) HWY_ATTR {
-        const auto centred = hn::Sub(columns.at(x, row), shared.mean);
+      sums, products, rows, channels,
+      [&](const auto& columns) HWY_ATTR { return std::pair(load(columns, n), load(side(columns), n)); },
+      [&](const auto& columns, const auto& own, int64_t row, auto& dz, auto& product) HWY_ATTR {
         dz = columns.at(dy, row);
-        if (relu) dz = throughRelu(dz, hn::MulAdd(centred, shared.factor, shared.shift));
-        product = hn::Mul(dz, hn::Mul(centred, shared.inverse));
+        if (relu) {
+          const auto as = side(columns);
+          const auto& sided = own.second;
+          dz = widen(throughRelu(as.at(dy, row), as.rounded(sided.output(sided.centred(as.at(x, row))))));
+        }
+        product = hn::Mul(dz, own.first.hat(own.first.centred(columns.at(x, row))));
       });
 }
 
-/// out = scale·inverse·(dz − (sum + x̂·product)), the two of them already divided by the rows
 template <class T>
-void gradientRows(T* out, const T* dy, const T* x, const Normalisation<T>& n, const T* sums,
-                  const T* products, int64_t rows, int64_t channels, bool relu) {
-  forColumns<T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
-    const auto shared = load(columns, n);
-    const auto sum = columns.shared(sums, 0), product = hn::Mul(columns.shared(products, 0), shared.inverse);
+void gradientSums(double* sums, double* products, const T* dy, const T* x, const Normalisation<T>& n,
+                  int64_t rows, int64_t channels, bool relu) {
+  n.wide ? gradientSumsAs<true>(sums, products, dy, x, n, rows, channels, relu)
+         : gradientSumsAs<false>(sums, products, dy, x, n, rows, channels, relu);
+}
+
+/// One element of gradientRows in float64.
+template <class T>
+T gradientOf(double dz, double x, const Normalisation<T>& n, const Shares<T>& shares, int64_t column,
+             bool relu) {
+  const double inverse = n.inverse[column], scale = n.scale ? static_cast<double>(n.scale[column]) : 1.0;
+  const double half = 0.5 * x - 0.5 * static_cast<double>(n.mean[column]), factor = inverse * scale;
+  if (relu) {
+    const double shift = n.shift ? static_cast<double>(n.shift[column]) : 0.0;
+    const T z = static_cast<T>(2 * (half * factor + 0.5 * shift));
+    dz = std::isnan(z) ? static_cast<double>(z) : z > 0 ? dz : 0;
+  }
+  return static_cast<T>(factor * (dz - (shares.sums[column] + 2 * half * inverse * shares.products[column])));
+}
+
+/// out = scale·inverse·(dz − (sum + x̂·product))
+template <bool wide, class T>
+HWY_INLINE void gradientRowsAs(T* out, const T* dy, const T* x, const Normalisation<T>& n,
+                               const Shares<T>& shares, int64_t rows, int64_t channels, bool relu) {
+  forColumns<wide, T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
+    const auto w = columns.w;
+    const auto own = load(columns, n);
+    const auto share = [&](const double* values, const T* narrow) HWY_ATTR {
+      if constexpr (wide) {
+        return columns.shared(values, 0);
+      } else {
+        return columns.shared(narrow, 0);
+      }
+    };
+    const auto sum = share(shares.sums, shares.narrowSums),
+               product = share(shares.products, shares.narrowProducts);
     for (int64_t row = begin; row < end; row++) {
-      const auto centred = hn::Sub(columns.at(x, row), shared.mean);
+      const auto centred = own.centred(columns.at(x, row));
       auto dz = columns.at(dy, row);
-      if (relu) dz = throughRelu(dz, hn::MulAdd(centred, shared.factor, shared.shift));
-      columns.store(hn::Mul(shared.factor, hn::Sub(dz, hn::MulAdd(centred, product, sum))), out, row);
+      if (relu) dz = throughRelu(dz, columns.rounded(own.output(centred)));
+      const auto slope = hn::Mul(own.factor, hn::Sub(dz, hn::MulAdd(own.hat(centred), product, sum)));
+      if (wide || sizeof(T) == sizeof(double) || HWY_LIKELY(isFinite(w, slope))) {
+        columns.store(slope, out, row);
+        continue;
+      }
+      for (int64_t i = 0; i < columns.count; i++) {
+        const int64_t column = columns.first + i, at = row * channels + column;
+        out[at] = gradientOf(dy[at], x[at], n, shares, column, relu);
+      }
     }
   });
+}
+
+template <class T>
+void gradientRows(T* out, const T* dy, const T* x, const Normalisation<T>& n, const Shares<T>& shares,
+                  int64_t rows, int64_t channels, bool relu) {
+  n.wide ? gradientRowsAs<true>(out, dy, x, n, shares, rows, channels, relu)
+         : gradientRowsAs<false>(out, dy, x, n, shares, rows, channels, relu);
 }
 
 // ── by rows
 // ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+struct Itself {
+  template <class D, class V>
+  HWY_INLINE V operator()(D, V v) const {
+    return v;
+  }
+};
+
+/// (v − mean)²
+struct SquareAbout {
+  double mean;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V v) const {
+    const V centred = hn::Sub(v, hn::Set(d, mean));
+    return hn::Mul(centred, centred);
+  }
+};
+
+/// (v − mean)·inverse·s + t, with the mean in two parts, as it has more digits than float32.
+struct Normal {
+  double about, off, inverse;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V v, V s, V t) const {
+    using T = hn::TFromD<D>;
+    // By halves in float64, as in Shared.
+    constexpr T unit = sizeof(T) == sizeof(double) ? 0.5 : 1;
+    const auto part = [&](V x) HWY_ATTR { return unit == 1 ? x : hn::Mul(x, hn::Set(d, unit)); };
+    const V near = hn::Sub(part(v), hn::Set(d, unit * static_cast<T>(about)));
+    const V centred = hn::Sub(near, hn::Set(d, unit * static_cast<T>(off)));
+    const V y = hn::MulAdd(hn::Mul(centred, hn::Set(d, static_cast<T>(inverse))), s, part(t));
+    return unit == 1 ? y : hn::Add(y, y);
+  }
+};
+
+/// A row of float64 whose sum or squares overflow, all of it by a power of two smaller for the time being.
+inline void layerRowScaled(double* out, double& mean, double& inverse, const double* x, const double* scale,
+                           const double* shift, int64_t size, double epsilon) {
+  constexpr double unit = 0x1p-600;
+  const double n = static_cast<double>(size);
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < size; i++) sum += x[i] * unit;
+  const double centre = sum / n;
+  for (int64_t i = 0; i < size; i++) squares += (x[i] * unit - centre) * (x[i] * unit - centre);
+  const double factor = 1 / std::sqrt(squares / n + epsilon * unit * unit);
+  mean = centre / unit;
+  inverse = factor * unit;
+  for (int64_t i = 0; i < size; i++) {
+    const double half = 0.5 * (x[i] * unit - centre) * factor;
+    out[i] = 2 * (half * (scale ? scale[i] : 1) + (shift ? 0.5 * shift[i] : 0));
+  }
+}
+
+/// `largeShift` where an element of the shift is.
 template <class T>
-void layerRows(T* out, T* mean, T* inverse, const T* x, const T* scale, const T* shift, int64_t rows,
-               int64_t size, double epsilon) {
+void layerRows(T* out, T* mean, T* inverse, const T* x, const T* scale, const T* shift, bool largeShift,
+               int64_t rows, int64_t size, double epsilon) {
+  const double n = static_cast<double>(std::max<int64_t>(size, 1));
   for (int64_t i = 0; i < rows; i++, out += size, x += size) {
-    const double n = static_cast<double>(std::max<int64_t>(size, 1));
-    const double m = sum<T>(
-                         size, [](auto, auto v) HWY_ATTR { return v; }, x) /
-                     n;
-    const T about = static_cast<T>(m);
-    const auto square = [&](auto d, auto v) HWY_ATTR {
-      const auto centred = hn::Sub(v, hn::Set(d, about));
-      return hn::Mul(centred, centred);
-    };
-    // About the rounded mean, and corrected for the rounding.
-    const double off = m - static_cast<double>(about);
-    const double variance = std::max(sum<T>(size, square, x) / n - off * off, 0.0);
-    mean[i] = about;
-    inverse[i] = static_cast<T>(1 / std::sqrt(variance + epsilon));
-    const auto normalize = [&](auto d, auto v, auto s, auto t) HWY_ATTR {
-      const auto centred = hn::Sub(hn::Sub(v, hn::Set(d, about)), hn::Set(d, static_cast<T>(off)));
-      return hn::MulAdd(hn::Mul(centred, hn::Set(d, inverse[i])), s, t);
+    const double m = sum<T>(size, Itself(), x) / n;
+    const double variance = sumWide<T>(size, SquareAbout{m}, x) / n;
+    if constexpr (sizeof(T) == sizeof(double)) {
+      if (!std::isfinite(variance)) {
+        layerRowScaled(out, mean[i], inverse[i], x, scale, shift, size, epsilon);
+        continue;
+      }
+    }
+    const double factor = 1 / std::sqrt(variance + epsilon);
+    mean[i] = static_cast<T>(m);
+    inverse[i] = static_cast<T>(factor);
+    const double about = static_cast<double>(mean[i]);
+    const Normal f{about, m - about, factor};
+    const bool fit = fits<T>(m - about) && fits<T>(factor) && !isLarge(mean[i]) && !largeShift;
+    const bool wide = sizeof(T) == sizeof(float) && !fit;
+    const auto apply = [&](auto s, auto t) HWY_ATTR {
+      if (wide) {
+        map(out, size, Wide<Normal>{f}, x, s, t);
+      } else {
+        map(out, size, f, x, s, t);
+      }
     };
     if (scale && shift) {
-      map(out, size, normalize, x, scale, shift);
+      apply(scale, shift);
     } else if (scale) {
-      map(out, size, normalize, x, scale, Same<T>{0});
+      apply(scale, Same<T>{0});
     } else if (shift) {
-      map(out, size, normalize, x, Same<T>{1}, shift);
+      apply(Same<T>{1}, shift);
     } else {
-      map(out, size, normalize, x, Same<T>{1}, Same<T>{0});
+      apply(Same<T>{1}, Same<T>{0});
     }
   }
 }
+
+/// (v − mean)·inverse; in float64 by halves, as in Shared.
+struct Hat {
+  double mean, inverse;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V v) const {
+    using T = hn::TFromD<D>;
+    if constexpr (sizeof(T) == sizeof(double)) {
+      const V half = hn::Sub(hn::Mul(v, hn::Set(d, 0.5)), hn::Set(d, 0.5 * mean));
+      const V y = hn::Mul(half, hn::Set(d, inverse));
+      return hn::Add(y, y);
+    } else {
+      const V centred = hn::Sub(v, hn::Set(d, static_cast<T>(mean)));
+      return hn::Mul(centred, hn::Set(d, static_cast<T>(inverse)));
+    }
+  }
+};
+
+struct Product {
+  template <class D, class V>
+  HWY_INLINE V operator()(D, V g, V s) const {
+    return hn::Mul(g, s);
+  }
+};
+
+struct ProductWithHat {
+  Hat hat;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V s, V v) const {
+    return hn::Mul(hn::Mul(g, s), hat(d, v));
+  }
+};
+
+/// inverse·(g·s − (x̂·product + total))
+struct LayerSlope {
+  Hat hat;
+  double total, product;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V s, V v) const {
+    using T = hn::TFromD<D>;
+    const V removed =
+        hn::MulAdd(hat(d, v), hn::Set(d, static_cast<T>(product)), hn::Set(d, static_cast<T>(total)));
+    return hn::Mul(hn::Set(d, static_cast<T>(hat.inverse)), hn::Sub(hn::Mul(g, s), removed));
+  }
+};
 
 template <class T, class Scale>
 HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T mean, T inverse,
                                  int64_t size) {
   const double n = static_cast<double>(size);
-  const T total =
-      static_cast<T>(sum<T>(
-                         size, [](auto, auto g, auto s) HWY_ATTR { return hn::Mul(g, s); }, dy, scale) /
-                     n);
-  const auto hat = [&](auto d, auto v)
-                       HWY_ATTR { return hn::Mul(hn::Sub(v, hn::Set(d, mean)), hn::Set(d, inverse)); };
-  const T product = static_cast<T>(
-      sum<T>(
-          size, [&](auto d, auto g, auto s, auto v) HWY_ATTR { return hn::Mul(hn::Mul(g, s), hat(d, v)); },
-          dy, scale, x) /
-      n);
-  map(
-      out, size,
-      [&](auto d, auto g, auto s, auto v) HWY_ATTR {
-        const auto removed = hn::MulAdd(hat(d, v), hn::Set(d, product), hn::Set(d, total));
-        return hn::Mul(hn::Set(d, inverse), hn::Sub(hn::Mul(g, s), removed));
-      },
-      dy, scale, x);
+  const Hat hat{static_cast<double>(mean), static_cast<double>(inverse)};
+  const double total = sumWide<T>(size, Product(), dy, scale) / n;
+  const double product = sumWide<T>(size, ProductWithHat{hat}, dy, scale, x) / n;
+  const LayerSlope slope{hat, total, product};
+  // With so large a factor, what is too small for T may come to count.
+  if (fits<T>(total) && fits<T>(product) && hat.inverse <= 0x1p40) {
+    map(out, size, Safe<LayerSlope>{slope}, dy, scale, x);
+  } else {
+    map(out, size, Wide<LayerSlope>{slope}, dy, scale, x);
+  }
 }
 
 /// out, and Σ dy and Σ dy·x̂ by columns, read before out is written as it may be dy.
@@ -176,8 +371,8 @@ void layerGradientRows(T* out, double* sums, double* products, const T* dy, cons
       sums, products, rows, size, [](const auto&) { return 0; },
       [&](const auto& columns, int, int64_t row, auto& first, auto& second) HWY_ATTR {
         first = columns.at(dy, row);
-        const auto centred = hn::Sub(columns.at(x, row), hn::Set(columns.d, mean[row]));
-        second = hn::Mul(first, hn::Mul(centred, hn::Set(columns.d, inverse[row])));
+        const Hat hat{static_cast<double>(mean[row]), static_cast<double>(inverse[row])};
+        second = hn::Mul(first, hat(columns.w, columns.at(x, row)));
       });
   for (int64_t i = 0; i < rows; i++) {
     T* const to = out + i * size;
@@ -237,6 +432,34 @@ bool isRelu(const OptionalCode<UnaryOp>& activation) {
   return activation.present() && activation == UnaryOp::relu;
 }
 
+template <class T>
+Normalisation<T> normalisation(const Array<const T>& mean, const Array<const T>& inverse,
+                               const Nullable<const T>& scale, const Nullable<const T>& shift) {
+  bool wide = false;
+  for (int64_t c = 0; c < mean.length && sizeof(T) == sizeof(float) && !wide; c++) {
+    const double slope = static_cast<double>(inverse[c]) * (scale.null ? 1.0 : static_cast<double>(scale[c]));
+    wide = isLarge(mean[c]) || (!shift.null && isLarge(shift[c])) || !fits<T>(slope) ||
+           std::fabs(slope) > 0x1p40;
+  }
+  return {mean.data, inverse.data, scale.data, shift.data, wide};
+}
+
+/// The moments of a column of float64 whose sum or squares overflow, all of it by a power of two smaller for
+/// the time being; those of a column that is not finite are not.
+struct ScaledMoments {
+  static constexpr double unit = 0x1p-600;
+  double mean = 0, variance = 0;
+
+  ScaledMoments(const double* x, int64_t rows, int64_t stride) {
+    const double n = static_cast<double>(rows);
+    for (int64_t i = 0; i < rows; i++) mean += x[i * stride] * unit / n;
+    for (int64_t i = 0; i < rows; i++) {
+      const double centred = x[i * stride] * unit - mean;
+      variance += centred * centred / n;
+    }
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -258,6 +481,7 @@ void batchMoments(const Check& check, Array<T> mean, Array<T> inverse, Nullable<
   run(firstSums.data(), firstSums.data() + channels, x.data, nullptr, std::min<int64_t>(rows, few), channels);
   for (int64_t c = 0; c < channels; c++) {
     origin[c] = static_cast<T>(firstSums[c] / static_cast<double>(few));
+    if (!std::isfinite(origin[c])) origin[c] = 0;
   }
   Sums sums(rows, channels);
   sums.add([&](double* first, double* second, int64_t begin, int64_t end) {
@@ -266,11 +490,22 @@ void batchMoments(const Check& check, Array<T> mean, Array<T> inverse, Nullable<
   const double n = static_cast<double>(std::max<int64_t>(rows, 1));
   for (int64_t c = 0; c < channels; c++) {
     const double off = sums.first(c) / n;
-    const double variance = std::max(sums.second(c) / n - off * off, 0.0);
-    const double centre = static_cast<double>(origin[c]) + off;
+    double centre = static_cast<double>(origin[c]) + off;
+    double variance = sums.second(c) / n - off * off;
+    // max would make 0 of NaN.
+    if (variance < 0) variance = 0;
+    double factor = 1 / std::sqrt(variance + epsilon);
+    if constexpr (sizeof(T) == sizeof(double)) {
+      if (!std::isfinite(variance)) {
+        const ScaledMoments scaled(x.data + c, rows, channels);
+        constexpr double unit = ScaledMoments::unit;
+        centre = scaled.mean / unit;
+        variance = scaled.variance / unit / unit;
+        factor = unit / std::sqrt(scaled.variance + epsilon * unit * unit);
+      }
+    }
     mean[c] = static_cast<T>(centre);
-    // A NaN passes max above; it has to come out again.
-    inverse[c] = static_cast<T>(1 / std::sqrt((std::isnan(off) ? off : variance) + epsilon));
+    inverse[c] = static_cast<T>(factor);
     if (rows == 0) continue;
     const auto update = [&](T& running, double fresh) {
       running = static_cast<T>((1 - momentum) * static_cast<double>(running) + momentum * fresh);
@@ -293,7 +528,7 @@ void batchNorm(const Check& check, Array<T> out, Array<const T> x, Array<const T
   if (!scale.null) check.length(scale, width);
   if (!shift.null) check.length(shift, width);
   if (out.length == 0) return;
-  const Normalisation<T> n{mean.data, inverse.data, scale.data, shift.data};
+  const Normalisation<T> n = normalisation(mean, inverse, scale, shift);
   const bool relu = isRelu(activation);
   const auto run = AXPY_SIMD(normalizeRows<T>);
   parallel::forRange(rows, rowsPerTask(channels), [&](int64_t begin, int64_t end) {
@@ -322,7 +557,7 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   if (!shift.null) check.length(shift, width);
   if (channels == 0) return;
 
-  const Normalisation<T> n{mean.data, inverse.data, scale.data, shift.data};
+  Normalisation<T> n = normalisation(mean, inverse, scale, shift);
   const bool relu = isRelu(activation), other = activation.present() && !relu;
   const auto normalize = AXPY_SIMD(normalizeRows<T>);
   const auto sum = AXPY_SIMD(gradientSums<T>);
@@ -342,18 +577,25 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
     }
     sum(first, second, dz + from, x.data + from, n, end - begin, channels, relu);
   });
-  const Buffer<T> shares(2 * channels);
+  const Buffer<double> wideShares(2 * channels);
+  const Buffer<T> narrowShares(2 * channels);
   for (int64_t c = 0; c < channels; c++) {
     shiftGradient[c] = static_cast<T>(sums.first(c));
     scaleGradient[c] = static_cast<T>(sums.second(c));
     const double count = moments && rows > 0 ? static_cast<double>(rows.value) : 0;
-    shares[c] = count == 0 ? T(0) : static_cast<T>(sums.first(c) / count);
-    shares[channels + c] = count == 0 ? T(0) : static_cast<T>(sums.second(c) / count);
+    wideShares[c] = count == 0 ? 0 : sums.first(c) / count;
+    wideShares[channels + c] = count == 0 ? 0 : sums.second(c) / count;
   }
+  for (int64_t i = 0; i < 2 * channels; i++) {
+    narrowShares[i] = static_cast<T>(wideShares[i]);
+    if (!fits<T>(wideShares[i])) n.wide = true;
+  }
+  const Shares<T> shares{wideShares.data(), wideShares.data() + channels, narrowShares.data(),
+                         narrowShares.data() + channels};
   const auto run = AXPY_SIMD(gradientRows<T>);
   parallel::forRange(rows, rowsPerTask(channels), [&](int64_t begin, int64_t end) {
-    run(out.data + begin * channels, dz + begin * channels, x.data + begin * channels, n, shares.data(),
-        shares.data() + channels, end - begin, channels, relu);
+    run(out.data + begin * channels, dz + begin * channels, x.data + begin * channels, n, shares, end - begin,
+        channels, relu);
   });
 }
 
@@ -367,10 +609,11 @@ void layerNorm(const Check& check, Array<T> out, Array<T> mean, Array<T> inverse
   check.length(x, height * width);
   if (!scale.null) check.length(scale, width);
   if (!shift.null) check.length(shift, width);
+  const bool largeShift = !shift.null && std::any_of(shift.data, shift.data + size, isLarge<T>);
   const auto run = AXPY_SIMD(layerRows<T>);
   parallel::forRange(rows, rowsPerTask(std::max<int64_t>(size, 1)), [&](int64_t begin, int64_t end) {
     run(out.data + begin * size, mean.data + begin, inverse.data + begin, x.data + begin * size, scale.data,
-        shift.data, end - begin, size, epsilon);
+        shift.data, largeShift, end - begin, size, epsilon);
   });
 }
 

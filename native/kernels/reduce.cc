@@ -38,7 +38,7 @@ struct Reducer {
   template <class V>
   static HWY_INLINE V merge(V sum, V x) {
     if constexpr (op == ReduceOp::product) {
-      return hn::Mul(sum, x);
+      return inRange(hn::Mul(sum, x));
     } else if constexpr (op == ReduceOp::max) {
       return hn::IfThenElse(hn::Or(hn::Gt(x, sum), hn::IsNaN(x)), x, sum);
     } else if constexpr (op == ReduceOp::min) {
@@ -46,6 +46,17 @@ struct Reducer {
     } else {
       return hn::Add(sum, x);
     }
+  }
+  /// NaN for a product from which the next one, or its merger with another, might leave the range of float64
+  /// and come back to it: `reduceAgain` then takes it another way.
+  template <class V>
+  static HWY_INLINE V inRange(V product) {
+    const hn::DFromV<V> d;
+    const V size = hn::Abs(product);
+    const auto fits = hn::And(hn::Ge(size, hn::Set(d, 0x1p-500)), hn::Le(size, hn::Set(d, 0x1p500)));
+    const auto isZero = hn::Eq(product, hn::Zero(d));
+    return hn::IfThenElse(hn::Or(fits, isZero), product,
+                          hn::Set(d, std::numeric_limits<double>::quiet_NaN()));
   }
 };
 
@@ -280,6 +291,66 @@ void reduceRuns(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t 
   });
 }
 
+/// A product whose factors may be of any size.
+class Product {
+ public:
+  void times(double factor) {
+    int shift = 0;
+    mantissa_ *= std::frexp(factor, &shift);
+    exponent_ += shift;
+    mantissa_ = std::frexp(mantissa_, &shift);
+    exponent_ += shift;
+  }
+  double value() const {
+    return std::ldexp(mantissa_, static_cast<int>(std::clamp<int64_t>(exponent_, -5000, 5000)));
+  }
+
+ private:
+  double mantissa_ = 1;
+  int64_t exponent_ = 0;
+};
+
+/// scale · R of r0 runs of r1 finite numbers, `stride` apart, whatever the sizes of partial results; `before`
+/// where not all are finite and R is no product, which knows no better.
+template <class T>
+double reduceAgain(const T* x, int64_t r0, int64_t stride, int64_t r1, ReduceOp op, double scale,
+                   double before) {
+  // The terms so small that no sum of them overflows.
+  const double unit = op == ReduceOp::sum ? 0x1p-64 : 0x1p-540;
+  Product result;
+  double sum = 0;
+  for (int64_t r = 0; r < r0; r++) {
+    for (int64_t i = 0; i < r1; i++) {
+      const double value = x[r * stride + i];
+      if (op == ReduceOp::product) {
+        result.times(value);
+        continue;
+      }
+      if (!std::isfinite(value)) return before;
+      const double scaled = value * unit;
+      sum += op == ReduceOp::sum ? scaled : scaled * scaled;
+    }
+  }
+  result.times(scale);
+  if (op == ReduceOp::product) return result.value();
+  result.times(sum);
+  for (int power = op == ReduceOp::sum ? 1 : 2; power > 0; power--) result.times(1 / unit);
+  return result.value();
+}
+
+/// Takes those results again that may have come out wrong, as sums of float64 and products of both types left
+/// the range of float64 on the way.
+template <class T>
+void mend(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op, double scale) {
+  const bool isProduct = op == ReduceOp::product;
+  if (op == ReduceOp::max || op == ReduceOp::min || (sizeof(T) == sizeof(float) && !isProduct)) return;
+  for (int64_t o = 0; o < k0 * k1; o++) {
+    if (std::isfinite(out[o]) && !(isProduct && out[o] == 0)) continue;
+    const T* const first = x + (o / k1 * r0 * k1 + o % k1) * r1;
+    out[o] = static_cast<T>(reduceAgain(first, r0, k1 * r1, r1, op, scale, static_cast<double>(out[o])));
+  }
+}
+
 template <class T>
 void argmaxRange(int32_t* out, const T* x, int64_t size, int64_t inner, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; o++) {
@@ -312,11 +383,18 @@ void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0
   if (out.length == 0) return;
   if (r0 == 0 || r1 == 0) return reduceRows(out.data, x.data, out.length, 0, op, scale);
   // Where nothing is summed, a copy: one row.
-  if (r0 == 1 && r1 == 1) return reduceColumns(out.data, x.data, 1, 1, out.length, op, scale);
-  if (k1 == 1) return reduceRows(out.data, x.data, k0, r0 * r1, op, scale);
-  if (r0 == 1) return reduceRows(out.data, x.data, k0 * k1, r1, op, scale);
-  if (r1 == 1) return reduceColumns(out.data, x.data, k0, r0, k1, op, scale);
-  reduceRuns(out.data, x.data, k0, r0, k1, r1, op, scale);
+  if (r0 == 1 && r1 == 1) {
+    reduceColumns(out.data, x.data, 1, 1, out.length, op, scale);
+  } else if (k1 == 1) {
+    reduceRows(out.data, x.data, k0, r0 * r1, op, scale);
+  } else if (r0 == 1) {
+    reduceRows(out.data, x.data, k0 * k1, r1, op, scale);
+  } else if (r1 == 1) {
+    reduceColumns(out.data, x.data, k0, r0, k1, op, scale);
+  } else {
+    reduceRuns(out.data, x.data, k0, r0, k1, r1, op, scale);
+  }
+  mend(out.data, x.data, k0, r0, k1, r1, op, scale);
 }
 
 template <class T>

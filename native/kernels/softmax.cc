@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "range.h"
 #include "simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -77,19 +78,39 @@ struct Difference {
 
 /// g − s·exp(y), with y = log softmax and s = Σ g
 struct LogGradient {
+  double s;
   template <class D, class V>
-  HWY_INLINE V operator()(D d, V g, V y, V s) const {
-    return hn::NegMulAdd(s, exp(d, y), g);
+  HWY_INLINE V operator()(D d, V g, V y) const {
+    return hn::NegMulAdd(hn::Set(d, static_cast<hn::TFromD<D>>(s)), exp(d, y), g);
   }
 };
 
 /// y·(g − s), with y = softmax and s = Σ g·y
 struct PlainGradient {
+  double s;
   template <class D, class V>
-  HWY_INLINE V operator()(D, V g, V y, V s) const {
-    return hn::Mul(y, hn::Sub(g, s));
+  HWY_INLINE V operator()(D d, V g, V y) const {
+    return hn::Mul(y, hn::Sub(g, hn::Set(d, static_cast<hn::TFromD<D>>(s))));
   }
 };
+
+struct Scaled {
+  double factor;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V x) const {
+    return hn::Mul(hn::Set(d, static_cast<hn::TFromD<D>>(factor)), x);
+  }
+};
+
+/// out = f(in…), in float64 where float32 is too narrow for what f is made with.
+template <class T, class F, class... In>
+HWY_INLINE void mapWith(double constant, T* out, int64_t n, const F& f, In... in) {
+  if (fits<T>(constant)) {
+    map(out, n, Safe<F>{f}, in...);
+  } else {
+    map(out, n, Wide<F>{f}, in...);
+  }
+}
 
 /// out = softmax(x), n long; returns log Σ exp(x) in its two parts, the maximum and the rest.
 template <class T>
@@ -120,10 +141,11 @@ void softmaxRows(T* out, const T* x, int64_t rows, int64_t n, bool asLog) {
 template <class T>
 void softmaxGradientRows(T* out, const T* g, const T* y, int64_t rows, int64_t n, bool isLog) {
   for (int64_t i = 0; i < rows; i++, out += n, g += n, y += n) {
+    const double total = isLog ? sum<T>(n, Itself(), g) : sumWide<T>(n, Product(), g, y);
     if (isLog) {
-      map(out, n, LogGradient(), g, y, Same<T>{static_cast<T>(sum<T>(n, Itself(), g))});
+      mapWith(total, out, n, LogGradient{total}, g, y);
     } else {
-      map(out, n, PlainGradient(), g, y, Same<T>{static_cast<T>(sum<T>(n, Product(), g, y))});
+      mapWith(total, out, n, PlainGradient{total}, g, y);
     }
   }
 }
@@ -158,6 +180,22 @@ HWY_INLINE void softmaxLanes(T* out, const T* x, int64_t size, int64_t inner, in
   }
 }
 
+/// softmaxGradientLanes in float64, for what leaves the range of T on the way or is not finite.
+template <class T>
+void softmaxGradientWide(T* out, const T* g, const T* y, int64_t size, int64_t inner, int64_t count,
+                         bool isLog) {
+  for (int64_t j = 0; j < count; j++) {
+    double total = 0;
+    for (int64_t i = j; i < size * inner; i += inner) {
+      total += static_cast<double>(g[i]) * (isLog ? 1.0 : static_cast<double>(y[i]));
+    }
+    for (int64_t i = j; i < size * inner; i += inner) {
+      const double gi = g[i], yi = y[i];
+      out[i] = static_cast<T>(isLog ? gi - std::exp(yi) * total : yi * (gi - total));
+    }
+  }
+}
+
 template <class T>
 HWY_INLINE void softmaxGradientLanes(T* out, const T* g, const T* y, int64_t size, int64_t inner,
                                      int64_t count, bool isLog) {
@@ -173,10 +211,14 @@ HWY_INLINE void softmaxGradientLanes(T* out, const T* g, const T* y, int64_t siz
     lost = hn::Sub(hn::Sub(next, total), term);
     total = next;
   }
-  for (int64_t i = 0; i < size * inner; i += inner) {
+  bool isSafe = isFinite(d, total);
+  for (int64_t i = 0; isSafe && i < size * inner; i += inner) {
     const auto gi = load(g + i), yi = load(y + i);
-    store(isLog ? LogGradient()(d, gi, yi, total) : PlainGradient()(d, gi, yi, total), out + i);
+    const auto v = isLog ? hn::NegMulAdd(total, exp(d, yi), gi) : hn::Mul(yi, hn::Sub(gi, total));
+    isSafe = isFinite(d, v);
+    store(v, out + i);
   }
+  if (!isSafe) softmaxGradientWide(out, g, y, size, inner, count, isLog);
 }
 
 /// Vectors [begin, end) of outer × ⌈inner / lanes⌉.
@@ -223,12 +265,12 @@ template <class T>
 void crossEntropyGradientRows(T* out, const T* g, int64_t stepG, const T* probabilities,
                               const int32_t* labels, int64_t rows, int64_t n, double scale) {
   for (int64_t i = 0; i < rows; i++, out += n, probabilities += n) {
-    const T factor = static_cast<T>(scale * static_cast<double>(g[i * stepG]));
+    const double factor = scale * static_cast<double>(g[i * stepG]);
     const int64_t label = labels[i];
     const bool valid = label >= 0 && label < n;
-    const T p = valid ? probabilities[label] : T(0);
-    map(out, n, Product(), probabilities, Same<T>{factor});
-    if (valid) out[label] = factor * (p - 1);
+    const double p = valid ? static_cast<double>(probabilities[label]) : 0;
+    mapWith(factor, out, n, Scaled{factor}, probabilities);
+    if (valid) out[label] = static_cast<T>(factor * (p - 1));
   }
 }
 

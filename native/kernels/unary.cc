@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "range.h"
 #include "simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -40,13 +41,6 @@ HWY_INLINE hn::Vec<D> constant(D d, double value) {
   return hn::Set(d, static_cast<hn::TFromD<D>>(value));
 }
 
-/// −1, 0, 1; NaN for NaN.
-template <class D, class V>
-HWY_INLINE V signOf(D d, V x) {
-  const auto still = hn::Or(hn::Eq(x, hn::Zero(d)), hn::IsNaN(x));
-  return hn::IfThenElse(still, x, hn::CopySignToAbs(constant(d, 1), x));
-}
-
 AXPY_FORWARD(neg, (void)d; return hn::Neg(x););
 AXPY_FORWARD(exp, return exp(d, x););
 AXPY_FORWARD(log, return log(d, x););
@@ -56,8 +50,9 @@ AXPY_FORWARD(square, (void)d; return hn::Mul(x, x););
 AXPY_FORWARD(reciprocal, return hn::Div(constant(d, 1), x););
 AXPY_FORWARD(sign, return signOf(d, x););
 AXPY_FORWARD(scale, (void)d; return hn::MulAdd(p, x, q););
-AXPY_FORWARD(clip, (void)d; const V raised = hn::IfThenElse(hn::Lt(x, p), p, x);
-             return hn::IfThenElse(hn::Gt(raised, q), q, raised););
+// A bound that is NaN gives NaN, as x does.
+AXPY_FORWARD(clip, (void)d; const V raised = hn::IfThenElse(hn::Or(hn::Ge(x, p), hn::IsNaN(x)), x, p);
+             return hn::IfThenElse(hn::Or(hn::Le(raised, q), hn::IsNaN(raised)), raised, q););
 AXPY_FORWARD(relu, return hn::IfThenElse(hn::Le(x, hn::Zero(d)), hn::Zero(d), x););
 AXPY_FORWARD(leakyRelu, return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul(p, x)););
 AXPY_FORWARD(elu, const auto positive = hn::Gt(x, hn::Zero(d));
@@ -86,27 +81,31 @@ struct Backward;
     }                                                                                          \
   }
 
-/// `otherwise`, but NaN where s is.
-template <class V>
-HWY_INLINE V unlessNaN(V s, V otherwise) {
-  return hn::IfThenElse(hn::IsNaN(s), s, otherwise);
+/// The gradient where the mask holds, else 0 whatever it is; NaN where s is.
+template <class D, class M, class V>
+HWY_INLINE V masked(D d, M mask, V g, V s) {
+  return hn::IfThenElse(hn::IsNaN(s), s, hn::IfThenElse(mask, g, hn::Zero(d)));
 }
 
+// Products are taken in an order in which nothing leaves the range on the way to a result that does not.
 AXPY_BACKWARD(neg, (void)d; (void)s; return hn::Neg(g););
 AXPY_BACKWARD(exp, (void)d; return hn::Mul(g, s););
 AXPY_BACKWARD(log, (void)d; return hn::Div(g, s););
-AXPY_BACKWARD(sqrt, return hn::Mul(g, hn::Div(constant(d, 0.5), s)););
+AXPY_BACKWARD(sqrt, const auto large = hn::Gt(hn::Abs(s), constant(d, 1));
+              return hn::Div(hn::IfThenElse(large, hn::Mul(constant(d, 0.5), g), g),
+                             hn::IfThenElse(large, s, hn::Add(s, s))););
 AXPY_BACKWARD(abs, return hn::Mul(g, signOf(d, s)););
 AXPY_BACKWARD(square, return hn::Mul(constant(d, 2), hn::Mul(g, s)););
-AXPY_BACKWARD(reciprocal, (void)d; return hn::Neg(hn::Mul(g, hn::Mul(s, s))););
+AXPY_BACKWARD(reciprocal, using C = ConstantsOf<D>; const V square = hn::Mul(s, s);
+              const auto inRange = hn::And(hn::Ge(square, hn::Set(d, C::minNormal)),
+                                           hn::Le(square, hn::Set(d, C::most)));
+              return hn::Neg(hn::IfThenElse(inRange, hn::Mul(g, square), hn::Mul(hn::Mul(g, s), s))););
 AXPY_BACKWARD(sign, (void)g; (void)s; return hn::Zero(d););
 AXPY_BACKWARD(scale, (void)d; (void)s; return hn::Mul(g, p););
-AXPY_BACKWARD(clip, const auto inside = hn::And(hn::Ge(s, p), hn::Le(s, q));
-              return hn::Mul(g, hn::IfThenElse(inside, constant(d, 1), unlessNaN(s, hn::Zero(d)))););
-AXPY_BACKWARD(relu, return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1),
-                                                     unlessNaN(s, hn::Zero(d)))););
-AXPY_BACKWARD(leakyRelu,
-              return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), unlessNaN(s, p))););
+AXPY_BACKWARD(clip, return masked(d, hn::And(hn::Ge(s, p), hn::Le(s, q)), g, s););
+AXPY_BACKWARD(relu, return masked(d, hn::Gt(s, hn::Zero(d)), g, s););
+AXPY_BACKWARD(leakyRelu, const V slope = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), p);
+              return hn::Mul(g, hn::IfThenElse(hn::IsNaN(s), s, slope)););
 AXPY_BACKWARD(elu, return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), hn::Add(s, p))););
 AXPY_BACKWARD(gelu, V density; const V distribution = normalDistribution(d, s, density);
               const V slope = hn::MulAdd(hn::Mul(s, constant(d, 0.39894228040143267794)), density,
@@ -114,9 +113,11 @@ AXPY_BACKWARD(gelu, V density; const V distribution = normalDistribution(d, s, d
               return hn::Mul(g, slope););
 AXPY_BACKWARD(silu, const V y = sigmoid(d, s); const V one = constant(d, 1);
               return hn::Mul(g, hn::Mul(y, hn::MulAdd(s, hn::Sub(one, y), one))););
-AXPY_BACKWARD(softplus, return hn::Mul(g, hn::Neg(expm1NonPositive(d, hn::Neg(s)))););
-AXPY_BACKWARD(sigmoid, return hn::Mul(g, hn::Mul(s, hn::Sub(constant(d, 1), s))););
-AXPY_BACKWARD(tanh, return hn::Mul(g, hn::NegMulAdd(s, s, constant(d, 1))););
+AXPY_BACKWARD(softplus, const V y = hn::IfThenElse(hn::Lt(s, hn::Zero(d)), hn::Zero(d), s);
+              return hn::Mul(g, hn::Neg(expm1NonPositive(d, hn::Neg(y)))););
+AXPY_BACKWARD(sigmoid, return hn::Mul(hn::Mul(g, s), hn::Sub(constant(d, 1), s)););
+AXPY_BACKWARD(tanh, const V y = hn::Abs(s); const V one = constant(d, 1);
+              return hn::Mul(hn::Mul(g, hn::Sub(one, y)), hn::Add(one, y)););
 
 #undef AXPY_FORWARD
 #undef AXPY_BACKWARD
@@ -125,16 +126,30 @@ AXPY_BACKWARD(tanh, return hn::Mul(g, hn::NegMulAdd(s, s, constant(d, 1))););
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// F with its parameters bound.
-template <class F, class T>
+template <class F>
 struct WithParameters {
   F f;
-  T p, q;
+  double p, q;
 
   template <class D, class... V>
   HWY_INLINE hn::Vec<D> operator()(D d, V... v) const {
-    return f(d, v..., hn::Set(d, p), hn::Set(d, q));
+    return f(d, v..., constant(d, p), constant(d, q));
   }
 };
+
+/// Calls run with F and its parameters bound, in float64 where float32 is too narrow for them: as they are,
+/// or as large as the terms that they are added to.
+template <UnaryOp op, class T, template <UnaryOp> class F, class Run>
+HWY_INLINE void bind(double p, double q, const Run& run) {
+  const WithParameters<F<op>> f{{}, p, q};
+  if constexpr (sizeof(T) == sizeof(float) && (op == UnaryOp::scale || op == UnaryOp::clip ||
+                                               op == UnaryOp::leakyRelu || op == UnaryOp::elu)) {
+    const double added = op == UnaryOp::scale ? q : op == UnaryOp::elu ? p : 0;
+    const bool isLarge = std::fabs(added) > 0x1p100;
+    if (!fits<T>(p) || !fits<T>(q) || isLarge) return run(Wide<decltype(f)>{f});
+  }
+  run(f);
+}
 
 /// f(x + bias)
 template <class F>
@@ -169,9 +184,9 @@ HWY_INLINE void selectOp(UnaryOp op, const F& f) {
 template <class T>
 void forwardPower(T* out, const T* x, int64_t n, double p) {
   if (p == 2) {
-    map(out, n, WithParameters<Forward<UnaryOp::square>, T>{{}, 0, 0}, x);
+    map(out, n, WithParameters<Forward<UnaryOp::square>>{{}, 0, 0}, x);
   } else if (p == -1) {
-    map(out, n, WithParameters<Forward<UnaryOp::reciprocal>, T>{{}, 0, 0}, x);
+    map(out, n, WithParameters<Forward<UnaryOp::reciprocal>>{{}, 0, 0}, x);
   } else {
     for (int64_t i = 0; i < n; i++) out[i] = power(x[i], p);
   }
@@ -180,8 +195,8 @@ void forwardPower(T* out, const T* x, int64_t n, double p) {
 template <class T>
 void forward(T* out, const T* x, int64_t n, UnaryOp op, double p, double q) {
   if (op == UnaryOp::powScalar) return forwardPower(out, x, n, p);
-  selectOp(op, [&](auto constant) HWY_ATTR {
-    map(out, n, WithParameters<Forward<constant.value>, T>{{}, static_cast<T>(p), static_cast<T>(q)}, x);
+  selectOp(op, [&](auto code) HWY_ATTR {
+    bind<code.value, T, Forward>(p, q, [&](const auto& f) HWY_ATTR { map(out, n, f, x); });
   });
 }
 
@@ -191,9 +206,9 @@ void forwardBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, dou
     for (int64_t i = 0; i < n; i++) out[i] = x[i] + bias[i];
     return forwardPower(out, out, n, p);
   }
-  selectOp(op, [&](auto constant) HWY_ATTR {
-    using F = WithParameters<Forward<constant.value>, T>;
-    map(out, n, Biased<F>{F{{}, static_cast<T>(p), static_cast<T>(q)}}, x, bias);
+  selectOp(op, [&](auto code) HWY_ATTR {
+    bind<code.value, T, Forward>(p, q,
+                                 [&]<class F>(const F& f) HWY_ATTR { map(out, n, Biased<F>{f}, x, bias); });
   });
 }
 
@@ -207,8 +222,8 @@ void backward(T* out, const T* g, const T* s, int64_t n, UnaryOp op, double p, d
     }
     return;
   }
-  selectOp(op, [&](auto constant) HWY_ATTR {
-    map(out, n, WithParameters<Backward<constant.value>, T>{{}, static_cast<T>(p), static_cast<T>(q)}, g, s);
+  selectOp(op, [&](auto code) HWY_ATTR {
+    bind<code.value, T, Backward>(p, q, [&](const auto& f) HWY_ATTR { map(out, n, f, g, s); });
   });
 }
 

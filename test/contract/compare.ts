@@ -19,6 +19,7 @@ import {
   replay,
   type TypedArray,
 } from './call.ts';
+import { mostOf, openElements, reach } from './reach.ts';
 import { isExact, parameterIndex, roles, signatures } from './signature.ts';
 
 /** Units in the last place that inputs may seem to be off by, and that a result may be. */
@@ -31,15 +32,29 @@ const step = 2 ** -24;
 const unit = { Float32Array: 2 ** -24, Float64Array: 2 ** -53 } as const;
 /** Below this a number has no full precision left. */
 const smallest = { Float32Array: 2 ** -126, Float64Array: 2 ** -1022 } as const;
+/** The smallest number above 0. */
+const least = { Float32Array: 2 ** -149, Float64Array: 2 ** -1074 } as const;
+/** So many of them a result may be off by where an intermediate was that small, and was multiplied by some hundreds. */
+const leastUnits = 2 ** 11;
 
 type FloatName = keyof typeof unit;
 
 const scalars: ReadonlySet<string> = new Set(['p', 'q', 'parameter', 'scale']);
 
-/** The call in float64, with every float changed by `amount` at most, relatively. */
-function widened({ kernel, args }: Pick<Call, 'kernel' | 'args'>, amount: number, next: () => number): Call {
+/** The call in float64, with every float changed by `amount` at most, relatively; without `integers` those are kept. */
+function widened(
+  { kernel, args }: Pick<Call, 'kernel' | 'args'>,
+  amount: number,
+  next: () => number,
+  integers = true,
+): Call {
   const parameters = signatures.get(kernel)!;
-  const vary = (value: number) => (amount === 0 ? value : value * (1 + amount * (2 * next() - 1)));
+  const vary = (value: number) => {
+    if (amount === 0 || (!integers && Number.isInteger(value))) return value;
+    const varied = value * (1 + amount * (2 * next() - 1));
+    // The largest number has but one direction to go.
+    return Number.isFinite(varied) || !Number.isFinite(value) ? varied : value * (1 - amount * next());
+  };
   const wide = mapArrays(args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
     const copy = Float64Array.from(array);
@@ -75,9 +90,17 @@ function count({ kernel, args }: Pick<Call, 'kernel' | 'args'>, ...names: string
   }, 1);
 }
 
-/** How many numbers an element of the result is a sum of, at most. */
+/** How many numbers of float64 the addon sums without correction. */
+const sumBlock = 32768;
+
+/** How many numbers an element of the result is a sum of, at most, in the precision of the arrays. */
 function terms(call: Pick<Call, 'kernel' | 'args'>): number {
-  const { kernel } = call;
+  const { kernel, args } = call;
+  // `reduce` promises better, but by blocks.
+  if (args[0] instanceof Float64Array && kernel === 'reduce') {
+    return Math.min(count(call, 'r0', 'r1'), sumBlock);
+  }
+  if (kernel === 'loss') return args[0] instanceof Float64Array ? (args[1] as TypedArray).length : 0;
   if (kernel === 'softmaxCrossEntropy') return Math.max(count(call, 'classes'), count(call, 'rows'));
   if (kernel.startsWith('batch') || kernel.startsWith('layer') || kernel === 'epilogueGradient') {
     return Math.max(count(call, 'rows'), count(call, 'size'));
@@ -95,10 +118,11 @@ function terms(call: Pick<Call, 'kernel' | 'args'>): number {
 
 /**
  * The rounding of a sum in the arrays' own precision grows with the square root of its terms, over what the inputs
- * explain; `reduce` alone promises better.
+ * explain; of equal terms, as special values make them, with their number, as all are rounded to the same side.
  */
-function growth(call: Pick<Call, 'kernel' | 'args'>): number {
-  return 1 + Math.sqrt(Math.max(0, terms(call))) / 16;
+function growth(call: Pick<Call, 'kernel' | 'args'>, special: boolean): number {
+  const n = Math.max(0, terms(call));
+  return 1 + Math.max(Math.sqrt(n) / 16, special ? n / 16 : 0);
 }
 
 /** Units that Winograd's algorithm may be off by, of the largest sum of absolute products. */
@@ -120,10 +144,14 @@ function winograd({ kernel, args }: Pick<Call, 'kernel' | 'args'>): number {
   return winogradUnits * sums.reduce((largest, sum) => Math.max(largest, sum), 0);
 }
 
+/** The largest finite element. */
 function largest({ kernel, args }: Pick<Call, 'kernel' | 'args'>, name: string): number {
   const values = args[parameterIndex(kernel, name)];
   if (!isArray(values)) return 1;
-  return (values as Float64Array).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  return (values as Float64Array).reduce(
+    (most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most),
+    0,
+  );
 }
 
 /**
@@ -153,19 +181,36 @@ function absolute(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
   return resultUnits * Math.abs(args[parameterIndex(kernel, 'scale')] as number);
 }
 
+export interface ToleranceOptions {
+  /**
+   * For calls with special values: as far below the smallest normal number as may be expected, and NaN where it is open
+   * what comes, as in `openElements`, or where the inputs changed a little make another of NaN, ∞ and −∞ of it.
+   */
+  readonly special?: boolean;
+}
+
+/** NaN, an infinity or a number. */
+const kindOf = (x: number): number => (Number.isFinite(x) ? 0 : x);
+
 /** For each array, in the order of `arraysOf`, that is a float destination: how far its elements may be off. */
-export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<number, Float64Array> {
+export function tolerances(
+  call: Pick<Call, 'kernel' | 'args'>,
+  { special = false }: ToleranceOptions = {},
+): ReadonlyMap<number, Float64Array> {
   const found = new Map<number, Float64Array>();
   if (isExact(call.kernel, call.args)) return found;
   const { overwritten, updated } = roles[call.kernel];
   const parameters = signatures.get(call.kernel)!;
   const next = generator(12345);
-  const allowance = growth(call);
+  const allowance = growth(call, special);
   const exact = replay(fallback, widened(call, 0, next));
   if (exact.error !== null) return found;
-  const varied = Array.from({ length: trials }, () => replay(fallback, widened(call, step, next)));
+  const varied = Array.from({ length: trials }, (_, trial) =>
+    replay(fallback, widened(call, step, next, !special || trial % 2 === 0)),
+  );
   const exactArrays = arraysOf(exact.args);
   const variedArrays = varied.filter(({ error }) => error === null).map(({ args }) => arraysOf(args));
+  const open = special ? openElements(call) : null;
   arraysOf(call.args).forEach(({ array: given, position }, at) => {
     const { name } = parameters[position];
     if (!overwritten.includes(name) && !updated.includes(name)) return;
@@ -174,16 +219,29 @@ export function tolerances(call: Pick<Call, 'kernel' | 'args'>): ReadonlyMap<num
     const value = exactArrays[at].array as Float64Array;
     const tolerance = new Float64Array(value.length);
     const own = absolute(call, name);
+    const sums = special ? reach(call, name, exact.args) : null;
     for (let i = 0; i < value.length; i++) {
       let change = 0;
+      let isOpen = open !== null && position === 0 && open(i, value[i]);
       for (const arrays of variedArrays) {
-        const distance = Math.abs(arrays[at].array[i] - value[i]);
+        const other = arrays[at].array[i];
+        const distance = Math.abs(other - value[i]);
         if (distance > change && distance < Infinity) change = distance;
+        if (special && !Object.is(kindOf(other), kindOf(value[i]))) isOpen = true;
       }
       const size = Number.isFinite(value[i]) ? Math.abs(value[i]) : 0;
+      // At a kink of the activation another slope counts.
+      if (special && call.kernel === 'batchNormGradient' && 64 * change > size) isOpen = true;
       // At a discontinuity (a tie of prediction and target) the change measures the jump, which nothing excuses.
       const measured = jumps(call) ? 0 : (inputUnits * change) / step;
-      tolerance[i] = unit[type] * allowance * (measured + resultUnits * size + own) + smallest[type];
+      const terms = sums === null ? 0 : resultUnits * sums[i];
+      // `reduce` alone keeps sums of float64 in their range.
+      if (terms === Infinity && call.kernel !== 'reduce') isOpen = true;
+      const floor = special ? leastUnits * least[type] : smallest[type];
+      tolerance[i] = unit[type] * allowance * (measured + resultUnits * size + own + terms) + floor;
+      // Whether it becomes infinite is a matter of its rounding.
+      if (special && Math.abs(size - mostOf(given)) <= tolerance[i]) isOpen = true;
+      if (isOpen) tolerance[i] = Number.NaN;
     }
     found.set(at, tolerance);
   });
@@ -194,6 +252,7 @@ function differs(a: TypedArray, b: TypedArray, tolerance: Float64Array | undefin
   for (let i = 0; i < a.length; i++) {
     if (a[i] === b[i] || (Number.isNaN(a[i]) && Number.isNaN(b[i]))) continue;
     const distance = Math.abs(a[i] - b[i]);
+    if (Number.isNaN(tolerance?.[i])) continue;
     // NaN against a number, or two infinities, fail here as well.
     if (tolerance !== undefined && distance <= tolerance[i]) continue;
     const allowed = tolerance === undefined ? 'exactly' : `within ${tolerance[i].toExponential(1)}`;

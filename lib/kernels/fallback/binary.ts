@@ -64,15 +64,16 @@ const noGradient: Gradient = (out, _, o, n) => {
   out.fill(0, o, o + n);
 };
 
-/** The share of the gradient that goes to the winner of a comparison: all, half at a tie, none; NaN for NaN. */
-function share(winner: number, loser: number): number {
-  if (winner > loser) return 1;
+/** What the winner of a comparison gets of the gradient: all, half at a tie, else 0 whatever it is; NaN for NaN. */
+function share(gradient: number, winner: number, loser: number): number {
+  if (winner > loser) return gradient;
   if (winner < loser) return 0;
-  return winner === loser ? 0.5 : Number.NaN;
+  return winner === loser ? 0.5 * gradient : Number.NaN;
 }
 
-function slopeOfPower(a: number, b: number): number {
-  return b === 0 ? 0 : b * pow(a, b - 1);
+/** a⁰ is constant, whatever the gradient is. */
+function gradientOfBase(gradient: number, a: number, b: number): number {
+  return b === 0 ? 0 : gradient * (b * pow(a, b - 1));
 }
 
 function slopeOfExponent(a: number, b: number): number {
@@ -121,7 +122,7 @@ const rules: Record<BinaryOp, Rule> = {
       for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = pow(a[i], b[j]);
     },
     gradientA(out, g, o, n, a, i, stepA, b, j, stepB) {
-      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * slopeOfPower(a[i], b[j]);
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = gradientOfBase(g[o], a[i], b[j]);
     },
     gradientB(out, g, o, n, a, i, stepA, b, j, stepB) {
       for (const end = o + n; o < end; o++, i += stepA, j += stepB)
@@ -133,10 +134,10 @@ const rules: Record<BinaryOp, Rule> = {
       for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = Math.max(a[i], b[j]);
     },
     gradientA(out, g, o, n, a, i, stepA, b, j, stepB) {
-      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(a[i], b[j]);
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = share(g[o], a[i], b[j]);
     },
     gradientB(out, g, o, n, a, i, stepA, b, j, stepB) {
-      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(b[j], a[i]);
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = share(g[o], b[j], a[i]);
     },
   },
   minimum: {
@@ -144,10 +145,10 @@ const rules: Record<BinaryOp, Rule> = {
       for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = Math.min(a[i], b[j]);
     },
     gradientA(out, g, o, n, a, i, stepA, b, j, stepB) {
-      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(b[j], a[i]);
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = share(g[o], b[j], a[i]);
     },
     gradientB(out, g, o, n, a, i, stepA, b, j, stepB) {
-      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = g[o] * share(a[i], b[j]);
+      for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = share(g[o], a[i], b[j]);
     },
   },
   equal: {

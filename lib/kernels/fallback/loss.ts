@@ -13,7 +13,7 @@ import {
   checkNumber,
   codeFrom,
 } from './check.ts';
-import { Sum } from './math.ts';
+import { Sum, sigmoid } from './math.ts';
 
 /** Losses and derivatives of `count` elements from `first` on, written to the beginning of `values`. */
 type Loop = (
@@ -74,7 +74,8 @@ const rules: Record<LossOp, Rule> = {
       for (let n = 0, i = first; n < count; n++, i++) {
         const logP = Math.max(Math.log(p[i]), lowestLog);
         const logQ = Math.max(Math.log1p(-p[i]), lowestLog);
-        values[n] = -(t[i] * logP + (1 - t[i]) * logQ);
+        // Logarithms by a power of two smaller for the time being, so that no product with one overflows.
+        values[n] = -128 * (t[i] * (logP / 128) + (1 - t[i]) * (logQ / 128));
       }
     },
     byPrediction(values, p, t, first, count) {
@@ -91,11 +92,12 @@ const rules: Record<LossOp, Rule> = {
   binaryCrossEntropyWithLogits: {
     loss(values, p, t, first, count) {
       for (let n = 0, i = first; n < count; n++, i++) {
-        values[n] = Math.max(p[i], 0) - p[i] * t[i] + Math.log1p(Math.exp(-Math.abs(p[i])));
+        // max(p, 0) − p·t as one product, which is as large as the loss.
+        values[n] = p[i] * (Number(p[i] > 0) - t[i]) + Math.log1p(Math.exp(-Math.abs(p[i])));
       }
     },
     byPrediction(values, p, t, first, count) {
-      for (let n = 0, i = first; n < count; n++, i++) values[n] = 1 / (1 + Math.exp(-p[i])) - t[i];
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = sigmoid(p[i]) - t[i];
     },
     byTarget(values, p, _, first, count) {
       for (let n = 0, i = first; n < count; n++, i++) values[n] = -p[i];
@@ -171,10 +173,14 @@ export function lossGradient(
   const { byPrediction, byTarget } = rule[op];
   const run = operand === 1 && byTarget !== undefined ? byTarget : byPrediction;
   const factor = operand === 1 && byTarget === undefined ? -scale : scale;
+  // A scale that makes smaller comes last: the gradient of a mean is small as it is.
+  const [before, after] = Math.abs(factor) <= 1 ? [1, factor] : [factor, 1];
   const step = gradient.length === n ? 1 : 0;
   for (let first = 0; first < n; first += chunk.length) {
     const count = Math.min(chunk.length, n - first);
     run(chunk, prediction, target, first, count, parameter);
-    for (let i = 0; i < count; i++) out[first + i] = factor * gradient[(first + i) * step] * chunk[i];
+    for (let i = 0; i < count; i++) {
+      out[first + i] = before * gradient[(first + i) * step] * chunk[i] * after;
+    }
   }
 }

@@ -6,6 +6,12 @@ export function pow(x: number, y: number): number {
   return x ** y;
 }
 
+/** 1 / (1 + e⁻ˣ), and eˣ where that sum is infinite and it is a small number still. */
+export function sigmoid(x: number): number {
+  const e = Math.exp(-x);
+  return e < Infinity ? 1 / (1 + e) : Math.exp(x);
+}
+
 /**
  * The complementary error function to about one unit in the last place, by the rational approximations of W. J. Cody,
  * "Rational Chebyshev approximations for the error function", Mathematics of Computation 23 (1969), with the
@@ -95,6 +101,40 @@ export class Sum {
   get value(): number {
     // The correction of an infinite sum is ∞ − ∞.
     return Number.isFinite(this.#sum) ? this.#sum + this.#correction : this.#sum;
+  }
+}
+
+/** Numbers up to it, and down to its reciprocal, have a product that neither overflows nor loses digits. */
+const largeFactor = 2 ** 500;
+/** By which power of two others are brought there. */
+const shift = 600;
+
+/** A product whose factors may be of any size. */
+export class Product {
+  #mantissa = 1;
+  #exponent = 0;
+
+  times(factor: number): void {
+    this.#mantissa = this.#shifted(this.#mantissa * this.#shifted(factor));
+  }
+
+  #shifted(x: number): number {
+    const size = Math.abs(x);
+    if (size >= largeFactor) {
+      this.#exponent += shift;
+      return x * 2 ** -shift;
+    }
+    if (size >= 1 / largeFactor) return x;
+    this.#exponent -= shift;
+    return x * 2 ** shift;
+  }
+
+  get value(): number {
+    let value = this.#mantissa;
+    // Four steps lead out of the range, whichever way.
+    const steps = Math.min(Math.abs(this.#exponent) / shift, 4);
+    for (let i = 0; i < steps; i++) value *= 2 ** (Math.sign(this.#exponent) * shift);
+    return value;
   }
 }
 

@@ -24,6 +24,32 @@ import { Sum, Sums } from './math.ts';
 /** Elements of the rows whose output is recomputed at a time. */
 const blockElements = 2 ** 14;
 
+/** What numbers whose sum or squares leave the range of float64 are multiplied by for the time being. */
+const unit = 2 ** -600;
+
+/** The mean and the variance of `count` numbers, `stride` apart, that are multiplied by `unit`. */
+function scaledMoments(
+  x: Float,
+  first: number,
+  stride: number,
+  count: number,
+): { mean: number; variance: number } {
+  const sum = new Sum();
+  for (let n = 0, i = first; n < count; n++, i += stride) sum.add(x[i] * unit);
+  const mean = sum.value / count;
+  const squares = new Sum();
+  for (let n = 0, i = first; n < count; n++, i += stride) squares.add((x[i] * unit - mean) ** 2);
+  return { mean, variance: squares.value / count };
+}
+
+/**
+ * (x − mean)·factor + shift, by halves: the difference, and the product beside the shift, may be twice as large as the
+ * largest number.
+ */
+function normalOf(x: number, mean: number, factor: number, shift = 0): number {
+  return 2 * ((0.5 * x - 0.5 * mean) * factor + 0.5 * shift);
+}
+
 export function batchMoments(
   mean: Float,
   inverse: Float,
@@ -63,12 +89,20 @@ export function batchMoments(
     for (let c = 0; c < channels; c++) squares.add(c, (x[i + c] - means[c]) ** 2);
   }
   for (let c = 0; c < channels; c++) {
-    const variance = squares.value(c) / Math.max(rows, 1);
-    mean[c] = means[c];
-    inverse[c] = 1 / Math.sqrt(variance + epsilon);
+    let center = means[c];
+    let variance = squares.value(c) / Math.max(rows, 1);
+    let factor = 1 / Math.sqrt(variance + epsilon);
+    if (!Number.isFinite(variance)) {
+      const scaled = scaledMoments(x, c, channels, rows);
+      center = scaled.mean / unit;
+      variance = scaled.variance / unit / unit;
+      factor = unit / Math.sqrt(scaled.variance + epsilon * unit * unit);
+    }
+    mean[c] = center;
+    inverse[c] = factor;
     if (rows === 0) continue;
-    const unbiased = rows === 1 ? variance : squares.value(c) / (rows - 1);
-    if (runningMean !== null) runningMean[c] = (1 - momentum) * runningMean[c] + momentum * means[c];
+    const unbiased = rows === 1 ? variance : variance * (rows / (rows - 1));
+    if (runningMean !== null) runningMean[c] = (1 - momentum) * runningMean[c] + momentum * center;
     if (runningVariance !== null) {
       runningVariance[c] = (1 - momentum) * runningVariance[c] + momentum * unbiased;
     }
@@ -123,7 +157,7 @@ function normalize(
   const factors = Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c]));
   const shifts = Float64Array.from(inverse, (_, c) => (shift === null ? 0 : shift[c]));
   for (let i = 0; i < out.length; i += channels) {
-    for (let c = 0; c < channels; c++) out[i + c] = (x[i + c] - mean[c]) * factors[c] + shifts[c];
+    for (let c = 0; c < channels; c++) out[i + c] = normalOf(x[i + c], mean[c], factors[c], shifts[c]);
   }
 }
 
@@ -189,7 +223,7 @@ export function batchNormGradient(
   for (let i = 0; i < out.length; i += channels) {
     for (let c = 0; c < channels; c++) {
       dz.add(c, out[i + c]);
-      dzNormal.add(c, out[i + c] * ((x[i + c] - mean[c]) * inverse[c]));
+      dzNormal.add(c, out[i + c] * normalOf(x[i + c], mean[c], inverse[c]));
     }
   }
   // What moves with the moments of x; nothing where they are constants.
@@ -199,7 +233,7 @@ export function batchNormGradient(
   const factors = Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c]));
   for (let i = 0; i < out.length; i += channels) {
     for (let c = 0; c < channels; c++) {
-      const normal = (x[i + c] - mean[c]) * inverse[c];
+      const normal = normalOf(x[i + c], mean[c], inverse[c]);
       out[i + c] = factors[c] * (out[i + c] - (along[c] + normal * alongNormal[c]));
     }
   }
@@ -243,15 +277,22 @@ export function layerNorm(
     const first = row * size;
     const sum = new Sum();
     for (let j = 0; j < size; j++) sum.add(x[first + j]);
-    const center = sum.value / Math.max(size, 1);
+    let center = sum.value / Math.max(size, 1);
     const squares = new Sum();
     for (let j = 0; j < size; j++) squares.add((x[first + j] - center) ** 2);
-    const factor = 1 / Math.sqrt(squares.value / Math.max(size, 1) + epsilon);
+    const variance = squares.value / Math.max(size, 1);
+    let factor = 1 / Math.sqrt(variance + epsilon);
+    if (!Number.isFinite(variance)) {
+      const scaled = scaledMoments(x, first, 1, size);
+      center = scaled.mean / unit;
+      factor = unit / Math.sqrt(scaled.variance + epsilon * unit * unit);
+    }
     mean[row] = center;
     inverse[row] = factor;
     for (let j = 0; j < size; j++) {
-      const normal = (x[first + j] - center) * factor;
-      out[first + j] = normal * (scale === null ? 1 : scale[j]) + (shift === null ? 0 : shift[j]);
+      // By halves, as in normalOf.
+      const half = (0.5 * x[first + j] - 0.5 * center) * factor;
+      out[first + j] = 2 * (half * (scale === null ? 1 : scale[j]) + (shift === null ? 0 : 0.5 * shift[j]));
     }
   }
 }
@@ -298,7 +339,7 @@ export function layerNormGradient(
     const dzNormal = new Sum();
     for (let j = 0; j < size; j++) {
       const g = gradient[first + j];
-      const normal = (x[first + j] - mean[row]) * inverse[row];
+      const normal = normalOf(x[first + j], mean[row], inverse[row]);
       gradients.add(j, g);
       gradientsNormal.add(j, g * normal);
       const own = g * (scale === null ? 1 : scale[j]);
@@ -306,7 +347,7 @@ export function layerNormGradient(
       dzNormal.add(own * normal);
     }
     for (let j = 0; j < size; j++) {
-      const normal = (x[first + j] - mean[row]) * inverse[row];
+      const normal = normalOf(x[first + j], mean[row], inverse[row]);
       const own = gradient[first + j] * (scale === null ? 1 : scale[j]);
       out[first + j] = inverse[row] * (own - (dz.value + normal * dzNormal.value) / size);
     }

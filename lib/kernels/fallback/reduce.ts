@@ -15,6 +15,7 @@ import {
   maxSize,
   refuseValue,
 } from './check.ts';
+import { Product, Sum } from './math.ts';
 
 /**
  * Results in the making, float64 whatever the type of the arrays: one for each of up to `lanes` columns, so that a
@@ -24,6 +25,7 @@ import {
 const lanes = 1024;
 const value = new Float64Array(lanes);
 const correction = new Float64Array(lanes);
+const products: Product[] = [];
 
 interface Rule {
   start: number;
@@ -48,12 +50,10 @@ const rules: Record<ReduceOp, Rule> = {
   product: {
     start: 1,
     along(x, first, count, lane) {
-      let total = value[lane];
-      for (let i = first; i < first + count; i++) total *= x[i];
-      value[lane] = total;
+      for (let i = first; i < first + count; i++) products[lane].times(x[i]);
     },
     across(x, first, count) {
-      for (let j = 0, i = first; j < count; j++, i++) value[j] *= x[i];
+      for (let j = 0, i = first; j < count; j++, i++) products[j].times(x[i]);
     },
   },
   max: {
@@ -161,18 +161,59 @@ export function reduce(
       const count = Math.min(lanes, k1 - j);
       value.fill(rule.start, 0, count);
       correction.fill(0, 0, count);
+      if (op === reduceCode.product) for (let lane = 0; lane < count; lane++) products[lane] = new Product();
       for (let r = 0; r < r0; r++) {
         const first = ((i * r0 + r) * k1 + j) * r1;
         if (r1 === 1) rule.across(x, first, count);
         else for (let lane = 0; lane < count; lane++) rule.along(x, first + lane * r1, r1, lane);
       }
       for (let lane = 0; lane < count; lane++) {
+        const o = i * k1 + j + lane;
+        if (op === reduceCode.product) {
+          products[lane].times(scale);
+          out[o] = products[lane].value;
+          continue;
+        }
+        const total = scale * (value[lane] + correction[lane]);
         // The correction of an infinite sum is ∞ − ∞.
-        const total = value[lane];
-        out[i * k1 + j + lane] = scale * (Number.isFinite(total) ? total + correction[lane] : total);
+        out[o] = Number.isFinite(total)
+          ? total
+          : reduceAgain(x, (i * r0 * k1 + j + lane) * r1, r0, k1 * r1, r1, op, scale, value[lane]);
       }
     }
   }
+}
+
+/**
+ * scale · the sum of r0 runs of r1 finite numbers, or of their squares, whatever the size of partial sums; scale · before
+ * where not all are finite, and for extremes.
+ */
+function reduceAgain(
+  x: Float,
+  first: number,
+  r0: number,
+  stride: number,
+  r1: number,
+  op: number,
+  scale: number,
+  before: number,
+): number {
+  if (op === reduceCode.max || op === reduceCode.min) return scale * before;
+  const isSum = op === reduceCode.sum;
+  // The terms so small that no sum of them overflows.
+  const unit = isSum ? 2 ** -64 : 2 ** -540;
+  const sum = new Sum();
+  for (let r = 0; r < r0; r++) {
+    for (let i = first + r * stride, end = i + r1; i < end; i++) {
+      if (!Number.isFinite(x[i])) return scale * before;
+      sum.add(isSum ? x[i] * unit : (x[i] * unit) ** 2);
+    }
+  }
+  const result = new Product();
+  for (const factor of isSum ? [scale, sum.value, 1 / unit] : [scale, sum.value, 1 / unit, 1 / unit]) {
+    result.times(factor);
+  }
+  return result.value;
 }
 
 export function argmax(out: Int32Array, x: Float, outer: number, size: number, inner: number): void {

@@ -10,7 +10,7 @@ import {
   checkNumber,
   codeFrom,
 } from './check.ts';
-import { pow, standardNormalCdf, standardNormalDensity } from './math.ts';
+import { pow, sigmoid, standardNormalCdf, standardNormalDensity } from './math.ts';
 
 /**
  * A loop over whole arrays for each op, and not a function of one element: a call through a table costs more than most
@@ -19,15 +19,24 @@ import { pow, standardNormalCdf, standardNormalDensity } from './math.ts';
 interface Rule {
   /** out = f(x) */
   forward(out: Float, x: Float, p: number, q: number): void;
-  /** out = gradient · f′, by the input or the output as `gradientFromOutput` says. */
+  /**
+   * out = gradient · f′, by the input or the output as `gradientFromOutput` says. Products are taken in an order in which
+   * nothing leaves the range of float64 on the way to a result that does not.
+   */
   gradient(out: Float, gradient: Float, xOrY: Float, p: number, q: number): void;
 }
+
+/** Below this a number has no full precision left. */
+const leastNormal = 2 ** -1022;
 
 /**
  * leakyRelu's slope below and above 0. It and relu choose without a branch: the signs of activations are as good as
  * random, and a branch predicted wrongly half of the time makes these loops four times slower.
  */
 const slopes = new Float64Array([0, 1]);
+
+/** Likewise what a mask lets pass: nothing, whatever the gradient is, or the gradient; NaN where the activation is. */
+const passed = new Float64Array([0, 0, Number.NaN]);
 
 const rules: Record<UnaryOp, Rule> = {
   neg: {
@@ -59,7 +68,10 @@ const rules: Record<UnaryOp, Rule> = {
       for (let i = 0; i < x.length; i++) out[i] = Math.sqrt(x[i]);
     },
     gradient(out, g, y) {
-      for (let i = 0; i < g.length; i++) out[i] = g[i] * (0.5 / y[i]);
+      for (let i = 0; i < g.length; i++) {
+        // Whichever half leaves no range on the way.
+        out[i] = Math.abs(y[i]) > 1 ? (0.5 * g[i]) / y[i] : g[i] / (2 * y[i]);
+      }
     },
   },
   abs: {
@@ -75,7 +87,7 @@ const rules: Record<UnaryOp, Rule> = {
       for (let i = 0; i < x.length; i++) out[i] = x[i] * x[i];
     },
     gradient(out, g, x) {
-      for (let i = 0; i < g.length; i++) out[i] = g[i] * (2 * x[i]);
+      for (let i = 0; i < g.length; i++) out[i] = 2 * (g[i] * x[i]);
     },
   },
   reciprocal: {
@@ -83,7 +95,11 @@ const rules: Record<UnaryOp, Rule> = {
       for (let i = 0; i < x.length; i++) out[i] = 1 / x[i];
     },
     gradient(out, g, y) {
-      for (let i = 0; i < g.length; i++) out[i] = g[i] * -(y[i] * y[i]);
+      for (let i = 0; i < g.length; i++) {
+        const square = y[i] * y[i];
+        const inRange = square >= leastNormal && square < Infinity;
+        out[i] = inRange ? -(g[i] * square) : -(g[i] * y[i] * y[i]);
+      }
     },
   },
   sign: {
@@ -119,8 +135,7 @@ const rules: Record<UnaryOp, Rule> = {
     gradient(out, g, x, p, q) {
       for (let i = 0; i < g.length; i++) {
         const v = x[i];
-        const slope = v >= p && v <= q ? 1 : Number.isNaN(v) ? v : 0;
-        out[i] = g[i] * slope;
+        out[i] = v >= p && v <= q ? g[i] : Number.isNaN(v) ? v : 0;
       }
     },
   },
@@ -133,7 +148,8 @@ const rules: Record<UnaryOp, Rule> = {
     },
     gradient(out, g, y) {
       for (let i = 0; i < g.length; i++) {
-        out[i] = g[i] * (Number.isNaN(y[i]) ? y[i] : Number(y[i] > 0));
+        passed[1] = g[i];
+        out[i] = passed[Number(y[i] > 0) + 2 * Number(Number.isNaN(y[i]))];
       }
     },
   },
@@ -169,11 +185,11 @@ const rules: Record<UnaryOp, Rule> = {
   },
   silu: {
     forward(out, x) {
-      for (let i = 0; i < x.length; i++) out[i] = x[i] / (1 + Math.exp(-x[i]));
+      for (let i = 0; i < x.length; i++) out[i] = x[i] * sigmoid(x[i]);
     },
     gradient(out, g, x) {
       for (let i = 0; i < g.length; i++) {
-        const s = 1 / (1 + Math.exp(-x[i]));
+        const s = sigmoid(x[i]);
         out[i] = g[i] * (s * (1 + x[i] * (1 - s)));
       }
     },
@@ -186,15 +202,15 @@ const rules: Record<UnaryOp, Rule> = {
       }
     },
     gradient(out, g, y) {
-      for (let i = 0; i < g.length; i++) out[i] = g[i] * -Math.expm1(-y[i]);
+      for (let i = 0; i < g.length; i++) out[i] = g[i] * -Math.expm1(-Math.max(y[i], 0));
     },
   },
   sigmoid: {
     forward(out, x) {
-      for (let i = 0; i < x.length; i++) out[i] = 1 / (1 + Math.exp(-x[i]));
+      for (let i = 0; i < x.length; i++) out[i] = sigmoid(x[i]);
     },
     gradient(out, g, y) {
-      for (let i = 0; i < g.length; i++) out[i] = g[i] * (y[i] * (1 - y[i]));
+      for (let i = 0; i < g.length; i++) out[i] = g[i] * y[i] * (1 - y[i]);
     },
   },
   tanh: {
@@ -202,7 +218,7 @@ const rules: Record<UnaryOp, Rule> = {
       for (let i = 0; i < x.length; i++) out[i] = Math.tanh(x[i]);
     },
     gradient(out, g, y) {
-      for (let i = 0; i < g.length; i++) out[i] = g[i] * (1 - y[i] * y[i]);
+      for (let i = 0; i < g.length; i++) out[i] = g[i] * (1 - Math.abs(y[i])) * (1 + Math.abs(y[i]));
     },
   },
 };
