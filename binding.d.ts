@@ -308,7 +308,8 @@ export interface Kernels {
   /**
    * out = the largest x under each position of the window, per channel; `indices`, as long as out, receives where in the
    * window it first is, i·kernelWidth + j. NaN counts as largest. Pixels outside of the image do not take part; a window
-   * without a pixel gives −Infinity and the index −1. outChannels equals channels, groups is 1.
+   * without a pixel gives −Infinity and the index −1. outChannels equals channels, groups is 1, and kernelHeight ·
+   * kernelWidth is at most 2³¹ − 1, as for every pooling.
    */
   maxPool(out: Float, indices: Int32Array, x: Float, geometry: Int32Array): void;
 

@@ -195,6 +195,12 @@ Window Check::pooling(const Geometry& geometry) const {
          std::to_string(w.outChannels));
   }
   if (w.groups != 1) fail(geometry.position, "groups to be 1", std::to_string(w.groups));
+  // Positions in the window are int32.
+  const int64_t positions = w.kernelHeight * w.kernelWidth;
+  if (positions > INT32_MAX) {
+    fail(geometry.position, "kernelHeight · kernelWidth to be at most 2147483647",
+         formatNumber(static_cast<double>(positions)));
+  }
   return w;
 }
 

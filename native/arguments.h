@@ -197,7 +197,7 @@ class Check {
   void reach(const Layout& layout, int groups, int index, const char* operand, int64_t length) const;
   /// Groups divide the channels.
   Window convolution(const Geometry& geometry) const;
-  /// As many channels go out as come in.
+  /// As many channels go out as come in, and an int32 holds every position in the window.
   Window pooling(const Geometry& geometry) const;
   /// -1 or a code of an op whose gradient follows from the output.
   void gradientFromOutput(const OptionalCode<UnaryOp>& code) const;

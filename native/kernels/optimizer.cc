@@ -18,19 +18,41 @@
 #define AXPY_OPTIMIZER_COEFFICIENTS
 namespace axpy {
 
-template <class T>
 struct SgdCoefficients {
-  T learningRate, momentum, fresh /* 1 − dampening */, lambda;
+  double learningRate, momentum, fresh /* 1 − dampening */, lambda;
   bool nesterov;
 };
 
-template <class T>
 struct AdamCoefficients {
-  T beta1, fresh1, beta2, fresh2, lambda;
-  T step;        // learningRate / (1 − β₁ᵗ)
-  T secondRoot;  // 1 / √(1 − β₂ᵗ)
-  T epsilon;
+  double beta1, fresh1, beta2, fresh2, lambda;
+  double step;        // learningRate / (1 − β₁ᵗ)
+  double secondRoot;  // 1 / √(1 − β₂ᵗ)
+  double epsilon;
 };
+
+// One element in float64, but for what is kept, which counts as it is kept: for what leaves the range of
+// float32 on the way.
+
+template <class T>
+inline void sgdOne(T& parameter, T* velocity, T gradient, bool decays, const SgdCoefficients& c) {
+  const double p = parameter, g = decays ? c.lambda * p + static_cast<double>(gradient) : gradient;
+  double direction = g;
+  if (velocity) {
+    *velocity = static_cast<T>(c.momentum * static_cast<double>(*velocity) + c.fresh * g);
+    direction = *velocity;
+    if (c.nesterov) direction = c.momentum * direction + g;
+  }
+  parameter = static_cast<T>(p - c.learningRate * direction);
+}
+
+template <class T>
+inline void adamOne(T& parameter, T& mean, T& square, T gradient, bool decays, const AdamCoefficients& c) {
+  const double p = parameter, g = decays ? c.lambda * p + static_cast<double>(gradient) : gradient;
+  mean = static_cast<T>(c.beta1 * static_cast<double>(mean) + c.fresh1 * g);
+  square = static_cast<T>(c.beta2 * static_cast<double>(square) + c.fresh2 * g * g);
+  const double denominator = std::sqrt(static_cast<double>(square)) * c.secondRoot + c.epsilon;
+  parameter = static_cast<T>(p - c.step * (static_cast<double>(mean) / denominator));
+}
 
 }  // namespace axpy
 #endif
@@ -39,7 +61,7 @@ HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
 
-/// Calls run(load, store) for each vector of n elements, the last one perhaps in part.
+/// Calls run(load, store, begin, end) for each vector of n elements, the last one perhaps in part.
 template <class T, class F>
 HWY_INLINE void forVectors(int64_t n, const F& run) {
   const hn::ScalableTag<T> d;
@@ -47,63 +69,89 @@ HWY_INLINE void forVectors(int64_t n, const F& run) {
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     run([&](const T* p) HWY_ATTR { return hn::LoadU(d, p + i); },
-        [&](hn::Vec<decltype(d)> v, T* p) HWY_ATTR { hn::StoreU(v, d, p + i); });
+        [&](hn::Vec<decltype(d)> v, T* p) HWY_ATTR { hn::StoreU(v, d, p + i); }, i, i + lanes);
   }
   if (i < n) {
     run([&](const T* p) HWY_ATTR { return loadFirst(d, p + i, n - i); },
-        [&](hn::Vec<decltype(d)> v, T* p) HWY_ATTR { storeFirst(d, v, p + i, n - i); });
+        [&](hn::Vec<decltype(d)> v, T* p) HWY_ATTR { storeFirst(d, v, p + i, n - i); }, i, n);
   }
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> constant(D d, double value) {
+  return hn::Set(d, static_cast<hn::TFromD<D>>(value));
 }
 
 /// The gradient, with λ·parameter for what decays.
 template <class T>
-HWY_INLINE auto slope(bool decays, T lambda) {
+HWY_INLINE auto slope(bool decays, double lambda) {
   const hn::ScalableTag<T> d;
   return [d, decays, lambda](auto load, const T* parameter, const T* gradient) HWY_ATTR {
     const auto g = load(gradient);
-    return decays ? hn::MulAdd(hn::Set(d, lambda), load(parameter), g) : g;
+    return decays ? hn::MulAdd(constant(d, lambda), load(parameter), g) : g;
   };
+}
+
+/// Whether vectors of results may be stored: those of float64 could not be computed otherwise.
+template <class D, class... V>
+HWY_INLINE bool areRight(D d, V... v) {
+  return sizeof(hn::TFromD<D>) == sizeof(double) || HWY_LIKELY((isFinite(d, v) && ...));
 }
 
 template <class T>
 void sgdRange(T* parameter, T* velocity, const T* gradient, int64_t n, bool decays,
-              const SgdCoefficients<T>& c) {
+              const SgdCoefficients& c) {
   const hn::ScalableTag<T> d;
-  const auto rate = hn::Set(d, c.learningRate), momentum = hn::Set(d, c.momentum),
-             fresh = hn::Set(d, c.fresh);
+  const auto rate = constant(d, c.learningRate), momentum = constant(d, c.momentum),
+             fresh = constant(d, c.fresh);
   const auto gradientOf = slope<T>(decays, c.lambda);
   if (!velocity) {
-    forVectors<T>(n, [&](auto load, auto store) HWY_ATTR {
-      store(hn::NegMulAdd(rate, gradientOf(load, parameter, gradient), load(parameter)), parameter);
+    forVectors<T>(n, [&](auto load, auto store, int64_t begin, int64_t end) HWY_ATTR {
+      const auto g = gradientOf(load, parameter, gradient);
+      const auto p = hn::NegMulAdd(rate, g, load(parameter));
+      if (areRight(d, p)) return store(p, parameter);
+      for (int64_t i = begin; i < end; i++) sgdOne<T>(parameter[i], nullptr, gradient[i], decays, c);
     });
     return;
   }
-  forVectors<T>(n, [&](auto load, auto store) HWY_ATTR {
+  forVectors<T>(n, [&](auto load, auto store, int64_t begin, int64_t end) HWY_ATTR {
     const auto g = gradientOf(load, parameter, gradient);
     const auto v = hn::MulAdd(momentum, load(velocity), hn::Mul(fresh, g));
-    store(v, velocity);
     const auto direction = c.nesterov ? hn::MulAdd(momentum, v, g) : v;
-    store(hn::NegMulAdd(rate, direction, load(parameter)), parameter);
+    const auto p = hn::NegMulAdd(rate, direction, load(parameter));
+    if (areRight(d, v, p)) {
+      store(v, velocity);
+      store(p, parameter);
+      return;
+    }
+    for (int64_t i = begin; i < end; i++) sgdOne(parameter[i], velocity + i, gradient[i], decays, c);
   });
 }
 
 template <class T>
 void adamRange(T* parameter, T* mean, T* square, const T* gradient, int64_t n, bool decays,
-               const AdamCoefficients<T>& c) {
+               const AdamCoefficients& c) {
   const hn::ScalableTag<T> d;
-  const auto beta1 = hn::Set(d, c.beta1), fresh1 = hn::Set(d, c.fresh1), beta2 = hn::Set(d, c.beta2),
-             fresh2 = hn::Set(d, c.fresh2), step = hn::Set(d, c.step), root = hn::Set(d, c.secondRoot),
-             epsilon = hn::Set(d, c.epsilon);
+  const auto beta1 = constant(d, c.beta1), fresh1 = constant(d, c.fresh1), beta2 = constant(d, c.beta2),
+             fresh2 = constant(d, c.fresh2), step = constant(d, c.step), root = constant(d, c.secondRoot),
+             epsilon = constant(d, c.epsilon);
   const auto gradientOf = slope<T>(decays, c.lambda);
-  forVectors<T>(n, [&](auto load, auto store) HWY_ATTR {
+  forVectors<T>(n, [&](auto load, auto store, int64_t begin, int64_t end) HWY_ATTR {
     const auto g = gradientOf(load, parameter, gradient);
     const auto first = hn::MulAdd(beta1, load(mean), hn::Mul(fresh1, g));
     // Scaled before it is squared: a large gradient overflows later.
     const auto second = hn::MulAdd(beta2, load(square), hn::Mul(hn::Mul(fresh2, g), g));
-    store(first, mean);
-    store(second, square);
     const auto denominator = hn::MulAdd(hn::Sqrt(second), root, epsilon);
-    store(hn::Sub(load(parameter), hn::Div(hn::Mul(step, first), denominator)), parameter);
+    const auto p = hn::NegMulAdd(step, hn::Div(first, denominator), load(parameter));
+    if (areRight(d, first, second, p)) {
+      store(first, mean);
+      store(second, square);
+      store(p, parameter);
+      return;
+    }
+    for (int64_t i = begin; i < end; i++) {
+      adamOne(parameter[i], mean[i], square[i], gradient[i], decays, c);
+    }
   });
 }
 
@@ -146,8 +194,7 @@ void sgd(const Check& check, const List<T>& parameters, const NullableList<T>& v
   check.length(hyper, 5);
   check.length(decays, static_cast<double>(parameters.length));
   check.flags(decays);
-  const SgdCoefficients<T> c{static_cast<T>(hyper[0]), static_cast<T>(hyper[1]), static_cast<T>(1 - hyper[2]),
-                             static_cast<T>(hyper[4]), hyper[3] != 0};
+  const SgdCoefficients c{hyper[0], hyper[1], 1 - hyper[2], hyper[4], hyper[3] != 0};
   const auto run = AXPY_SIMD(sgdRange<T>);
   forElements(parameters, [&](int64_t i, int64_t begin, int64_t end) {
     run(parameters[i].data + begin, velocities.null ? nullptr : velocities[i].data + begin,
@@ -171,14 +218,14 @@ void adam(const Check& check, const List<T>& parameters, const List<T>& means, c
   check.length(hyper, 8);
   check.length(decays, static_cast<double>(parameters.length));
   check.flags(decays);
-  const AdamCoefficients<T> c{static_cast<T>(hyper[1]),
-                              static_cast<T>(1 - hyper[1]),
-                              static_cast<T>(hyper[2]),
-                              static_cast<T>(1 - hyper[2]),
-                              static_cast<T>(hyper[4]),
-                              static_cast<T>(hyper[0] / (1 - hyper[6])),
-                              static_cast<T>(1 / std::sqrt(1 - hyper[7])),
-                              static_cast<T>(hyper[3])};
+  const AdamCoefficients c{hyper[1],
+                           1 - hyper[1],
+                           hyper[2],
+                           1 - hyper[2],
+                           hyper[4],
+                           hyper[0] / (1 - hyper[6]),
+                           1 / std::sqrt(1 - hyper[7]),
+                           hyper[3]};
   const auto run = AXPY_SIMD(adamRange<T>);
   forElements(parameters, [&](int64_t i, int64_t begin, int64_t end) {
     run(parameters[i].data + begin, means[i].data + begin, squares[i].data + begin, gradients[i].data + begin,

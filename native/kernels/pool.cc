@@ -44,9 +44,15 @@ void add(T* HWY_RESTRICT sum, const T* HWY_RESTRICT x, int64_t n) {
   for (int64_t i = 0; i < n; i++) sum[i] += x[i];
 }
 
+/// Whether all quotients are finite.
 template <class T>
-void divide(T* x, T by, int64_t n) {
-  for (int64_t i = 0; i < n; i++) x[i] /= by;
+bool divide(T* x, T by, int64_t n) {
+  int bad = 0;
+  for (int64_t i = 0; i < n; i++) {
+    x[i] /= by;
+    bad |= x[i] - x[i] != 0;
+  }
+  return bad == 0;
 }
 
 template <class T>
@@ -161,7 +167,7 @@ void forCovering(const Window& w, const Start& start, const F& each) {
   });
 }
 
-/// As int32 holds it: windows of more positions than that have no image to fill them.
+/// The check of the geometry saw to it that int32 holds it.
 int32_t positionOf(const Window& w, int64_t i, int64_t j) {
   return static_cast<int32_t>(i * w.kernelWidth + j);
 }
@@ -214,7 +220,9 @@ void maxPoolGradient(const Check& check, Array<T> out, Array<const T> gradient, 
   check.length(out, w.inputSize());
   check.length(gradient, w.outputSize());
   check.length(indices, w.outputSize());
-  if (out.length == 0) return;
+  // There may be many rows of no pixels.
+  if (gradient.length == 0) std::fill_n(out.data, out.length, T(0));
+  if (out.length == 0 || gradient.length == 0) return;
   const auto run = AXPY_SIMD(addWhere<T>);
   const int64_t c = w.channels;
   forCovering(
@@ -239,12 +247,22 @@ void averagePool(const Check& check, Array<T> out, Array<const T> x, const Geome
     T* const sum = out.data + pixel * c;
     std::fill_n(sum, c, T(0));
     if (rows.size() == 0 || columns.size() == 0) return;
-    for (int64_t i = rows.begin; i < rows.end; i++) {
-      for (int64_t j = columns.begin; j < columns.end; j++) {
-        run(sum, x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c, c);
+    const auto forPositions = [&](const auto& each) {
+      for (int64_t i = rows.begin; i < rows.end; i++) {
+        for (int64_t j = columns.begin; j < columns.end; j++) {
+          each(x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c);
+        }
       }
+    };
+    forPositions([&](const T* from) { run(sum, from, c); });
+    const double by = divisor(w, countPadding, rows, columns);
+    if (scale(sum, static_cast<T>(by), c) || sizeof(T) == sizeof(double)) return;
+    // A sum that leaves the range of float32 may have a mean within it.
+    for (int64_t channel = 0; channel < c; channel++) {
+      double total = 0;
+      forPositions([&](const T* from) { total += static_cast<double>(from[channel]); });
+      sum[channel] = static_cast<T>(total / by);
     }
-    scale(sum, static_cast<T>(divisor(w, countPadding, rows, columns)), c);
   });
 }
 
@@ -254,7 +272,8 @@ void averagePoolGradient(const Check& check, Array<T> out, Array<const T> gradie
   const Window w = check.pooling(geometry);
   check.length(out, w.inputSize());
   check.length(gradient, w.outputSize());
-  if (out.length == 0) return;
+  if (gradient.length == 0) std::fill_n(out.data, out.length, T(0));
+  if (out.length == 0 || gradient.length == 0) return;
   const auto run = AXPY_SIMD(addDivided<T>);
   const int64_t c = w.channels;
   const std::vector<Range> rows = vertical(w).within(), columns = horizontal(w).within();

@@ -295,7 +295,7 @@ const poolings: readonly (readonly [name: string, Partial<Geometry>])[] = [
   ],
   ['a window over all', { batch: 3, height: 5, width: 3, channels: 4, kernelHeight: 5, kernelWidth: 3 }],
   [
-    'a window of 2³¹ − 1',
+    'a window 2³¹ − 1 high',
     {
       height: 2,
       width: 3,
@@ -303,8 +303,18 @@ const poolings: readonly (readonly [name: string, Partial<Geometry>])[] = [
       outHeight: 2,
       outWidth: 2,
       kernelHeight: 2 ** 31 - 1,
-      kernelWidth: 2 ** 31 - 1,
       padTop: 2 ** 31 - 2,
+    },
+  ],
+  [
+    'a window 2³¹ − 1 wide',
+    {
+      height: 2,
+      width: 3,
+      channels: 2,
+      outHeight: 2,
+      outWidth: 2,
+      kernelWidth: 2 ** 31 - 1,
       padLeft: 5,
     },
   ],

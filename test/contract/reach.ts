@@ -83,11 +83,18 @@ export function reach(call: AnyCall, name: string, outcome: readonly unknown[]):
   if (kernel === 'softmaxGradient') return termsOfSoftmaxGradient(call);
   if (kernel === 'batchNormGradient') return termsOfBatchNorm(call)[name];
   if (kernel === 'layerNormGradient') return termsOfLayerNorm(call)[name];
+  // What intermediates lack of digits near the smallest number may be made as many times larger: x̂ by the scale, the mean
+  // of gradients by rate / ε.
+  const [{ array }] = arraysOf(args);
+  const digits = array instanceof Float32Array ? 2 ** (24 - 149) : 2 ** (53 - 1074);
   if (kernel === 'layerNorm' && name === 'out') {
-    // What x̂ lacks of digits near the smallest number, the scale makes as many times larger.
     const [x, scale] = [argument(call, 'x') as Float64Array, argument(call, 'scale') as Float64Array | null];
-    const digits = args[0] instanceof Float32Array ? 2 ** (24 - 149) : 2 ** (53 - 1074);
     return Float64Array.from(x, (_, i) => digits * (scale === null ? 1 : size(scale[i % scale.length])));
+  }
+  if (kernel === 'adam' && name === 'parameters') {
+    const [rate, , , epsilon, , , beta1Power] = argument(call, 'hyper') as Float64Array;
+    const longest = Math.max(...(args[0] as TypedArray[]).map(({ length }) => length));
+    return new Float64Array(longest).fill((digits * rate) / (1 - beta1Power) / epsilon);
   }
   return null;
 }

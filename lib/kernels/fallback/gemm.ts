@@ -127,7 +127,7 @@ function checkStride(kernel: string, name: string, stride: number, size: number)
   if (stride !== 0 && stride !== size) refuseValue(kernel, name, `0 or ${size}`, stride);
 }
 
-/** c[i] += op(a[i]) · op(b[i]) over the batch. */
+/** c[i] += op(a[i]) · op(b[i]) over the batch, which may be long where its matrices are empty. */
 function multiply(
   c: Float,
   a: Float,
@@ -142,6 +142,7 @@ function multiply(
   strideB: number,
   strideC: number,
 ): void {
+  if (m === 0 || n === 0 || k === 0) return;
   for (let i = 0; i < batch; i++) {
     addProduct(c, i * strideC, a, i * strideA, b, i * strideB, m, n, k, transposeA, transposeB);
   }

@@ -1,6 +1,6 @@
 /** The geometry of the convolution and pooling kernels: what is read from the array, and what it says about an axis. */
 import { type GeometryField, geometryFields } from '../codes.ts';
-import { refuse } from './check.ts';
+import { maxSize, refuse } from './check.ts';
 
 export type Geometry = Readonly<Record<GeometryField, number>>;
 
@@ -46,6 +46,11 @@ export function readPooling(kernel: string, values: Int32Array): Geometry {
     refuse(kernel, 'geometry outChannels', `equal channels ${channels}`, String(outChannels));
   }
   if (groups !== 1) refuse(kernel, 'geometry groups', 'be 1', String(groups));
+  // Positions in the window are int32.
+  const positions = geometry.kernelHeight * geometry.kernelWidth;
+  if (positions > maxSize) {
+    refuse(kernel, 'geometry kernelHeight · kernelWidth', `be at most ${maxSize}`, String(positions));
+  }
   return geometry;
 }
 

@@ -59,8 +59,9 @@ function descendWithMomentum(
   const lambda = hyper[4];
   for (let i = 0; i < parameter.length; i++) {
     const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
-    const v = momentum * velocity[i] + fresh * g;
-    velocity[i] = v;
+    velocity[i] = momentum * velocity[i] + fresh * g;
+    // What is kept counts as it is kept: rounded to float32, perhaps infinite.
+    const v = velocity[i];
     parameter[i] -= learningRate * (nesterov === 0 ? v : g + momentum * v);
   }
 }
@@ -120,10 +121,9 @@ function adamStep(
   for (let i = 0; i < parameter.length; i++) {
     const p = parameter[i];
     const g = decays ? gradient[i] + lambda * p : gradient[i];
-    const first = beta1 * mean[i] + (1 - beta1) * g;
-    const second = beta2 * square[i] + (1 - beta2) * g * g;
-    mean[i] = first;
-    square[i] = second;
-    parameter[i] = p - (stepSize * first) / (Math.sqrt(second) * rootCorrection + epsilon);
+    mean[i] = beta1 * mean[i] + (1 - beta1) * g;
+    square[i] = beta2 * square[i] + (1 - beta2) * g * g;
+    // What is kept counts as it is kept: rounded to float32, perhaps infinite or 0.
+    parameter[i] = p - stepSize * (mean[i] / (Math.sqrt(square[i]) * rootCorrection + epsilon));
   }
 }

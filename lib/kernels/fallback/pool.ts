@@ -154,7 +154,7 @@ function eachWindow(g: Geometry, visit: (window: Window, target: number) => void
   }
 }
 
-/** Calls `visit` with the first element of each pixel under the window, and its index as an int32. */
+/** Calls `visit` with the first element of each pixel under the window, and its index in it. */
 function eachPixel(
   { image, y, x, firstI, endI, firstJ, endJ }: Window,
   g: Geometry,
@@ -164,7 +164,7 @@ function eachPixel(
   for (let i = firstI; i < endI; i++) {
     const row = (image * g.height + y + i * g.dilationY) * g.width;
     for (let j = firstJ; j < endJ; j++) {
-      visit((row + x + j * g.dilationX) * g.channels, (Math.imul(i, g.kernelWidth) + j) | 0);
+      visit((row + x + j * g.dilationX) * g.channels, i * g.kernelWidth + j);
     }
   }
 }

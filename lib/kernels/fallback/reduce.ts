@@ -155,14 +155,17 @@ export function reduce(
   checkLength('reduce', 'out', out, k0 * k1);
   checkLength('reduce', 'x', x, k0 * r0 * k1 * r1);
 
+  if (out.length === 0) return;
   const rule = x instanceof Float32Array ? float32Rule[op] : float64Rule[op];
+  // Empty runs are none, however many.
+  const runs = r1 === 0 ? 0 : r0;
   for (let i = 0; i < k0; i++) {
     for (let j = 0; j < k1; j += lanes) {
       const count = Math.min(lanes, k1 - j);
       value.fill(rule.start, 0, count);
       correction.fill(0, 0, count);
       if (op === reduceCode.product) for (let lane = 0; lane < count; lane++) products[lane] = new Product();
-      for (let r = 0; r < r0; r++) {
+      for (let r = 0; r < runs; r++) {
         const first = ((i * r0 + r) * k1 + j) * r1;
         if (r1 === 1) rule.across(x, first, count);
         else for (let lane = 0; lane < count; lane++) rule.along(x, first + lane * r1, r1, lane);
@@ -229,6 +232,7 @@ export function argmax(out: Int32Array, x: Float, outer: number, size: number, i
   checkLength('argmax', 'out', out, outer * inner);
   checkLength('argmax', 'x', x, outer * size * inner);
 
+  if (out.length === 0) return;
   for (let i = 0; i < outer; i++) {
     for (let j = 0; j < inner; j++) {
       const first = i * size * inner + j;

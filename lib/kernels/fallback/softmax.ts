@@ -23,6 +23,7 @@ export function softmax(out: Float, x: Float, outer: number, size: number, inner
   checkLength('softmax', 'out', out, outer * size * inner);
   checkLength('softmax', 'x', x, outer * size * inner);
 
+  if (out.length === 0) return;
   for (let i = 0; i < outer; i++) {
     for (let j = 0; j < inner; j++) {
       const first = i * size * inner + j;
@@ -89,6 +90,7 @@ export function softmaxGradient(
   checkLength('softmaxGradient', 'gradient', gradient, outer * size * inner);
   checkLength('softmaxGradient', 'y', y, outer * size * inner);
 
+  if (out.length === 0) return;
   for (let i = 0; i < outer; i++) {
     for (let j = 0; j < inner; j++) {
       const first = i * size * inner + j;

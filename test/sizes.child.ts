@@ -1,0 +1,129 @@
+/**
+ * Calls every kernel with sizes of 0, 1, 3 and 2³¹ − 1 wherever a size may stand, and with arrays as long as these ask
+ * for, where that is short. Prints a line before each call that has not been made in this form, so that the last one names
+ * the call that did not return, and a last line with what took long.
+ *
+ *     npx tsx test/sizes.child.ts fallback|native [tries for each kernel] [seed]
+ */
+import { writeSync } from 'node:fs';
+import type { Kernels } from '../binding.d.ts';
+import { geometryFields } from '../lib/kernels/codes.ts';
+import { fallback } from '../lib/kernels/fallback/index.ts';
+import { loadNative } from '../lib/kernels/native.ts';
+import { generator } from './cases/generator.ts';
+import { invoke } from './contract/call.ts';
+import { codesOf, type KernelName, kernelNames, parameterIndex, signatures } from './contract/signature.ts';
+
+const implementation: Kernels = process.argv[2] === 'native' ? loadNative() : fallback;
+const huge = 2 ** 31 - 1;
+/** Elements, and milliseconds. */
+const [longest, patience] = [4096, 250];
+/** For each kernel. */
+const tries = Number(process.argv[3] ?? 400);
+
+const next = generator(Number(process.argv[4] ?? 1));
+const choose = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)];
+const sizes = [0, 0, 1, 3, huge] as const;
+
+/** Sizes of everything, of a pooling a part of the time; what has to be 1 at least is. */
+function someGeometry(isPooling: boolean): Int32Array {
+  const geometry = Int32Array.from(geometryFields, (field) => {
+    if (field === 'groups') return isPooling ? 1 : choose([1, 1, 1, 3]);
+    const fromOne = field.startsWith('kernel') || field.startsWith('stride') || field.startsWith('dilation');
+    return fromOne ? choose([1, 1, 2, huge]) : choose(sizes);
+  });
+  if (isPooling)
+    geometry[geometryFields.indexOf('outChannels')] = geometry[geometryFields.indexOf('channels')];
+  return geometry;
+}
+
+/** dims, and strides that are 0 where something is repeated. */
+function someLayout(kernel: KernelName): Int32Array {
+  const rank = choose([1, 2, 3, 16]);
+  const groups = kernel === 'where' ? 3 : 2;
+  const dims = Array.from({ length: rank }, () => choose(sizes));
+  const strides = Array.from({ length: rank * groups }, () => choose([0, 0, 0, 1, huge]));
+  return Int32Array.from([...dims, ...strides, ...(kernel === 'copy' ? [0, 0] : [])]);
+}
+
+function someArguments(kernel: KernelName): unknown[] {
+  return signatures.get(kernel)!.map(({ name, type }) => {
+    if (name === 'geometry') return someGeometry(/pool/i.test(kernel));
+    if (name === 'layout') return type.endsWith('null') && next() < 0.1 ? null : someLayout(kernel);
+    if (type.startsWith('readonly')) return [];
+    if (type.endsWith('null')) return null;
+    if (type === 'number' || type === 'Flag') {
+      if (name === 'activation') return -1;
+      const codes = codesOf(kernel, name);
+      if (codes !== null) return Math.floor(next() * codes.length);
+      if (type === 'Flag') return choose([0, 1]);
+      if (name === 'scale' || name === 'p') return 1;
+      return [
+        'q',
+        'parameter',
+        'value',
+        'epsilon',
+        'momentum',
+        'rate',
+        'low',
+        'high',
+        'mean',
+        'deviation',
+      ].includes(name)
+        ? 0
+        : choose(sizes);
+    }
+    if (type === 'Int32Array') return new Int32Array(0);
+    if (type === 'Uint32Array') return new Uint32Array(0);
+    return type === 'Float64Array' ? new Float64Array(0) : new Float32Array(0);
+  });
+}
+
+/** The same product added to one matrix as often as `batch` says takes its time, with nothing that is empty. */
+function isLong(kernel: KernelName, args: readonly unknown[]): boolean {
+  const named = (name: string) => args[parameterIndex(kernel, name)] as number;
+  return kernel === 'gemmAccumulate' && named('batch') * named('m') * named('n') * named('k') > 2 ** 20;
+}
+
+/** Makes the call, after it has given every array the length that the refusal asks for. False where that is too long. */
+function made(kernel: KernelName, args: unknown[]): boolean {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    try {
+      invoke(implementation, kernel, args);
+      return true;
+    } catch (error) {
+      const { name, message } = error as Error;
+      if (name !== 'KernelError' && name !== 'IndexError') throw error;
+      const length = /expected (\w+) to have length (?:1 or )?([\d.e+]+),/.exec(message);
+      const stride = /expected (stride\w) to be 0 or/.exec(message);
+      const at = parameterIndex(kernel, length?.[1] ?? stride?.[1] ?? '');
+      if (at < 0) return false;
+      if (length === null) args[at] = 0;
+      else if (Number(length[2]) > longest) return false;
+      else args[at] = new (args[at] as Int32Array).constructor.prototype.constructor(Number(length[2]));
+    }
+  }
+  return false;
+}
+
+const show = (args: readonly unknown[]): string =>
+  args
+    .map((value) =>
+      ArrayBuffer.isView(value) && !(value instanceof Float32Array) ? `[${value}]` : String(value),
+    )
+    .join(' ');
+
+const calls: Record<string, number> = {};
+const slow: string[] = [];
+for (const kernel of kernelNames) {
+  for (let i = 0; i < tries; i++) {
+    const args = someArguments(kernel);
+    if (isLong(kernel, args)) continue;
+    const call = `${kernel}(${show(args)})`;
+    writeSync(1, `${call}\n`);
+    const start = performance.now();
+    if (made(kernel, args)) calls[kernel] = (calls[kernel] ?? 0) + 1;
+    if (performance.now() - start > patience) slow.push(call);
+  }
+}
+writeSync(1, `${JSON.stringify({ calls, slow })}\n`);
