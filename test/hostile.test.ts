@@ -345,6 +345,7 @@ describe('lists', () => {
     ['SGD, parameters', () => new SGD(endless() as never, { learningRate: 1 })],
     ['SGD, parameters without end', () => new SGD(forEver(new Parameter([1])), { learningRate: 1 })],
     ['gradCheck', () => gradCheck((x) => x, endless() as never)],
+    ['gradCheck of nothing', () => gradCheck((x) => x.square(), [])],
     ['confusionMatrix', () => confusionMatrix(tensor([1]), endless())],
     ['options', () => zeros([1], endless() as never)],
     ['options with an index for each element', () => zeros([1], new Float32Array(2 ** 28) as never)],
