@@ -15,7 +15,17 @@
  *   Its first one stands for the list where the first argument fixes the type; an empty list counts as float32.
  * - A size of zero is allowed and means "no elements": an empty sum is 0, an empty product is 1, and the maximum or
  *   minimum of nothing is -Infinity or Infinity.
- * - NaN propagates through everything, `maximum`, `minimum`, `max`, `min`, `relu` and `clip` included.
+ * - NaN propagates through everything, `maximum`, `minimum`, `max`, `min`, `relu` and `clip` included, and NaN in the
+ *   input or output of these makes NaN of a gradient. What a gradient is multiplied by is multiplied, so 0 · Infinity is
+ *   NaN; what masks it (`relu`, `clip`, `maximum`, `minimum`, `where`, a⁰) selects, so what is masked is 0 whatever it was.
+ * - Nothing is flushed to 0, and nothing leaves the range of float32 on the way to a result that does not: sums, squares
+ *   and products of float32 are as if computed in float64 and rounded once, up to their rounding. Products of matrices,
+ *   convolutions and the gradients of poolings alone add in the precision of their arrays, in an order of their own; so
+ *   does everything with float64, where only `reduce`, `batchMoments`, `layerNorm` and the differences from a mean
+ *   find their results whatever the size of partial ones. Where |terms| add up to more than the largest number there,
+ *   infinities or NaN may come.
+ * - What is exact (copies, single operations of IEEE 754, masks) has the sign of zero that IEEE 754 gives it; a zero chosen
+ *   among equals, or rounded from a sum, may have either.
  * - An elementwise kernel (`unary`, `binary`, their gradients, `where`, `loss` gradients, updates) may be given the very
  *   same array as destination and as an input of the same shape. Any other overlap of a destination yields unspecified
  *   numbers, but never an access outside the arrays.
@@ -44,7 +54,8 @@ export interface Kernels {
    *
    * `op(a)` is m × k and `op(b)` is k × n; with `transposeA` a is stored k × m, with `transposeB` b is stored n × k.
    * c is batch × m × n. `strideA` is the number of elements from one matrix of a to the next: m·k, or 0 to use one
-   * matrix for the whole batch (a then holds m·k elements); likewise `strideB`.
+   * matrix for the whole batch (a then holds m·k elements); likewise `strideB`. A number that is not finite reaches its
+   * row or column of c alone, through every product with it: 0 · Infinity is NaN.
    * `bias`, of length n, is added to each row; null for none. `activation` is a code of `unaryOps`, with its first
    * parameter in `parameter`; -1 for none. With k = 0 the product is 0, and bias and activation still apply.
    */
@@ -109,6 +120,7 @@ export interface Kernels {
    * out = gradient · f′, where x is the input and y the output of `unary`. The ops named in `gradientFromOutput` of
    * codes.ts read only y, all others only x; pass null for what is not read. At a kink f′ is 0 for relu and abs, the
    * slope p for leakyRelu at 0, and 1 at both borders of clip; f′ of sqrt at 0 is Infinity (NaN times a zero gradient).
+   * The gradient of relu is the gradient where y > 0 and 0 elsewhere; that of clip likewise where p ≤ x ≤ q.
    */
   unaryGradient(
     out: Float,
@@ -130,8 +142,8 @@ export interface Kernels {
 
   /**
    * out = gradient · ∂f/∂a (operand 0) or gradient · ∂f/∂b (operand 1), over the broadcast shape; layout as in `binary`,
-   * gradient contiguous like out. At a tie maximum and minimum give half the gradient to each side. ∂pow/∂b is
-   * 0 where a is 0 and b ≥ 0. Comparisons have gradient 0.
+   * gradient contiguous like out. Of maximum and minimum the winner gets the gradient, the loser 0, and at a tie each
+   * half of it. ∂pow/∂b is 0 where a is 0 and b ≥ 0; out is 0 for operand 0 where b is 0. Comparisons have gradient 0.
    */
   binaryGradient(
     out: Float,
@@ -176,7 +188,8 @@ export interface Kernels {
   /**
    * out[i, j] = scale · R(x[i, :, j, :]) with x k0 × r0 × k1 × r1 and out k0 × k1, for a code of `reduceOps`.
    * Sums are compensated enough that their error does not grow with the length (blocks of a fixed size, summed in
-   * float64). `scale` applies to sum, product and sumOfSquares, and must be 1 for max and min.
+   * float64). `scale` applies to sum, product and sumOfSquares, and must be 1 for max and min; what is scaled may leave
+   * the range of float64 before, so the mean of the largest numbers is one of them.
    */
   reduce(
     out: Float,
@@ -194,7 +207,10 @@ export interface Kernels {
 
   // ── softmax and losses ────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** out = softmax(x), or its logarithm with `log`, along `size` of x outer × size × inner; shifted by the maximum. */
+  /**
+   * out = softmax(x), or its logarithm with `log`, along `size` of x outer × size × inner; shifted by the maximum. All are
+   * NaN where one is NaN or Infinity, or all are −Infinity.
+   */
   softmax(out: Float, x: Float, outer: number, size: number, inner: number, log: Flag): void;
 
   /** out = gradient · ∂softmax/∂x, where y is the output of `softmax`. */
@@ -274,6 +290,10 @@ export interface Kernels {
   //
   // `fast` 1 permits float32 algorithms that trade rounding for speed: Winograd's F(4×4, 3×3) (Lavin & Gray, "Fast
   // algorithms for convolutional neural networks", CVPR 2016), whose error is about three times larger. 0 forbids them.
+  //
+  // A pixel that is not finite reaches only the outputs whose windows see it, and all of them; with `fast` it may reach
+  // those of its tile as well, 6 × 6 pixels. Where a weight that is not finite meets what lies outside of the image, the
+  // output may be NaN, as 0 · Infinity is, or may be without it; so may the gradient of the weights.
 
   /** out = activation(convolution of x with weight + bias[outChannels]); activation and parameter as in `gemm`. */
   convolve(
@@ -331,7 +351,8 @@ export interface Kernels {
    * mean and inverse, of length channels, = the mean and 1/√(variance + epsilon) of each column of x rows × channels, with
    * the variance divided by rows; 0 and 1/√epsilon for no rows. Computed as exactly as `reduce`, about the mean.
    * Unless null, runningMean and runningVariance are updated: r ← (1 − momentum)·r + momentum·(mean, or rows/(rows − 1)
-   * times the variance); not at all for no rows, and with the variance as it is for one.
+   * times the variance); not at all for no rows, and with the variance as it is for one. A variance may be too large for
+   * the arrays where `inverse` is not: the running one is then Infinity.
    */
   batchMoments(
     mean: Float,
@@ -443,7 +464,7 @@ export interface Kernels {
   // A call updates a list of parameters: the other lists are as long, and each of their arrays as long as the parameter at
   // its place. The result is that of one call for each of them. No parameters are fine; then nothing is updated.
   // `decays` has a 0 or 1 for each parameter: 1 adds λ·parameter to its gradient, λ from the buffer (L2, equation (9) of
-  // the notes), and 0 leaves it out.
+  // the notes), and 0 leaves it out. What is kept counts in the step as it is kept, rounded to the type of its array.
 
   /**
    * With g the gradient: v ← momentum·v + (1 − dampening)·g, parameter ← parameter − learningRate·(nesterov ? g +
@@ -467,7 +488,7 @@ export interface Kernels {
   /**
    * Adam (Kingma & Ba, 2015, algorithm 1): m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², parameter ← parameter −
    * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − beta1Power) and v̂ likewise. parameters, means (m) and squares (v) are
-   * updated.
+   * updated. g² counts only times (1 − β₂): gradients up to √(largest / (1 − β₂)) leave v finite.
    * `hyper` is Float64Array(8): learningRate, beta1, beta2, epsilon, λ, step, beta1Power, beta2Power.
    */
   adam(

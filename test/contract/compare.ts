@@ -20,7 +20,7 @@ import {
   type TypedArray,
 } from './call.ts';
 import { mostOf, openElements, reach } from './reach.ts';
-import { isExact, parameterIndex, roles, signatures } from './signature.ts';
+import { isExact, keepsSigns, parameterIndex, roles, signatures } from './signature.ts';
 
 /** Units in the last place that inputs may seem to be off by, and that a result may be. */
 const inputUnits = 16;
@@ -248,8 +248,15 @@ export function tolerances(
   return found;
 }
 
-function differs(a: TypedArray, b: TypedArray, tolerance: Float64Array | undefined): string | null {
+function differs(
+  a: TypedArray,
+  b: TypedArray,
+  tolerance: Float64Array | undefined,
+  signs: boolean,
+): string | null {
   for (let i = 0; i < a.length; i++) {
+    if (signs && a[i] === 0 && b[i] === 0 && !Object.is(a[i], b[i]))
+      return `[${i}]: zeros of different signs`;
     if (a[i] === b[i] || (Number.isNaN(a[i]) && Number.isNaN(b[i]))) continue;
     const distance = Math.abs(a[i] - b[i]);
     if (Number.isNaN(tolerance?.[i])) continue;
@@ -282,12 +289,13 @@ export function compareOutcomes(
   }
   if (a.error !== null) return null;
   const parameters = signatures.get(call.kernel)!;
+  const signs = keepsSigns(call.kernel, call.args);
   const [own, others] = [arraysOf(a.args), arraysOf(b.args)];
   for (let i = 0; i < own.length; i++) {
     const { array, position } = own[i];
     // An input may be the very array that is the destination.
     const first = own.findIndex((other) => other.array === array);
-    const problem = differs(array, others[i].array, allowed.get(first));
+    const problem = differs(array, others[i].array, allowed.get(first), signs);
     if (problem !== null) return `${parameters[position]?.name}${problem}`;
   }
   return null;

@@ -101,6 +101,12 @@ export function reach(call: AnyCall, name: string, outcome: readonly unknown[]):
 
 type Sums = Record<string, Float64Array>;
 
+/** |x̂| of finite numbers, infinite where it overflows. */
+function hatOf(x: number, mean: number, inverse: number): number {
+  const areFinite = [x, mean, inverse].every(Number.isFinite);
+  return areFinite ? 2 * Math.abs((0.5 * x - 0.5 * mean) * inverse) : 0;
+}
+
 /** Of the sums over the rows, and of scale·inverse·(dz − (Σ dz + x̂·Σ dz·x̂) / rows). */
 function termsOfBatchNorm(call: AnyCall): Sums {
   const wide = changed(call, (x) => x);
@@ -116,18 +122,30 @@ function termsOfBatchNorm(call: AnyCall): Sums {
   fallback.batchNorm(y, x, mean, inverse, scale, shift, rows, channels, activation, parameter);
   const gradient = argument(wide, 'gradient') as Float64Array;
   fallback.epilogueGradient(dz, null, gradient, y, rows, channels, activation, parameter);
-  const hat = x.map((value, i) => size((0.5 * value - 0.5 * mean[i % channels]) * inverse[i % channels]) * 2);
+  const slopes = new Float64Array(x.length);
+  fallback.epilogueGradient(slopes, null, slopes.slice().fill(1), y, rows, channels, activation, parameter);
+  const hat = x.map((value, i) => hatOf(value, mean[i % channels], inverse[i % channels]));
   const sums = columnSums(dz, channels);
   const products = columnSums(
     dz.map((value, i) => size(value) * hat[i]),
     channels,
   );
+  for (let i = 0; i < x.length; i++) {
+    const c = i % channels;
+    // An overflow beside a shift of the other infinity is NaN, but not of a product that is added to it unrounded; and an
+    // infinite gradient times the slope of a saturated activation is NaN or not by the rounding of the output.
+    const overflows = Math.abs(shift?.[c] ?? 0) === Infinity && hat[i] * size(scale?.[c] ?? 1) === Infinity;
+    const small = slopes[i] !== 0 && Math.abs(slopes[i]) < 2 ** -20;
+    const saturates = Math.abs(gradient[i]) === Infinity && small;
+    if (overflows || saturates) sums[c] = products[c] = dz[i] = Infinity;
+  }
   // Infinite where they overflow, which is what is asked for.
   for (let i = 0; i < x.length; i++) if (size(dz[i]) * hat[i] === Infinity) products[i % channels] = Infinity;
   const out = dz.map((value, i) => {
     const c = i % channels;
     const removed = argument(call, 'moments') === 1 ? (sums[c] + hat[i] * products[c]) / rows : 0;
-    return size(inverse[c] * (scale?.[c] ?? 1)) * (size(value) + removed);
+    const own = sums[c] === Infinity && Math.abs(value) === Infinity ? Infinity : size(value);
+    return size(inverse[c] * (scale?.[c] ?? 1)) * (own + removed);
   });
   return { out, shiftGradient: sums, scaleGradient: products };
 }
@@ -141,7 +159,7 @@ function termsOfLayerNorm(call: AnyCall): Sums {
   const width = argument(call, 'size') as number;
   const row = (i: number) => Math.floor(i / width);
   const wide = (values: (i: number) => number) => Float64Array.from(x, (_, i) => values(i));
-  const hat = wide((i) => size((0.5 * x[i] - 0.5 * mean[row(i)]) * inverse[row(i)]) * 2);
+  const hat = wide((i) => hatOf(x[i], mean[row(i)], inverse[row(i)]));
   const own = wide((i) => size(gradient[i] * (scale === null ? 1 : scale[i % width])));
   const [totals, products] = [new Float64Array(mean.length), new Float64Array(mean.length)];
   const scaleGradient = new Float64Array(width);
@@ -185,8 +203,10 @@ function termsOfNormal(call: AnyCall): Float64Array {
   return run(changed(call, (x, name) => (name === 'mean' ? -size(x) : size(x))));
 }
 
-/** Activations that make infinities of 0, and of opposite signs on its sides. */
-const poles: ReadonlySet<unknown> = new Set([unaryCode.reciprocal, unaryCode.log, unaryCode.powScalar]);
+/** Activations that make NaN, an infinity or another number of 0 than of the numbers on one of its sides. */
+const poles: ReadonlySet<unknown> = new Set(
+  (['reciprocal', 'log', 'powScalar', 'sqrt', 'sign'] as const).map((name) => unaryCode[name]),
+);
 
 /**
  * For each element of the first destination whether it is open what comes: a sum that is 0 or not by its rounding alone,

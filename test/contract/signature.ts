@@ -137,12 +137,21 @@ const exactOps: Partial<Record<KernelName, { names: readonly string[]; exact: re
   loss: { names: lossOps, exact: [] },
 };
 
-/** Whether both implementations have to give the same numbers to the bit (the sign of zero and of NaN aside). */
+/** Whether both implementations have to give the same numbers to the bit (the bits of NaN aside, and see `keepsSigns`). */
 export function isExact(kernel: KernelName, args: readonly unknown[]): boolean {
   if (exactKernels.has(kernel)) return true;
   const ops = exactOps[kernel];
   if (ops === undefined) return false;
   return ops.exact.includes(ops.names[args[parameterIndex(kernel, 'op')] as number]);
+}
+
+/** Ops that choose one of two zeros where they are equal. */
+const choosing: ReadonlySet<string> = new Set(['maximum', 'minimum', 'max', 'min']);
+
+/** Whether even the sign of a zero is one that both have to give: of exact results that are not chosen among equals. */
+export function keepsSigns(kernel: KernelName, args: readonly unknown[]): boolean {
+  const names = exactOps[kernel]?.names;
+  return isExact(kernel, args) && !choosing.has(names?.[args[parameterIndex(kernel, 'op')] as number] ?? '');
 }
 
 /** The list that a code is a position of, and the code before its first one. */
