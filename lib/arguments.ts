@@ -70,9 +70,12 @@ export function isFunction<Value>(value: Value): value is Extract<Value, (...arg
   return typeof value === 'function' && !isRevoked(value);
 }
 
-/** Whether `for … of` takes it. */
-export function isIterable(value: unknown): value is Iterable<unknown> {
-  return !isRevoked(value) && isFunction((value as Iterable<unknown> | null | undefined)?.[Symbol.iterator]);
+/** What `for … of` takes, its method read once; null for what it does not take. */
+export function readIterable<Item>(value: Iterable<Item>): Iterable<Item> | null {
+  const iterate = isRevoked(value)
+    ? undefined
+    : (value as Iterable<Item> | null | undefined)?.[Symbol.iterator];
+  return isFunction(iterate) ? { [Symbol.iterator]: () => iterate.call(value) } : null;
 }
 
 /** Whether value is an object of named things: neither an array nor something else of numbered elements. */

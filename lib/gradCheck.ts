@@ -32,7 +32,8 @@ export interface GradCheckResult {
  * @param fn computes one tensor; differentiable at the inputs, and the same at each call. It may use the inputs through
  *   its arguments or directly, as a layer uses its parameters.
  * @param inputs float64 leaves; they are changed while this runs, and as they were afterwards, also when fn throws.
- * @throws DtypeError unless inputs and result are float64, AutogradError for an input that is computed.
+ * @throws DtypeError unless inputs and result are float64, AutogradError for an input that is computed, ArgumentError for
+ *   none.
  */
 export function gradCheck(
   fn: (...inputs: Tensor[]) => Tensor,
@@ -42,6 +43,7 @@ export function gradCheck(
   checkFunction('gradCheck', 'fn', fn);
   refuseRecording('gradCheck');
   const leaves = readList('gradCheck', 'inputs', inputs);
+  if (leaves.length === 0) throw new ArgumentError('[gradCheck] expected at least one input, got none');
   checkOptions('gradCheck', options, ['epsilon', 'tolerance']);
   const { epsilon = 1e-6, tolerance = 1e-6 } = options;
   for (const [name, value] of Object.entries({ epsilon, tolerance })) {

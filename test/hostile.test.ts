@@ -7,6 +7,7 @@ import {
   AvgPool2D,
   AxpyError,
   arange,
+  batchNorm,
   Conv1D,
   Conv2D,
   ConvTranspose2D,
@@ -16,12 +17,14 @@ import {
   conv2d,
   Dense,
   denseFromChannelsFirst,
+  dropout,
   Flatten,
   fit,
   full,
   gradCheck,
   LayerNorm,
   layerNorm,
+  losses,
   MaxPool2D,
   maxPool2d,
   noGrad,
@@ -295,6 +298,15 @@ describe('lists', () => {
     expect(() => tensor(lying([1, 2], 1.5).value, { dtype: 'int32' })).toThrow(error('AXPY_DATA'));
   });
 
+  test('the iterator of parameters', () => {
+    const parameters = new Dense(1, 1).parameters();
+    let asked = 0;
+    const once = new Proxy(parameters, {
+      get: (target, name) => (name === Symbol.iterator && asked++ > 0 ? 9 : Reflect.get(target, name)),
+    });
+    expect(new SGD(once, { learningRate: 1 }).parameters).toEqual(parameters);
+  });
+
   test('a layer keeps no array of its user', () => {
     const [size, stride, padding] = [[2, 2], [1, 1], { top: 1 }];
     const layers = [
@@ -333,6 +345,7 @@ describe('lists', () => {
     ['SGD, parameters', () => new SGD(endless() as never, { learningRate: 1 })],
     ['SGD, parameters without end', () => new SGD(forEver(new Parameter([1])), { learningRate: 1 })],
     ['gradCheck', () => gradCheck((x) => x, endless() as never)],
+    ['gradCheck of nothing', () => gradCheck((x) => x.square(), [])],
     ['confusionMatrix', () => confusionMatrix(tensor([1]), endless())],
     ['options', () => zeros([1], endless() as never)],
     ['options with an index for each element', () => zeros([1], new Float32Array(2 ** 28) as never)],
@@ -460,6 +473,56 @@ describe('what could grow beyond all bounds', () => {
       globalThis.Int32Array = genuine;
     }
     expect([...defaultState]).toEqual(before);
+  });
+});
+
+describe('no elements, in as many rows or columns as there can be', () => {
+  const n = 2 ** 31 - 1;
+  const wide: Record<string, (x: Tensor) => Tensor> = {
+    relu: (x) => x.relu(),
+    add: (x) => x.add(x),
+    'the sum': (x) => x.sum(),
+    'the sum over columns': (x) => x.sum(0),
+    'the mean': (x) => x.mean(),
+    variance: (x) => x.variance(0),
+    transpose: (x) => x.transpose(),
+    flatten: (x) => x.flatten(),
+    slice: (x) => x.slice([[5, 0, -1]]),
+    clone: (x) => x.clone(),
+    concat: (x) => concat([x, x], 1),
+    matmul: (x) => x.matmul(zeros([0, 0])),
+    'matmul, long sums': (x) => x.transpose().matmul(x),
+    layerNorm: (x) => layerNorm(x, [0], zeros([0]), zeros([0])),
+    batchNorm: (x) => batchNorm(x, zeros([0]).setRequiresGrad()),
+    dropout: (x) => dropout(x, 0.5),
+    'mean squared error': (x) => losses.mse(x, zeros([n, 0]), { reduction: 'sum' }),
+  };
+  const tall: Record<string, (x: Tensor) => Tensor> = {
+    'the sum': (x) => x.sum(),
+    'the sum over rows': (x) => x.sum(1),
+    gather: (x) => x.gather(tensor([], { dtype: 'int32' })),
+    'matmul, long sums': (x) => x.matmul(x.transpose()),
+    layerNorm: (x) => layerNorm(x, n),
+    batchNorm: (x) => batchNorm(x),
+    concat: (x) => concat([x, x]),
+  };
+  const deep: Record<string, (x: Tensor) => Tensor> = {
+    'the sum over an axis': (x) => x.sum(1),
+    'the largest over an axis': (x) => x.max(1),
+    'the place of the largest': (x) => x.argmax(1),
+    layerNorm: (x) => layerNorm(x, [n, 0, 1]),
+  };
+  const calls = [
+    ...Object.entries(wide).map(([name, call]) => [name, [n, 0], call] as const),
+    ...Object.entries(tall).map(([name, call]) => [name, [0, n], call] as const),
+    ...Object.entries(deep).map(([name, call]) => [name, [n, n, 0, 1], call] as const),
+  ];
+  test.each(calls)('%s of %j, and its gradient, take no time', (_, shape, call) => {
+    const start = performance.now();
+    const x = zeros([...shape], { requiresGrad: true });
+    const y = call(x);
+    if (y.requiresGrad) y.backward(zeros(y.shape));
+    expect(performance.now() - start).toBeLessThan(1000);
   });
 });
 

@@ -238,4 +238,29 @@ describe('of compiled functions', () => {
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected']);
     expect([...first.weight.data]).toEqual(weights);
   });
+
+  test('a failed run leaves the gradients of those behind it', async () => {
+    const layer = new Dense(2, 3);
+    const optimizer = new SGD(layer.parameters(), { learningRate: 1 });
+    const step = (x: Tensor, t: Tensor) => {
+      const loss = losses.softmaxCrossEntropy(layer.forward(x), t);
+      optimizer.zeroGrad();
+      loss.backward();
+    };
+    const x = tensor([[1, 2]]);
+    const [good, bad] = [0, 3].map((label) => tensor([label], { dtype: 'int32' }));
+    step(x, good);
+    const expected = layer.weight.grad!.toArray();
+    const compiled = compile(step);
+    await compiled(x, good);
+    for (const labels of [
+      [bad, good],
+      [bad, good, bad, good],
+    ]) {
+      await Promise.allSettled(labels.map((label) => compiled(x, label)));
+      expect(layer.weight.grad?.toArray()).toEqual(expected);
+    }
+    await Promise.allSettled([compiled(x, good), compiled(x, bad)]);
+    expect(layer.weight.grad).toBeNull();
+  });
 });

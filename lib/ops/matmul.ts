@@ -100,6 +100,8 @@ function spread(x: Tensor, batchShape: Shape): Tensor {
 }
 
 function multiply(c: Float, a: Operand, b: Operand, batch: number, m: number, n: number, k: number): void {
+  // Nothing to write, however long the sums.
+  if (c.length === 0) return;
   // With one matrix the stride says nothing; the kernel wants the full one or 0.
   const strideA = batch === 1 ? 0 : a.stride;
   const strideB = batch === 1 ? 0 : b.stride;
@@ -117,7 +119,7 @@ function productGradient(
   k: number,
   strideOut: number,
 ): void {
-  if (strideOut !== 0 || batch === 1) {
+  if (strideOut !== 0 || batch === 1 || out.length === 0) {
     multiply(out, a, b, batch, m, n, k);
     return;
   }

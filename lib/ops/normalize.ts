@@ -105,9 +105,13 @@ export function batchNorm(
   checkVector(op, x, shift, 'shift', channels);
   const running = readRunning(op, x, statistics, channels);
   checkElements(op, x);
+  if (!training && running === null) {
+    throw new ArgumentError(`[${op}] expected running statistics to normalise by, got null`);
+  }
 
   // Made before the running statistics change, as there may be no memory for it.
   const y = empty(x.shape, dtype);
+  if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
   const mean = take(channels, dtype);
   const inverse = take(channels, dtype);
   if (training) {
@@ -118,8 +122,6 @@ export function batchNorm(
     // A copy: training may update the running mean before backward reads it.
     kernels.cast(mean, floats(running.mean));
     inverseDeviation(inverse, floats(running.variance), epsilon);
-  } else {
-    throw new ArgumentError(`[${op}] expected running statistics to normalise by, got null`);
   }
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
   const code = activationCode(activation);
@@ -161,6 +163,11 @@ function inverseDeviation(out: Float, variance: Float, epsilon: number): void {
   kernels.unary(out, variance, unaryCode.scale, 1, epsilon);
   kernels.unary(out, out, unaryCode.sqrt, 0, 0);
   kernels.unary(out, out, unaryCode.reciprocal, 0, 0);
+}
+
+/** The gradients of what was computed of no elements, in however many rows or channels. */
+function contributeZeros(inputs: readonly (Tensor | null)[]): void {
+  for (const input of inputs) if (input) contribute(input, (out) => kernels.fill(out, 0));
 }
 
 /** Contributes what one kernel computes at once: the gradients of x, scale and shift. */
@@ -220,9 +227,10 @@ export function layerNorm(
   }
   checkOfShape(op, x, scale, 'scale', own);
   checkOfShape(op, x, shift, 'shift', own);
+  const y = empty(x.shape, dtype);
+  if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
   const rows = sizeOf(x.shape.slice(0, lead));
   const size = sizeOf(own);
-  const y = empty(x.shape, dtype);
   const [mean, inverse] = [take(rows, dtype), take(rows, dtype)];
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
   kernels.layerNorm(floats(y), mean, inverse, floats(x), a, b, rows, size, epsilon);

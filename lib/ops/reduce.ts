@@ -35,6 +35,8 @@ function reduceInto(
   op: ReduceOp,
   scale: number,
 ): void {
+  // Nothing to write, in however many rows.
+  if (out.length === 0) return;
   const [k0, r0 = 1, k1 = 1, r1 = 1, ...rest] = groups(shape, axes);
   if (rest.length === 0) {
     kernels.reduce(out, x, k0, r0, k1, r1, reduceCode[op], scale);
@@ -234,6 +236,7 @@ function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Ten
     throw new ShapeError(`[argmax] expected at least one element to choose from, got shape ${show(x.shape)}`);
   }
   const y = empty(outShape, 'int32');
+  if (y.size === 0) return y;
   const outer = sizeOf(shape.slice(0, axis));
   kernels.argmax(y.storage as Int32Array, floats(x), outer, shape[axis], sizeOf(shape.slice(axis + 1)));
   return y;

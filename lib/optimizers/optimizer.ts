@@ -1,5 +1,5 @@
 /** What optimizers share: their parameters, the hyperparameters that kernels read from a buffer, and their state. */
-import { describe, isIterable } from '../arguments.ts';
+import { describe, readIterable } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
@@ -50,14 +50,15 @@ export abstract class Optimizer {
   /** @throws ArgumentError for no parameters, the same one twice, or one that wants no gradient. */
   protected constructor(parameters: Iterable<Tensor>, hyper: readonly number[], lambdaAt: number) {
     this.check(hyper);
-    if (!isIterable(parameters)) {
+    const given = readIterable(parameters);
+    if (given === null) {
       throw new ArgumentError(
         `expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
       );
     }
     const own = new Set<Tensor>();
     // Checked as they come: an iterable need not have an end.
-    for (const parameter of parameters) {
+    for (const parameter of given) {
       checkTensor('optimizer', parameter, 'each parameter');
       checkFloat('optimizer', parameter);
       if (!parameter.requiresGrad || parameter.node !== null) {

@@ -1,5 +1,6 @@
 /** Where the time of a compiled function goes: kernel by kernel and call by call, against what the machine can do. */
 import { checkBoolean, checkOptions, checkPositive, readList } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
 import { costOf, leastTime } from '../kernels/cost.ts';
 import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
 import { drain } from '../kernels/queue.ts';
@@ -7,8 +8,11 @@ import { refuseRecording, type Storage } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { type Compiled, recordedCall } from './compile.ts';
 
+/** More tell nothing more of a median, and the event loop waits for them. */
+const mostRuns = 10_000;
+
 export interface ProfileOptions {
-  /** How many runs are timed, after three that are not. Default: as many as half a second holds, 5 to 200. */
+  /** How many runs are timed, after three that are not, up to 10,000. Default: as many as half a second holds, 5 to 200. */
   runs?: number;
   /** Whether the tables go to stdout. Default true. */
   print?: boolean;
@@ -146,7 +150,12 @@ export function profile<Args extends unknown[]>(
   refuseRecording('profile');
   checkOptions('profile', options, ['runs', 'print']);
   const { runs, print = true } = options;
-  if (runs !== undefined) checkPositive('profile', 'runs', runs);
+  if (runs !== undefined) {
+    checkPositive('profile', 'runs', runs);
+    if (runs > mostRuns) {
+      throw new ArgumentError(`[profile] expected runs to be at most ${mostRuns}, got ${runs}`);
+    }
+  }
   checkBoolean('profile', 'print', print);
 
   const given = args === undefined ? null : readList('profile', 'args', args);

@@ -373,6 +373,8 @@ const internal = new Set([
   'namedTensors',
   'makeGroups',
   'capture',
+  'check',
+  'state',
   'namedState',
   'buffers',
   'decays',

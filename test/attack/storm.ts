@@ -72,7 +72,7 @@ function play(args: readonly (string | number)[], options: Options = {}): Promis
 const isReported = ({ stderr }: Ending): boolean => /Sanitizer|runtime error:/.test(stderr);
 /** The engine's own end when its heap has no memory. */
 const isOutOfMemory = ({ stderr }: Ending): boolean =>
-  /(FATAL ERROR|Fatal (JavaScript|process)|FatalProcessOutOfMemory).*(memory|limit|failed)|out of memory|std::bad_alloc|Cannot allocate memory/i.test(
+  /(FATAL ERROR|Fatal (JavaScript|process)|FatalProcessOutOfMemory).*(memory|limit|failed)|out of memory|(std::|St9)bad_alloc|Cannot allocate memory/i.test(
     stderr,
   );
 

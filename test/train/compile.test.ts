@@ -12,6 +12,7 @@ import {
   losses,
   type Optimizer,
   ones,
+  Parameter,
   randn,
   Sequential,
   SGD,
@@ -100,6 +101,146 @@ test('results are separate from each other, and keep their structure', () => {
   expect(second.list.map((x) => x.item())).toEqual([5, 6]);
   expect(second.name).toBe('kept');
   expect(second.double.requiresGrad).toBe(false);
+});
+
+describe('a result', () => {
+  const key = Symbol('key');
+
+  test('is a copy, the first one too', async () => {
+    const layer = new Dense(2, 1, { init: 'ones' });
+    const constant = tensor([7]);
+    const f = compile((x: Tensor) => ({
+      weight: layer.weight,
+      constant,
+      x,
+      view: layer.weight.reshape([2]),
+    }));
+    const x = tensor([1]);
+    for (const result of [f.sync(x), f.sync(x), await f(x)]) {
+      for (const y of Object.values(result)) y.data.fill(9);
+      expect([layer.weight.toArray(), constant.item(), x.item()]).toEqual([[[1, 1]], 7, 1]);
+      expect(result.weight).not.toBeInstanceOf(Parameter);
+    }
+    expect(f.sync(x).weight.toArray()).toEqual([[1, 1]]);
+  });
+
+  test('has its tensors in arrays, plain objects and Maps, at any depth', () => {
+    const bare = Object.assign(Object.create(null), { kind: 'bare' });
+    const name = { kind: 'key' };
+    const f = compile((x: Tensor) => ({
+      list: [1, [x.mul(2)], 'text'],
+      map: new Map<unknown, unknown>([
+        [name, x.mul(3)],
+        ['deep', new Map([['deeper', { y: x.mul(4) }]])],
+      ]),
+      [key]: x.mul(5),
+      bare: Object.assign(Object.create(null), { y: x.mul(6), bare }),
+      ['__proto__']: { y: x.mul(7) },
+      get got() {
+        return x.mul(8);
+      },
+    }));
+    for (const value of [1, 10]) {
+      const result = f.sync(tensor([value]));
+      const tensors = [
+        (result.list[1] as Tensor[])[0],
+        result.map.get(name),
+        (result.map.get('deep') as Map<string, { y: Tensor }>).get('deeper')!.y,
+        result[key],
+        result.bare.y,
+        Object.getOwnPropertyDescriptor(result, '__proto__')!.value.y,
+        result.got,
+      ];
+      expect(tensors.map((x) => x.item())).toEqual([2, 3, 4, 5, 6, 7, 8].map((factor) => factor * value));
+      expect([result.list[0], result.list[2], result.bare.bare]).toEqual([1, 'text', bare]);
+      expect([Object.getPrototypeOf(result), Object.getPrototypeOf(result.bare)]).toEqual([
+        Object.prototype,
+        null,
+      ]);
+    }
+  });
+
+  test('keeps what is one object one object, cycles as well', () => {
+    const f = compile((x: Tensor) => {
+      const y = x.mul(2);
+      const inner: Record<string, unknown> = { y };
+      inner.self = inner;
+      return { inner, again: inner, y };
+    });
+    const [first, second] = [f.sync(tensor([1])), f.sync(tensor([2]))];
+    for (const { inner, again, y } of [first, second]) {
+      expect(inner).toBe(again);
+      expect(inner.self).toBe(inner);
+      expect(inner.y).toBe(y);
+    }
+    expect(first.inner).not.toBe(second.inner);
+    expect([first.y.item(), second.y.item()]).toEqual([2, 4]);
+  });
+
+  test('is handed on as it is where there is no tensor in it', () => {
+    const parts = [
+      [1, 2],
+      { a: 1 },
+      new Map([[1, 2]]),
+      new Set([1]),
+      new Date(0),
+      /x/,
+      () => 1,
+      new Float32Array(2),
+    ];
+    const sparse = new Array(2 ** 32 - 1);
+    let deep: unknown = 1;
+    for (let i = 0; i < 1e5; i++) deep = [deep];
+    const f = compile((x: Tensor) => ({ parts, sparse, deep, y: x.mul(2) }));
+    for (const result of [f.sync(tensor([1])), f.sync(tensor([2]))]) {
+      expect(result.parts).toBe(parts);
+      expect(result.sparse).toBe(sparse);
+      expect(result.deep).toBe(deep);
+    }
+    expect(compile(() => parts).sync()).toBe(parts);
+    expect(compile(() => undefined).sync()).toBeUndefined();
+  });
+
+  test('goes as deep as it likes', () => {
+    const f = compile((x: Tensor) => {
+      let deep: unknown = x.mul(2);
+      for (let i = 0; i < 1e5; i++) deep = [deep];
+      return deep;
+    });
+    for (const value of [1, 2]) {
+      let inner = f.sync(tensor([value]));
+      while (Array.isArray(inner)) inner = inner[0];
+      expect((inner as Tensor).item()).toBe(2 * value);
+    }
+  });
+
+  class Box {
+    constructor(readonly value: unknown) {}
+  }
+  class List extends Array<unknown> {}
+  class Table extends Map<unknown, unknown> {}
+  const layer = new Dense(1, 1);
+  test.each<[string, (y: Tensor) => unknown, RegExp]>([
+    ['an object of a class', (y) => new Box(y), /result\.value in an object of class Box/],
+    ['one deep inside', (y) => [{ box: new Box([y]) }], /result\[0\]\.box\.value/],
+    ['under a symbol of one', (y) => Object.assign(new Box(1), { [key]: y }), /result\[Symbol\(key\)\]/],
+    ['a Set', (y) => ({ set: new Set([y]) }), /result\.set\.values\(\)/],
+    ['a key of a Map', (y) => new Map([[y, 1]]), /result\.key\(0\)/],
+    ['a Map of a class', (y) => new Table([[1, y]]), /result\.get\(1\)/],
+    ['an array of a class', (y) => List.of(y, y), /result\.0/],
+    ['a property of an array', (y) => Object.assign([1], { y }), /result\.y/],
+    ['an array with holes', (y) => Object.assign(new Array(3), { 1: y }), /result\.1/],
+    ['a sparse array', (y) => Object.assign(new Array(2 ** 32 - 1), { 1: y }), /result\.1/],
+    ['a property that is not enumerable', (y) => Object.defineProperty({}, 'y', { value: y }), /result\.y/],
+    ['a property of a function', (y) => Object.assign(() => 1, { y }), /result\.y/],
+    ['a layer', () => ({ layer }), /result\.layer\.weight in an object of class Dense/],
+    ['a proxy', (y) => ({ a: new Proxy({ y }, {}) }), /without proxies, got one at result\.a/],
+    ['a proxy of a tensor', (y) => new Proxy(y, {}), /without proxies/],
+  ])('is refused with a tensor in %s', async (_, wrap, message) => {
+    const f = compile((x: Tensor) => wrap(x.mul(2)));
+    expect(() => f.sync(tensor([1]))).toThrow(ArgumentError);
+    await expect(f(tensor([1]))).rejects.toThrow(message);
+  });
 });
 
 test('gradients accumulate over calls, as in eager mode', () => {

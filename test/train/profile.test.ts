@@ -92,6 +92,13 @@ describe('profile', () => {
     expect(one.state()).toEqual(other.state());
   });
 
+  test('refuses more runs than anyone would wait for', () => {
+    const { step, x, y } = scene();
+    for (const runs of [10_001, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
+      expect(() => profile(step, [x, y], { ...quiet, runs })).toThrow(ArgumentError);
+    }
+  });
+
   test('restores them after a run that fails', () => {
     const { model, x } = scene();
     const step = compile((input: Tensor, labels: Tensor) =>
