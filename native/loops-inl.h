@@ -127,37 +127,53 @@ struct Wide {
   }
 };
 
-/// f, and `Wide` f for the vectors whose result is not finite.
-template <class F>
-struct Safe {
-  F f;
-
-  template <class D, class... V>
-  HWY_INLINE hn::Vec<D> operator()(D d, V... v) const {
-    const hn::Vec<D> y = f(d, v...);
-    if constexpr (sizeof(hn::TFromD<D>) == sizeof(double)) {
-      return y;
+/// out[i] = f(d, in[i]…) for i < n, by `Wide` f where `safe` and the result is not finite.
+template <bool safe, class T, class F, class... In>
+HWY_INLINE void mapOf(T* out, int64_t n, const F& f, In... in) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Wide<F> wide{f};
+  int64_t i = 0;
+  // Two vectors at a time hide the latency of one behind the other.
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    auto first = f(d, loadAt(d, in, i)...);
+    auto second = f(d, loadAt(d, in, i + lanes)...);
+    if constexpr (safe) {
+      if (HWY_UNLIKELY(!isFinite(d, hn::Add(hn::Sub(first, first), hn::Sub(second, second))))) {
+        first = wide(d, loadAt(d, in, i)...);
+        second = wide(d, loadAt(d, in, i + lanes)...);
+      }
+    }
+    hn::StoreU(first, d, out + i);
+    hn::StoreU(second, d, out + i + lanes);
+  }
+  for (; i < n; i += lanes) {
+    const int64_t count = n - i < lanes ? n - i : lanes;
+    const auto apply = [&](const auto& g) HWY_ATTR {
+      return count == lanes ? g(d, loadAt(d, in, i)...) : g(d, loadFirstAt(d, in, i, count)...);
+    };
+    auto v = apply(f);
+    if constexpr (safe) {
+      if (HWY_UNLIKELY(!isFinite(d, v))) v = apply(wide);
+    }
+    if (count == lanes) {
+      hn::StoreU(v, d, out + i);
     } else {
-      return HWY_LIKELY(isFinite(d, y)) ? y : Wide<F>{f}(d, v...);
+      storeFirst(d, v, out + i, count);
     }
   }
-};
+}
 
 /// out[i] = f(d, in[i]…) for i < n; an input is an array or Same.
 template <class T, class F, class... In>
 HWY_INLINE void map(T* out, int64_t n, const F& f, In... in) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  // Two vectors at a time hide the latency of one behind the other.
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    const auto first = f(d, loadAt(d, in, i)...);
-    const auto second = f(d, loadAt(d, in, i + lanes)...);
-    hn::StoreU(first, d, out + i);
-    hn::StoreU(second, d, out + i + lanes);
-  }
-  for (; i + lanes <= n; i += lanes) hn::StoreU(f(d, loadAt(d, in, i)...), d, out + i);
-  if (i < n) storeFirst(d, f(d, loadFirstAt(d, in, i, n - i)...), out + i, n - i);
+  mapOf<false>(out, n, f, in...);
+}
+
+/// The same for what may leave the range of float32 on the way.
+template <class T, class F, class... In>
+HWY_INLINE void mapSafe(T* out, int64_t n, const F& f, In... in) {
+  mapOf<sizeof(T) == sizeof(float)>(out, n, f, in...);
 }
 
 /// Σ f(d, in[i]…) in float64, in an order that depends on n alone; f itself is computed in float64 with
@@ -199,6 +215,33 @@ HWY_INLINE double sum(int64_t n, const F& f, In... in) {
 template <class T, class F, class... In>
 HWY_INLINE double sumWide(int64_t n, const F& f, In... in) {
   return sumOf<true, T>(n, f, in...);
+}
+
+/// Both sums of the terms that f(dd, first, second, in[i]…) gives, in float64, likewise.
+template <class T, class F, class... In>
+HWY_INLINE void sumPairWide(double& first, double& second, int64_t n, const F& f, In... in) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<T, decltype(dd)> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto s0 = hn::Zero(dd), s1 = s0, t0 = s0, t1 = s0, u = s0, v = s0;
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    f(dd, u, v, widen(loadAt(d, in, i))...);
+    s0 = hn::Add(s0, u);
+    t0 = hn::Add(t0, v);
+    f(dd, u, v, widen(loadAt(d, in, i + lanes))...);
+    s1 = hn::Add(s1, u);
+    t1 = hn::Add(t1, v);
+  }
+  for (; i < n; i += lanes) {
+    const int64_t count = n - i < lanes ? n - i : lanes;
+    const auto some = hn::FirstN(dd, static_cast<size_t>(count));
+    f(dd, u, v, widen(loadFirstAt(d, in, i, count))...);
+    s0 = hn::Add(s0, hn::IfThenElseZero(some, u));
+    t0 = hn::Add(t0, hn::IfThenElseZero(some, v));
+  }
+  first = hn::GetLane(hn::SumOfLanes(dd, hn::Add(s0, s1)));
+  second = hn::GetLane(hn::SumOfLanes(dd, hn::Add(t0, t1)));
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -6,13 +6,15 @@
 
 namespace axpy {
 
-/// Whether a number keeps its value or at least all its digits when it becomes a T.
+/// Whether a number has all its digits as a T, or none to lose: 0, NaN and infinities. Without branches, as
+/// lists of numbers are looked through.
 template <class T>
 inline bool fits(double value) {
-  const double narrow = static_cast<double>(static_cast<T>(value));
-  const double size = std::fabs(narrow);
-  return narrow == value || std::isnan(value) ||
-         (size >= static_cast<double>(std::numeric_limits<T>::min()) && !std::isinf(narrow));
+  using Limits = std::numeric_limits<T>;
+  const double size = std::fabs(value);
+  const bool isNormal =
+      (size >= static_cast<double>(Limits::min())) & (size <= static_cast<double>(Limits::max()));
+  return isNormal | (size == 0) | !(size < std::numeric_limits<double>::infinity());
 }
 
 }  // namespace axpy

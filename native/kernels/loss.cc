@@ -142,6 +142,17 @@ struct ScaledSlope {
   }
 };
 
+/// factor · slope
+template <LossOp op>
+struct FactoredSlope {
+  double parameter, factor;
+  bool byTarget;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V p, V t) const {
+    return hn::Mul(constant(d, factor), Loss<op>::slope(d, p, t, constant(d, parameter), byTarget));
+  }
+};
+
 template <LossOp... ops, class F>
 HWY_INLINE void select(LossOp op, const F& f) {
   ((op == ops ? f(std::integral_constant<LossOp, ops>()) : void()), ...);
@@ -153,15 +164,22 @@ HWY_INLINE void selectOp(LossOp op, const F& f) {
   select<squaredError, absoluteError, huber, binaryCrossEntropy, binaryCrossEntropyWithLogits>(op, f);
 }
 
-/// Calls run with f: in float64 throughout where float32 is too narrow for its numbers, else only for results
-/// that are not finite.
-template <class F, class Run>
-HWY_INLINE void bind(const F& f, bool isWide, const Run& run) {
+/// out = f(in…): in float64 throughout where float32 is too narrow for its numbers, else only for results
+/// that are not finite, unless these are so in any case.
+template <bool leavesRange, class T, class F, class... In>
+HWY_INLINE void mapAs(bool isWide, T* out, int64_t n, const F& f, In... in) {
   if (isWide) {
-    run(Wide<F>{f});
+    map(out, n, Wide<F>{f}, in...);
+  } else if (leavesRange) {
+    mapSafe(out, n, f, in...);
   } else {
-    run(Safe<F>{f});
+    map(out, n, f, in...);
   }
+}
+
+/// Whether a slope may be infinite in float32 that is not in float64: a difference, or a quotient of one.
+constexpr bool slopeLeavesRange(LossOp op) {
+  return op != LossOp::absoluteError && op != LossOp::binaryCrossEntropyWithLogits;
 }
 
 /// Σ l
@@ -179,24 +197,22 @@ double total(const T* p, const T* t, int64_t n, LossOp op, double parameter, boo
 template <class T>
 void each(T* out, const T* p, const T* t, int64_t n, LossOp op, double parameter, double scale, bool isWide) {
   selectOp(op, [&](auto code) HWY_ATTR {
-    bind(ScaledValue<code.value>{parameter, scale}, isWide,
-         [&](const auto& f) HWY_ATTR { map(out, n, f, p, t); });
+    mapAs<true>(isWide, out, n, ScaledValue<code.value>{parameter, scale}, p, t);
   });
 }
 
 template <class T>
 void slopes(T* out, const T* g, int64_t stepG, const T* p, const T* t, int64_t n, LossOp op, double parameter,
             double scale, bool byTarget, bool isWide) {
-  const bool shrinks = std::fabs(scale) <= 1;
   selectOp(op, [&](auto code) HWY_ATTR {
+    if (stepG == 0) {
+      const double factor = scale * static_cast<double>(*g);
+      const FactoredSlope<code.value> slope{parameter, factor, byTarget};
+      return mapAs<slopeLeavesRange(code.value)>(isWide || !fits<T>(factor), out, n, slope, p, t);
+    }
+    const bool shrinks = std::fabs(scale) <= 1;
     const ScaledSlope<code.value> slope{parameter, shrinks ? 1 : scale, shrinks ? scale : 1, byTarget};
-    bind(slope, isWide, [&](const auto& f) HWY_ATTR {
-      if (stepG == 0) {
-        map(out, n, f, Same<T>{*g}, p, t);
-      } else {
-        map(out, n, f, g, p, t);
-      }
-    });
+    mapAs<true>(isWide, out, n, slope, g, p, t);
   });
 }
 

@@ -77,6 +77,20 @@ HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
 
+/// Whether the arithmetic of float32 holds what normalises the columns: differences with it, and the factors.
+template <class T>
+bool isOrdinary(const Normalisation<T>& n, int64_t channels) {
+  int bad = 0;
+  for (int64_t c = 0; c < channels; c++) {
+    const double scale = n.scale ? static_cast<double>(n.scale[c]) : 1.0;
+    const double slope = std::fabs(static_cast<double>(n.inverse[c]) * scale);
+    bad |= !((slope >= 0x1p-126) & (slope <= 0x1p40)) & (slope != 0);
+    bad |= !(std::fabs(n.mean[c]) <= T(0x1p100));
+  }
+  for (int64_t c = 0; n.shift && c < channels; c++) bad |= !(std::fabs(n.shift[c]) <= T(0x1p100));
+  return bad == 0;
+}
+
 // Functions of columns have a variant in float64, `wide`, for what leaves the range of T on the way.
 
 /// Σ (x − origin) and Σ (x − origin)² by columns
@@ -90,11 +104,10 @@ void momentSums(double* sums, double* squares, const T* x, const T* origin, int6
       });
 }
 
-/// What columns are normalised by, as vectors. In float64 all is taken by halves, as x − mean, and what it is
-/// times a factor beside the shift, may be twice as large as the largest number.
-template <class W, class V>
+/// What columns are normalised by, as vectors. For arrays of float64 all is taken by halves, as x − mean, and
+/// what it is times a factor beside the shift, may be twice as large as the largest number.
+template <class W, class V, bool halves>
 struct Shared {
-  static constexpr bool halves = sizeof(hn::TFromD<W>) == sizeof(double);
   W w;
   V mean, inverse, factor, shift;
 
@@ -115,7 +128,7 @@ struct Shared {
 template <class T, class C>
 HWY_INLINE auto load(const C& columns, const Normalisation<T>& n) {
   const auto mean = columns.shared(n.mean, 0);
-  return Shared<decltype(columns.w), std::remove_const_t<decltype(mean)>>(
+  return Shared<decltype(columns.w), std::remove_const_t<decltype(mean)>, sizeof(T) == sizeof(double)>(
       columns.w, mean, columns.shared(n.inverse, 1), columns.shared(n.scale, 1), columns.shared(n.shift, 0));
 }
 
@@ -210,20 +223,29 @@ HWY_INLINE void gradientRowsAs(T* out, const T* dy, const T* x, const Normalisat
     };
     const auto sum = share(shares.sums, shares.narrowSums),
                product = share(shares.products, shares.narrowProducts);
+    const auto inFloat64 = [&](int64_t row) {
+      for (int64_t i = 0; i < columns.count; i++) {
+        const int64_t column = columns.first + i, at = row * channels + column;
+        out[at] = gradientOf(dy[at], x[at], n, shares, column, relu);
+      }
+    };
+    // Rows are looked at together, unless the gradients that they are made of are overwritten.
+    const bool isSafe = wide || sizeof(T) == sizeof(double), inPlace = out == dy;
+    auto finite = hn::Zero(w);
     for (int64_t row = begin; row < end; row++) {
       const auto centred = own.centred(columns.at(x, row));
       auto dz = columns.at(dy, row);
       if (relu) dz = throughRelu(dz, columns.rounded(own.output(centred)));
       const auto slope = hn::Mul(own.factor, hn::Sub(dz, hn::MulAdd(own.hat(centred), product, sum)));
-      if (wide || sizeof(T) == sizeof(double) || HWY_LIKELY(isFinite(w, slope))) {
-        columns.store(slope, out, row);
+      if (!isSafe && inPlace && !isFinite(w, slope)) {
+        inFloat64(row);
         continue;
       }
-      for (int64_t i = 0; i < columns.count; i++) {
-        const int64_t column = columns.first + i, at = row * channels + column;
-        out[at] = gradientOf(dy[at], x[at], n, shares, column, relu);
-      }
+      finite = hn::Add(finite, hn::Sub(slope, slope));
+      columns.store(slope, out, row);
     }
+    if (isSafe || inPlace || HWY_LIKELY(isFinite(w, finite))) return;
+    for (int64_t row = begin; row < end; row++) inFloat64(row);
   });
 }
 
@@ -311,41 +333,39 @@ void layerRows(T* out, T* mean, T* inverse, const T* x, const T* scale, const T*
   }
 }
 
-/// (v − mean)·inverse; in float64 by halves, as in Shared.
+/// (v − mean)·inverse; of arrays of float64 by halves, as in Shared.
+template <bool halves>
 struct Hat {
   double mean, inverse;
   template <class D, class V>
   HWY_INLINE V operator()(D d, V v) const {
     using T = hn::TFromD<D>;
-    if constexpr (sizeof(T) == sizeof(double)) {
-      const V half = hn::Sub(hn::Mul(v, hn::Set(d, 0.5)), hn::Set(d, 0.5 * mean));
-      const V y = hn::Mul(half, hn::Set(d, inverse));
-      return hn::Add(y, y);
-    } else {
-      const V centred = hn::Sub(v, hn::Set(d, static_cast<T>(mean)));
-      return hn::Mul(centred, hn::Set(d, static_cast<T>(inverse)));
-    }
+    constexpr T unit = halves ? 0.5 : 1;
+    if constexpr (halves) v = hn::Mul(v, hn::Set(d, unit));
+    const V centred = hn::Sub(v, hn::Set(d, unit * static_cast<T>(mean)));
+    const V hat = hn::Mul(centred, hn::Set(d, static_cast<T>(inverse)));
+    return halves ? hn::Add(hat, hat) : hat;
   }
 };
 
-struct Product {
-  template <class D, class V>
-  HWY_INLINE V operator()(D, V g, V s) const {
-    return hn::Mul(g, s);
-  }
-};
+template <class T>
+using HatOf = Hat<sizeof(T) == sizeof(double)>;
 
-struct ProductWithHat {
-  Hat hat;
+/// g·s, and that times x̂
+template <class H>
+struct LayerTerms {
+  H hat;
   template <class D, class V>
-  HWY_INLINE V operator()(D d, V g, V s, V v) const {
-    return hn::Mul(hn::Mul(g, s), hat(d, v));
+  HWY_INLINE void operator()(D d, V& first, V& second, V g, V s, V v) const {
+    first = hn::Mul(g, s);
+    second = hn::Mul(first, hat(d, v));
   }
 };
 
 /// inverse·(g·s − (x̂·product + total))
+template <class H>
 struct LayerSlope {
-  Hat hat;
+  H hat;
   double total, product;
   template <class D, class V>
   HWY_INLINE V operator()(D d, V g, V s, V v) const {
@@ -360,29 +380,50 @@ template <class T, class Scale>
 HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T mean, T inverse,
                                  int64_t size) {
   const double n = static_cast<double>(size);
-  const Hat hat{static_cast<double>(mean), static_cast<double>(inverse)};
-  const double total = sumWide<T>(size, Product(), dy, scale) / n;
-  const double product = sumWide<T>(size, ProductWithHat{hat}, dy, scale, x) / n;
-  const LayerSlope slope{hat, total, product};
+  const HatOf<T> hat{static_cast<double>(mean), static_cast<double>(inverse)};
+  double total, product;
+  sumPairWide<T>(total, product, size, LayerTerms<HatOf<T>>{hat}, dy, scale, x);
+  const LayerSlope<HatOf<T>> slope{hat, total / n, product / n};
   // With so large a factor, what is too small for T may come to count.
-  if (fits<T>(total) && fits<T>(product) && hat.inverse <= 0x1p40) {
-    map(out, size, Safe<LayerSlope>{slope}, dy, scale, x);
+  if (fits<T>(slope.total) && fits<T>(slope.product) && hat.inverse <= 0x1p40) {
+    mapSafe(out, size, slope, dy, scale, x);
   } else {
-    map(out, size, Wide<LayerSlope>{slope}, dy, scale, x);
+    map(out, size, Wide<LayerSlope<HatOf<T>>>{slope}, dy, scale, x);
   }
+}
+
+/// Σ dy and Σ dy·x̂ by columns, in the arithmetic of T or of float64.
+template <bool wide, class T>
+HWY_INLINE void layerGradientSums(double* sums, double* products, const T* dy, const T* x, const T* mean,
+                                  const T* inverse, int64_t rows, int64_t size) {
+  sumColumns<T>(
+      sums, products, rows, size, [](const auto&) { return 0; },
+      [&](const auto& columns, int, int64_t row, auto& first, auto& second) HWY_ATTR {
+        first = columns.at(dy, row);
+        if constexpr (wide || sizeof(T) == sizeof(double)) {
+          const HatOf<T> hat{static_cast<double>(mean[row]), static_cast<double>(inverse[row])};
+          second = hn::Mul(first, hat(columns.w, columns.at(x, row)));
+        } else {
+          // In this order nothing is lost that would count, unless the factor were large.
+          const auto as = columns.plain();
+          const auto centred = hn::Sub(as.at(x, row), hn::Set(as.d, mean[row]));
+          second = widen(hn::Mul(hn::Mul(as.at(dy, row), centred), hn::Set(as.d, inverse[row])));
+        }
+      });
 }
 
 /// out, and Σ dy and Σ dy·x̂ by columns, read before out is written as it may be dy.
 template <class T>
 void layerGradientRows(T* out, double* sums, double* products, const T* dy, const T* x, const T* mean,
                        const T* inverse, const T* scale, int64_t rows, int64_t size) {
-  sumColumns<T>(
-      sums, products, rows, size, [](const auto&) { return 0; },
-      [&](const auto& columns, int, int64_t row, auto& first, auto& second) HWY_ATTR {
-        first = columns.at(dy, row);
-        const Hat hat{static_cast<double>(mean[row]), static_cast<double>(inverse[row])};
-        second = hn::Mul(first, hat(columns.w, columns.at(x, row)));
-      });
+  const auto isSmall = [](T factor) { return std::fabs(factor) <= T(2048); };
+  const auto isFinite = [](double sum) { return sum - sum == 0; };
+  bool wide = sizeof(T) == sizeof(float) && !std::all_of(inverse, inverse + rows, isSmall);
+  if (!wide) {
+    layerGradientSums<false>(sums, products, dy, x, mean, inverse, rows, size);
+    wide = sizeof(T) == sizeof(float) && !std::all_of(products, products + size, isFinite);
+  }
+  if (wide) layerGradientSums<true>(sums, products, dy, x, mean, inverse, rows, size);
   for (int64_t i = 0; i < rows; i++) {
     T* const to = out + i * size;
     const T *g = dy + i * size, *from = x + i * size;
@@ -444,13 +485,9 @@ bool isRelu(const OptionalCode<UnaryOp>& activation) {
 template <class T>
 Normalisation<T> normalisation(const Array<const T>& mean, const Array<const T>& inverse,
                                const Nullable<const T>& scale, const Nullable<const T>& shift) {
-  bool wide = false;
-  for (int64_t c = 0; c < mean.length && sizeof(T) == sizeof(float) && !wide; c++) {
-    const double slope = static_cast<double>(inverse[c]) * (scale.null ? 1.0 : static_cast<double>(scale[c]));
-    wide = isLarge(mean[c]) || (!shift.null && isLarge(shift[c])) || !fits<T>(slope) ||
-           std::fabs(slope) > 0x1p40;
-  }
-  return {mean.data, inverse.data, scale.data, shift.data, wide};
+  Normalisation<T> n{mean.data, inverse.data, scale.data, shift.data, false};
+  n.wide = sizeof(T) == sizeof(float) && !AXPY_SIMD(isOrdinary<T>)(n, mean.length);
+  return n;
 }
 
 }  // namespace
@@ -578,10 +615,12 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
     wideShares[c] = count == 0 ? 0 : sums.first(c) / count;
     wideShares[channels + c] = count == 0 ? 0 : sums.second(c) / count;
   }
+  int bad = 0;
   for (int64_t i = 0; i < 2 * channels; i++) {
     narrowShares[i] = static_cast<T>(wideShares[i]);
-    if (!fits<T>(wideShares[i])) n.wide = true;
+    bad |= !fits<T>(wideShares[i]);
   }
+  n.wide |= bad != 0;
   const Shares<T> shares{wideShares.data(), wideShares.data() + channels, narrowShares.data(),
                          narrowShares.data() + channels};
   const auto run = AXPY_SIMD(gradientRows<T>);

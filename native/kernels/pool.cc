@@ -44,14 +44,15 @@ void add(T* HWY_RESTRICT sum, const T* HWY_RESTRICT x, int64_t n) {
   for (int64_t i = 0; i < n; i++) sum[i] += x[i];
 }
 
-/// Whether all quotients are finite.
 template <class T>
-bool divide(T* x, T by, int64_t n) {
+void divide(T* x, T by, int64_t n) {
+  for (int64_t i = 0; i < n; i++) x[i] /= by;
+}
+
+template <class T>
+bool areFinite(const T* x, int64_t n) {
   int bad = 0;
-  for (int64_t i = 0; i < n; i++) {
-    x[i] /= by;
-    bad |= x[i] - x[i] != 0;
-  }
+  for (int64_t i = 0; i < n; i++) bad |= x[i] - x[i] != 0;
   return bad == 0;
 }
 
@@ -130,18 +131,23 @@ int64_t pixelsPerTask(const Window& w, bool gradient) {
   return static_cast<int64_t>(std::max(1.0, parallel::lightChunk / std::max(perPixel, 1.0)));
 }
 
-/// Calls each(output pixel, i range, j range, first pixel of the window, may be outside) over the outputs.
-template <class F>
-void forWindows(const Window& w, const F& each) {
+/// Calls each(output pixel, i range, j range, first pixel of the window, may be outside) over the outputs,
+/// and finish(begin, end, again) behind those of a task; again(each) goes over them once more.
+template <class F, class Finish>
+void forWindows(const Window& w, const F& each, const Finish& finish) {
   const std::vector<Range> rows = vertical(w).within(), columns = horizontal(w).within();
-  parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
+  const auto visit = [&](int64_t begin, int64_t end, const auto& visitor) {
     forPixels(w.outHeight, w.outWidth, begin, end, [&](int64_t pixel, int64_t n, int64_t y, int64_t x) {
       const Range r = rows[static_cast<size_t>(y)], c = columns[static_cast<size_t>(x)];
       // Only where the window meets the image: it may lie further off than positions can say.
       const bool meets = r.size() > 0 && c.size() > 0;
       const int64_t top = y * w.strideY - w.padTop, left = x * w.strideX - w.padLeft;
-      each(pixel, r, c, meets ? (n * w.height + top) * w.width + left : 0);
+      visitor(pixel, r, c, meets ? (n * w.height + top) * w.width + left : 0);
     });
+  };
+  parallel::forRange(w.outputPixels(), pixelsPerTask(w, false), [&](int64_t begin, int64_t end) {
+    visit(begin, end, each);
+    finish(begin, end, [&](const auto& again) { visit(begin, end, again); });
   });
 }
 
@@ -190,27 +196,30 @@ void maxPool(const Check& check, Array<T> out, Array<int32_t> indices, Array<con
   if (out.length == 0) return;
   const auto run = AXPY_SIMD(takeLarger<T>);
   const int64_t c = w.channels;
-  forWindows(w, [&](int64_t pixel, Range rows, Range columns, int64_t first) {
-    T* const best = out.data + pixel * c;
-    int32_t* const index = indices.data + pixel * c;
-    bool none = true;
-    for (int64_t i = rows.begin; i < rows.end; i++) {
-      for (int64_t j = columns.begin; j < columns.end; j++) {
-        const T* const from = x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c;
-        const int32_t position = positionOf(w, i, j);
-        if (none) {
-          std::copy_n(from, c, best);
-          std::fill_n(index, c, position);
-          none = false;
-        } else {
-          run(best, index, from, position, c);
+  forWindows(
+      w,
+      [&](int64_t pixel, Range rows, Range columns, int64_t first) {
+        T* const best = out.data + pixel * c;
+        int32_t* const index = indices.data + pixel * c;
+        bool none = true;
+        for (int64_t i = rows.begin; i < rows.end; i++) {
+          for (int64_t j = columns.begin; j < columns.end; j++) {
+            const T* const from = x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c;
+            const int32_t position = positionOf(w, i, j);
+            if (none) {
+              std::copy_n(from, c, best);
+              std::fill_n(index, c, position);
+              none = false;
+            } else {
+              run(best, index, from, position, c);
+            }
+          }
         }
-      }
-    }
-    if (!none) return;
-    std::fill_n(best, c, -std::numeric_limits<T>::infinity());
-    std::fill_n(index, c, -1);
-  });
+        if (!none) return;
+        std::fill_n(best, c, -std::numeric_limits<T>::infinity());
+        std::fill_n(index, c, -1);
+      },
+      [](int64_t, int64_t, const auto&) {});
 }
 
 template <class T>
@@ -242,27 +251,33 @@ void averagePool(const Check& check, Array<T> out, Array<const T> x, const Geome
   if (out.length == 0) return;
   const auto run = AXPY_SIMD(add<T>);
   const auto scale = AXPY_SIMD(divide<T>);
+  const auto isFinite = AXPY_SIMD(areFinite<T>);
   const int64_t c = w.channels;
-  forWindows(w, [&](int64_t pixel, Range rows, Range columns, int64_t first) {
+  const auto forPositions = [&](Range rows, Range columns, int64_t first, const auto& each) {
+    for (int64_t i = rows.begin; i < rows.end; i++) {
+      for (int64_t j = columns.begin; j < columns.end; j++) {
+        each(x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c);
+      }
+    }
+  };
+  const auto add = [&](int64_t pixel, Range rows, Range columns, int64_t first) {
     T* const sum = out.data + pixel * c;
     std::fill_n(sum, c, T(0));
     if (rows.size() == 0 || columns.size() == 0) return;
-    const auto forPositions = [&](const auto& each) {
-      for (int64_t i = rows.begin; i < rows.end; i++) {
-        for (int64_t j = columns.begin; j < columns.end; j++) {
-          each(x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c);
-        }
-      }
-    };
-    forPositions([&](const T* from) { run(sum, from, c); });
-    const double by = divisor(w, countPadding, rows, columns);
-    if (scale(sum, static_cast<T>(by), c) || sizeof(T) == sizeof(double)) return;
-    // A sum that leaves the range of float32 may have a mean within it.
+    forPositions(rows, columns, first, [&](const T* from) { run(sum, from, c); });
+    scale(sum, static_cast<T>(divisor(w, countPadding, rows, columns)), c);
+  };
+  // A sum that leaves the range of float32 may have a mean within it.
+  const auto addInFloat64 = [&](int64_t pixel, Range rows, Range columns, int64_t first) {
     for (int64_t channel = 0; channel < c; channel++) {
+      if (rows.size() == 0 || columns.size() == 0) continue;
       double total = 0;
-      forPositions([&](const T* from) { total += static_cast<double>(from[channel]); });
-      sum[channel] = static_cast<T>(total / by);
+      forPositions(rows, columns, first, [&](const T* from) { total += static_cast<double>(from[channel]); });
+      out[pixel * c + channel] = static_cast<T>(total / divisor(w, countPadding, rows, columns));
     }
+  };
+  forWindows(w, add, [&](int64_t begin, int64_t end, const auto& again) {
+    if (sizeof(T) == sizeof(float) && !isFinite(out.data + begin * c, (end - begin) * c)) again(addInFloat64);
   });
 }
 

@@ -291,21 +291,28 @@ void reduceRuns(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t 
   });
 }
 
-/// A product whose factors may be of any size.
+/// A product whose factors may be of any size: by a power of two away from the ends of the range.
 class Product {
  public:
-  void times(double factor) {
-    int shift = 0;
-    mantissa_ *= std::frexp(factor, &shift);
-    exponent_ += shift;
-    mantissa_ = std::frexp(mantissa_, &shift);
-    exponent_ += shift;
-  }
+  void times(double factor) { mantissa_ = shifted(mantissa_ * shifted(factor)); }
   double value() const {
     return std::ldexp(mantissa_, static_cast<int>(std::clamp<int64_t>(exponent_, -5000, 5000)));
   }
 
  private:
+  /// Numbers up to 2⁵⁰⁰, and down to its reciprocal, have a product that neither overflows nor loses digits.
+  double shifted(double x) {
+    constexpr double large = 0x1p500;
+    const double size = std::fabs(x);
+    if (size >= large) {
+      exponent_ += 600;
+      return x * 0x1p-600;
+    }
+    if (size >= 1 / large) return x;
+    exponent_ -= 600;
+    return x * 0x1p600;
+  }
+
   double mantissa_ = 1;
   int64_t exponent_ = 0;
 };
@@ -320,12 +327,19 @@ double reduceAgain(const T* x, int64_t r0, int64_t stride, int64_t r1, ReduceOp 
   Product result;
   double sum = 0;
   for (int64_t r = 0; r < r0; r++) {
-    for (int64_t i = 0; i < r1; i++) {
-      const double value = x[r * stride + i];
-      if (op == ReduceOp::product) {
-        result.times(value);
-        continue;
+    const T* const run = x + r * stride;
+    if (op == ReduceOp::product) {
+      // So many factors of float32 are within the range as well.
+      constexpr int64_t few = sizeof(T) == sizeof(float) ? 3 : 1;
+      for (int64_t i = 0; i < r1; i += few) {
+        double some = 1;
+        for (int64_t j = i; j < std::min(r1, i + few); j++) some *= static_cast<double>(run[j]);
+        result.times(some);
       }
+      continue;
+    }
+    for (int64_t i = 0; i < r1; i++) {
+      const double value = run[i];
       if (!std::isfinite(value)) return before;
       const double scaled = value * unit;
       sum += op == ReduceOp::sum ? scaled : scaled * scaled;

@@ -102,11 +102,12 @@ struct Scaled {
   }
 };
 
-/// out = f(in…), in float64 where float32 is too narrow for what f is made with.
+/// out = f(in…), in float64 where float32 is too narrow for the constant that f is made with, or for a
+/// difference with it.
 template <class T, class F, class... In>
 HWY_INLINE void mapWith(double constant, T* out, int64_t n, const F& f, In... in) {
-  if (fits<T>(constant)) {
-    map(out, n, Safe<F>{f}, in...);
+  if (sizeof(T) == sizeof(double) || (fits<T>(constant) && std::fabs(constant) <= 0x1p100)) {
+    map(out, n, f, in...);
   } else {
     map(out, n, Wide<F>{f}, in...);
   }

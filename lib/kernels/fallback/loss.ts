@@ -174,8 +174,8 @@ export function lossGradient(
   const run = operand === 1 && byTarget !== undefined ? byTarget : byPrediction;
   const factor = operand === 1 && byTarget === undefined ? -scale : scale;
   // A scale that makes smaller comes last: the gradient of a mean is small as it is.
-  const [before, after] = Math.abs(factor) <= 1 ? [1, factor] : [factor, 1];
   const step = gradient.length === n ? 1 : 0;
+  const [before, after] = step === 1 && Math.abs(factor) <= 1 ? [1, factor] : [factor, 1];
   for (let first = 0; first < n; first += chunk.length) {
     const count = Math.min(chunk.length, n - first);
     run(chunk, prediction, target, first, count, parameter);
