@@ -26,9 +26,6 @@ export type Values = Nested | Float32Array | Float64Array | Int32Array | Uint8Ar
 // The ops are methods too; `ops/index.ts` puts them on the prototype, and this makes the compiler see them.
 export interface Tensor extends TensorMethods {}
 
-/** Whether x is a tensor; a proxy of one is none, as it could answer otherwise each time it is asked. */
-export let isTensor: (x: unknown) => x is Tensor;
-
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the list the type is made of
 export class Tensor {
   /** Only what the constructor made has it. */
@@ -61,8 +58,9 @@ export class Tensor {
     this.size = sizeOf(shape);
   }
 
-  static {
-    isTensor = (x): x is Tensor => typeof x === 'object' && x !== null && #genuine in x;
+  /** @internal See `isTensor`. */
+  static made(x: object): x is Tensor {
+    return #genuine in x;
   }
 
   /**
@@ -227,6 +225,11 @@ export class Tensor {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
+}
+
+/** Whether x is a tensor; a proxy of one is none, as it could answer otherwise each time it is asked. */
+export function isTensor(x: unknown): x is Tensor {
+  return typeof x === 'object' && x !== null && Tensor.made(x);
 }
 
 /** @throws DtypeError unless `dtype` is one of the three names. */
