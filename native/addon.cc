@@ -164,6 +164,8 @@ constexpr bind::Kernel kernels[] = {
     kernel<binaryGradient<float>, binaryGradient<double>>("binaryGradient", "out", "gradient", "a", "b",
                                                           "layout", "op", "operand"),
     kernel<where<float>, where<double>>("where", "out", "condition", "a", "b", "layout"),
+    kernel<elementwise<float>, elementwise<double>>("elementwise", "outs", "ins", "scalars", "rows", "shared",
+                                                    "constants", "code", "wide"),
     kernel<fill<float>, fill<double>, fill<int32_t>>("fill", "out", "value"),
     kernel<cast>("cast", "out", "x"),
     kernel<copy<float>, copy<double>, copy<int32_t>>("copy", "out", "x", "layout"),
@@ -215,10 +217,8 @@ constexpr bind::Kernel kernels[] = {
     kernel<randomUniform<float>, randomUniform<double>>("randomUniform", "out", "state", "low", "high"),
     kernel<randomNormal<float>, randomNormal<double>>("randomNormal", "out", "state", "mean", "deviation"),
     kernel<dropoutMask<float>, dropoutMask<double>>("dropoutMask", "out", "state", "rate"),
-    kernel<sgd<float>, sgd<double>>("sgd", "parameters", "velocities", "gradients", "hyper", "decays"),
-    kernel<adamAdvance>("adamAdvance", "hyper"),
-    kernel<adam<float>, adam<double>>("adam", "parameters", "means", "squares", "gradients", "hyper",
-                                      "decays"),
+    kernel<sgd<float>, sgd<double>>("sgd", "outs", "gradients", "scalars", "rows", "hyper"),
+    kernel<adam<float>, adam<double>>("adam", "outs", "gradients", "scalars", "rows", "hyper"),
 };
 
 template <class Op>

@@ -177,8 +177,6 @@ class Check {
              std::to_string(list[i].length));
     }
   }
-  /// Each element 0 or 1.
-  void flags(const Array<const int32_t>& flags) const;
   /// Each index within [0, bound).
   void indices(const Array<const int32_t>& indices, int64_t bound) const;
   /// 0 or `step`.

@@ -151,6 +151,24 @@ template <class T>
 void where(const Check&, Array<T> out, Array<const T> condition, Array<const T> a, Array<const T> b,
            const NullableLayout& layout);
 
+/// out[n] = f(a[i · stepA], b[i · stepB]) on the calling thread, unchecked; steps of 0 or 1.
+template <class T>
+void applyBinary(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op);
+
+/// The choice between a and b, likewise.
+template <class T>
+void applyWhere(T* out, int64_t n, const T* condition, int64_t stepC, const T* a, int64_t stepA, const T* b,
+                int64_t stepB);
+
+// ── elementwise.cc
+// ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// outs and rows of scalars updated by the instructions of code, group by group
+template <class T>
+void elementwise(const Check&, const List<T>& outs, const List<const T>& ins, Array<double> scalars,
+                 Array<const int32_t> rows, Array<const double> shared, Array<const double> constants,
+                 Array<const int32_t> code, Flag wide);
+
 // ── move.cc
 // ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -254,17 +272,16 @@ void dropoutMask(const Check&, Array<T> out, Array<uint32_t> state, Rate rate);
 // ── optimizer.cc
 // ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// parameters and velocities updated; hyper: learningRate, momentum, dampening, nesterov, λ
+/// outs, parameters with or without velocities, updated; scalars: decays; hyper: learningRate, momentum,
+/// dampening, nesterov, λ
 template <class T>
-void sgd(const Check&, const List<T>& parameters, const NullableList<T>& velocities,
-         const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays);
+void sgd(const Check&, const List<T>& outs, const List<const T>& gradients, Array<double> scalars,
+         Array<const int32_t> rows, Array<const double> hyper);
 
-void adamAdvance(const Check&, Array<double> hyper);
-
-/// parameters, means and squares updated; hyper: learningRate, beta1, beta2, ε, λ, step, beta1Power,
-/// beta2Power
+/// outs, parameters with means and squares, updated; scalars: decays and the step, updated; hyper:
+/// learningRate, beta1, beta2, ε, λ
 template <class T>
-void adam(const Check&, const List<T>& parameters, const List<T>& means, const List<T>& squares,
-          const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays);
+void adam(const Check&, const List<T>& outs, const List<const T>& gradients, Array<double> scalars,
+          Array<const int32_t> rows, Array<const double> hyper);
 
 }  // namespace axpy

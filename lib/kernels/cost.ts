@@ -53,6 +53,7 @@ const elementaryUnary: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
 ]);
 
 const unaryWork = (op: number) => (elementaryUnary.has(unaryOps[op]) ? elementary : 1);
+const binaryWork = (op: number) => (binaryOps[op] === 'pow' ? 2 * elementary : 1);
 const epilogueWork = (activation: number) => (activation < 0 ? 0 : unaryWork(activation));
 const times = (...sizes: number[]) => sizes.join('×');
 const product = (...sizes: number[]) => sizes.reduce((total, size) => total * size, 1);
@@ -126,11 +127,12 @@ const rules: { readonly [K in keyof Kernels]: (...args: Parameters<Kernels[K]>) 
   unary: (out, _x, op) => elementwise(out, unaryWork(op), unaryOps[op]),
   unaryGradient: (out, _gradient, _x, y, op) =>
     elementwise(out, y === null && unaryWork(op) > 1 ? elementary + 2 : 2, unaryOps[op]),
-  binary: (out, _a, _b, _layout, op) =>
-    elementwise(out, binaryOps[op] === 'pow' ? 2 * elementary : 1, binaryOps[op]),
+  binary: (out, _a, _b, _layout, op) => elementwise(out, binaryWork(op), binaryOps[op]),
   binaryGradient: (out, _gradient, _a, _b, _layout, op) =>
     elementwise(out, binaryOps[op] === 'pow' ? 2 * elementary : 2, binaryOps[op]),
   where: (out) => elementwise(out, 0),
+  elementwise: (outs, ins, _scalars, _rows, shared, constants, code) =>
+    listWork(outs, ins, shared.length + constants.length, code),
   fill: (out) => elementwise(out, 0),
   cast: (out) => elementwise(out, 0),
   copy: (out, _x, layout) => {
@@ -231,10 +233,31 @@ const rules: { readonly [K in keyof Kernels]: (...args: Parameters<Kernels[K]>) 
   // Mostly the central branch: two polynomials of degree 7 and a division.
   randomNormal: (out) => elementwise(out, 32),
   dropoutMask: (out) => elementwise(out, 0),
-  sgd: (parameters, velocities) => updated(parameters, velocities === null ? 4 : 7),
-  adamAdvance: () => ({ operations: 3, size: '' }),
-  adam: (parameters) => updated(parameters, 15),
+  sgd: (outs, gradients) => updated(gradients, outs.length > gradients.length ? 7 : 4),
+  adam: (_outs, gradients) => updated(gradients, 15),
 };
+
+/** Each instruction whose operands are elements; those of a side that is not chosen as well. */
+function listWork(
+  outs: readonly Storage[],
+  ins: readonly Storage[],
+  others: number,
+  code: Int32Array,
+): Estimate {
+  const [k, m, s] = code;
+  const total = [...outs, ...ins].reduce((sum, { length }) => sum + length, 0) / (k + m);
+  const isElements = Array.from({ length: k + m + s + others }, (_, value) => value < k + m);
+  let each = 0;
+  for (let at = 3 + k + s; at < code.length; at += 4) {
+    const [op, ...operands] = code.subarray(at, at + 4);
+    const met = operands.some((value) => isElements[value]);
+    isElements.push(met);
+    if (!met) continue;
+    if (op < unaryOps.length) each += unaryWork(op);
+    else if (op < unaryOps.length + binaryOps.length) each += binaryWork(op - unaryOps.length);
+  }
+  return { operations: each * total, size: `${total} in ${outs.length / k}` };
+}
 
 function lossWork(op: number): number {
   const name = lossOps[op];
@@ -255,7 +278,7 @@ export function costOf(call: Call): Cost {
   return {
     operations: estimate.operations,
     bytes: estimate.bytes ?? bytes,
-    wide: wide && kernel !== 'adamAdvance',
+    wide,
     size: estimate.size,
   };
 }

@@ -98,11 +98,12 @@ export function refuseRecording(op: string): void {
 
 /** Runs `fn` with its kernel calls written down. They are made as well. */
 export function record<Result>(into: Recording, fn: () => Result): Result {
+  const before = recording;
   recording = into;
   try {
     return fn();
   } finally {
-    recording = null;
+    recording = before;
   }
 }
 
@@ -149,6 +150,7 @@ export const effects: Readonly<Record<keyof Kernels, string>> = {
   binary: 'w',
   binaryGradient: 'w',
   where: 'w',
+  elementwise: 'u-u',
   fill: 'w',
   cast: 'w',
   copy: 'w',
@@ -180,7 +182,6 @@ export const effects: Readonly<Record<keyof Kernels, string>> = {
   randomUniform: 'wu',
   randomNormal: 'wu',
   dropoutMask: 'wu',
-  sgd: 'uu',
-  adamAdvance: 'u',
-  adam: 'uuu',
+  sgd: 'u',
+  adam: 'u-u',
 };

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Kernels } from '../../binding.d.ts';
 import { binaryOps, lossOps, reduceOps, unaryOps } from '../../lib/kernels/codes.ts';
+import { isExactList } from './lists.ts';
 
 export type KernelName = keyof Kernels;
 
@@ -69,6 +70,7 @@ export const roles: Readonly<Record<KernelName, Roles>> = {
   binary: writes('out'),
   binaryGradient: writes('out'),
   where: writes('out'),
+  elementwise: updates('outs', 'scalars'),
   fill: writes('out'),
   cast: writes('out'),
   // Positions that the layout does not reach keep their values.
@@ -101,9 +103,8 @@ export const roles: Readonly<Record<KernelName, Roles>> = {
   randomUniform: draws,
   randomNormal: draws,
   dropoutMask: draws,
-  sgd: updates('parameters', 'velocities'),
-  adamAdvance: updates('hyper'),
-  adam: updates('parameters', 'means', 'squares'),
+  sgd: updates('outs'),
+  adam: updates('outs', 'scalars'),
 };
 
 /** Kernels of one correctly rounded operation an element, or none: nothing is left to an implementation. */
@@ -121,7 +122,6 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
   'randomUniform',
   'randomNormal',
   'dropoutMask',
-  'adamAdvance',
 ]);
 
 /** Likewise of the kernels that take an op: the names of its exact ones. */
@@ -140,6 +140,7 @@ const exactOps: Partial<Record<KernelName, { names: readonly string[]; exact: re
 /** Whether both implementations have to give the same numbers to the bit (the bits of NaN aside, and see `keepsSigns`). */
 export function isExact(kernel: KernelName, args: readonly unknown[]): boolean {
   if (exactKernels.has(kernel)) return true;
+  if (kernel === 'elementwise') return isExactList(args[6] as Int32Array, args[7] as number);
   const ops = exactOps[kernel];
   if (ops === undefined) return false;
   return ops.exact.includes(ops.names[args[parameterIndex(kernel, 'op')] as number]);

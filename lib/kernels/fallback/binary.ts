@@ -199,6 +199,11 @@ const rule = binaryOps.map((name) => rules[name]);
 const anyOp = codeFrom(0, binaryOps);
 const walk = new Walk(2);
 
+/** out = f(a, b) without checks, with steps of 0 or 1: an instruction of `elementwise`. */
+export function applyBinary(out: Float, a: Float, stepA: number, b: Float, stepB: number, op: number): void {
+  rule[op].forward(out, 0, out.length, a, 0, stepA, b, 0, stepB);
+}
+
 export function binary(out: Float, a: Float, b: Float, layout: Int32Array | null, op: number): void {
   checkFloat('binary', 'out', out);
   checkLike('binary', 'a', a, 'out', out);
@@ -287,6 +292,19 @@ function checkOperands(
 }
 
 const whereWalk = new Walk(3);
+
+/** The choice between a and b, likewise. */
+export function applyWhere(
+  out: Float,
+  condition: Float,
+  stepC: number,
+  a: Float,
+  stepA: number,
+  b: Float,
+  stepB: number,
+): void {
+  select(out, 0, out.length, condition, 0, stepC, a, 0, stepA, b, 0, stepB);
+}
 
 export function where(out: Float, condition: Float, a: Float, b: Float, layout: Int32Array | null): void {
   checkFloat('where', 'out', out);

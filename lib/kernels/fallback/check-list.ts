@@ -1,5 +1,5 @@
 import type { Float } from '../../../binding.d.ts';
-import { checkFloat, checkLength, checkLike, isArray, refuse, refuseType } from './check.ts';
+import { checkFloat, checkLength, checkLike, isArray, refuseType } from './check.ts';
 
 /**
  * Checks of arguments that are lists of arrays, in the order of the C++ twin: the elements are taken out first, as a
@@ -82,11 +82,5 @@ export function checkLengths(
   checkLength(kernel, name, list, like.length);
   for (let i = 0; i < list.length; i++) {
     if (list[i].length !== like[i].length) checkLength(kernel, `${name}[${i}]`, list[i], like[i].length);
-  }
-}
-
-export function checkFlags(kernel: string, name: string, flags: Int32Array): void {
-  for (let i = 0; i < flags.length; i++) {
-    if (flags[i] !== 0 && flags[i] !== 1) refuse(kernel, `${name}[${i}]`, 'be 0 or 1', String(flags[i]));
   }
 }

@@ -1,13 +1,14 @@
 import type { Kernels } from '../../../binding.d.ts';
 import { binary, binaryGradient, where } from './binary.ts';
 import { convolve, convolveTransposed, convolveWeightGradient } from './convolution.ts';
+import { elementwise } from './elementwise.ts';
 import { epilogueGradient } from './epilogue.ts';
 import { checkFinite } from './finite.ts';
 import { gemm, gemmAccumulate } from './gemm.ts';
 import { loss, lossGradient } from './loss.ts';
 import { cast, copy, fill, gather, oneHot, scatterAdd } from './move.ts';
 import { batchMoments, batchNorm, batchNormGradient, layerNorm, layerNormGradient } from './normalize.ts';
-import { adam, adamAdvance, sgd } from './optimizer.ts';
+import { adam, sgd } from './optimizer.ts';
 import { averagePool, averagePoolGradient, maxPool, maxPoolGradient } from './pool.ts';
 import { dropoutMask, randomBits, randomNormal, randomUniform } from './random.ts';
 import { argmax, reduce } from './reduce.ts';
@@ -24,6 +25,7 @@ export const fallback = {
   binary,
   binaryGradient,
   where,
+  elementwise,
   fill,
   cast,
   copy,
@@ -56,6 +58,5 @@ export const fallback = {
   randomNormal,
   dropoutMask,
   sgd,
-  adamAdvance,
   adam,
 } satisfies Kernels;
