@@ -54,11 +54,7 @@ export class Adam extends Optimizer {
   }
 
   /** The rule in one pass over memory. */
-  protected override update(
-    { outs, gradients, rows }: Group,
-    scalars: Float64Array,
-    hyper: Float64Array,
-  ): void {
+  override update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
     kernels.adam(outs, gradients, scalars, rows, hyper);
   }
 }

@@ -185,7 +185,7 @@ export abstract class Optimizer {
   }
 
   /** @internal Runs the rule for a group. A kernel that does the same faster may take its place. */
-  protected update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
+  update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
     this.instructions ??= this.trace();
     const { code, constants } = this.instructions;
     kernels.elementwise(outs, gradients, scalars, rows, hyper, constants, code, 1);
@@ -196,13 +196,14 @@ export abstract class Optimizer {
     const names = {
       outs: ['p', ...this.slots.keys()],
       ins: ['g'],
-      scalars: ['decays', ...this.scalars.map(([name]) => name)],
+      flags: ['decays'],
+      scalars: this.scalars.map(([name]) => name),
       shared: this.hyperNames,
     };
     return traceRule(names, (values, hyper) => {
       const { p, g, decays } = values;
       const { l2 } = hyper;
-      return { ...this.rule({ ...values, g: where(decays.mul(l2), g.add(p.mul(l2)), g) }, hyper), decays };
+      return this.rule({ ...values, g: where(decays.mul(l2), g.add(p.mul(l2)), g) }, hyper);
     });
   }
 

@@ -20,6 +20,8 @@ export interface Names {
   /** Updated, as large as the parameter: the parameter itself comes first. */
   readonly outs: readonly string[];
   readonly ins: readonly string[];
+  /** One number for each parameter, that stays. */
+  readonly flags: readonly string[];
   /** Updated, one number for each parameter. */
   readonly scalars: readonly string[];
   /** One number for all parameters. */
@@ -33,21 +35,26 @@ export function traceRule(names: Names, fn: (values: Values, shared: Values) => 
       list.map((name) => [name, new Tensor(new Float64Array(shape[0] ?? 1), shape, 'float64')]),
     );
   const [outs, ins] = [standIns(names.outs, [size]), standIns(names.ins, [size])];
-  const [scalars, shared] = [standIns(names.scalars, []), standIns(names.shared, [])];
-  const storages = (values: Values): Storage[] => Object.values(values).map(({ storage }) => storage);
-  const inputs = [outs, ins, scalars, shared].flatMap(storages);
-  const into = new Recording(new Set(inputs));
-  const results = withKernels(notingKernels(into), () =>
-    record(into, () =>
-      noGrad(() => readResults({ ...outs, ...scalars }, fn({ ...outs, ...ins, ...scalars }, shared))),
-    ),
+  const [flags, scalars, shared] = [names.flags, names.scalars, names.shared].map((list) =>
+    standIns(list, []),
   );
+  const storages = (values: Values): Storage[] => Object.values(values).map(({ storage }) => storage);
+  const inputs = [outs, ins, flags, scalars, shared].flatMap(storages);
+  const into = new Recording(new Set(inputs));
+  const run = () => fn({ ...outs, ...ins, ...flags, ...scalars }, shared);
+  const results = withKernels(notingKernels(into), () =>
+    record(into, () => noGrad(() => readResults({ ...outs, ...scalars }, run()))),
+  ).map(({ storage }) => storage);
   const roles = {
     outs: storages(outs),
     ins: storages(ins),
-    scalars: storages(scalars),
+    scalars: [...storages(flags), ...storages(scalars)],
     shared: storages(shared),
-    results: results.map(({ storage }) => storage),
+    results: [
+      ...results.slice(0, names.outs.length),
+      ...storages(flags),
+      ...results.slice(names.outs.length),
+    ],
   };
   return instructionsOf(into.calls, roles, (array) => into.made.has(array));
 }

@@ -60,11 +60,7 @@ export class SGD extends Optimizer {
   }
 
   /** The rule in one pass over memory. */
-  protected override update(
-    { outs, gradients, rows }: Group,
-    scalars: Float64Array,
-    hyper: Float64Array,
-  ): void {
+  override update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
     kernels.sgd(outs, gradients, scalars, rows, hyper);
   }
 }
