@@ -87,26 +87,13 @@ function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Re
   }
 }
 
-/** Every layer below with its path of labels: 'Sequential 1 › Dense 2'. The model itself comes under its own label. */
-function labelled(model: Layer): Map<Layer, string> {
-  const found = new Map<Layer, string>([[model, model.label]]);
-  const visit = (layer: Layer, path: string) => {
-    for (const [, child] of layer.children()) {
-      if (found.has(child)) continue;
-      found.set(child, path + child.label);
-      visit(child, `${path}${child.label} › `);
-    }
-  };
-  visit(model, '');
-  return found;
-}
-
 /** The layer whose output is the first with NaN or Infinity, innermost first; null when all are finite. */
 function firstNonFiniteLayer(model: Layer, x: Tensor): string | null {
   let first: string | null = null;
   const watched: [layer: Layer, own: PropertyDescriptor | undefined][] = [];
   // Listening at `forward` finds the layers of any model, in the order in which it calls them.
-  for (const [layer, label] of labelled(model)) {
+  for (const [, layer] of model.namedLayers()) {
+    const { label } = layer;
     const forward = layer.forward;
     watched.push([layer, Object.getOwnPropertyDescriptor(layer, 'forward')]);
     Object.defineProperty(layer, 'forward', {
@@ -149,13 +136,13 @@ function named(
   model: Layer,
   tensorsOf: (layer: Layer) => [name: string, tensor: Tensor][],
 ): (Part & { tensor: Tensor })[] {
-  return [...labelled(model)].flatMap(([layer, label]) => {
+  return model.namedLayers().flatMap(([, layer]) => {
     const inner = new Set(
       layer.children().flatMap(([, child]) => tensorsOf(child).map(([, tensor]) => tensor)),
     );
     return tensorsOf(layer)
       .filter(([, tensor]) => !inner.has(tensor))
-      .map(([name, tensor]) => ({ name: `${name} of ${label}`, values: floats(tensor), tensor }));
+      .map(([name, tensor]) => ({ name: `${name} of ${layer.label}`, values: floats(tensor), tensor }));
   });
 }
 

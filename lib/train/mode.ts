@@ -4,13 +4,6 @@ import type { Layer } from '../layers/layer.ts';
 /** Runs a synchronous function in training mode (true) or evaluation mode (false). */
 export type InMode = <Result>(training: boolean, fn: () => Result) => Result;
 
-function collectLayers(layer: Layer, found: Set<Layer>): Set<Layer> {
-  if (found.has(layer)) return found;
-  found.add(layer);
-  for (const [, child] of layer.children()) collectLayers(child, found);
-  return found;
-}
-
 /**
  * Makes the function that runs others with the model in a mode and then gives every layer back the mode it had. Nothing
  * else can run in between: a `predict` that a server answers while `fit` waits for its turn never meets a model in the
@@ -18,7 +11,7 @@ function collectLayers(layer: Layer, found: Set<Layer>): Set<Layer> {
  * small step may.
  */
 export function modeSwitch(model: Layer): InMode {
-  const layers = [...collectLayers(model, new Set())];
+  const layers = model.namedLayers().map(([, layer]) => layer);
   return (training, fn) => {
     if (layers.every((layer) => layer.training === training)) return fn();
     const before = layers.map((layer) => layer.training);
