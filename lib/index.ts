@@ -1,6 +1,12 @@
 /** The public face of axpy. */
-export type { ActivationFunction, ActivationName } from './activations.ts';
-export { noGrad } from './autograd.ts';
+export {
+  type ActivationFunction,
+  type ActivationName,
+  fusedActivation,
+  resolveActivation,
+} from './activations.ts';
+export { checkBoolean, checkOptions, checkPositive } from './arguments.ts';
+export { contribute, noGrad, track } from './autograd.ts';
 export { arange, type CreateOptions, eye, full, ones, zeros } from './create.ts';
 export {
   ArgumentError,
@@ -16,7 +22,14 @@ export {
   ShapeError,
 } from './errors.ts';
 export { type GradCheckOptions, type GradCheckResult, gradCheck } from './gradCheck.ts';
-export type { Fans, Initializer, InitializerName } from './initializers.ts';
+export {
+  type Fans,
+  type Initializer,
+  type InitializerName,
+  initialize,
+  initializeBoth,
+  initializerBefore,
+} from './initializers.ts';
 export { type BackendInfo, backendInfo, setThreads } from './kernels/index.ts';
 export {
   Activation,
@@ -31,13 +44,21 @@ export {
   Tanh,
 } from './layers/activation.ts';
 export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
+export { checkCount, checkInputDtype } from './layers/checks.ts';
+export {
+  configure,
+  type Json,
+  type LayerConfig,
+  layerFrom,
+  registerLayer,
+} from './layers/config.ts';
 export { Conv1D, type Conv1DOptions } from './layers/conv1d.ts';
 export { Conv2D, type Conv2DOptions } from './layers/conv2d.ts';
 export { ConvTranspose2D, type ConvTranspose2DOptions } from './layers/convTranspose2d.ts';
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
-export { type ExampleShape, Layer } from './layers/layer.ts';
+export { type ExampleShape, inputError, Layer } from './layers/layer.ts';
 export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
 export {
@@ -71,6 +92,7 @@ export {
 export { dropout } from './ops/dropout.ts';
 export type { Activation as FusedActivation } from './ops/epilogue.ts';
 export { oneHot } from './ops/gather.ts';
+export { linear } from './ops/linear.ts';
 
 import './ops/index.ts';
 
@@ -96,6 +118,8 @@ export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } 
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
 export {
+  checkFloat,
+  checkTensor,
   type Nested,
   Tensor,
   type TensorOptions,
@@ -106,7 +130,7 @@ export type { BatchReport, Callback, Outcome, TrainingContext } from './train/ca
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, progress } from './train/callbacks/progress.ts';
 export { type Compiled, compile } from './train/compile.ts';
-export type { Batches, Data, Examples } from './train/data.ts';
+export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './train/data.ts';
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
 export { type FitOptions, fit } from './train/fit.ts';
 export type { EpochRecord, History, Scores } from './train/history.ts';

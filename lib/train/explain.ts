@@ -3,13 +3,14 @@ import { noGrad } from '../autograd.ts';
 import { NonFiniteError } from '../errors.ts';
 import type { Float } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { LossFunction } from '../losses.ts';
+import type { AnyLoss } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
-import { floats, Tensor } from '../tensor.ts';
-import type { Batch } from './examples.ts';
+import { floats, isTensor, type Tensor } from '../tensor.ts';
+import { leavesOf } from '../tree.ts';
+import type { Batch, Tensors } from './examples.ts';
 import { allFinite, areFinite, firstNonFinite } from './finite.ts';
-import { batchLoss } from './step.ts';
+import { batchLoss, forwardOf } from './step.ts';
 
 /** Where training was when it happened. */
 export interface Moment {
@@ -28,14 +29,14 @@ const large = 1e3;
  * @param random the random state before the forward pass
  */
 export function explainNonFinite(
-  loss: LossFunction,
+  loss: AnyLoss,
   { epoch, batch }: Moment,
   model: Layer,
   { x, y }: Batch,
   optimizer: Optimizer,
   random: RandomState,
 ): NonFiniteError {
-  const value = replay(random, model, () => noGrad(() => batchLoss(loss, model.forward(x), y).item()));
+  const value = replay(random, model, () => noGrad(() => batchLoss(loss, forwardOf(model, x), y).item()));
   const layer = replay(random, model, () => firstNonFiniteLayer(model, x));
   const broken = brokenPart(parametersOf(model));
   const why =
@@ -88,7 +89,7 @@ function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Re
 }
 
 /** The layer whose output is the first with NaN or Infinity, innermost first; null when all are finite. */
-function firstNonFiniteLayer(model: Layer, x: Tensor): string | null {
+function firstNonFiniteLayer(model: Layer, x: Tensors): string | null {
   let first: string | null = null;
   const watched: [layer: Layer, own: PropertyDescriptor | undefined][] = [];
   // Listening at `forward` finds the layers of any model, in the order in which it calls them.
@@ -98,15 +99,15 @@ function firstNonFiniteLayer(model: Layer, x: Tensor): string | null {
     watched.push([layer, Object.getOwnPropertyDescriptor(layer, 'forward')]);
     Object.defineProperty(layer, 'forward', {
       configurable: true,
-      value(this: Layer, ...inputs: [Tensor]) {
+      value(this: Layer, ...inputs: unknown[]) {
         const y = forward.apply(this, inputs);
-        if (first === null && y instanceof Tensor && !allFinite(y)) first = label;
+        if (first === null && !leavesOf(y, isTensor).every(allFinite)) first = label;
         return y;
       },
     });
   }
   try {
-    noGrad(() => model.forward(x));
+    noGrad(() => forwardOf(model, x));
   } finally {
     for (const [layer, own] of watched) {
       if (own) Object.defineProperty(layer, 'forward', own);

@@ -12,31 +12,30 @@ import {
 } from '../arguments.ts';
 import { ArgumentError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
-import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
-import { compile } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
-import { conversionFor } from './examples.ts';
+import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
 import { checkState, explainNonFinite } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
-import type { Metric } from './metrics/metric.ts';
-import { type MetricChoice, resolveMetrics } from './metrics.ts';
+import { type AnyMetric, type MetricChoice, resolveMetrics } from './metrics.ts';
 import { modeSwitch } from './mode.ts';
 import { checkModel, checkSignal } from './options.ts';
-import { type StepResult, trainingStep } from './step.ts';
+import { compileSeveral } from './several.ts';
+import { type OutputOf, type StepResult, trainingStep } from './step.ts';
 import { Tally } from './tally.ts';
 
-export interface FitOptions {
+export interface FitOptions<Model extends Layer = Layer, Y = Inputs> {
   /**
-   * A name of `losses`, or a function of prediction and target that returns a scalar or the loss of each example. With
-   * 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels.
+   * A name of `losses`, or a function of what the model returns and of y that returns a scalar or the loss of each example.
+   * With 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels.
    */
-  loss: LossName | LossFunction;
+  loss: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>>;
   /** Over the model's parameters, or some of them: the others stay as they are. */
   optimizer: Optimizer;
   /** Passes over the data; default 1. */
@@ -46,7 +45,7 @@ export interface FitOptions {
   /** Data to score after each epoch, in evaluation mode. */
   validation?: Data | undefined;
   /** Of the predictions of each step before its update, and of the validation data. */
-  metrics?: readonly MetricChoice[];
+  metrics?: readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
   callbacks?: readonly Callback[];
   /** Checked before each step; `fit` then rejects with its reason, after whole steps. */
   signal?: AbortSignal | undefined;
@@ -82,10 +81,10 @@ const optionNames: readonly (keyof FitOptions)[] = [
 interface Training {
   readonly model: Layer;
   readonly optimizer: Optimizer;
-  readonly loss: LossFunction;
+  readonly loss: AnyLoss;
   readonly data: Dataset;
   readonly validation: Dataset | undefined;
-  readonly metrics: readonly Metric[];
+  readonly metrics: readonly AnyMetric[];
   readonly callbacks: readonly Callback[];
   readonly signal: AbortSignal | undefined;
   readonly epochs: number;
@@ -107,13 +106,18 @@ const inTraining = new WeakSet<Layer>();
  * were before the step. A gradient that is not finite in spite of a finite loss is not looked for, as that would cost
  * another pass over all of them: the loss of the next step shows it, or else the check at the end of each epoch. Training
  * never ends silently with parameters, buffers of layers or state of the optimizer that are not finite.
- * @param data `{ x, y }`, each [examples, ...]; or an iterable of such batches, or a function that returns one
+ * @param data `{ x, y }`, each [examples, ...], several tensors as `Inputs` says; or an iterable of such batches, or a
+ *   function that returns one
  * @returns the history, one record an epoch
  * @throws ArgumentError for a bad option, DataError for data that is empty or not finite, ShapeError for x and y of
  *   different lengths: all before anything has changed, but for batches of an iterable, which are checked as they come.
  *   NonFiniteError when training diverges. The reason of the signal. What a callback throws.
  */
-export async function fit(model: Layer, data: Data, options: FitOptions): Promise<History> {
+export async function fit<Model extends Layer, Y extends Inputs>(
+  model: Model,
+  data: Data<Y>,
+  options: FitOptions<Model, NoInfer<Y>>,
+): Promise<History> {
   const training = prepare(model, data, options);
   training.signal?.throwIfAborted();
   const context = begin(training);
@@ -248,7 +252,7 @@ async function run(training: Training, context: Progress): Promise<void> {
   }
 }
 
-type Take = (x: Tensor, y: Tensor, epoch: number, batch: number) => Promise<StepResult>;
+type Take = (x: Tensors, y: Tensors, epoch: number, batch: number) => Promise<StepResult>;
 
 /** Milliseconds. A step shorter than this costs less than to hand it to the executor and hear of its end. */
 const shortStep = 0.2;
@@ -258,9 +262,9 @@ const shortStep = 0.2;
  * second is timed. `fit` gives the event loop a turn after each step either way.
  */
 function runner(
-  eager: (x: Tensor, y: Tensor) => StepResult,
-): (x: Tensor, y: Tensor) => StepResult | Promise<StepResult> {
-  const step = compile(eager);
+  eager: (x: Tensors, y: Tensors) => StepResult,
+): (x: Tensors, y: Tensors) => StepResult | Promise<StepResult> {
+  const step = compileSeveral(eager);
   let isShort: boolean | undefined;
   let calls = 0;
   return (x, y) => {
@@ -303,7 +307,7 @@ async function trainEpoch(training: Training, context: Progress, take: Take): Pr
     const { loss, prediction } = await take(x, y, epoch, batch);
     const value = loss.item();
     tally.add(prediction, y, value);
-    const report = { batch, size: y.shape[0], loss: value };
+    const report = { batch, size: rowsOf(y), loss: value };
     for (const callback of callbacks) await callback.onBatchEnd?.(context, report);
     await turn();
     if (history.stopped !== undefined) break;

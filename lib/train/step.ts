@@ -1,26 +1,35 @@
 /** One step of training. */
+import { describe } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { LossFunction } from '../losses.ts';
+import type { AnyLoss } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
-import { checkFloat, checkTensor, floats, type Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, floats, isTensor, type Tensor } from '../tensor.ts';
+import { isContainer, walk } from '../tree.ts';
+import type { Tensors } from './examples.ts';
 
 export interface StepResult {
   /** The batch's mean loss, before the update. */
   loss: Tensor;
   /** What the model predicted, before the update. */
-  prediction: Tensor;
+  prediction: Tensors;
 }
 
-/** The model's output. @throws ArgumentError unless it is a tensor. */
-export function forwardOf(model: Layer, x: Tensor): Tensor {
-  const y = model.forward(x);
-  checkTensor(model.label, y, 'the output of forward');
-  return y;
+/** The model's output for one input, or for those in an array. @throws ArgumentError unless there is a tensor in it. */
+export function forwardOf(model: Layer, x: Tensors): Tensors {
+  const y = Array.isArray(x) ? model.forward(...x) : model.forward(x);
+  if (isTensor(y) || (isContainer(y) && !walk(y, isTensor).next().done)) return y as Tensors;
+  throw new ArgumentError(
+    `[${model.label}] expected the output of forward to be a tensor, or arrays, objects or Maps of tensors, got ${describe(y)}`,
+  );
 }
+
+/** What a model returns for a batch, where its type tells. */
+export type OutputOf<Model extends Layer> = ReturnType<Model['forward']>;
 
 /** The mean over a batch of what a loss returns: a scalar already, or the loss of each example. */
-export function batchLoss(loss: LossFunction, prediction: Tensor, target: Tensor): Tensor {
+export function batchLoss(loss: AnyLoss, prediction: Tensors, target: Tensors): Tensor {
   const value = loss(prediction, target);
   checkTensor('loss', value, 'the result of the loss function');
   return value.size === 1 ? value : value.mean();
@@ -32,9 +41,9 @@ export function batchLoss(loss: LossFunction, prediction: Tensor, target: Tensor
  */
 export function trainingStep(
   model: Layer,
-  loss: LossFunction,
+  loss: AnyLoss,
   optimizer: Optimizer,
-): (x: Tensor, y: Tensor) => StepResult {
+): (x: Tensors, y: Tensors) => StepResult {
   return (x, y) => {
     const prediction = forwardOf(model, x);
     const value = batchLoss(loss, prediction, y);
