@@ -5,8 +5,7 @@ export {
   fusedActivation,
   resolveActivation,
 } from './activations.ts';
-export { checkBoolean, checkOptions, checkPositive } from './arguments.ts';
-export { contribute, noGrad, track } from './autograd.ts';
+export { noGrad } from './autograd.ts';
 export { arange, type CreateOptions, eye, full, ones, zeros } from './create.ts';
 export {
   ArgumentError,
@@ -21,13 +20,24 @@ export {
   NonFiniteError,
   ShapeError,
 } from './errors.ts';
+export {
+  checkCount,
+  checkFloat,
+  checkInputDtype,
+  checkOptions,
+  checkTensor,
+  contribute,
+  initialize,
+  initializeBoth,
+  inputError,
+  linear,
+  track,
+} from './extend.ts';
 export { type GradCheckOptions, type GradCheckResult, gradCheck } from './gradCheck.ts';
 export {
   type Fans,
   type Initializer,
   type InitializerName,
-  initialize,
-  initializeBoth,
   initializerBefore,
 } from './initializers.ts';
 export { type BackendInfo, backendInfo, setThreads } from './kernels/index.ts';
@@ -44,7 +54,6 @@ export {
   Tanh,
 } from './layers/activation.ts';
 export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
-export { checkCount, checkInputDtype } from './layers/checks.ts';
 export {
   configure,
   type Json,
@@ -58,7 +67,7 @@ export { ConvTranspose2D, type ConvTranspose2DOptions } from './layers/convTrans
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
-export { type ExampleShape, inputError, Layer } from './layers/layer.ts';
+export { type ExampleShape, Layer } from './layers/layer.ts';
 export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
 export {
@@ -92,7 +101,6 @@ export {
 export { dropout } from './ops/dropout.ts';
 export type { Activation as FusedActivation } from './ops/epilogue.ts';
 export { oneHot } from './ops/gather.ts';
-export { linear } from './ops/linear.ts';
 
 import './ops/index.ts';
 
@@ -118,8 +126,6 @@ export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } 
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
 export {
-  checkFloat,
-  checkTensor,
   type Nested,
   Tensor,
   type TensorOptions,
