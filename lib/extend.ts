@@ -2,7 +2,7 @@
  * What the layers and ops of the library are made of, for layers and ops outside it: the same functions, which here check
  * what they are given as well.
  */
-import { checkFunction, checkOptions as checkNames, describe, isArray, isInstance } from './arguments.ts';
+import { checkFunction, checkOptions as checkNames, describe, isInstance, readList } from './arguments.ts';
 import { contribute as contributeTo, track as trackOutput } from './autograd.ts';
 import { ArgumentError } from './errors.ts';
 import {
@@ -41,10 +41,7 @@ export function track(
 ): Tensor {
   const op = 'track';
   checkIsTensor(op, output, 'output');
-  if (!isArray(inputs)) {
-    throw new ArgumentError(`[${op}] expected inputs to be an array, got ${describe(inputs)}`);
-  }
-  const own = inputs.slice();
+  const own = readList(op, 'inputs', inputs);
   for (const input of own) if (input !== null) checkIsTensor(op, input, 'each input');
   checkFunction(op, 'backward', backward);
   return trackOutput(output, own, backward);
@@ -130,10 +127,7 @@ export function checkCount(layer: string, name: string, value: number): number {
 
 /** @throws ArgumentError, which `op` begins, unless options is an object that has only known names */
 export function checkOptions(op: string, options: object, known: readonly string[]): void {
-  if (!isArray(known)) {
-    throw new ArgumentError(`[checkOptions] expected known to be an array, got ${describe(known)}`);
-  }
-  checkNames(text(op), options, known.map(text));
+  checkNames(text(op), options, readList('checkOptions', 'known', known).map(text));
 }
 
 /**
