@@ -107,11 +107,15 @@ const numbers: Readonly<Record<string, number>> = {
   '-0': -0,
 };
 
+/** What `config` wrote as text for want of a number in JSON. */
+const fromText = <Value>(value: Value): Value | number =>
+  typeof value === 'string' && Object.hasOwn(numbers, value) ? numbers[value] : value;
+
 /** A number, also as `config` writes one that JSON has no text for; `check` may throw for some. */
 export const number = (otherwise: number, check?: (layer: string, given: number, name: string) => unknown) =>
   option(
     (layer, name, given: number) => {
-      const own = (typeof given === 'string' ? numbers[given] : undefined) ?? given;
+      const own = fromText(given);
       if (check) check(layer, own, name);
       else if (typeof own !== 'number') {
         throw new ArgumentError(`${layer} expected ${name} to be a number, got ${describe(own)}`);
@@ -136,10 +140,11 @@ export const activation = option<ActivationName | ActivationFunction>(
 
 /** Checked where it is used, by `initializeBoth`. */
 const initializer = (otherwise: Option<Initializer>['otherwise']) =>
-  option<Initializer>(
-    (_layer, _name, given) => (isRecord(given) ? ({ ...given } as Initializer) : given),
-    otherwise,
-  );
+  option<Initializer>((_layer, _name, given) => {
+    if (!isRecord(given)) return given;
+    const own = Object.entries(given).map(([name, value]) => [name, fromText(value)]);
+    return Object.fromEntries(own) as Initializer;
+  }, otherwise);
 
 /** Of a weight before the activation. */
 export const init = initializer(({ activation }) => initializerBefore(activation));
