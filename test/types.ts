@@ -63,11 +63,19 @@ export async function typed(): Promise<void> {
   const b: [Tensor, Tensor] = await predict(several, [x, y]);
   const { logits, hidden } = await predict(records, { text: x, images: [y] });
   const c: Tensor = await predict(new Sequential(layers), { text: x, images: [y] });
+  const question: Question = { text: x, images: [y] };
+  await predict(records, question);
+  await fit(records, { x: question, y }, { loss: (p) => p.logits, optimizer });
+  await fit(several, { x: [x, y] as [Tensor, Tensor], y }, { loss: ([p], t) => losses.mse(p, t), optimizer });
   const d: Tensor[] = [a, ...b, logits, hidden.text, c];
   // @ts-expect-error a tensor is no text
   const e: string = await predict(one, x);
   // @ts-expect-error text is no input
   await predict(one, { name: 'text' });
+  // @ts-expect-error text is none for a Sequential
+  await predict(new Sequential(layers), 'text');
+  // @ts-expect-error nor for any layer
+  await predict(layers[0], ['text']);
   // @ts-expect-error there is no such output
   (await predict(records, x)).missing;
 

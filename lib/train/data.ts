@@ -21,7 +21,7 @@ import {
 export type { Batch, Examples, Inputs, Tensors, TensorsOf } from './examples.ts';
 
 /** Batches that the caller makes, in the order to take them; an epoch is one pass. */
-export type Batches<Y = Inputs> = Iterable<Examples<Y>> | AsyncIterable<Examples<Y>>;
+export type Batches<Y = Inputs, X = Inputs> = Iterable<Examples<Y, X>> | AsyncIterable<Examples<Y, X>>;
 
 /**
  * What to learn from, or to test on:
@@ -30,7 +30,10 @@ export type Batches<Y = Inputs> = Iterable<Examples<Y>> | AsyncIterable<Examples
  *   `[Symbol.iterator]`. A generator runs only once, which is enough for one epoch;
  * - a function that returns such an iterable, or a promise of it, called for each epoch: a generator function, say.
  */
-export type Data<Y = Inputs> = Examples<Y> | Batches<Y> | (() => Batches<Y> | Promise<Batches<Y>>);
+export type Data<Y = Inputs, X = Inputs> =
+  | Examples<Y, X>
+  | Batches<Y, X>
+  | (() => Batches<Y, X> | Promise<Batches<Y, X>>);
 
 /** Batches, any number of times over. */
 export interface Dataset {

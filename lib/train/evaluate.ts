@@ -24,7 +24,7 @@ import { type AnyMetric, type MetricChoice, resolveMetrics } from './metrics.ts'
 import { modeSwitch } from './mode.ts';
 import { checkModel, checkSignal } from './options.ts';
 import { compileSeveral } from './several.ts';
-import { batchLoss, forwardOf, type OutputOf } from './step.ts';
+import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { Tally } from './tally.ts';
 
 export interface EvaluateOptions<Model extends Layer = Layer, Y = Inputs> {
@@ -48,7 +48,7 @@ export interface EvaluateOptions<Model extends Layer = Layer, Y = Inputs> {
  */
 export async function evaluate<Model extends Layer, Y extends Inputs>(
   model: Model,
-  data: Data<Y>,
+  data: Data<Y, InputsOf<Model>>,
   options: EvaluateOptions<Model, NoInfer<Y>>,
 ): Promise<Scores> {
   const op = 'evaluate';
@@ -121,7 +121,7 @@ export interface PredictOptions {
  */
 export async function predict<Model extends Layer>(
   model: Model,
-  x: Inputs,
+  x: InputsOf<Model>,
   options: PredictOptions = {},
 ): Promise<OutputOf<Model>> {
   const op = 'predict';

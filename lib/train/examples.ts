@@ -17,8 +17,8 @@ import { checkFinite } from './finite.ts';
 export type Inputs = Tensor | Values | readonly Inputs[] | { readonly [name: string]: Inputs };
 
 /** Examples and what is known about them. The first axis of each tensor counts examples. */
-export interface Examples<Y = Inputs> {
-  x: Inputs;
+export interface Examples<Y = Inputs, X = Inputs> {
+  x: X;
   y: Y;
 }
 

@@ -27,7 +27,7 @@ import { type AnyMetric, type MetricChoice, resolveMetrics } from './metrics.ts'
 import { modeSwitch } from './mode.ts';
 import { checkModel, checkSignal } from './options.ts';
 import { compileSeveral } from './several.ts';
-import { type OutputOf, type StepResult, trainingStep } from './step.ts';
+import { type InputsOf, type OutputOf, type StepResult, trainingStep } from './step.ts';
 import { Tally } from './tally.ts';
 
 export interface FitOptions<Model extends Layer = Layer, Y = Inputs> {
@@ -115,7 +115,7 @@ const inTraining = new WeakSet<Layer>();
  */
 export async function fit<Model extends Layer, Y extends Inputs>(
   model: Model,
-  data: Data<Y>,
+  data: Data<Y, InputsOf<Model>>,
   options: FitOptions<Model, NoInfer<Y>>,
 ): Promise<History> {
   const training = prepare(model, data, options);

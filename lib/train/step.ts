@@ -7,7 +7,7 @@ import type { AnyLoss } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { checkFloat, checkTensor, floats, isTensor, type Tensor } from '../tensor.ts';
 import { isContainer, walk } from '../tree.ts';
-import type { Tensors } from './examples.ts';
+import type { Inputs, Tensors } from './examples.ts';
 
 export interface StepResult {
   /** The batch's mean loss, before the update. */
@@ -27,6 +27,13 @@ export function forwardOf(model: Layer, x: Tensors): Tensors {
 
 /** What a model returns for a batch, where its type tells. */
 export type OutputOf<Model extends Layer> = ReturnType<Model['forward']>;
+
+/** What a model may be given: also what its `forward` takes, where its type tells, which `any` does not. */
+export type InputsOf<Model extends Layer> =
+  | Inputs
+  | (0 extends 1 & Parameters<Model['forward']>[0]
+      ? never
+      : Parameters<Model['forward']>[0] | Parameters<Model['forward']>);
 
 /** The mean over a batch of what a loss returns: a scalar already, or the loss of each example. */
 export function batchLoss(loss: AnyLoss, prediction: Tensors, target: Tensors): Tensor {
