@@ -138,6 +138,8 @@ const kinds = {
       batch,
       [batch, batch],
       () => [batch],
+      { x: [batch.x, batch.x], y: batch.y },
+      { x: { a: batch.x }, y: { b: [batch.y] } },
       {
         x: [
           [1, 2, 3],
