@@ -3,6 +3,7 @@
  * to the bit. A program is a function of `run`, which makes functions of tensors run in one of these ways, and of `see`,
  * which notes down what is to be compared.
  */
+import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { AxpyError, compile, Layer, Optimizer, Parameter, seed, Tensor } from '../../lib/index.ts';
 import { defaultState } from '../../lib/random.ts';
@@ -48,12 +49,19 @@ const ways: Record<string, Run> = {
   },
 };
 
+/** Numbers to be compared; many of them by a digest, as to show where they differ would take minutes. */
+function digest(values: ArrayLike<number>): unknown {
+  const list = Array.from(values);
+  if (list.length <= 100) return list;
+  return `${list.length} numbers, ${createHash('sha1').update(Float64Array.from(list)).digest('hex')}`;
+}
+
 /** What of a value can be seen, copied. */
 export function seen(value: unknown): unknown {
   if (value instanceof Tensor) {
     const { shape, dtype, data, grad } = value;
-    const own = { shape: [...shape], dtype, values: Array.from(data) };
-    return value instanceof Parameter ? { ...own, grad: grad && Array.from(grad.data) } : own;
+    const own = { shape: [...shape], dtype, values: digest(data) };
+    return value instanceof Parameter ? { ...own, grad: grad && digest(grad.data) } : own;
   }
   if (value instanceof Layer) return seen([value.namedParameters(), value.namedBuffers()]);
   if (value instanceof Optimizer) return seen(value.stateDict());
