@@ -27,7 +27,11 @@ export class SharedTensor extends Tensor {
   /** Where the values are, for `attach` in another thread. */
   share(): SharedParameter {
     const { storage, shape, dtype } = this;
-    return { buffer: storage.buffer as SharedArrayBuffer, shape: [...shape], dtype: dtype as FloatDtype };
+    return {
+      buffer: storage.array!.buffer as SharedArrayBuffer,
+      shape: [...shape],
+      dtype: dtype as FloatDtype,
+    };
   }
 
   /**
@@ -59,8 +63,8 @@ export class SharedTensor extends Tensor {
 
   /** @internal Uses what `readMemory` returned. */
   useMemory(memory: Float): void {
-    this.storage = memory;
-    this.version++;
+    this.storage.array = memory;
+    this.storage.version++;
     outdatePrograms();
   }
 }

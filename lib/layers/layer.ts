@@ -1,7 +1,7 @@
 /** What every layer is: a function of a tensor with parameters. */
 import { checkBoolean, isArray, isInstance } from '../arguments.ts';
 import { ShapeError } from '../errors.ts';
-import { recording, refuseRecording } from '../kernels/recorder.ts';
+import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
 import { readShape, type Shape, show } from '../shape.ts';
@@ -26,14 +26,23 @@ export abstract class Layer {
 
   /** True while training: dropout drops, batch normalization uses the batch. Set by `train` and `eval`. */
   get training(): boolean {
-    const mode = this.isTraining;
-    recording?.require(this, 'training', () => this.isTraining === mode);
-    return mode;
+    this.observeMode('read');
+    return this.isTraining;
   }
 
   set training(training: boolean) {
     checkBoolean(this.label, 'training', training);
+    this.observeMode('set');
     this.isTraining = training;
+  }
+
+  private observeMode(use: Use): void {
+    recording?.observe(this, 'training', use, {
+      get: () => this.isTraining,
+      set: (training) => {
+        this.isTraining = training;
+      },
+    });
   }
 
   /** The output for a batch, batch first. */
@@ -135,8 +144,8 @@ export abstract class Layer {
     const tensors = this.namedTensors();
     const values = readState('loadStateDict', tensors, state);
     tensors.forEach(([, tensor], i) => {
-      tensor.storage.set(values[i]);
-      tensor.version++;
+      changing('loadStateDict', tensor.storage);
+      tensor.data.set(values[i]);
     });
   }
 

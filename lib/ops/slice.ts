@@ -4,7 +4,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { packLayout, show, stridesOf } from '../shape.ts';
-import { checkTensor, empty, type Tensor } from '../tensor.ts';
+import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 
 /** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
 export type Range = readonly [start: number, end?: number | undefined, step?: number] | null;
@@ -34,7 +34,7 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   }
   const y = empty(shape, x.dtype);
   if (y.size > 0)
-    kernels.copy(y.storage, x.storage, packLayout(shape, [stridesOf(shape), strides], [0, offset]));
+    kernels.copy(elements(y), elements(x), packLayout(shape, [stridesOf(shape), strides], [0, offset]));
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
       kernels.fill(dx, 0);

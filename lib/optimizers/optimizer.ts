@@ -61,9 +61,9 @@ export abstract class Optimizer {
     for (const parameter of given) {
       checkTensor('optimizer', parameter, 'each parameter');
       checkFloat('optimizer', parameter);
-      if (!parameter.requiresGrad || parameter.node !== null) {
+      if (parameter.node !== null) {
         throw new ArgumentError(
-          `expected parameters to be leaves that require a gradient, got one of shape ${show(parameter.shape)}`,
+          `expected parameters to be leaves, not computed, got one of shape ${show(parameter.shape)}`,
         );
       }
       if (own.has(parameter)) throw new ArgumentError('expected each parameter once, got one of them twice');
@@ -100,11 +100,12 @@ export abstract class Optimizer {
    * @throws DataError for one whose buffer, or whose gradient's, was detached; nothing was then changed.
    */
   step(): void {
-    recording?.settings.add(this);
     this.groups ??= this.makeGroups();
     const { groups } = this;
     for (let i = 0; i < groups.length; i++) groups[i].gather();
-    this.hyper[0] = this.rate;
+    // A run that waits reads what was captured for it.
+    if (recording === null) this.hyper[0] = this.rate;
+    else recording.settings.add(this);
     this.advance();
     for (let i = 0; i < groups.length; i++) {
       if (groups[i].parameters.length === 0) continue;
@@ -166,8 +167,8 @@ export abstract class Optimizer {
     const own = this.namedState();
     const values = readState('loadStateDict', own, state);
     this.check([...values[0]]);
-    own.forEach(([, { storage }], i) => {
-      storage.set(values[i]);
+    own.forEach(([, { data }], i) => {
+      data.set(values[i]);
     });
     this.rate = this.hyper[0];
   }
@@ -197,6 +198,10 @@ export abstract class Optimizer {
 
   /** L2 applies to what says so, by default to weights (rank ≥ 2), not to biases. */
   private decays(parameter: Tensor): boolean {
+    recording?.observe(this, 'decay', 'read', {
+      get: () => this.hyper[this.lambdaAt] !== 0,
+      set: () => {},
+    });
     if (this.hyper[this.lambdaAt] === 0) return false;
     return parameter instanceof Parameter ? parameter.decays : parameter.rank >= 2;
   }

@@ -77,13 +77,13 @@ export function checkState(model: Layer, optimizer: Optimizer, epoch: number): v
 /** Runs `fn` from an earlier random state and puts the present one back, and what `fn` changes in buffers of layers. */
 function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Result {
   const present = defaultState.slice();
-  const buffers = model.namedBuffers().map(([, { storage }]) => ({ storage, values: storage.slice() }));
+  const buffers = model.namedBuffers().map(([, { data }]) => ({ data, values: data.slice() }));
   defaultState.set(random);
   try {
     return fn();
   } finally {
     defaultState.set(present);
-    for (const { storage, values } of buffers) storage.set(values);
+    for (const { data, values } of buffers) data.set(values);
   }
 }
 
