@@ -12,19 +12,22 @@ import {
   tensor,
   zeros,
 } from '../lib/index.ts';
-import { type InPlace, to } from './train/twins.ts';
+import { to } from './train/twins.ts';
+
+/** A number as a tensor like x. */
+const tensorOf = (y: Tensor | number, x: Tensor) =>
+  typeof y === 'number' ? tensor(y, { dtype: x.dtype }) : y;
 
 const ops: Record<
   string,
-  { run: (x: InPlace, y: Tensor | number) => InPlace; value: (x: number, y: number) => number }
+  { run: (x: Tensor, y: Tensor | number) => Tensor; value: (x: number, y: number) => number }
 > = {
-  assign: { run: (x, y) => x.assign(y), value: (_, y) => y },
   add_: { run: (x, y) => x.add_(y), value: (x, y) => x + y },
   sub_: { run: (x, y) => x.sub_(y), value: (x, y) => x - y },
   mul_: { run: (x, y) => x.mul_(y), value: (x, y) => x * y },
   div_: { run: (x, y) => x.div_(y), value: (x, y) => x / y },
-  'lerp_ by a quarter': { run: (x, y) => x.lerp_(y, 0.25), value: (x, y) => x + 0.25 * (y - x) },
-  'lerp_ by nothing': { run: (x, y) => x.lerp_(y, 0), value: (x) => x },
+  'lerp_ by a quarter': { run: (x, y) => x.lerp_(tensorOf(y, x), 0.25), value: (x, y) => x + 0.25 * (y - x) },
+  'lerp_ by nothing': { run: (x, y) => x.lerp_(tensorOf(y, x), 0), value: (x) => x },
 };
 
 /** Numbers of a few bits, so that none of these results is rounded. */
@@ -79,7 +82,7 @@ describe.each(Object.entries(makers))('%s', (_, make) => {
   });
 
   test('itself as the other operand', () => {
-    const cases: [(x: InPlace, self: Tensor) => InPlace, (x: number) => number][] = [
+    const cases: [(x: Tensor, self: Tensor) => Tensor, (x: number) => number][] = [
       [(x, self) => x.assign(self), (x) => x],
       [(x, self) => x.add_(self), (x) => 2 * x],
       [(x, self) => x.sub_(self), () => 0],
@@ -144,9 +147,9 @@ test('nothing is there to be written to', () => {
 
 describe('refused, and nothing changed', () => {
   const computed = () => tensor([1, 2, 3], { requiresGrad: true }).mul(2);
-  const cases: [string, () => Tensor, (x: InPlace) => unknown, new (message: string) => AxpyError][] = [
+  const cases: [string, () => Tensor, (x: Tensor) => unknown, new (message: string) => AxpyError][] = [
     ['a computed tensor', computed, (x) => x.add_(1), AutogradError],
-    ['a computed tensor, assigned', computed, (x) => x.assign(0), AutogradError],
+    ['a computed tensor, assigned', computed, (x) => x.assign([0, 0, 0]), AutogradError],
     ['a view with a history', () => computed().reshape([3, 1]), (x) => x.mul_(2), AutogradError],
     [
       'a view of a Parameter, which has a history',
@@ -175,7 +178,7 @@ describe('refused, and nothing changed', () => {
     ['int32', () => zeros([3], { dtype: 'int32' }), (x) => x.add_(1), DtypeError],
     ['no tensor', () => zeros([3]), (x) => x.add_('1' as never), AxpyError as never],
     ['nothing', () => zeros([3]), (x) => x.mul_(undefined as never), AxpyError as never],
-    ['no weight', () => zeros([3]), (x) => x.lerp_(1, undefined as never), AxpyError as never],
+    ['no weight', () => zeros([3]), (x) => x.lerp_(zeros([3]), undefined as never), AxpyError as never],
   ];
   test.each(cases)('%s', (_, make, act, error) => {
     const x = make();
@@ -197,7 +200,7 @@ describe('refused, and nothing changed', () => {
 
   test('a layer learns on', () => {
     const layer = new Dense(2, 1);
-    to(layer.weight).assign(1);
+    to(layer.weight).assign([[1, 1]]);
     layer
       .forward(tensor([[1, 2]]))
       .sum()

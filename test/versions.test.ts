@@ -102,7 +102,7 @@ describe('refused', () => {
     ['x · w, w subtracted from', (x, w) => x.mul(w), (_, w) => to(w).sub_(1)],
     ['x · w, w multiplied', (x, w) => x.mul(w), (_, w) => to(w).mul_(2)],
     ['x · w, w divided', (x, w) => x.mul(w), (_, w) => to(w).div_(2)],
-    ['x · w, w blended', (x, w) => x.mul(w), (_, w) => to(w).lerp_(0, 0.5)],
+    ['x · w, w blended', (x, w) => x.mul(w), (x, w) => to(w).lerp_(x, 0.5)],
     ['x · w, w assigned what it was', (x, w) => x.mul(w), (_, w) => w.assign([10, 20, 30])],
     ['x / w', (x, w) => x.div(w), (_, w) => to(w).mul_(2)],
     ['eˣ, the result changed', (x) => x.exp(), (_x, _w, y) => to(y.detach()).mul_(2)],

@@ -398,14 +398,15 @@ describe('arguments', () => {
     }),
   });
 
-  test('each shape is recorded once, however many there are', () => {
-    let runs = 0;
+  test('however many shapes there are, their programs are kept', () => {
+    let recordings = 0;
     const f = compile((x: Tensor) => {
-      runs++;
+      recordings++;
       return x.add(1);
     });
-    for (let round = 0; round < 3; round++) for (let n = 1; n <= 100; n++) f.sync(zeros([n]));
-    expect(runs).toBe(100);
+    for (let round = 0; round < 16; round++) for (let n = 1; n <= 100; n++) f.sync(zeros([n]));
+    // Once each, and again before runs 2, 3, 5 and 9, to see that it still does the same.
+    expect(recordings).toBeLessThanOrEqual(500);
   });
 });
 
@@ -1089,7 +1090,7 @@ describe('what is written to', () => {
     'a view of an argument': (a) => to(a.reshape([2, 1])).mul_(2),
     'a detached argument': (a) => to(a.detach()).assign(plain),
     'a tensor from outside': () => to(plain).add_(1),
-    'a view of one': () => to(plain.reshape([1, 2])).lerp_(1, 0.5),
+    'a view of one': () => to(plain.reshape([1, 2])).lerp_(tensor(1), 0.5),
     'a tensor from outside, which was read': (a) => [a.mul(plain), to(plain).sub_(a)],
   };
   for (const [name, fn] of Object.entries(lost)) {

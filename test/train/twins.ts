@@ -8,18 +8,11 @@ import { expect, test } from 'vitest';
 import { AxpyError, compile, Layer, Optimizer, Parameter, seed, Tensor } from '../../lib/index.ts';
 import { defaultState } from '../../lib/random.ts';
 
-/** A tensor with the ops that write to it in place. */
-export type InPlace = Omit<Tensor, 'assign'> & {
-  assign(y: Tensor | number | readonly number[]): InPlace;
-  add_(y: Tensor | number): InPlace;
-  sub_(y: Tensor | number): InPlace;
-  mul_(y: Tensor | number): InPlace;
-  div_(y: Tensor | number): InPlace;
-  lerp_(end: Tensor | number, weight: Tensor | number): InPlace;
-};
-
-/** A tensor to be written to: `to(p.grad).mul_(2)`. */
-export const to = (x: Tensor | null): InPlace => x as unknown as InPlace;
+/** A tensor to be written to, which is there: `to(p.grad).mul_(2)`. */
+export function to(x: Tensor | null): Tensor {
+  if (x === null) throw new Error('expected a tensor');
+  return x;
+}
 
 /** Freezes a layer, or with false makes it learn again, by each of its parameters. */
 export function freeze(layer: Layer, frozen = true): void {
