@@ -61,7 +61,7 @@ function sumVersions(tensors: readonly (Tensor | null)[]): number {
   let sum = 0;
   for (let i = 0; i < tensors.length; i++) {
     const x = tensors[i];
-    if (x !== null) sum += x.storage.version;
+    if (x !== null) sum += x.storage.owner.version;
   }
   return sum;
 }

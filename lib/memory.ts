@@ -29,8 +29,10 @@ export class Storage<D extends Dtype = Dtype> {
   /** The number of elements. Not that of the array, which a transfer of its buffer changes. */
   readonly length: number;
   array: Arrays[D] | null;
-  /** Counts updates in place, so that backward can tell that what it reads has changed. */
+  /** Counts updates in place, so that backward can tell that what it reads has changed; see `owner`. */
   version = 0;
+  /** Whose version counts: its own, or that of another one whose memory it uses. */
+  owner: Storage = this as unknown as Storage;
 
   constructor(dtype: D, length: number, array: Arrays[D] | null) {
     this.dtype = dtype;

@@ -208,13 +208,26 @@ describe('refused', () => {
       ],
       { requiresGrad: true },
     );
-    const stale = layer.eval().forward(x).square().sum();
+    layer.runningMean.assign([0.5, 1, 2]);
+    const centred = () => x.mul(layer.runningMean).sum();
+    const stale = centred();
     layer.train().forward(x);
     expect(() => stale.backward()).toThrow(AutogradError);
-    layer.eval();
-    const again = layer.forward(x).square().sum();
+    const again = centred();
     compile((input: Tensor) => layer.train().forward(input)).sync(x.detach());
     expect(() => again.backward()).toThrow(AutogradError);
+    // The layer itself keeps what it has normalised by.
+    const { runningMean, runningVariance } = layer;
+    const gradient = runningVariance.data.map((variance) => 2 / Math.sqrt(variance + 1e-5));
+    const y = layer.eval().forward(x).mul(2).sum();
+    layer.train().forward(x.mul(100));
+    y.backward();
+    expect(runningMean.data[0]).not.toBe(0.5);
+    (x.grad!.toArray() as number[][]).forEach((row) => {
+      row.forEach((value, i) => {
+        expect(value).toBeCloseTo(gradient[i], 6);
+      });
+    });
   });
 
   test('a gradient that was read, overwritten by another backward', () => {

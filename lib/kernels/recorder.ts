@@ -135,7 +135,7 @@ export class Recording {
           'is copied for a run, and the update would be lost',
       );
     }
-    if (isLasting && !this.written.has(storage)) this.written.set(storage, storage.version);
+    if (isLasting && !this.written.has(storage)) this.written.set(storage, storage.owner.version);
   }
 
   /**
@@ -192,14 +192,14 @@ export class Recording {
     for (const own of this.observations.values()) {
       for (const { state, initial, wasSet } of own.values()) if (wasSet) state.set(initial);
     }
-    for (const [storage, version] of this.written) storage.version = version;
+    for (const [storage, version] of this.written) storage.owner.version = version;
   }
 }
 
 const updates = (storages: readonly Storage[]): Effect => ({
   final: storages.length,
   apply() {
-    for (let i = 0; i < storages.length; i++) storages[i].version++;
+    for (let i = 0; i < storages.length; i++) storages[i].owner.version++;
   },
 });
 
@@ -235,7 +235,7 @@ export function refuseRecording(op: string): void {
 /** Before elements of a storage change in place: backward can tell. */
 export function changing(op: string, storage: Storage): void {
   recording?.write(op, storage);
-  storage.version++;
+  storage.owner.version++;
 }
 
 /** Runs `fn` with its kernel calls written down, given `recordingKernels` in place of others, and nothing computed. */

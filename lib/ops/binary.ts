@@ -27,10 +27,15 @@ function binary(name: BinaryOp, a: Tensor, b: Tensor): Tensor {
           ),
         );
       }
-      // The gradient of a product by one factor is the other.
     },
-    name === 'mul' ? [b.requiresGrad ? a : null, a.requiresGrad ? b : null] : [a, b],
+    savedBy(name, a, b),
   );
+}
+
+/** What backward reads: of a product the other factor, of a quotient a for the gradient of b alone. */
+function savedBy(name: BinaryOp, a: Tensor, b: Tensor): (Tensor | null)[] {
+  if (name !== 'mul' && name !== 'div') return [a, b];
+  return [b.requiresGrad ? a : null, name === 'div' || a.requiresGrad ? b : null];
 }
 
 /** Lets `write` fill a gradient of the broadcast shape, and sums it to the operand's own shape where they differ. */

@@ -8,6 +8,7 @@ import type { Run } from '../kernels/queue.ts';
 import {
   type Effect,
   generation,
+  isShared,
   Recording,
   record,
   recordingKernels,
@@ -76,6 +77,7 @@ export class Entry {
   private readonly isTracking = isRecording();
   private readonly mode = modeInForce;
   private readonly born = generation;
+  private readonly changing: ReadonlySet<ArrayBufferLike>;
   private readonly inputs: readonly Elements[];
   private readonly captured: readonly { from: Storage; to: Elements }[];
   private readonly settings: readonly { capture(): () => void }[];
@@ -93,6 +95,7 @@ export class Entry {
     );
     this.calls = planned.calls;
     this.written = planned.written;
+    this.changing = new Set(planned.written.map(({ buffer }) => buffer));
     this.captured = planned.captured;
     this.inputs = inputs.map(planned.place);
     this.settings = [...recording.settings];
@@ -175,10 +178,23 @@ export class Entry {
     for (const effect of this.traced.effects) effect.abandon?.(pass);
   }
 
+  /** @throws AutogradError for an argument that a run would change while it is read: a copy of it would not change. */
+  private checkApart(array: Array): void {
+    if (!isShared(array) || !this.changing.has(array.buffer)) return;
+    throw new AutogradError(
+      '[compile] expected arguments on memory that the function does not update, got one that is a view of a Parameter or ' +
+        'SharedTensor which it does: clone() it, or use that one directly',
+    );
+  }
+
   /** The elements of arguments, and then what else is copied for each run. */
   private valuesOf(tensors: readonly Tensor[]): Array[] {
     const values: Array[] = [];
-    for (let i = 0; i < tensors.length; i++) values.push(checked(tensors[i].storage));
+    for (let i = 0; i < tensors.length; i++) {
+      const array = checked(tensors[i].storage);
+      this.checkApart(array);
+      values.push(array);
+    }
     for (let i = 0; i < this.captured.length; i++) values.push(checked(this.captured[i].from));
     return values;
   }
