@@ -33,10 +33,14 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
     y,
     [x],
     (dy) =>
-      contribute(x, (dx) => {
-        kernels.fill(dx, 0);
-        kernels.scatterAdd(dx, dy, index, indices.size, rows, width);
-      }),
+      contribute(
+        x,
+        (dx) => {
+          kernels.fill(dx, 0);
+          kernels.scatterAdd(dx, dy, index, indices.size, rows, width);
+        },
+        (dx) => kernels.scatterAdd(dx, dy, index, indices.size, rows, width),
+      ),
     [indices],
   );
 }
