@@ -6,10 +6,10 @@
 import { checkFunction, isInstance } from './arguments.ts';
 import { AutogradError, DataError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
-import { recording as compiling, nextPass } from './kernels/recorder.ts';
-import { allocate, allocateShared, type FloatDtype, release, take } from './memory.ts';
-import { sameShape, show } from './shape.ts';
-import { checkTensor, type Tensor } from './tensor.ts';
+import { changing, recording as compiling, isShared, nextPass } from './kernels/recorder.ts';
+import { allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
+import { show } from './shape.ts';
+import type { Tensor } from './tensor.ts';
 
 /** Where a tensor came from. */
 export interface GraphNode {
@@ -19,12 +19,14 @@ export interface GraphNode {
   readonly backward: ((gradient: Float) => void) | null;
   /** Creation order, which is a topological order. */
   readonly order: number;
-  /** The sum of the inputs' versions. Versions only grow, so an unchanged sum means unchanged inputs. */
+  /** The tensors that backward reads. */
+  readonly saved: readonly (Tensor | null)[];
+  /** The sum of the versions of their memory. Versions only grow, so an unchanged sum means unchanged tensors. */
   readonly versions: number;
 }
 
 /** Takes the place of a node that has run, so that a loss kept for a plot does not keep its whole history. */
-const spent: GraphNode = { inputs: [], backward: null, order: -1, versions: 0 };
+const spent: GraphNode = { inputs: [], backward: null, order: -1, saved: [], versions: 0 };
 
 let recording = true;
 let created = 0;
@@ -55,9 +57,12 @@ export function noGrad<Result>(fn: () => Result): Result {
   }
 }
 
-function sumVersions(tensors: readonly Tensor[]): number {
+function sumVersions(tensors: readonly (Tensor | null)[]): number {
   let sum = 0;
-  for (let i = 0; i < tensors.length; i++) sum += tensors[i].version;
+  for (let i = 0; i < tensors.length; i++) {
+    const x = tensors[i];
+    if (x !== null) sum += x.storage.owner.version;
+  }
   return sum;
 }
 
@@ -68,17 +73,35 @@ export function wantsGradient(inputs: readonly (Tensor | null)[]): boolean {
   return false;
 }
 
-/** Gives `output` its history, if any input wants a gradient. `backward` is called at most once. */
+const nothing: readonly Tensor[] = [];
+
+/**
+ * Gives `output` its history, if any input wants a gradient. `backward` is called at most once.
+ * @param saved the tensors whose elements `backward` reads, whether or not they want a gradient: an error when they change
+ */
 export function track(
   output: Tensor,
   inputs: readonly (Tensor | null)[],
   backward: (gradient: Float) => void,
+  saved: readonly (Tensor | null)[] = nothing,
 ): Tensor {
   if (!wantsGradient(inputs)) return output;
   const wanting = inputs.filter((input): input is Tensor => input?.requiresGrad === true);
-  output.node = { inputs: wanting, backward, order: created++, versions: sumVersions(wanting) };
+  if (compiling !== null) checkOwn(wanting);
+  output.node = { inputs: wanting, backward, order: created++, saved, versions: sumVersions(saved) };
   output.wantsGradient = true;
   return output;
+}
+
+/** A history that began outside could be used up only once. */
+function checkOwn(inputs: readonly Tensor[]): void {
+  for (const { node, shape } of inputs.filter((input) => !compiling?.owns(input))) {
+    if (node === null) continue;
+    throw new AutogradError(
+      `[compile] expected tensors without a history from outside of a compiled function, got one of shape ${show(shape)}: ` +
+        'compute it inside, or detach() it',
+    );
+  }
 }
 
 /**
@@ -88,13 +111,16 @@ export function track(
 export function contribute(target: Tensor, write: (out: Float) => void, add?: (out: Float) => void): void {
   if (!target.requiresGrad) return;
   if (target.node === null) {
-    target.observeGradient('read');
+    checkLeaf(target);
+    target.observeGradient('update');
     if (target.pass !== pass) remember(target);
+    if (target.gradient === null) prepareGradient(target);
+    changing('backward', target.gradientStorage!);
   }
   const dtype = target.dtype as FloatDtype;
   const sum = target.gradient;
   if (sum === null) {
-    const fresh = target.node === null ? leafBuffer(target) : take(target.size, dtype);
+    const fresh = target.node === null ? gradientMemory(target) : take(target.size, dtype);
     write(fresh);
     target.gradient = fresh;
   } else if (add) {
@@ -119,6 +145,10 @@ let touched: { leaf: Tensor; before: Float | null }[] = [];
  */
 function remember(leaf: Tensor): void {
   const { gradient } = leaf;
+  if (compiling !== null) {
+    touched.push({ leaf, before: gradient });
+    return;
+  }
   let before: Float | null = null;
   if (gradient !== null) {
     if (gradient.length !== leaf.size) {
@@ -134,47 +164,47 @@ function remember(leaf: Tensor): void {
   leaf.pass = pass;
 }
 
+/** A program writes gradients where no user can detach the memory: those of Parameters, and of what it makes itself. */
+function checkLeaf(leaf: Tensor): void {
+  if (compiling === null || compiling.owns(leaf) || isShared(leaf.storage.array!)) return;
+  throw new AutogradError(
+    `[compile] expected gradients of Parameters only, got a leaf of shape ${show(leaf.shape)} that is none`,
+  );
+}
+
 /**
  * A leaf keeps one gradient buffer for life: `grad` after the next backward is the same memory. It is of the kind of the
  * leaf's own: shared for a Parameter, else one whose bytes the garbage collector counts, as such leaves may be many.
  */
-function leafBuffer(leaf: Tensor): Float {
-  if (compiling !== null && !compiling.made.has(leaf.storage)) checkShared(leaf);
+function prepareGradient(leaf: Tensor): void {
+  const { size } = leaf;
+  const dtype = leaf.dtype as FloatDtype;
+  const { array } = leaf.storage;
+  const shared = array !== null && isShared(array);
+  if (compiling !== null && !shared) leaf.gradientStorage = new Storage(dtype, size, null);
   // A user who transferred `grad` has taken it away.
-  if (leaf.gradientBuffer === null || leaf.gradientBuffer.length !== leaf.size) {
-    const shared = leaf.storage.buffer instanceof SharedArrayBuffer;
-    leaf.gradientBuffer = (shared ? allocateShared : allocate)(leaf.size, leaf.dtype as FloatDtype);
-  }
-  return leaf.gradientBuffer;
-}
-
-/** A replay writes gradients where no user can detach the memory: those of Parameters. */
-function checkShared(leaf: Tensor): void {
-  if (leaf.size > 0 && !(leaf.storage.buffer instanceof SharedArrayBuffer)) {
-    throw new AutogradError(
-      `[compile] expected gradients of Parameters only, got a leaf of shape ${show(leaf.shape)} that is none`,
-    );
+  else if (leaf.gradientStorage?.array?.length !== size) {
+    leaf.gradientStorage = new Storage(dtype, size, (shared ? allocateShared : allocate)(size, dtype));
   }
 }
 
-/** Runs the nodes behind `root`, latest first. Iterative: depth costs no stack. */
-export function runBackward(root: Tensor, gradient: Tensor | undefined): void {
+/** What kernels take for it. */
+function gradientMemory({ gradientStorage }: Tensor): Float {
+  return (gradientStorage!.array ?? gradientStorage) as Float;
+}
+
+/**
+ * Runs the nodes behind `root`, latest first, from dL/droot, or 1. Iterative: depth costs no stack.
+ * @returns the leaves that have got a gradient
+ */
+export function runBackward(root: Tensor, gradient: Float | null): Tensor[] {
   if (!root.requiresGrad) {
     throw new AutogradError('[backward] expected a tensor with a history or requiresGrad, got one without');
   }
-  if (gradient === undefined && root.size !== 1) {
+  if (gradient === null && root.size !== 1) {
     throw new AutogradError(
       `[backward] expected a gradient argument for shape ${show(root.shape)}, as only one element needs none`,
     );
-  }
-  if (gradient !== undefined) {
-    checkTensor('backward', gradient, 'gradient');
-    if (!sameShape(gradient.shape, root.shape) || gradient.dtype !== root.dtype) {
-      throw new AutogradError(
-        `[backward] expected a gradient of shape ${show(root.shape)} and dtype ${root.dtype}, ` +
-          `got ${show(gradient.shape)} and ${gradient.dtype}`,
-      );
-    }
   }
   const pending = collect(root);
   const outer = { pass, touched };
@@ -182,11 +212,12 @@ export function runBackward(root: Tensor, gradient: Tensor | undefined): void {
   touched = [];
   try {
     contribute(root, (out) => {
-      if (gradient === undefined) kernels.fill(out, 1);
-      else kernels.cast(out, gradient.storage);
+      if (gradient === null) kernels.fill(out, 1);
+      else kernels.cast(out, gradient);
     });
     runNodes(pending);
     for (const { before } of touched) if (before !== null) release(before);
+    return touched.map(({ leaf }) => leaf);
   } catch (error) {
     undo(pending);
     throw error;
@@ -215,8 +246,8 @@ function undo(pending: readonly Tensor[]): void {
     tensor.gradient = null;
   }
   for (const { leaf, before } of touched.reverse()) {
-    if (before === null) {
-      leaf.gradient = null;
+    if (before === null || compiling !== null) {
+      leaf.gradient = before;
     } else {
       leaf.gradient!.set(before);
       release(before);
@@ -237,12 +268,7 @@ function collect(root: Tensor): Tensor[] {
         '[backward] expected a history that was not used yet: backward ran through it before and freed what it saved',
       );
     }
-    if (sumVersions(node.inputs) !== node.versions) {
-      throw new AutogradError(
-        '[backward] expected the inputs as the forward pass saw them: a parameter was updated in place in between ' +
-          '(optimizer step, loadStateDict); run the forward pass again',
-      );
-    }
+    if (sumVersions(node.saved) !== node.versions) throw changed(node.saved, node.inputs);
     found.push(tensor);
     for (const input of node.inputs) {
       if (input.node !== null && !seen.has(input)) {
@@ -252,4 +278,15 @@ function collect(root: Tensor): Tensor[] {
     }
   }
   return found.sort((a, b) => b.node!.order - a.node!.order);
+}
+
+function changed(saved: readonly (Tensor | null)[], inputs: readonly Tensor[]): AutogradError {
+  const parameter = saved.some((x) => x !== null && x.node === null && inputs.includes(x));
+  return new AutogradError(
+    `[backward] expected tensors as the forward pass saw them: one of shapes ${saved
+      .flatMap((x) => (x === null ? [] : [show(x.shape)]))
+      .join(', ')} was updated in place in between (${
+      parameter ? 'optimizer step, loadStateDict, assign' : 'assign or another update in place'
+    }); run the forward pass again`,
+  );
 }

@@ -2,9 +2,9 @@
 import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { ArgumentError, DataError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
-import type { Dtype } from './memory.ts';
-import { readShape, type Shape } from './shape.ts';
-import { checkDtype, empty, type Tensor } from './tensor.ts';
+import { allocate, type Dtype } from './memory.ts';
+import { readShape, type Shape, sizeOf } from './shape.ts';
+import { checkDtype, elements, empty, Tensor } from './tensor.ts';
 
 export interface CreateOptions {
   /** Default float32. */
@@ -12,12 +12,14 @@ export interface CreateOptions {
   requiresGrad?: boolean;
 }
 
-function create(op: string, shape: Shape, options: CreateOptions): Tensor {
+/** Of zeros, or to be filled by a kernel. */
+function create(op: string, shape: Shape, options: CreateOptions, kind: 'zeros' | 'empty' = 'zeros'): Tensor {
   checkOptions(op, options, ['dtype', 'requiresGrad']);
   const { dtype = 'float32', requiresGrad = false } = options;
   checkBoolean(op, 'requiresGrad', requiresGrad);
   checkDtype(op, dtype);
-  const x = empty(readShape(op, shape), dtype);
+  const own = readShape(op, shape);
+  const x = kind === 'empty' ? empty(own, dtype) : new Tensor(allocate(sizeOf(own), dtype), own, dtype);
   return requiresGrad ? x.setRequiresGrad() : x;
 }
 
@@ -33,13 +35,13 @@ export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
 
 /** A tensor of one value. @throws DataError for a value that an int32 tensor cannot hold. */
 export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
-  const x = create('full', shape, options);
+  const x = create('full', shape, options, 'empty');
   if (typeof value !== 'number')
     throw new ArgumentError(`[full] expected value to be a number, got ${describe(value)}`);
   if (x.dtype === 'int32' && (value | 0) !== value) {
     throw new DataError(`[full] expected an integer for int32, got ${value}`);
   }
-  kernels.fill(x.storage, value);
+  kernels.fill(elements(x), value);
   return x;
 }
 
@@ -55,12 +57,13 @@ export function arange(start: number, stop?: number, step = 1, options: CreateOp
     );
   }
   const x = create('arange', [Math.max(Math.ceil((to - from) / step), 0)], options);
+  const data = x.storage.array!;
   for (let i = 0; i < x.size; i++) {
     const value = from + i * step;
     if (x.dtype === 'int32' && (value | 0) !== value) {
       throw new DataError(`[arange] expected integers for int32, got ${value}`);
     }
-    x.storage[i] = value;
+    data[i] = value;
   }
   return x;
 }
@@ -68,6 +71,7 @@ export function arange(start: number, stop?: number, step = 1, options: CreateOp
 /** The identity matrix, n × n. */
 export function eye(n: number, options: CreateOptions = {}): Tensor {
   const x = create('eye', [n, n], options);
-  for (let i = 0; i < n; i++) x.storage[i * (n + 1)] = 1;
+  const data = x.storage.array!;
+  for (let i = 0; i < n; i++) data[i * (n + 1)] = 1;
   return x;
 }

@@ -73,7 +73,7 @@ export function gradCheck(
           `[gradCheck] expected the result of fn to keep its shape ${show(output.shape)}, got ${show(result.shape)}`,
         );
       }
-      return dot(cotangent.storage, result.data);
+      return dot(cotangent.storage.array!, result.data);
     };
     return compare(leaves, project, epsilon, tolerance);
   } finally {
@@ -91,11 +91,12 @@ function checkResult(result: Tensor): Tensor {
 /** What a leaf holds now; the function that is returned puts it back, into the same memory. */
 function snapshot(leaf: Tensor): () => void {
   const { requiresGrad, gradient, storage } = leaf;
-  const values = copyOf(storage);
+  const array = storage.array!;
+  const values = copyOf(array);
   const sum = gradient && copyOf(gradient);
   return () => {
     // What fn has detached is gone.
-    if (lengthOf(storage) === values.length) storage.set(values);
+    if (lengthOf(array) === values.length) array.set(values);
     if (sum && lengthOf(gradient!) === sum.length) gradient!.set(sum);
     leaf.wantsGradient = requiresGrad;
     leaf.gradient = gradient;
@@ -118,13 +119,14 @@ function compare(
   let maxError = 0;
   let worst: GradCheckResult['worst'] = null;
   for (const [input, leaf] of inputs.entries()) {
+    const data = leaf.storage.array!;
     for (let index = 0; index < leaf.size; index++) {
-      const value = leaf.storage[index];
-      leaf.storage[index] = value + epsilon;
+      const value = data[index];
+      data[index] = value + epsilon;
       const above = project();
-      leaf.storage[index] = value - epsilon;
+      data[index] = value - epsilon;
       const below = project();
-      leaf.storage[index] = value;
+      data[index] = value;
       const numeric = (above - below) / (2 * epsilon);
       const analytic = leaf.gradient?.[index] ?? 0;
       const error = Math.abs(analytic - numeric) / Math.max(1, Math.abs(analytic), Math.abs(numeric));

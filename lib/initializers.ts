@@ -2,10 +2,11 @@
 import { checkOptions, describe, isFunction, isRecord } from './arguments.ts';
 import { ArgumentError, DataError, ShapeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
+import { changing } from './kernels/recorder.ts';
 import { allocate } from './memory.ts';
 import { defaultState } from './random.ts';
 import { type Shape, show } from './shape.ts';
-import { floats, type Tensor } from './tensor.ts';
+import { elements, floats, type Tensor } from './tensor.ts';
 
 /** How many inputs an output has, and the reverse. */
 export interface Fans {
@@ -46,7 +47,7 @@ type Fill = (x: Tensor, fans: Fans) => void;
 const constant =
   (value: number): Fill =>
   (x) =>
-    kernels.fill(x.storage, value);
+    kernels.fill(elements(x), value);
 
 const normal =
   (deviation: (fans: Fans) => number, mean = 0): Fill =>
@@ -162,18 +163,18 @@ function prepare(x: Tensor, init: Initializer, fans: Fans = fansOf(x.shape)): ()
   let write: Fill;
   if (isFunction(init)) {
     const values = valuesOf(x, init([...x.shape], { ...fans }));
-    write = () => x.storage.set(values);
+    write = () => x.data.set(values);
   } else {
     write = resolve(init);
   }
   return () => {
+    changing('initialize', x.storage);
     write(x, fans);
-    x.version++;
   };
 }
 
 /** The values that a function gave, each read once. @throws as `initialize` */
-function valuesOf(x: Tensor, given: ArrayLike<number>): Tensor['storage'] {
+function valuesOf(x: Tensor, given: ArrayLike<number>): Tensor['data'] {
   const length = (given as ArrayLike<number> | undefined | null)?.length;
   if (length !== x.size) {
     throw new ShapeError(

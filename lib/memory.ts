@@ -17,6 +17,36 @@ export interface Arrays {
   int32: Int32Array;
 }
 
+/** What kernels take: the elements of tensors, and random states. */
+export type Elements = Arrays[Dtype] | Uint32Array;
+
+/**
+ * One piece of memory. Tensors that are views of each other share it, and so the count of its updates. While a function is
+ * recorded nothing is computed, and what it makes has no array.
+ */
+export class Storage<D extends Dtype = Dtype> {
+  readonly dtype: D;
+  /** The number of elements. Not that of the array, which a transfer of its buffer changes. */
+  readonly length: number;
+  array: Arrays[D] | null;
+  /** Counts updates in place, so that backward can tell that what it reads has changed; see `owner`. */
+  version = 0;
+  /** Whose version counts: its own, or that of another one whose memory it uses. */
+  owner: Storage = this as unknown as Storage;
+
+  constructor(dtype: D, length: number, array: Arrays[D] | null) {
+    this.dtype = dtype;
+    this.length = length;
+    this.array = array;
+    recording?.add(this);
+  }
+}
+
+/** How many bytes the elements take. */
+export function bytesOf(some: Elements | Storage): number {
+  return some instanceof Storage ? some.length * (some.dtype === 'float64' ? 8 : 4) : some.byteLength;
+}
+
 function refused(length: number, dtype: Dtype, cause: unknown): MemoryError {
   return new MemoryError(`expected memory for ${length} elements of ${dtype}, got none from the system`, {
     cause,
@@ -56,9 +86,7 @@ export function lengthOf(array: ArrayBufferView): number {
 
 /** A typed array of zeros for a user to see. @throws MemoryError when the system has none for it. */
 export function allocate<D extends Dtype>(length: number, dtype: D): Arrays[D] {
-  const array = make(length, dtype);
-  recording?.made.add(array);
-  return array as Arrays[D];
+  return make(length, dtype) as Arrays[D];
 }
 
 /** Shared memory, zeros. @throws MemoryError when the system has none for it. */
@@ -90,8 +118,8 @@ let pooledBytes = 0;
 
 /** A buffer with unspecified content. Whoever takes it writes all of it before reading. */
 export function take(length: number, dtype: FloatDtype): Float {
-  // A recorded call names its buffer for good, and its memory is planned later: nothing from the pool, nothing back.
-  if (recording !== null) return allocate(length, dtype);
+  // What a recorded call names is planned later.
+  if (recording !== null) return new Storage(dtype, length, null) as unknown as Float;
   const buffer = pools[dtype].get(length)?.pop();
   if (buffer === undefined) return allocate(length, dtype);
   pooledBytes -= buffer.byteLength;
@@ -100,8 +128,8 @@ export function take(length: number, dtype: FloatDtype): Float {
 
 /** Gives a buffer of `take` back. The caller holds no other reference to it. */
 export function release(buffer: Float): void {
-  const bytes = buffer.byteLength;
   if (recording !== null) return;
+  const bytes = buffer.byteLength;
   if (pooledBytes + bytes > poolLimit) return;
   const pool = buffer instanceof Float32Array ? pools.float32 : pools.float64;
   const free = pool.get(buffer.length);

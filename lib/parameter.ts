@@ -4,7 +4,7 @@ import type { Float } from '../binding.d.ts';
 import { checkBoolean, checkOptions, describe, isRecord } from './arguments.ts';
 import { DtypeError, ShapeError } from './errors.ts';
 import { outdatePrograms } from './kernels/recorder.ts';
-import { allocateShared, type FloatDtype, lengthOf } from './memory.ts';
+import { allocateShared, type FloatDtype, lengthOf, type Storage } from './memory.ts';
 import { readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
@@ -27,7 +27,12 @@ export class SharedTensor extends Tensor {
   /** Where the values are, for `attach` in another thread. */
   share(): SharedParameter {
     const { storage, shape, dtype } = this;
-    return { buffer: storage.buffer as SharedArrayBuffer, shape: [...shape], dtype: dtype as FloatDtype };
+    owners.set(storage.array!.buffer, storage.owner);
+    return {
+      buffer: storage.array!.buffer as SharedArrayBuffer,
+      shape: [...shape],
+      dtype: dtype as FloatDtype,
+    };
   }
 
   /**
@@ -59,11 +64,18 @@ export class SharedTensor extends Tensor {
 
   /** @internal Uses what `readMemory` returned. */
   useMemory(memory: Float): void {
-    this.storage = memory;
-    this.version++;
+    this.storage.array = memory;
+    // Another tensor of this thread may have it as well.
+    const owner = owners.get(memory.buffer) ?? this.storage;
+    // More than either was, so that no sum of versions is what it was before.
+    owner.version = Math.max(owner.version, this.storage.owner.version) + 1;
+    this.storage.owner = owner;
     outdatePrograms();
   }
 }
+
+/** Whose memory has been given away. */
+const owners = new WeakMap<object, Storage>();
 
 export interface ParameterOptions {
   /** Default: whether the rank is at least 2, as that of weights is and that of biases is not. */

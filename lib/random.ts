@@ -9,7 +9,7 @@ import { kernels } from './kernels/index.ts';
 import { refuseRecording } from './kernels/recorder.ts';
 import { allocate, allocateBytes, type FloatDtype, lengthOf } from './memory.ts';
 import { readShape, type Shape } from './shape.ts';
-import { empty, type Tensor } from './tensor.ts';
+import { empty, floats, type Tensor } from './tensor.ts';
 
 /** key[2], counter[4], lowest word first. */
 export type RandomState = Uint32Array;
@@ -65,16 +65,12 @@ function filled(op: string, shape: Shape, options: RandomOptions, fill: (x: Tens
 
 /** A tensor of independent N(0, 1) values. */
 export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
-  return filled('randn', shape, options, (x) =>
-    kernels.randomNormal(x.storage as Float32Array, defaultState, 0, 1),
-  );
+  return filled('randn', shape, options, (x) => kernels.randomNormal(floats(x), defaultState, 0, 1));
 }
 
 /** A tensor of independent values, uniform on [0, 1). */
 export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
-  return filled('rand', shape, options, (x) =>
-    kernels.randomUniform(x.storage as Float32Array, defaultState, 0, 1),
-  );
+  return filled('rand', shape, options, (x) => kernels.randomUniform(floats(x), defaultState, 0, 1));
 }
 
 /**

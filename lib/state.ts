@@ -45,7 +45,7 @@ export function readState(
   op: string,
   own: Readonly<Named<Tensor>>,
   given: Readonly<Record<string, Tensor>>,
-): Tensor['storage'][] {
+): Tensor['data'][] {
   const names = own.map(([name]) => name);
   return readNamed(op, names, given).map((x, i) => {
     const [name, { shape, dtype }] = own[i];
@@ -56,6 +56,6 @@ export function readState(
       );
     }
     checkElements(op, x);
-    return x.storage;
+    return x.data;
   });
 }

@@ -4,7 +4,7 @@ import { checkBoolean, checkOptions, describe, isArray } from './arguments.ts';
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
-import { recording, refuseRecording } from './kernels/recorder.ts';
+import { recording, type Use } from './kernels/recorder.ts';
 import {
   type Arrays,
   allocate,
@@ -13,6 +13,7 @@ import {
   type FloatDtype,
   lengthOf,
   nestedBytes,
+  Storage,
 } from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, maxRank, readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
@@ -33,8 +34,8 @@ export class Tensor {
   /** An array of its own: what happens to it concerns no other tensor. */
   readonly shape: Shape;
   readonly dtype: Dtype;
-  /** @internal The elements, for ops; `data` is the same for everybody else. */
-  storage: Arrays[Dtype];
+  /** @internal The memory, which views share; `data` shows its elements. */
+  readonly storage: Storage;
   readonly size: number;
   /** @internal What `requiresGrad` shows; ops set it without the checks. */
   wantsGradient = false;
@@ -43,19 +44,17 @@ export class Tensor {
   /** @internal The gradient summed so far: for a leaf across calls of backward, otherwise within one. */
   gradient: Float | null = null;
   /** @internal A leaf's gradient memory, kept between steps. */
-  gradientBuffer: Float | null = null;
-  /** @internal The latest backward that wrote to a leaf's gradient, or replay that started it anew. */
+  gradientStorage: Storage<FloatDtype> | null = null;
+  /** @internal The latest backward that wrote to a leaf's gradient, or run of a program that started it anew. */
   pass = 0;
-  /** @internal Counts in-place updates, so that backward can tell that a saved input changed. */
-  version = 0;
 
   /** @internal Use `tensor()`, `zeros()` and the like. `data` is taken over, not copied. */
-  constructor(data: Arrays[Dtype], shape: Shape, dtype: Dtype) {
-    this.storage = data;
+  constructor(data: Arrays[Dtype] | Storage, shape: Shape, dtype: Dtype) {
     this.shape = shape.slice();
     this.dtype = dtype;
-    // Not the length of data, which a transfer of its buffer changes.
     this.size = sizeOf(shape);
+    this.storage = data instanceof Storage ? data : new Storage(dtype, this.size, data);
+    recording?.add(this);
   }
 
   /** @internal See `isTensor`. */
@@ -65,15 +64,16 @@ export class Tensor {
 
   /**
    * The elements, row-major. Writing to them is allowed where no history depends on them; autograd cannot see it.
-   * @throws AutogradError in a function that is being compiled, unless they are the same at every run.
+   * @throws AutogradError in a function that is being compiled, unless it can be recorded anew for other values.
    */
   get data(): Arrays[Dtype] {
-    recording?.refuseRead(this.storage, 'reading of values (data, item, toArray)');
-    return this.storage;
+    recording?.readValues(this.storage, 'reading of values (data, item, toArray)');
+    return this.storage.array ?? missing('data');
   }
 
   /** True for a leaf that wants a gradient, and for all that is computed from one. Setting it is `setRequiresGrad`. */
   get requiresGrad(): boolean {
+    if (recording !== null && this.node === null) this.observeRequiresGrad('read');
     return this.wantsGradient;
   }
 
@@ -94,44 +94,41 @@ export class Tensor {
     if (this.node !== null) return null;
     this.observeGradient('read');
     if (this.gradient === null) return null;
-    return new Tensor(this.gradient, this.shape, this.dtype);
+    return new Tensor(this.gradientStorage!, this.shape, this.dtype);
   }
 
   /** Forgets the gradient, so that the next backward starts from zero. */
   zeroGrad(): void {
     checkTensor('zeroGrad', this);
     if (this.node !== null) return;
-    this.observeGradient('clear');
+    this.observeGradient('set');
     this.gradient = null;
   }
 
-  /**
-   * @internal Before a leaf's gradient is read or written: a recorded run depends on whether there is one, and leaves one
-   * or none behind, at a version of the leaf that is so much higher.
-   */
-  observeGradient(use: 'read' | 'clear'): void {
-    if (recording === null || recording.made.has(this.storage)) return;
-    const present = this.gradient !== null;
-    const { version } = this;
-    const isFirst = recording.follow(this, () => {
-      const { gradient } = this;
-      const updates = this.version - version;
-      return {
-        apply: (pass) => {
-          this.gradient = gradient;
-          this.version += updates;
-          if (use === 'clear') this.pass = pass;
-        },
-        abandon: (pass) => {
-          // A later replay that does not depend on this one has its own.
-          if (this.pass <= pass) this.gradient = null;
-        },
-      };
+  /** @internal Before a leaf's gradient is looked at, written or forgotten: a program depends on whether there is one. */
+  observeGradient(use: Use): void {
+    recording?.observe(this, 'gradient', use, {
+      get: () => this.gradient !== null,
+      set: (present) => {
+        this.gradient = present ? (this.gradientStorage!.array as Float) : null;
+      },
+      ran: (pass, isNew) => {
+        if (isNew) this.pass = pass;
+      },
+      abandon: (pass) => {
+        // A later run that does not depend on this one has its own.
+        if (this.pass <= pass) this.gradient = null;
+      },
     });
-    // A run that begins by clearing the gradient does not depend on it.
-    if (isFirst && use === 'read') {
-      recording.require(this, 'gradient', () => (this.gradient !== null) === present);
-    }
+  }
+
+  private observeRequiresGrad(use: Use): void {
+    recording?.observe(this, 'requiresGrad', use, {
+      get: () => this.wantsGradient,
+      set: (wanted) => {
+        this.wantsGradient = wanted;
+      },
+    });
   }
 
   /**
@@ -145,7 +142,16 @@ export class Tensor {
    */
   backward(gradient?: Tensor): void {
     checkTensor('backward', this);
-    runBackward(this, gradient);
+    if (gradient !== undefined) {
+      checkTensor('backward', gradient, 'gradient');
+      if (!sameShape(gradient.shape, this.shape) || gradient.dtype !== this.dtype) {
+        throw new AutogradError(
+          `[backward] expected a gradient of shape ${show(this.shape)} and dtype ${this.dtype}, ` +
+            `got ${show(gradient.shape)} and ${gradient.dtype}`,
+        );
+      }
+    }
+    runBackward(this, gradient === undefined ? null : floats(gradient));
   }
 
   /** The same data without the history. Shares memory. */
@@ -188,29 +194,8 @@ export class Tensor {
       throw new AutogradError('[setRequiresGrad] expected a leaf, got a computed tensor: detach() it first');
     }
     if (requiresGrad) checkFloat('setRequiresGrad', this);
+    this.observeRequiresGrad('set');
     this.wantsGradient = requiresGrad;
-    return this;
-  }
-
-  /**
-   * Overwrites the elements in place, as optimizers do.
-   * @throws DataError, DtypeError or ShapeError when values do not fit; the tensor is then unchanged.
-   */
-  assign(values: Values | Tensor): this {
-    checkTensor('assign', this);
-    refuseRecording('assign');
-    const source = isTensor(values) ? values : tensor(values, { dtype: this.dtype });
-    if (source.dtype !== this.dtype) {
-      throw new DtypeError(`[assign] expected dtype ${this.dtype}, got ${source.dtype}`);
-    }
-    const isFlat = ArrayBuffer.isView(values);
-    if (source.size !== this.size || (!isFlat && !sameShape(source.shape, this.shape))) {
-      throw new ShapeError(`[assign] expected shape ${show(this.shape)}, got ${show(source.shape)}`);
-    }
-    checkElements('assign', source);
-    checkElements('assign', this);
-    this.data.set(source.storage);
-    this.version++;
     return this;
   }
 
@@ -249,8 +234,8 @@ export function checkTensor(op: string, x: unknown, name = 'a tensor'): asserts 
 }
 
 /** @throws DataError where the elements are gone. */
-export function checkElements(op: string, x: Tensor): void {
-  if (lengthOf(x.storage) !== x.size) {
+export function checkElements(op: string, { storage: { array }, size }: Tensor): void {
+  if (array !== null && lengthOf(array) !== size) {
     throw new DataError(
       `[${op}] expected a tensor with its elements, got one whose buffer was detached (transferred)`,
     );
@@ -273,14 +258,31 @@ export function checkSameFloat(op: string, a: Tensor, b: Tensor): FloatDtype {
   return checkFloat(op, a);
 }
 
-/** x's elements, for a kernel that takes floats; the dtype was checked before. */
-export function floats(x: Tensor): Float {
-  return x.storage as Float;
+/** x's elements, for kernels. While a function is recorded, what stands for them. */
+export function elements<D extends Dtype>({ storage }: Tensor): Arrays[D] {
+  if (recording !== null) return recording.argument(storage) as Arrays[D];
+  return (storage.array ?? missing('elements')) as Arrays[D];
 }
 
-/** A new tensor of zeros that an op will fill. */
+function missing(what: string): never {
+  throw new AutogradError(
+    `[compile] expected ${what} of a tensor that has values, got one that a compiled function made: return it from there`,
+  );
+}
+
+/** The same for a kernel that takes floats; the dtype was checked before. */
+export function floats(x: Tensor): Float {
+  return elements<FloatDtype>(x);
+}
+
+/** A new tensor that an op will fill. */
 export function empty(shape: Shape, dtype: Dtype): Tensor {
-  return new Tensor(allocate(sizeOf(shape), dtype), shape, dtype);
+  const length = sizeOf(shape);
+  return new Tensor(
+    recording === null ? allocate(length, dtype) : new Storage(dtype, length, null),
+    shape,
+    dtype,
+  );
 }
 
 export interface TensorOptions {

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { AutogradError } from '../lib/errors.ts';
-import { concat, Dense, losses, noGrad, SGD, type Tensor, tensor } from '../lib/index.ts';
+import { concat, Dense, losses, noGrad, Sequential, SGD, type Tensor, tensor } from '../lib/index.ts';
 
 const leaf = (...values: number[]) => tensor(values, { dtype: 'float64', requiresGrad: true });
 
@@ -91,11 +91,11 @@ describe('backward', () => {
   });
 
   test('is refused when an optimizer stepped in between', () => {
-    const layer = new Dense(2, 1);
-    const optimizer = new SGD(layer.parameters(), { learningRate: 0.1 });
+    const model = new Sequential([new Dense(2, 2), new Dense(2, 1)]);
+    const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
     const x = tensor([[1, 2]]);
-    const stale = layer.forward(x).sum();
-    layer.forward(x).sum().backward();
+    const stale = model.forward(x).sum();
+    model.forward(x).sum().backward();
     optimizer.step();
     expect(() => stale.backward()).toThrow(/updated in place/);
   });

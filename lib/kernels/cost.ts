@@ -8,6 +8,7 @@
  * as nothing. Bytes are those of each array once, twice for one that is updated, as if each call began anew.
  */
 import type { Argument, Call, Kernels, Limits } from '../../binding.d.ts';
+import type { Elements } from '../memory.ts';
 import {
   binaryOps,
   type GeometryField,
@@ -17,7 +18,7 @@ import {
   type UnaryOp,
   unaryOps,
 } from './codes.ts';
-import { arraysOf, effects, type Storage } from './recorder.ts';
+import { arraysOf, effects } from './recorder.ts';
 
 export interface Cost {
   /** Floating-point operations. */
@@ -59,7 +60,7 @@ const times = (...sizes: number[]) => sizes.join('×');
 const product = (...sizes: number[]) => sizes.reduce((total, size) => total * size, 1);
 
 /** An elementwise kernel: so many operations for each element of out. */
-const elementwise = (out: Storage, each: number, op = ''): Estimate => ({
+const elementwise = (out: Elements, each: number, op = ''): Estimate => ({
   operations: each * out.length,
   size: op === '' ? String(out.length) : `${op} ${out.length}`,
 });
@@ -101,14 +102,14 @@ function pooling(geometry: Int32Array): Estimate {
 }
 
 /** A scatter of gradients to the pixels of windows: one addition each. */
-function poolingGradient(gradient: Storage, geometry: Int32Array, each: number): Estimate {
+function poolingGradient(gradient: Elements, geometry: Int32Array, each: number): Estimate {
   return { ...pooling(geometry), operations: each * gradient.length };
 }
 
 /** Reads and writes of as many elements as there are in both arrays together. */
-const moves = (elements: number, array: Storage) => 2 * elements * array.BYTES_PER_ELEMENT;
+const moves = (elements: number, array: Elements) => 2 * elements * array.BYTES_PER_ELEMENT;
 
-const updated = (lists: readonly Storage[], each: number): Estimate => {
+const updated = (lists: readonly Elements[], each: number): Estimate => {
   const total = lists.reduce((sum, { length }) => sum + length, 0);
   return { operations: each * total, size: `${total} in ${lists.length}` };
 };
@@ -239,8 +240,8 @@ const rules: { readonly [K in keyof Kernels]: (...args: Parameters<Kernels[K]>) 
 
 /** Each instruction whose operands are elements; those of a side that is not chosen as well. */
 function listWork(
-  outs: readonly Storage[],
-  ins: readonly Storage[],
+  outs: readonly Elements[],
+  ins: readonly Elements[],
   others: number,
   code: Int32Array,
 ): Estimate {

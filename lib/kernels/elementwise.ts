@@ -1,8 +1,8 @@
 /** Kernel calls turned into a list of instructions for the kernel `elementwise`. */
-import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Storage } from '../memory.ts';
 import { binaryOps, unaryOps } from './codes.ts';
-import type { Storage } from './recorder.ts';
+import type { RecordedArgument, RecordedCall } from './recorder.ts';
 
 /** What `elementwise` takes of a list. */
 export interface Instructions {
@@ -10,7 +10,7 @@ export interface Instructions {
   readonly constants: Float64Array;
 }
 
-/** The arrays that calls computed with, by what they stand for. A scalar has one element, all others have as many each. */
+/** What calls compute with, by what it stands for. A scalar has one element, all others have as many each. */
 export interface Roles {
   readonly outs: readonly Storage[];
   readonly ins: readonly Storage[];
@@ -28,13 +28,13 @@ type Value = { readonly kind: 'input' | 'constant' | 'result'; readonly at: numb
 
 /**
  * The list that does what the calls did.
- * @param isConstant whether an array that no call wrote is the calls' own, and so holds what it held for ever
+ * @param isOwn whether memory that no call wrote was made beside the calls, and so holds what it holds for ever
  * @throws ArgumentError for a call that no instruction stands for, and for arrays from elsewhere
  */
 export function instructionsOf(
-  calls: readonly Call[],
+  calls: readonly RecordedCall[],
   { outs, ins, scalars, shared, results }: Roles,
-  isConstant: (array: Storage) => boolean,
+  isOwn: (storage: Storage) => boolean,
 ): Instructions {
   const inputs = [...outs, ...ins, ...scalars, ...shared];
   const lengths = new Set([outs[0].length, 1]);
@@ -47,17 +47,17 @@ export function instructionsOf(
     return { kind: 'constant', at: found < 0 ? constants.push(value) - 1 : found };
   };
   const parameter = (value: number) => (Object.is(value, 0) ? null : constant(value));
-  const read = (array: Storage): Value => {
-    const value = values.get(array);
+  const read = (storage: Storage): Value => {
+    const value = values.get(storage);
     if (value !== undefined) return value;
-    if (isConstant(array) && array.every((element) => Object.is(element, array[0])))
-      return constant(array[0]);
+    const array = isOwn(storage) ? storage.array : null;
+    if (array?.every((element) => Object.is(element, array[0]))) return constant(array[0]);
     throw new ArgumentError(
-      `[elementwise] expected to compute from what is given and from numbers, got a tensor of ${array.length} elements ` +
+      `[elementwise] expected to compute from what is given and from numbers, got a tensor of ${storage.length} elements ` +
         'from elsewhere',
     );
   };
-  const step = (out: Argument, op: number, ...operands: (Value | null)[]) => {
+  const step = (out: RecordedArgument, op: number, ...operands: (Value | null)[]) => {
     const array = out as Storage;
     if (!lengths.has(array.length)) {
       throw new ArgumentError(

@@ -1,27 +1,30 @@
 /**
- * Memory for a recorded list of calls: every array moves to a SharedArrayBuffer, which nobody can detach under a native
- * thread, and intermediates share memory with others that live at another time.
+ * Memory for a recorded list of calls: every array lies on a SharedArrayBuffer, which nobody can detach under a native
+ * thread. Intermediates share memory with others that live at another time, and with those of all other programs, as runs
+ * go one after the other.
  */
 import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
-import { allocateBytes } from '../memory.ts';
-import { arraysOf, effects, isList, type Recording, type Storage } from './recorder.ts';
+import { allocateBytes, bytesOf, type Elements, Storage } from '../memory.ts';
+import { arraysOf, effects, isList, isShared, type RecordedArgument, type Recording } from './recorder.ts';
 
 export interface Plan {
-  /** The calls over the new arrays. */
-  calls: Call[];
-  /** The new array of an old one: of an input, for its next values; of an output, to read. */
-  place: (storage: Storage) => Storage;
+  /** The calls over arrays. */
+  readonly calls: Call[];
+  /** The array of a storage: of an argument, for its next values; of a result, to read. */
+  place(storage: Storage): Elements;
+  /** What has values from outside on ordinary memory, to be copied before each run. */
+  readonly captured: readonly { from: Storage; to: Elements }[];
   /** What stays where it is and is written to: parameters, their gradients, the state of optimizers and random numbers. */
-  written: readonly Storage[];
-  /** Bytes of the intermediates, one by one and as planned. */
-  bytes: { separate: number; planned: number };
+  readonly written: readonly Elements[];
+  /** Bytes of the intermediates, one by one and as planned, and of what the program has for itself. */
+  readonly bytes: { separate: number; planned: number; own: number };
 }
 
 /** An intermediate: its first and last call, and where it goes. */
 interface Span {
-  storage: Storage;
-  from: number;
+  readonly storage: Storage;
+  readonly from: number;
   to: number;
   offset: number;
 }
@@ -29,97 +32,167 @@ interface Span {
 const alignment = 64;
 const rounded = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
 
-/** A view of the same type and length at an offset of a buffer. */
-function view(like: Storage, buffer: SharedArrayBuffer, offset: number): Storage {
-  const View = like.constructor as new (buffer: SharedArrayBuffer, offset: number, length: number) => Storage;
-  return new View(buffer, offset, like.length);
+/** A view at an offset of a buffer, of the type and length of something. */
+function view(like: Elements | Storage, buffer: SharedArrayBuffer, offset: number): Elements {
+  const { length } = like;
+  const name = like instanceof Storage ? like.dtype : like instanceof Uint32Array ? 'uint32' : dtypeOf(like);
+  if (name === 'float32') return new Float32Array(buffer, offset, length);
+  if (name === 'float64') return new Float64Array(buffer, offset, length);
+  return name === 'int32' ? new Int32Array(buffer, offset, length) : new Uint32Array(buffer, offset, length);
 }
 
-/** Each intermediate at the lowest offset that is free for as long as it lives, the largest first. */
-function assign(spans: Span[]): number {
-  const placed: Span[] = [];
-  let total = 0;
-  for (const span of [...spans].sort((a, b) => b.storage.byteLength - a.storage.byteLength)) {
-    const size = rounded(span.storage.byteLength);
-    let offset = 0;
-    // `placed` is in order of offset, so the first gap that is wide enough is the lowest.
-    for (const other of placed) {
-      if (other.to < span.from || span.to < other.from) continue;
-      if (other.offset >= offset + size) break;
-      offset = Math.max(offset, other.offset + rounded(other.storage.byteLength));
+const dtypeOf = (array: Elements) =>
+  array instanceof Float32Array ? 'float32' : array instanceof Float64Array ? 'float64' : 'int32';
+
+/** Gaps between what lives at one time, in the order of their offsets, the last one without an end. */
+class Gaps {
+  private readonly gaps: { offset: number; size: number }[] = [{ offset: 0, size: Infinity }];
+  /** The bytes that there have to be. */
+  total = 0;
+
+  /** The smallest gap that is wide enough. */
+  take(size: number): number {
+    let best = this.gaps.length - 1;
+    for (let i = 0; i < best; i++) {
+      const own = this.gaps[i].size;
+      if (own >= size && own < this.gaps[best].size) best = i;
     }
-    span.offset = offset;
-    total = Math.max(total, offset + size);
-    const at = placed.findIndex((other) => other.offset > offset);
-    placed.splice(at < 0 ? placed.length : at, 0, span);
+    const gap = this.gaps[best];
+    const { offset } = gap;
+    gap.offset += size;
+    gap.size -= size;
+    if (gap.size === 0) this.gaps.splice(best, 1);
+    this.total = Math.max(this.total, offset + size);
+    return offset;
   }
-  return total;
+
+  giveBack(offset: number, size: number): void {
+    const { gaps } = this;
+    let low = 0;
+    for (let high = gaps.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (gaps[middle].offset < offset) low = middle + 1;
+      else high = middle;
+    }
+    const before = gaps[low - 1];
+    const after = gaps[low];
+    const meetsBefore = before !== undefined && before.offset + before.size === offset;
+    if (offset + size === after.offset) {
+      after.offset = meetsBefore ? before.offset : offset;
+      after.size += meetsBefore ? before.size + size : size;
+      if (meetsBefore) gaps.splice(low - 1, 1);
+    } else if (meetsBefore) {
+      before.size += size;
+    } else {
+      gaps.splice(low, 0, { offset, size });
+    }
+  }
+}
+
+/** Gives each intermediate a place, call by call, and says how many bytes they need together. */
+function assign(spans: readonly Span[], calls: number): number {
+  const ending: Span[][] = Array.from({ length: calls + 1 }, () => []);
+  for (const span of spans) ending[span.to].push(span);
+  const gaps = new Gaps();
+  let next = 0;
+  // The spans come in the order in which they begin.
+  for (let call = 0; call <= calls; call++) {
+    for (; next < spans.length && spans[next].from === call; next++) {
+      spans[next].offset = gaps.take(rounded(bytesOf(spans[next].storage)));
+    }
+    for (const { storage, offset } of ending[call]) gaps.giveBack(offset, rounded(bytesOf(storage)));
+  }
+  return gaps.total;
+}
+
+/** Where the programs of this thread work. Kept by them, so that it goes with the last of them. */
+let arena: WeakRef<SharedArrayBuffer> | null = null;
+
+/** At least so many bytes of it; a larger one takes its place where it is too small. */
+function arenaOf(bytes: number): SharedArrayBuffer {
+  const present = arena?.deref();
+  if (present !== undefined && present.byteLength >= bytes) return present;
+  // Programs that grow step by step would each leave an arena of their own behind.
+  const larger = allocateBytes(Math.max(bytes, present === undefined ? 0 : 2 * present.byteLength));
+  arena = new WeakRef(larger);
+  return larger;
 }
 
 /**
- * @param outputs arrays that are read after a run, and so live to its end
+ * @param outputs what is read after a run, and so lives to its end
  * @throws ArgumentError when a call writes to an array that is neither an intermediate nor shared
  */
-export function plan(recording: Recording, outputs: ReadonlySet<Storage>): Plan {
+export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
+  const { calls, inputs } = recording;
   const spans = new Map<Storage, Span>();
-  const kept = new Set<Storage>(recording.inputs);
-  const written = new Set<Storage>();
-  recording.calls.forEach((call, index) => {
-    const [kernel] = call;
-    for (const [argument, position] of arraysOf(call)) {
-      if (kept.has(argument)) continue;
-      const effect = effects[kernel][position] ?? '-';
-      const span = spans.get(argument);
-      if (span) {
-        span.to = index;
-      } else if (recording.made.has(argument) && effect === 'w') {
-        spans.set(argument, { storage: argument, from: index, to: index, offset: 0 });
-      } else if (argument.length > 0 && !(argument.buffer instanceof SharedArrayBuffer)) {
-        if (effect !== '-') {
+  /** What the program has for itself; true for what a call changes. */
+  const own = new Map<Elements | Storage, boolean>([...inputs].map((input) => [input, true]));
+  const written = new Set<Elements>();
+  for (let index = 0; index < calls.length; index++) {
+    const call = calls[index];
+    for (const [argument, position] of arraysOf<Elements | Storage>(call)) {
+      const effect = effects[call[0]][position] ?? '-';
+      if (!(argument instanceof Storage)) {
+        if (isShared(argument)) {
+          if (effect !== '-') written.add(argument);
+        } else if (effect === '-' || argument.length === 0) {
+          if (!own.has(argument)) own.set(argument, false);
+        } else {
           throw new ArgumentError(
-            `[compile] expected what a step updates to be Parameters, got a tensor of ${argument.length} elements on an ` +
-              `ordinary buffer (${kernel})`,
+            `[compile] expected what a step updates to be Parameters, got an array of ${argument.length} elements on an ` +
+              `ordinary buffer (${call[0]})`,
           );
         }
-        // Read before any call wrote it: a constant.
-        kept.add(argument);
-      } else if (effect !== '-') {
-        written.add(argument);
+      } else if (argument.array !== null || own.has(argument)) {
+        own.set(argument, (own.get(argument) ?? false) || effect !== '-');
+      } else {
+        const span = spans.get(argument);
+        if (span) span.to = index;
+        else spans.set(argument, { storage: argument, from: index, to: index, offset: 0 });
       }
     }
-  });
+  }
   for (const output of outputs) {
     const span = spans.get(output);
-    if (span) span.to = recording.calls.length;
-    else if (!(output.length > 0 && output.buffer instanceof SharedArrayBuffer)) kept.add(output);
+    if (span) span.to = calls.length;
+    // An argument, a constant, or nothing: no elements.
+    else if (output.array === null || !isShared(output.array)) own.set(output, own.get(output) ?? false);
   }
 
-  const places = new Map<Storage, Storage>();
-  const slab = allocateBytes(assign([...spans.values()]));
-  for (const { storage, offset } of spans.values()) places.set(storage, view(storage, slab, offset));
+  const places = new Map<Elements | Storage, Elements>();
+  const total = assign([...spans.values()], calls.length);
+  const shared = arenaOf(total);
+  for (const { storage, offset } of spans.values()) places.set(storage, view(storage, shared, offset));
   let end = 0;
-  const offsets = [...kept].map((storage) => {
-    const offset = end;
-    end += rounded(storage.byteLength);
-    return offset;
-  });
-  const own = allocateBytes(end);
-  [...kept].forEach((storage, i) => {
-    const copy = view(storage, own, offsets[i]);
-    copy.set(storage);
-    places.set(storage, copy);
-  });
+  for (const some of own.keys()) end += rounded(bytesOf(some));
+  const slab = allocateBytes(end);
+  const captured: { from: Storage; to: Elements }[] = [];
+  let offset = 0;
+  for (const [some, changes] of own) {
+    const place = view(some, slab, offset);
+    offset += rounded(place.byteLength);
+    places.set(some, place);
+    const values = some instanceof Storage ? some.array : some;
+    if (values !== null) place.set(values);
+    if (some instanceof Storage && values !== null && (changes || !recording.owns(some))) {
+      captured.push({ from: some, to: place });
+    }
+  }
 
-  const place = (storage: Storage) => places.get(storage) ?? storage;
-  const placed = (argument: Argument): Argument => {
-    if (isList(argument)) return argument.map((array) => place(array) as typeof array);
-    return argument === null || typeof argument === 'number' ? argument : place(argument);
+  const place = (storage: Elements | Storage): Elements =>
+    places.get(storage) ?? (storage instanceof Storage ? storage.array! : storage);
+  const placed = (argument: RecordedArgument): Argument => {
+    if (isList(argument)) return argument.map(place) as Argument;
+    if (argument === null || typeof argument === 'number') return argument;
+    return place(argument as Elements | Storage);
   };
-  const separate = [...spans.values()].reduce((sum, { storage }) => sum + rounded(storage.byteLength), 0);
+  let separate = 0;
+  for (const { storage } of spans.values()) separate += rounded(bytesOf(storage));
   return {
-    calls: recording.calls.map(([kernel, ...args]): Call => [kernel, ...args.map(placed)]),
+    calls: calls.map(([kernel, ...args]): Call => [kernel, ...args.map(placed)]),
     place,
+    captured,
     written: [...written],
-    bytes: { separate, planned: slab.byteLength },
+    bytes: { separate, planned: total, own: end },
   };
 }

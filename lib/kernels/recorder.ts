@@ -1,81 +1,217 @@
 /**
- * Recording of kernel calls. A kernel call is plain data, so a function of tensors, run once while its calls are written
- * down, becomes a list that can be made again: a program. This file writes the list down and notes what the function
- * depended on besides its arguments; `plan.ts` gives the list its memory.
+ * Recording of kernel calls. A kernel call is plain data, so a function of tensors, called once while its calls are written
+ * down instead of made, becomes a list that can be made any number of times: a program. Nothing is computed meanwhile, and
+ * tensors have a Storage without an array. `plan.ts` gives the list its memory.
+ *
+ * All that a function looks at besides its arguments, and that may be another thing at the next run, comes through here:
+ *
+ *   whether a leaf wants a gradient, has one, the mode of a layer    `observe`: a condition of the program; what the function
+ *                                                                    sets is set after each run
+ *   values of tensors on ordinary memory, learning rates             captured at each run: `Storage`, `settings`
+ *   values of Parameters and SharedTensors, states of optimizers
+ *   and random numbers                                               where they are: the program reads them there
+ *   memory that moved to another place (`attach`)                    outdates all programs: `outdatePrograms`
+ *   values that JavaScript reads (`data`, `item`)                    refused, or a condition: `readValues`
+ *   what only JavaScript does (seeds, states loaded, …)              refused: `refuseRecording`
  */
 import type { Argument, Call, Data, Float, Kernels } from '../../binding.d.ts';
 import { AutogradError } from '../errors.ts';
+import type { Elements, Storage } from '../memory.ts';
 
-export type Storage = Data | Uint32Array;
-
-/** What JavaScript does with a replay, and what when it then fails somewhere. */
+/** What JavaScript does with a run, as it cannot see what kernels do, and what when it then fails somewhere. */
 export interface Effect {
+  /** What is left behind. */
+  readonly final: unknown;
   apply(pass: number): void;
-  abandon(pass: number): void;
+  abandon?(pass: number): void;
+}
+
+/** How a function uses what can change; an update reads it and sets it. */
+export type Use = 'read' | 'set' | 'update';
+
+/** Something of a subject that can change. */
+export interface Observed<Value> {
+  get(): Value;
+  set(value: Value): void;
+  /** After a run of this number has set it; whether it is new, or was there before and is kept or added to. */
+  ran?(pass: number, isNew: boolean): void;
+  /** After a run has failed. */
+  abandon?(pass: number): void;
+}
+
+interface Observation {
+  readonly state: Observed<unknown>;
+  readonly initial: unknown;
+  /** Whether the function depends on the initial value. */
+  wasRead: boolean;
+  wasSet: boolean;
 }
 
 let passes = 0;
 
-/** Numbers what writes gradients, from 1 on: a backward, a replay. */
+/** Numbers what writes gradients, from 1 on: a backward, a run of a program. */
 export function nextPass(): number {
   return ++passes;
 }
 
-/** One run of a function, as it was recorded. */
+/** An argument of a recorded call: a Storage stands for the array that it will have. */
+export type RecordedArgument = Argument | Storage | readonly (Float | Storage)[];
+export type RecordedCall = [keyof Kernels, ...RecordedArgument[]];
+
+/** One call of a function, as it was written down. */
 export class Recording {
-  readonly calls: Call[] = [];
-  /** Arrays made during the run: the intermediates. */
-  readonly made = new Set<Storage>();
-  /** What held at the start and must hold again for the list to be right: the mode of a layer, a gradient present. */
-  private readonly conditions = new Map<object, Map<string, () => boolean>>();
-  /** What JavaScript has to do after a replay: it cannot see what kernels did. */
-  private readonly followed = new Map<object, () => Effect>();
-  /** What has to be written into buffers before a replay, as a learning rate. */
+  readonly calls: RecordedCall[] = [];
+  /** What has to be written into buffers before a run, as a learning rate. */
   readonly settings = new Set<{ capture(): () => void }>();
+  /** The tensors and storages made meanwhile, of which nobody knows yet. */
+  private readonly made = new Set<object>();
+  private readonly observations = new Map<object, Map<string, Observation>>();
+  private readonly conditions: (() => boolean)[] = [];
+  /** What was updated in place, and its version before. */
+  private readonly written = new Map<Storage, number>();
 
   constructor(
-    /** The arrays of the arguments. */
+    /** Those of the arguments. */
     readonly inputs: ReadonlySet<Storage>,
-  ) {}
+    own: Iterable<object> = [],
+  ) {
+    for (const object of own) this.made.add(object);
+  }
 
-  /** Notes, the first time for this subject and name, what the run depends on. */
-  require(subject: object, name: string, holds: () => boolean): void {
-    const own = this.conditions.get(subject) ?? new Map<string, () => boolean>();
-    if (!own.has(name)) own.set(name, holds);
-    this.conditions.set(subject, own);
+  /** Notes what the function made. */
+  add(own: object): void {
+    this.made.add(own);
+  }
+
+  /** Whether the function made it. */
+  owns(subject: object): boolean {
+    return this.made.has(subject);
   }
 
   /**
-   * Notes how to find out, when the run has ended, what a replay has to do to a subject.
-   * @returns whether this is the first time for this subject
+   * Notes that the function reads something of a subject, or is about to set it (for all but what it made). The program is for the value that it reads,
+   * and leaves behind what it set.
    */
-  follow(subject: object, finish: () => Effect): boolean {
-    if (this.followed.has(subject)) return false;
-    this.followed.set(subject, finish);
-    return true;
+  observe<Value>(subject: object, name: string, use: Use, state: Observed<Value>): void {
+    if (this.made.has(subject)) return;
+    let own = this.observations.get(subject);
+    if (own === undefined) {
+      own = new Map();
+      this.observations.set(subject, own);
+    }
+    let observation = own.get(name);
+    if (observation === undefined) {
+      observation = {
+        state: state as Observed<unknown>,
+        initial: state.get(),
+        wasRead: false,
+        wasSet: false,
+      };
+      own.set(name, observation);
+    }
+    // What the function has set itself does not depend on what was there before.
+    if (use !== 'set' && !observation.wasSet) observation.wasRead = true;
+    if (use !== 'read') observation.wasSet = true;
   }
 
-  /** The conditions, and the effects as they stand now that the run has ended. */
-  close(): { conditions: (() => boolean)[]; effects: Effect[] } {
-    return {
-      conditions: [...this.conditions.values()].flatMap((own) => [...own.values()]),
-      effects: [...this.followed.values()].map((finish) => finish()),
-    };
-  }
-
-  /** @throws AutogradError when a value is asked for that another replay would change. */
-  refuseRead(storage: Storage, what: string): void {
-    const changes =
-      this.made.has(storage) ||
-      this.inputs.has(storage) ||
-      (storage.length > 0 && storage.buffer instanceof SharedArrayBuffer);
-    if (!changes) return;
+  /** The argument of a call for a tensor's elements: what may move, or has no array yet, goes by its Storage. */
+  argument(storage: Storage): RecordedArgument {
+    const { array } = storage;
+    if (array !== null) return isShared(array) ? array : storage;
+    if (this.made.has(storage) || this.inputs.has(storage)) return storage;
     throw new AutogradError(
-      `[compile] expected no ${what} in a compiled function: it is recorded once, and the value read now would stay ` +
-        'for ever. Return the tensor and read it outside; to choose by a value, use where; or pass { compiled: false } to ' +
-        'fit, evaluate or predict',
+      '[compile] expected tensors that have values or are made here, got one that a compiled function made in another call: ' +
+        'return it from there, and give it as an argument',
     );
   }
+
+  /** Notes that a storage is about to be updated. @throws AutogradError for one whose update would be lost. */
+  write(op: string, storage: Storage): void {
+    const isLasting = storage.array !== null && isShared(storage.array);
+    if (this.inputs.has(storage) || !(isLasting || this.made.has(storage))) {
+      throw new AutogradError(
+        `[${op}] expected to update a Parameter, its gradient, a SharedTensor or a tensor made in the compiled function, ` +
+          `got ${this.inputs.has(storage) ? 'an argument' : 'another tensor'} of ${storage.length} elements: its memory ` +
+          'is copied for a run, and the update would be lost',
+      );
+    }
+    if (isLasting && !this.written.has(storage)) this.written.set(storage, storage.owner.version);
+  }
+
+  /**
+   * Notes that JavaScript reads a tensor's values: the program is for those.
+   * @throws AutogradError where a run may change them, or they are not known.
+   */
+  readValues(storage: Storage, what: string): void {
+    const { array } = storage;
+    if (array === null || isShared(array) || this.made.has(storage)) {
+      throw new AutogradError(
+        `[compile] expected no ${what} in a compiled function: it is recorded once, and the value read now would stay ` +
+          'for ever. Return the tensor and read it outside; to choose by a value, use where; or pass { compiled: false } to ' +
+          'fit, evaluate or predict',
+      );
+    }
+    const values = array.slice();
+    this.conditions.push(() => sameValues(storage.array as Data, values));
+  }
+
+  /**
+   * Puts everything back as it was before, and gives what has to hold for a run of the list and what a run leaves behind.
+   * @throws AutogradError when the function changed values that it has read
+   */
+  close(): { conditions: readonly (() => boolean)[]; effects: readonly Effect[] } {
+    const conditions = [...this.conditions];
+    const effects: Effect[] = [];
+    for (const own of this.observations.values()) {
+      for (const { state, initial, wasRead, wasSet } of own.values()) {
+        if (wasSet) {
+          const final = state.get();
+          const isNew = !(wasRead && initial);
+          effects.push({
+            final,
+            apply(pass) {
+              state.set(final);
+              state.ran?.(pass, isNew);
+            },
+            abandon: (pass) => state.abandon?.(pass),
+          });
+        }
+        if (wasRead) conditions.push(() => state.get() === initial);
+      }
+    }
+    if (this.written.size > 0) effects.push(updates([...this.written.keys()]));
+    this.rollBack();
+    if (this.conditions.every((holds) => holds())) return { conditions, effects };
+    throw new AutogradError(
+      '[compile] expected values read in a compiled function (data, item, toArray) to stay as they are, got a change of them',
+    );
+  }
+
+  /** Puts everything back as it was before. */
+  rollBack(): void {
+    for (const own of this.observations.values()) {
+      for (const { state, initial, wasSet } of own.values()) if (wasSet) state.set(initial);
+    }
+    for (const [storage, version] of this.written) storage.owner.version = version;
+  }
+}
+
+const updates = (storages: readonly Storage[]): Effect => ({
+  final: storages.length,
+  apply() {
+    for (let i = 0; i < storages.length; i++) storages[i].owner.version++;
+  },
+});
+
+/** Whether an array lies where nobody can detach it, and where a program may work in place. */
+export function isShared(array: Elements): boolean {
+  return array.buffer instanceof SharedArrayBuffer;
+}
+
+function sameValues(a: Data, b: Data): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
+  return true;
 }
 
 /** Counts what makes every program recorded so far outdated: parameters that moved to other memory. */
@@ -88,7 +224,7 @@ export function outdatePrograms(): void {
 /** The recording in progress, or null. */
 export let recording: Recording | null = null;
 
-/** @throws AutogradError in a function that is being compiled, for what only JavaScript does and a replay would not. */
+/** @throws AutogradError in a function that is being compiled, for what only JavaScript does and a run would not. */
 export function refuseRecording(op: string): void {
   if (recording === null) return;
   throw new AutogradError(
@@ -96,7 +232,13 @@ export function refuseRecording(op: string): void {
   );
 }
 
-/** Runs `fn` with its kernel calls written down. They are made as well. */
+/** Before elements of a storage change in place: backward can tell. */
+export function changing(op: string, storage: Storage): void {
+  recording?.write(op, storage);
+  storage.owner.version++;
+}
+
+/** Runs `fn` with its kernel calls written down, given `recordingKernels` in place of others, and nothing computed. */
 export function record<Result>(into: Recording, fn: () => Result): Result {
   const before = recording;
   recording = into;
@@ -107,35 +249,56 @@ export function record<Result>(into: Recording, fn: () => Result): Result {
   }
 }
 
-export function isList(argument: Argument): argument is readonly Float[] {
+export function isList(argument: unknown): argument is readonly (Float | Storage)[] {
   return Array.isArray(argument);
 }
 
 /** The arrays of a call, those in lists included, with the position of the argument. */
-export function* arraysOf([, ...args]: Call): Generator<[array: Storage, position: number]> {
-  for (const [position, argument] of args.entries()) {
-    if (isList(argument)) for (const array of argument) yield [array, position];
-    else if (argument !== null && typeof argument !== 'number') yield [argument, position];
+export function arraysOf<Kind extends Elements | Storage = Elements>(
+  call: Call | RecordedCall,
+): [array: Kind, position: number][] {
+  const found: [Kind, number][] = [];
+  for (let i = 1; i < call.length; i++) {
+    const argument = call[i];
+    if (isList(argument)) for (const array of argument) found.push([array as Kind, i - 1]);
+    else if (argument !== null && typeof argument === 'object') found.push([argument as Kind, i - 1]);
   }
+  return found;
 }
 
-/** Kernels that make each call and write it down. */
-export function recordingKernels(kernels: Kernels, into: Recording): Kernels {
-  const names = Object.keys(effects) as (keyof Kernels)[];
-  return Object.fromEntries(
-    names.map((name) => {
-      const kernel = kernels[name] as (...args: Argument[]) => void;
-      return [
-        name,
-        (...args: Argument[]) => {
-          kernel(...args);
-          // The caller may go on using a list.
-          into.calls.push([name, ...args.map((argument) => (isList(argument) ? [...argument] : argument))]);
-        },
-      ];
-    }),
-  ) as unknown as Kernels;
+/** Whether two recordings say the same: the same calls, over the same lasting memory and equal constants. */
+export function sameRecordings(a: Recording, b: Recording): boolean {
+  if (a.calls.length !== b.calls.length || a.settings.size !== b.settings.size) return false;
+  const partners = new Map<Storage, Storage>();
+  const taken = new Set<Storage>();
+  const pair = (x: Storage, y: Storage): true => {
+    partners.set(x, y);
+    taken.add(y);
+    return true;
+  };
+  const inputs = [...b.inputs];
+  [...a.inputs].forEach((input, i) => {
+    pair(input, inputs[i]);
+  });
+  const same = (x: RecordedArgument, y: RecordedArgument): boolean => {
+    if (Object.is(x, y)) return true;
+    if (isList(x)) return isList(y) && x.length === y.length && x.every((item, i) => same(item, y[i]));
+    if (typeof x !== 'object' || typeof y !== 'object' || x === null || y === null || isList(y)) return false;
+    if (!isStorage(x))
+      return !isStorage(y) && !isShared(x) && !isShared(y) && sameValues(x as Data, y as Data);
+    if (!isStorage(y)) return false;
+    if (partners.has(x) || taken.has(y)) return partners.get(x) === y;
+    if (x.dtype !== y.dtype || x.length !== y.length) return false;
+    if (x.array === null || y.array === null) return x.array === y.array && pair(x, y);
+    return a.owns(x) && b.owns(y) && sameValues(x.array, y.array) && pair(x, y);
+  };
+  return a.calls.every(([kernel, ...args], i) => {
+    const [other, ...others] = b.calls[i];
+    return kernel === other && args.length === others.length && args.every((x, j) => same(x, others[j]));
+  });
 }
+
+const isStorage = (x: object): x is Storage => !ArrayBuffer.isView(x);
 
 /**
  * Which arguments of each kernel it writes: `w` for one that is overwritten, `u` for one that is updated, `-` for all
@@ -185,3 +348,14 @@ export const effects: Readonly<Record<keyof Kernels, string>> = {
   sgd: 'u',
   adam: 'u-u',
 };
+
+/** Kernels that write calls down and make none. */
+export const recordingKernels = Object.fromEntries(
+  (Object.keys(effects) as (keyof Kernels)[]).map((name) => [
+    name,
+    (...args: RecordedArgument[]) => {
+      // The caller may go on using a list.
+      recording?.calls.push([name, ...args.map((argument) => (isList(argument) ? [...argument] : argument))]);
+    },
+  ]),
+) as unknown as Kernels;

@@ -1,9 +1,9 @@
 /** Elementwise functions of two tensors, or of a tensor and a number, with broadcasting (NumPy's rule). */
 import { contribute, track } from '../autograd.ts';
 import { type BinaryOp, binaryCode, type Float, kernels } from '../kernels/index.ts';
-import { type FloatDtype, release, take } from '../memory.ts';
+import { allocate, type FloatDtype, release, take } from '../memory.ts';
 import { broadcastLayout, broadcastShapes, type Shape, sameShape, sizeOf } from '../shape.ts';
-import { checkFloat, checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { checkFloat, checkSameFloat, checkTensor, empty, floats, Tensor } from '../tensor.ts';
 import { sumTo } from './reduce.ts';
 import { unary } from './unary.ts';
 
@@ -15,16 +15,27 @@ function binary(name: BinaryOp, a: Tensor, b: Tensor): Tensor {
   const y = empty(shape, dtype);
   const op = binaryCode[name];
   kernels.binary(floats(y), floats(a), floats(b), layout, op);
-  return track(y, [a, b], (dy) => {
-    for (const operand of [0, 1] as const) {
-      const x = operand === 0 ? a : b;
-      contribute(x, (dx) =>
-        withoutBroadcast(dx, x.shape, shape, dtype, (out) =>
-          kernels.binaryGradient(out, dy, floats(a), floats(b), layout, op, operand),
-        ),
-      );
-    }
-  });
+  return track(
+    y,
+    [a, b],
+    (dy) => {
+      for (const operand of [0, 1] as const) {
+        const x = operand === 0 ? a : b;
+        contribute(x, (dx) =>
+          withoutBroadcast(dx, x.shape, shape, dtype, (out) =>
+            kernels.binaryGradient(out, dy, floats(a), floats(b), layout, op, operand),
+          ),
+        );
+      }
+    },
+    savedBy(name, a, b),
+  );
+}
+
+/** What backward reads: of a product the other factor, of a quotient a for the gradient of b alone. */
+function savedBy(name: BinaryOp, a: Tensor, b: Tensor): (Tensor | null)[] {
+  if (name !== 'mul' && name !== 'div') return [a, b];
+  return [b.requiresGrad ? a : null, name === 'div' || a.requiresGrad ? b : null];
 }
 
 /** Lets `write` fill a gradient of the broadcast shape, and sums it to the operand's own shape where they differ. */
@@ -41,7 +52,7 @@ export function withoutBroadcast(
   }
   const wide = take(sizeOf(broadcast), dtype);
   write(wide);
-  sumTo(out, wide, own, broadcast, 1);
+  sumTo(out, wide, own, broadcast, dtype, 1);
   release(wide);
 }
 
@@ -53,9 +64,10 @@ function isNumber(op: string, b: Tensor | number): b is number {
 
 /** A scalar of the other operand's dtype. */
 function scalar(op: string, value: number, like: Tensor): Tensor {
-  const x = empty([], checkFloat(op, like));
-  x.storage[0] = value;
-  return x;
+  const dtype = checkFloat(op, like);
+  const data = allocate(1, dtype);
+  data[0] = value;
+  return new Tensor(data, [], dtype);
 }
 
 /** a + sign·b without a pass for the products of gradients: both gradients are sums of dy. */
@@ -66,8 +78,8 @@ function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
   const y = empty(shape, dtype);
   kernels.binary(floats(y), floats(a), floats(b), layout, binaryCode[name]);
   return track(y, [a, b], (dy) => {
-    contribute(a, (da) => sumTo(da, dy, a.shape, shape, 1));
-    contribute(b, (db) => sumTo(db, dy, b.shape, shape, name === 'add' ? 1 : -1));
+    contribute(a, (da) => sumTo(da, dy, a.shape, shape, dtype, 1));
+    contribute(b, (db) => sumTo(db, dy, b.shape, shape, dtype, name === 'add' ? 1 : -1));
   });
 }
 
@@ -141,21 +153,26 @@ export function where(condition: Tensor, a: Tensor | number, b: Tensor | number)
   const layout = broadcastLayout(shape, [condition.shape, left.shape, right.shape]);
   const y = empty(shape, dtype);
   kernels.where(floats(y), floats(condition), floats(left), floats(right), layout);
-  return track(y, [left, right], (dy) => {
-    const zero = take(1, dtype);
-    kernels.fill(zero, 0);
-    for (const [side, first] of [
-      [left, true],
-      [right, false],
-    ] as const) {
-      const [a, b] = first ? [shape, []] : [[], shape];
-      const masked = broadcastLayout(shape, [condition.shape, a, b]);
-      contribute(side, (dx) =>
-        withoutBroadcast(dx, side.shape, shape, dtype, (out) =>
-          kernels.where(out, floats(condition), first ? dy : zero, first ? zero : dy, masked),
-        ),
-      );
-    }
-    release(zero);
-  });
+  return track(
+    y,
+    [left, right],
+    (dy) => {
+      const zero = take(1, dtype);
+      kernels.fill(zero, 0);
+      for (const [side, first] of [
+        [left, true],
+        [right, false],
+      ] as const) {
+        const [a, b] = first ? [shape, []] : [[], shape];
+        const masked = broadcastLayout(shape, [condition.shape, a, b]);
+        contribute(side, (dx) =>
+          withoutBroadcast(dx, side.shape, shape, dtype, (out) =>
+            kernels.where(out, floats(condition), first ? dy : zero, first ? zero : dy, masked),
+          ),
+        );
+      }
+      release(zero);
+    },
+    [condition],
+  );
 }

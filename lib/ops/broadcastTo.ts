@@ -2,8 +2,9 @@
 import { contribute, track } from '../autograd.ts';
 import { ShapeError } from '../errors.ts';
 import { type Float, kernels } from '../kernels/index.ts';
+import type { FloatDtype } from '../memory.ts';
 import { broadcastShapes, packLayout, readShape, type Shape, sameShape, show, stridesOf } from '../shape.ts';
-import { checkTensor, empty, type Tensor } from '../tensor.ts';
+import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { sumTo } from './reduce.ts';
 
 /** x repeated to a larger shape by the broadcasting rule; a copy. The gradient is summed over the repetitions. */
@@ -19,6 +20,8 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   const own = stridesOf(x.shape);
   const lead = wide.length - x.rank;
   const strides = wide.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : own[i - lead]));
-  kernels.copy(y.storage, x.storage, packLayout(wide, [stridesOf(wide), strides], [0, 0]));
-  return track(y, [x], (dy: Float) => contribute(x, (dx) => sumTo(dx, dy, x.shape, y.shape, 1)));
+  kernels.copy(elements(y), elements(x), packLayout(wide, [stridesOf(wide), strides], [0, 0]));
+  return track(y, [x], (dy: Float) =>
+    contribute(x, (dx) => sumTo(dx, dy, x.shape, y.shape, x.dtype as FloatDtype, 1)),
+  );
 }

@@ -2,7 +2,7 @@
 import { contribute, track } from '../autograd.ts';
 import { kernels } from '../kernels/index.ts';
 import type { Dtype } from '../memory.ts';
-import { checkDtype, checkTensor, empty, type Tensor } from '../tensor.ts';
+import { checkDtype, checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 
 /**
  * A copy in another dtype. To int32 values are truncated towards zero and saturate, NaN becomes 0, and the history ends;
@@ -12,7 +12,7 @@ export function cast(x: Tensor, dtype: Dtype): Tensor {
   checkTensor('cast', x);
   checkDtype('cast', dtype);
   const y = empty(x.shape, dtype);
-  kernels.cast(y.storage, x.storage);
+  kernels.cast(elements(y), elements(x));
   return dtype === 'int32' ? y : track(y, [x], (dy) => contribute(x, (dx) => kernels.cast(dx, dy)));
 }
 

@@ -4,7 +4,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { checkSize, normalizeAxis, packLayout, sameShape, show, stridesOf } from '../shape.ts';
-import { checkTensor, empty, type Tensor } from '../tensor.ts';
+import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { reshape } from './reshape.ts';
 
 /** How many tensors can be joined at once. */
@@ -55,7 +55,11 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   });
   list.forEach((x, i) => {
     if (x.size > 0)
-      kernels.copy(y.storage, x.storage, packLayout(x.shape, [strides, stridesOf(x.shape)], [offsets[i], 0]));
+      kernels.copy(
+        elements(y),
+        elements(x),
+        packLayout(x.shape, [strides, stridesOf(x.shape)], [offsets[i], 0]),
+      );
   });
   return track(y, list, (dy) => {
     list.forEach((x, i) => {

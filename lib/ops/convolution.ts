@@ -213,11 +213,21 @@ function convolve(
   const code = activationCode(activation);
   const b = bias ? floats(bias) : null;
   kernels.convolve(floats(y), floats(x), floats(weight), b, geometry, code, activation?.parameter ?? 0, fast);
-  return track(y, [x, weight, bias], (dz) => {
-    epilogueGradient(dz, floats(y), bias, activation, rowsOf(shape), columns);
-    contribute(weight, (dw) => kernels.convolveWeightGradient(dw, floats(x), dz, geometry, fast));
-    contribute(x, (dx) => kernels.convolveTransposed(dx, dz, floats(weight), null, geometry, -1, 0, fast));
-  });
+  return track(
+    y,
+    [x, weight, bias],
+    (dz) => {
+      epilogueGradient(dz, floats(y), bias, activation, rowsOf(shape), columns);
+      contribute(weight, (dw) => kernels.convolveWeightGradient(dw, floats(x), dz, geometry, fast));
+      contribute(x, (dx) => kernels.convolveTransposed(dx, dz, floats(weight), null, geometry, -1, 0, fast));
+    },
+    saved(x, weight, y, activation),
+  );
+}
+
+/** What backward reads. */
+function saved(x: Tensor, weight: Tensor, y: Tensor, activation: Activation | null): (Tensor | null)[] {
+  return [weight.requiresGrad ? x : null, x.requiresGrad ? weight : null, activation && y];
 }
 
 /** The pixels of all images. */
@@ -276,11 +286,16 @@ export function convTranspose2d(
   const parameter = activation?.parameter ?? 0;
   const b = bias ? floats(bias) : null;
   kernels.convolveTransposed(floats(y), floats(x), floats(weight), b, geometry, code, parameter, fast);
-  return track(y, [x, weight, bias], (dz) => {
-    epilogueGradient(dz, floats(y), bias, activation, rowsOf(shape), outChannels);
-    contribute(weight, (dw) => kernels.convolveWeightGradient(dw, dz, floats(x), geometry, fast));
-    contribute(x, (dx) => kernels.convolve(dx, dz, floats(weight), null, geometry, -1, 0, fast));
-  });
+  return track(
+    y,
+    [x, weight, bias],
+    (dz) => {
+      epilogueGradient(dz, floats(y), bias, activation, rowsOf(shape), outChannels);
+      contribute(weight, (dw) => kernels.convolveWeightGradient(dw, dz, floats(x), geometry, fast));
+      contribute(x, (dx) => kernels.convolve(dx, dz, floats(weight), null, geometry, -1, 0, fast));
+    },
+    saved(x, weight, y, activation),
+  );
 }
 
 /** @throws ShapeError for a weight without kernel positions. */

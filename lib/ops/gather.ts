@@ -5,13 +5,13 @@ import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkSize, show, sizeOf } from '../shape.ts';
-import { checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 
 function checkIndices(name: string, indices: Tensor): Int32Array {
   checkTensor(name, indices, 'indices');
   if (indices.dtype !== 'int32')
     throw new DtypeError(`[${name}] expected int32 indices, got ${indices.dtype}`);
-  return indices.storage as Int32Array;
+  return elements<'int32'>(indices);
 }
 
 /**
@@ -28,12 +28,20 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
   const shape = [...indices.shape, ...x.shape.slice(1)];
   checkSize('gather', shape);
   const y = empty(shape, x.dtype);
-  kernels.gather(y.storage, x.storage, index, indices.size, rows, width);
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) => {
-      kernels.fill(dx, 0);
-      kernels.scatterAdd(dx, dy, index, indices.size, rows, width);
-    }),
+  kernels.gather(elements(y), elements(x), index, indices.size, rows, width);
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(
+        x,
+        (dx) => {
+          kernels.fill(dx, 0);
+          kernels.scatterAdd(dx, dy, index, indices.size, rows, width);
+        },
+        (dx) => kernels.scatterAdd(dx, dy, index, indices.size, rows, width),
+      ),
+    [indices],
   );
 }
 

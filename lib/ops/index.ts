@@ -4,6 +4,7 @@ import * as binary from './binary.ts';
 import { broadcastTo } from './broadcastTo.ts';
 import { cast, clone } from './cast.ts';
 import { gather } from './gather.ts';
+import * as inPlace from './inPlace.ts';
 import { matmul } from './matmul.ts';
 import { pad } from './pad.ts';
 import * as reduce from './reduce.ts';
@@ -110,6 +111,18 @@ const methods = {
   cast,
   /** A copy with memory of its own; the gradient passes. */
   clone,
+  /** x ← values, of this shape, or flat in a typed array; not differentiated, as all updates in place. */
+  assign: inPlace.assign,
+  /** x ← x + b */
+  add_: inPlace.add_,
+  /** x ← x − b */
+  sub_: inPlace.sub_,
+  /** x ← x · b */
+  mul_: inPlace.mul_,
+  /** x ← x / b */
+  div_: inPlace.div_,
+  /** x ← x + weight · (end − x) */
+  lerp_: inPlace.lerp_,
 };
 
 type Method<Op> = Op extends (x: Tensor, ...rest: infer Rest) => infer Result

@@ -37,14 +37,19 @@ export function linear(
   const parameter = activation?.parameter ?? 0;
   const b = bias ? floats(bias) : null;
   kernels.gemm(floats(y), floats(x), floats(weight), b, 1, m, n, k, 0, 1, 0, 0, code, parameter);
-  return track(y, [x, weight, bias], (dz) => {
-    // dW = dZᵀ·X, db = Σ dZ over the batch, dX = dZ·W: equation (8) of the notes, a batch at a time.
-    epilogueGradient(dz, floats(y), bias, activation, m, n);
-    contribute(
-      weight,
-      (dw) => kernels.gemm(dw, dz, floats(x), null, 1, n, k, m, 1, 0, 0, 0, -1, 0),
-      (dw) => kernels.gemmAccumulate(dw, dz, floats(x), 1, n, k, m, 1, 0, 0, 0, 0),
-    );
-    contribute(x, (dx) => kernels.gemm(dx, dz, floats(weight), null, 1, m, k, n, 0, 0, 0, 0, -1, 0));
-  });
+  return track(
+    y,
+    [x, weight, bias],
+    (dz) => {
+      // dW = dZᵀ·X, db = Σ dZ over the batch, dX = dZ·W: equation (8) of the notes, a batch at a time.
+      epilogueGradient(dz, floats(y), bias, activation, m, n);
+      contribute(
+        weight,
+        (dw) => kernels.gemm(dw, dz, floats(x), null, 1, n, k, m, 1, 0, 0, 0, -1, 0),
+        (dw) => kernels.gemmAccumulate(dw, dz, floats(x), 1, n, k, m, 1, 0, 0, 0, 0),
+      );
+      contribute(x, (dx) => kernels.gemm(dx, dz, floats(weight), null, 1, m, k, n, 0, 0, 0, 0, -1, 0));
+    },
+    [weight.requiresGrad ? x : null, x.requiresGrad ? weight : null, activation && y],
+  );
 }

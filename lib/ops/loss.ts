@@ -5,7 +5,7 @@ import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels, type LossOp, lossCode } from '../kernels/index.ts';
 import { release, take } from '../memory.ts';
 import { sameShape, show } from '../shape.ts';
-import { checkFloat, checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { checkFloat, checkSameFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 
 /** How the losses of single elements or examples become the result: their mean, their sum, or each by itself. */
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -49,13 +49,18 @@ export function elementwiseLoss(
   const loss = empty(reduction === 'none' ? prediction.shape : [], dtype);
   const op = lossCode[name];
   kernels.loss(floats(loss), floats(prediction), floats(target), op, parameter, scale);
-  return track(loss, [prediction, target], (dy) => {
-    for (const operand of [0, 1] as const) {
-      contribute(operand === 0 ? prediction : target, (dx) =>
-        kernels.lossGradient(dx, dy, floats(prediction), floats(target), op, parameter, scale, operand),
-      );
-    }
-  });
+  return track(
+    loss,
+    [prediction, target],
+    (dy) => {
+      for (const operand of [0, 1] as const) {
+        contribute(operand === 0 ? prediction : target, (dx) =>
+          kernels.lossGradient(dx, dy, floats(prediction), floats(target), op, parameter, scale, operand),
+        );
+      }
+    },
+    [prediction, target],
+  );
 }
 
 /**
@@ -81,17 +86,22 @@ export function softmaxCrossEntropyWithLabels(logits: Tensor, labels: Tensor, re
   checkSome(name, rows, reduction);
   const scale = reduction === 'mean' ? 1 / rows : 1;
   const loss = empty(reduction === 'none' ? [rows] : [], dtype);
-  const y = labels.storage as Int32Array;
+  const y = elements<'int32'>(labels);
   const probabilities = take(logits.size, dtype);
   kernels.softmaxCrossEntropy(floats(loss), probabilities, floats(logits), y, rows, classes, scale);
   if (!wantsGradient([logits])) {
     release(probabilities);
     return loss;
   }
-  return track(loss, [logits], (dy) => {
-    contribute(logits, (dx) =>
-      kernels.softmaxCrossEntropyGradient(dx, dy, probabilities, y, rows, classes, scale),
-    );
-    release(probabilities);
-  });
+  return track(
+    loss,
+    [logits],
+    (dy) => {
+      contribute(logits, (dx) =>
+        kernels.softmaxCrossEntropyGradient(dx, dy, probabilities, y, rows, classes, scale),
+      );
+      release(probabilities);
+    },
+    [labels],
+  );
 }

@@ -78,21 +78,26 @@ function batched(a: Tensor, b: Tensor, transposeA: Flag, transposeB: Flag): Tens
   // A batch of row blocks against one matrix is one product of all the rows.
   if (right.stride === 0 && !transposeA && batch > 1) multiply(floats(y), left, right, 1, batch * m, n, k);
   else multiply(floats(y), left, right, batch, m, n, k);
-  return track(y, [a, b], (dy) => {
-    const gradient: Operand = { data: dy, transposed: 0, stride: m * n };
-    const flip = (x: Operand): Operand => ({ ...x, transposed: not(x.transposed) });
-    // y = AB: dA = dY·Bᵀ and dB = Aᵀ·dY; for an operand stored transposed, the transpose of that.
-    contribute(a, (da) =>
-      transposeA
-        ? productGradient(da, right, flip(gradient), batch, k, m, n, left.stride)
-        : productGradient(da, gradient, flip(right), batch, m, k, n, left.stride),
-    );
-    contribute(b, (db) =>
-      transposeB
-        ? productGradient(db, flip(gradient), left, batch, n, k, m, right.stride)
-        : productGradient(db, flip(left), gradient, batch, k, n, m, right.stride),
-    );
-  });
+  return track(
+    y,
+    [a, b],
+    (dy) => {
+      const gradient: Operand = { data: dy, transposed: 0, stride: m * n };
+      const flip = (x: Operand): Operand => ({ ...x, transposed: not(x.transposed) });
+      // y = AB: dA = dY·Bᵀ and dB = Aᵀ·dY; for an operand stored transposed, the transpose of that.
+      contribute(a, (da) =>
+        transposeA
+          ? productGradient(da, right, flip(gradient), batch, k, m, n, left.stride)
+          : productGradient(da, gradient, flip(right), batch, m, k, n, left.stride),
+      );
+      contribute(b, (db) =>
+        transposeB
+          ? productGradient(db, flip(gradient), left, batch, n, k, m, right.stride)
+          : productGradient(db, flip(left), gradient, batch, k, n, m, right.stride),
+      );
+    },
+    [b.requiresGrad ? a : null, a.requiresGrad ? b : null],
+  );
 }
 
 function spread(x: Tensor, batchShape: Shape): Tensor {

@@ -3,6 +3,7 @@ import { checkBoolean, checkOptions, describe, isRecord } from '../arguments.ts'
 import { contribute, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Float, kernels, unaryCode } from '../kernels/index.ts';
+import { changing } from '../kernels/recorder.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { readShape, type Shape, sameShape, show, sizeOf } from '../shape.ts';
 import {
@@ -117,6 +118,7 @@ export function batchNorm(
   if (training) {
     const means = running ? floats(running.mean) : null;
     const variances = running ? floats(running.variance) : null;
+    if (running) for (const { storage } of [running.mean, running.variance]) changing(op, storage);
     kernels.batchMoments(mean, inverse, means, variances, floats(x), rows, channels, epsilon, momentum);
   } else if (running) {
     // A copy: training may update the running mean before backward reads it.
@@ -135,27 +137,32 @@ export function batchNorm(
     finish();
     return y;
   }
-  return track(y, [x, scale, shift], (dy) => {
-    gradients(dy, x, scale, shift, channels, dtype, (dx, dScale, dShift) =>
-      kernels.batchNormGradient(
-        dx,
-        dScale,
-        dShift,
-        dy,
-        floats(x),
-        mean,
-        inverse,
-        a,
-        b,
-        rows,
-        channels,
-        code,
-        parameter,
-        training ? 1 : 0,
-      ),
-    );
-    finish();
-  });
+  return track(
+    y,
+    [x, scale, shift],
+    (dy) => {
+      gradients(dy, x, scale, shift, channels, dtype, (dx, dScale, dShift) =>
+        kernels.batchNormGradient(
+          dx,
+          dScale,
+          dShift,
+          dy,
+          floats(x),
+          mean,
+          inverse,
+          a,
+          b,
+          rows,
+          channels,
+          code,
+          parameter,
+          training ? 1 : 0,
+        ),
+      );
+      finish();
+    },
+    [x, scale, activation && shift],
+  );
 }
 
 /** out = 1 / √(variance + ε), each step correctly rounded. */
@@ -242,12 +249,17 @@ export function layerNorm(
     finish();
     return y;
   }
-  return track(y, [x, scale, shift], (dy) => {
-    gradients(dy, x, scale, shift, size, dtype, (dx, dScale, dShift) =>
-      kernels.layerNormGradient(dx, dScale, dShift, dy, floats(x), mean, inverse, a, rows, size),
-    );
-    finish();
-  });
+  return track(
+    y,
+    [x, scale, shift],
+    (dy) => {
+      gradients(dy, x, scale, shift, size, dtype, (dx, dScale, dShift) =>
+        kernels.layerNormGradient(dx, dScale, dShift, dy, floats(x), mean, inverse, a, rows, size),
+      );
+      finish();
+    },
+    [x, scale],
+  );
 }
 
 /** @throws ArgumentError, DtypeError or ShapeError unless it is null or a tensor of this shape, of x's dtype. */

@@ -4,7 +4,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { checkSize, packLayout, show, stridesOf } from '../shape.ts';
-import { checkTensor, empty, type Tensor } from '../tensor.ts';
+import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 
 /**
  * x within a larger tensor of `value`.
@@ -37,8 +37,8 @@ export function pad(
   const strides = stridesOf(shape);
   const own = stridesOf(x.shape);
   const offset = pairs.reduce((sum, [before], axis) => sum + before * strides[axis], 0);
-  kernels.fill(y.storage, value);
-  if (x.size > 0) kernels.copy(y.storage, x.storage, packLayout(x.shape, [strides, own], [offset, 0]));
+  kernels.fill(elements(y), value);
+  if (x.size > 0) kernels.copy(elements(y), elements(x), packLayout(x.shape, [strides, own], [offset, 0]));
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
       if (x.size > 0) kernels.copy(dx, dy, packLayout(x.shape, [own, strides], [0, offset]));

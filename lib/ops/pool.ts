@@ -3,9 +3,8 @@ import { checkBoolean, checkOptions } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
-import { allocate } from '../memory.ts';
 import { checkSize, show } from '../shape.ts';
-import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import {
   checkPair,
   checkPositions,
@@ -84,7 +83,7 @@ export function maxPool2d(x: Tensor, size: Pair, options: PoolOptions = {}): Ten
   checkTensor(op, x);
   checkOptions(op, options, ['stride', 'padding']);
   const { y, geometry } = prepare(op, x, size, options);
-  const indices = allocate(y.size, 'int32');
+  const indices = elements<'int32'>(empty(y.shape, 'int32'));
   kernels.maxPool(floats(y), indices, floats(x), geometry);
   return track(y, [x], (dy) => contribute(x, (dx) => kernels.maxPoolGradient(dx, dy, indices, geometry)));
 }

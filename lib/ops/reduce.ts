@@ -5,7 +5,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { binaryCode, type Float, kernels, type ReduceOp, reduceCode, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
-import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 
 export interface ReduceOptions {
   /** Keep each reduced axis with size 1, so that the result broadcasts against the input. Default false. */
@@ -32,6 +32,7 @@ function reduceInto(
   x: Float,
   shape: Shape,
   axes: readonly number[],
+  dtype: FloatDtype,
   op: ReduceOp,
   scale: number,
 ): void {
@@ -43,24 +44,30 @@ function reduceInto(
     return;
   }
   const after = k1 * r1 * rest.reduce((product, size) => product * size, 1);
-  const dtype = x instanceof Float32Array ? 'float32' : 'float64';
   const partial = take(k0 * after, dtype);
   // Scaled at once: the mean of numbers has a place in float32 where their sum may have none.
   kernels.reduce(partial, x, k0, r0, after, 1, reduceCode[op], scale);
   const sizes = [k0 * k1, r1, ...rest];
   const next = Array.from(sizes.keys()).filter((group) => group % 2 === 1);
-  reduceInto(out, partial, sizes, next, op === 'sumOfSquares' ? 'sum' : op, 1);
+  reduceInto(out, partial, sizes, next, dtype, op === 'sumOfSquares' ? 'sum' : op, 1);
   release(partial);
 }
 
 /** out (of shape `own`) = scale · wide (of shape `broadcast`) summed over what broadcasting repeated. */
-export function sumTo(out: Float, wide: Float, own: Shape, broadcast: Shape, scale: number): void {
+export function sumTo(
+  out: Float,
+  wide: Float,
+  own: Shape,
+  broadcast: Shape,
+  dtype: FloatDtype,
+  scale: number,
+): void {
   const lead = broadcast.length - own.length;
   const axes: number[] = [];
   for (let axis = 0; axis < broadcast.length; axis++) {
     if (axis < lead || (own[axis - lead] === 1 && broadcast[axis] !== 1)) axes.push(axis);
   }
-  reduceInto(out, wide, broadcast, axes, 'sum', scale);
+  reduceInto(out, wide, broadcast, axes, dtype, 'sum', scale);
 }
 
 /** The shape after reducing `axes`; with every reduced axis as 1 when `keepDims`. */
@@ -95,7 +102,7 @@ function reduction(
   const dtype = checkFloat(name, x);
   const y = empty(reducedShape(x.shape, over, keepDims), dtype);
   const count = over.reduce((product, axis) => product * x.shape[axis], 1);
-  const finish = (scale: number) => reduceInto(floats(y), floats(x), x.shape, over, op, scale);
+  const finish = (scale: number) => reduceInto(floats(y), floats(x), x.shape, over, dtype, op, scale);
   return { y, count, dtype, finish };
 }
 
@@ -132,15 +139,19 @@ function scaledSquares(
 ): Tensor {
   const { y, dtype, finish } = reduction(name, 'sumOfSquares', x, over, options);
   finish(scale);
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) => {
-      const share = take(y.size, dtype);
-      kernels.unary(share, dy, unaryCode.scale, 2 * scale, 0);
-      const layout =
-        y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
-      kernels.binary(dx, share, floats(x), layout, binaryCode.mul);
-      release(share);
-    }),
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(x, (dx) => {
+        const share = take(y.size, dtype);
+        kernels.unary(share, dy, unaryCode.scale, 2 * scale, 0);
+        const layout =
+          y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
+        kernels.binary(dx, share, floats(x), layout, binaryCode.mul);
+        release(share);
+      }),
+    [x],
   );
 }
 
@@ -169,18 +180,22 @@ function extreme(name: 'max' | 'min', x: Tensor, axes: Axes | undefined, options
     );
   }
   finish(1);
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) => {
-      const layout =
-        y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
-      const share = take(y.size, dtype);
-      kernels.binary(dx, floats(y), floats(x), layout, binaryCode.equal);
-      reduceInto(share, dx, x.shape, over, 'sum', 1);
-      kernels.binary(share, dy, share, null, binaryCode.div);
-      // dx is both destination and operand here, which elementwise kernels allow for the same array.
-      kernels.binary(dx, share, dx, layout, binaryCode.mul);
-      release(share);
-    }),
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(x, (dx) => {
+        const layout =
+          y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
+        const share = take(y.size, dtype);
+        kernels.binary(dx, floats(y), floats(x), layout, binaryCode.equal);
+        reduceInto(share, dx, x.shape, over, dtype, 'sum', 1);
+        kernels.binary(share, dy, share, null, binaryCode.div);
+        // dx is both destination and operand here, which elementwise kernels allow for the same array.
+        kernels.binary(dx, share, dx, layout, binaryCode.mul);
+        release(share);
+      }),
+    [x, y],
   );
 }
 
@@ -238,6 +253,6 @@ function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Ten
   const y = empty(outShape, 'int32');
   if (y.size === 0) return y;
   const outer = sizeOf(shape.slice(0, axis));
-  kernels.argmax(y.storage as Int32Array, floats(x), outer, shape[axis], sizeOf(shape.slice(axis + 1)));
+  kernels.argmax(elements<'int32'>(y), floats(x), outer, shape[axis], sizeOf(shape.slice(axis + 1)));
   return y;
 }

@@ -3,8 +3,8 @@ import { readArray } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
-import { packLayout, show, stridesOf } from '../shape.ts';
-import { checkTensor, empty, type Tensor } from '../tensor.ts';
+import { packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
+import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 
 /** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
 export type Range = readonly [start: number, end?: number | undefined, step?: number] | null;
@@ -34,13 +34,53 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   }
   const y = empty(shape, x.dtype);
   if (y.size > 0)
-    kernels.copy(y.storage, x.storage, packLayout(shape, [stridesOf(shape), strides], [0, offset]));
+    kernels.copy(elements(y), elements(x), packLayout(shape, [stridesOf(shape), strides], [0, offset]));
   return track(y, [x], (dy) =>
-    contribute(x, (dx) => {
-      kernels.fill(dx, 0);
-      if (y.size > 0) kernels.copy(dx, dy, packLayout(shape, [strides, stridesOf(shape)], [offset, 0]));
-    }),
+    contribute(
+      x,
+      (dx) => {
+        kernels.fill(dx, 0);
+        if (y.size > 0) kernels.copy(dx, dy, packLayout(shape, [strides, stridesOf(shape)], [offset, 0]));
+      },
+      // Of many parts of one tensor, each concerns itself alone.
+      (dx) => {
+        if (y.size === 0) return;
+        const { indices, width } = rowsOf(shape, strides, offset, x.size);
+        kernels.scatterAdd(dx, dy, indices, indices.length, x.size / width, width);
+      },
+    ),
   );
+}
+
+/** A part of so many elements as rows of the whole, as wide as they can be. */
+function rowsOf(
+  shape: Shape,
+  strides: readonly number[],
+  offset: number,
+  size: number,
+): { indices: Int32Array; width: number } {
+  let run = 1;
+  let lead = shape.length;
+  for (; lead > 0 && (strides[lead - 1] === run || shape[lead - 1] === 1); lead--) run *= shape[lead - 1];
+  const width = strides
+    .slice(0, lead)
+    .reduce(greatestDivisor, greatestDivisor(greatestDivisor(run, offset), size));
+  const indices = new Int32Array(sizeOf(shape) / width);
+  let at = 0;
+  const visit = (axis: number, start: number): void => {
+    if (axis < lead) {
+      for (let i = 0; i < shape[axis]; i++) visit(axis + 1, start + i * strides[axis]);
+    } else {
+      for (let i = 0; i < run; i += width) indices[at++] = (start + i) / width;
+    }
+  };
+  visit(0, offset);
+  return { indices, width };
+}
+
+/** Euclid's algorithm. */
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? Math.abs(a) : greatestDivisor(b, a % b);
 }
 
 function resolve(range: Range, size: number, axis: number): { start: number; count: number; step: number } {

@@ -15,8 +15,11 @@ function softmaxAlong(name: string, x: Tensor, axis: number, log: Flag): Tensor 
   const size = x.shape[along];
   const y = empty(x.shape, dtype);
   kernels.softmax(floats(y), floats(x), outer, size, inner, log);
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) => kernels.softmaxGradient(dx, dy, floats(y), outer, size, inner, log)),
+  return track(
+    y,
+    [x],
+    (dy) => contribute(x, (dx) => kernels.softmaxGradient(dx, dy, floats(y), outer, size, inner, log)),
+    [y],
   );
 }
 

@@ -3,7 +3,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { packLayout, readAxes, show, stridesOf } from '../shape.ts';
-import { checkTensor, empty, type Tensor } from '../tensor.ts';
+import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 
 /**
  * A copy with its axes reordered: axis i of the result is axis axes[i] of x. Default: all axes reversed.
@@ -21,7 +21,7 @@ export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
   const strides = stridesOf(x.shape);
   const source = order.map((axis) => strides[axis]);
   const target = stridesOf(shape);
-  kernels.copy(y.storage, x.storage, packLayout(shape, [target, source], [0, 0]));
+  kernels.copy(elements(y), elements(x), packLayout(shape, [target, source], [0, 0]));
   return track(y, [x], (dy) =>
     contribute(x, (dx) => kernels.copy(dx, dy, packLayout(shape, [source, target], [0, 0]))),
   );

@@ -9,6 +9,8 @@ import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 
 const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
+/** Those whose derivative depends on neither. */
+const isConstant: ReadonlySet<UnaryOp> = new Set<UnaryOp>(['neg', 'scale', 'sign']);
 
 /** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. */
 export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0): Tensor {
@@ -17,10 +19,14 @@ export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0): Tensor {
   const y = empty(x.shape, dtype);
   const op = unaryCode[name];
   kernels.unary(floats(y), floats(x), op, p, q);
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) =>
-      unaryGradient(name, dx, dy, fromOutput.has(name) ? null : floats(x), floats(y), p, q),
-    ),
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(x, (dx) =>
+        unaryGradient(name, dx, dy, fromOutput.has(name) ? null : floats(x), floats(y), p, q),
+      ),
+    isConstant.has(name) ? [] : [fromOutput.has(name) ? y : x],
   );
 }
 

@@ -5,7 +5,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { allocate, type FloatDtype } from '../memory.ts';
 import { checkSize, packLayout, show, stridesOf } from '../shape.ts';
-import { checkFloat, checkTensor, empty, Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, elements, empty, Tensor } from '../tensor.ts';
 import { matmul } from './matmul.ts';
 import { sumTo } from './reduce.ts';
 import { reshape } from './reshape.ts';
@@ -63,8 +63,9 @@ function repeat(x: Tensor, shape: readonly number[], vertical: number, horizonta
   const own = [batch, height, 1, width, 1, channels];
   const blocks = [batch, height, vertical, width, horizontal, channels];
   const source = stridesOf(own).map((stride, axis) => (axis === 2 || axis === 4 ? 0 : stride));
-  if (y.size > 0) kernels.copy(y.storage, x.storage, packLayout(blocks, [stridesOf(blocks), source], [0, 0]));
-  return track(y, [x], (dy) => contribute(x, (dx) => sumTo(dx, dy, own, blocks, 1)));
+  if (y.size > 0)
+    kernels.copy(elements(y), elements(x), packLayout(blocks, [stridesOf(blocks), source], [0, 0]));
+  return track(y, [x], (dy) => contribute(x, (dx) => sumTo(dx, dy, own, blocks, x.dtype as FloatDtype, 1)));
 }
 
 /**

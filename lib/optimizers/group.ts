@@ -1,6 +1,7 @@
 /** What one call of an update takes: the parameters of one dtype that have a gradient, and what belongs to them. */
 import { DataError } from '../errors.ts';
 import type { Float } from '../kernels/index.ts';
+import { changing } from '../kernels/recorder.ts';
 import { show } from '../shape.ts';
 import { floats, type Tensor } from '../tensor.ts';
 
@@ -33,10 +34,10 @@ export class Group {
     let same = true;
     for (let i = 0; i < members.length; i++) {
       const { parameter, row, state } = members[i];
-      parameter.observeGradient('read');
-      const { gradient, size } = parameter;
-      if (gradient === null || !parameter.wantsGradient) continue;
-      if (parameter.storage.length !== size || gradient.length !== size) {
+      if (!takesPart(parameter)) continue;
+      const { size } = parameter;
+      const gradient = parameter.gradient!;
+      if (parameter.storage.array!.length !== size || gradient.length !== size) {
         throw new DataError(
           `[step] expected parameters and gradients with their elements, got a buffer that was detached (transferred) ` +
             `for one of shape ${show(parameter.shape)}`,
@@ -57,6 +58,13 @@ export class Group {
 
   /** Counts the update of what was gathered, so that backward can tell. */
   count(): void {
-    for (let i = 0; i < this.gathered.length; i++) this.gathered[i].version++;
+    for (let i = 0; i < this.gathered.length; i++) changing('step', this.gathered[i].storage);
   }
+}
+
+/** A parameter that is frozen stays as it is, whatever gradient it has left. */
+function takesPart(parameter: Tensor): boolean {
+  if (!parameter.requiresGrad) return false;
+  parameter.observeGradient('read');
+  return parameter.gradient !== null;
 }

@@ -172,11 +172,12 @@ export abstract class Optimizer {
    * @throws DataError for one whose buffer, or whose gradient's, was detached; nothing was then changed.
    */
   step(): void {
-    recording?.settings.add(this);
     this.groups ??= this.makeGroups();
     const { groups } = this;
     for (let i = 0; i < groups.length; i++) groups[i].gather();
-    this.hyper[0] = this.rate;
+    // A run that waits reads what was captured for it.
+    if (recording === null) this.hyper[0] = this.rate;
+    else recording.settings.add(this);
     for (let i = 0; i < groups.length; i++) {
       if (groups[i].gradients.length === 0) continue;
       this.update(groups[i], this.rows, this.hyper);
@@ -245,8 +246,8 @@ export abstract class Optimizer {
   stateDict(): Record<string, Tensor> {
     this.hyper[0] = this.rate;
     const state: Record<string, Tensor> = {};
-    for (const [name, { storage, shape, dtype }] of this.namedState()) {
-      state[name] = new Tensor(copyOf(storage), shape, dtype);
+    for (const [name, { data, shape, dtype }] of this.namedState()) {
+      state[name] = new Tensor(copyOf(data), shape, dtype);
     }
     return state;
   }
@@ -266,8 +267,8 @@ export abstract class Optimizer {
       const domain = domains.get(name.slice(0, name.lastIndexOf('.')));
       if (domain !== undefined) checkHyper(name, values[i][0], domain);
     });
-    own.forEach(([, { storage }], i) => {
-      storage.set(values[i]);
+    own.forEach(([, { data }], i) => {
+      data.set(values[i]);
     });
     this.rate = this.hyper[0];
   }

@@ -1,11 +1,11 @@
 /** A rule of an optimizer, a function of tensors, turned into instructions that run for all parameters in one call. */
-import type { Argument } from '../../binding.d.ts';
 import { describe, isRecord } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Instructions, instructionsOf } from '../kernels/elementwise.ts';
-import { type Kernels, withKernels } from '../kernels/index.ts';
-import { effects, Recording, record, type Storage } from '../kernels/recorder.ts';
+import { withKernels } from '../kernels/index.ts';
+import { Recording, record, recordingKernels } from '../kernels/recorder.ts';
+import { Storage } from '../memory.ts';
 import { readNamed } from '../state.ts';
 import { checkTensor, Tensor } from '../tensor.ts';
 
@@ -32,7 +32,7 @@ export interface Names {
 export function traceRule(names: Names, fn: (values: Values, shared: Values) => Values): Instructions {
   const standIns = (list: readonly string[], shape: readonly number[]): Values =>
     Object.fromEntries(
-      list.map((name) => [name, new Tensor(new Float64Array(shape[0] ?? 1), shape, 'float64')]),
+      list.map((name) => [name, new Tensor(new Storage('float64', shape[0] ?? 1, null), shape, 'float64')]),
     );
   const [outs, ins] = [standIns(names.outs, [size]), standIns(names.ins, [size])];
   const [flags, scalars, shared] = [names.flags, names.scalars, names.shared].map((list) =>
@@ -42,7 +42,7 @@ export function traceRule(names: Names, fn: (values: Values, shared: Values) => 
   const inputs = [outs, ins, flags, scalars, shared].flatMap(storages);
   const into = new Recording(new Set(inputs));
   const run = () => fn({ ...outs, ...ins, ...flags, ...scalars }, shared);
-  const results = withKernels(notingKernels(into), () =>
+  const results = withKernels(recordingKernels, () =>
     record(into, () => noGrad(() => readResults({ ...outs, ...scalars }, run()))),
   ).map(({ storage }) => storage);
   const roles = {
@@ -56,17 +56,7 @@ export function traceRule(names: Names, fn: (values: Values, shared: Values) => 
       ...results.slice(names.outs.length),
     ],
   };
-  return instructionsOf(into.calls, roles, (array) => into.made.has(array));
-}
-
-/** Kernels that write each call down and compute nothing. */
-function notingKernels(into: Recording): Kernels {
-  const note =
-    (name: string) =>
-    (...args: Argument[]) => {
-      into.calls.push([name as keyof Kernels, ...args]);
-    };
-  return Object.fromEntries(Object.keys(effects).map((name) => [name, note(name)])) as unknown as Kernels;
+  return instructionsOf(into.calls, roles, (storage) => into.owns(storage));
 }
 
 /** What a rule returned, in the order of what it updates. */

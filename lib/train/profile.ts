@@ -4,7 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import { costOf, leastTime } from '../kernels/cost.ts';
 import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
 import { drain } from '../kernels/queue.ts';
-import { refuseRecording, type Storage } from '../kernels/recorder.ts';
+import { refuseRecording } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { type Compiled, recordedCall } from './compile.ts';
 
@@ -168,7 +168,7 @@ export function profile<Args extends unknown[]>(
     samples = sample(() => recorded.program.times(), runs);
   } finally {
     recorded.written.forEach((array, i) => {
-      array.set(before[i] as Storage & number[]);
+      array.set(before[i]);
     });
   }
   const limits = measureLimits();

@@ -48,7 +48,7 @@ export function readForm(returned: unknown): Form {
       if (bearing.has(child) && (key === null || node.clone === null)) {
         throw new ArgumentError(
           `[compile] expected a result whose tensors lie in arrays, plain objects or Maps, got one at ${path} in ` +
-            `${describe(node.value)}; the function has run`,
+            `${describe(node.value)}`,
         );
       }
     }
@@ -118,9 +118,7 @@ function bearers(nodes: ReadonlyMap<object, Node>): Set<object> {
 /** Reads an object, each property once. */
 function read(value: object, path: string): Node {
   if (types.isProxy(value)) {
-    throw new ArgumentError(
-      `[compile] expected a result without proxies, got one at ${path}; the function has run`,
-    );
+    throw new ArgumentError(`[compile] expected a result without proxies, got one at ${path}`);
   }
   const links: Link[] = [];
   const note = (child: unknown, where: string, key: Link['key']) => {

@@ -1,9 +1,9 @@
 /** What recorded programs rest on: which arguments kernels write, where memory is shared, how much that saves. */
 import { expect, test } from 'vitest';
-import { Dense, losses, randn, Sequential, SGD } from '../../lib/index.ts';
-import { kernels, withKernels } from '../../lib/kernels/index.ts';
+import { Dense, losses, randn, Sequential, SGD, type Tensor } from '../../lib/index.ts';
 import { plan } from '../../lib/kernels/plan.ts';
-import { effects, Recording, record, recordingKernels } from '../../lib/kernels/recorder.ts';
+import { effects } from '../../lib/kernels/recorder.ts';
+import { trace } from '../../lib/train/program.ts';
 import { roles, signatures } from '../contract/signature.ts';
 
 test('the recorder knows which arguments each kernel writes', () => {
@@ -23,16 +23,16 @@ test('intermediates that live at the same time do not overlap, and others share 
   ]);
   const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
   const [x, y] = [randn([32, 64]), randn([32, 1])];
-  const into = new Recording(new Set([x.data, y.data]));
-  withKernels(recordingKernels(kernels, into), () =>
-    record(into, () => {
+  const { recording } = trace(
+    (x: Tensor, y: Tensor) => {
       const loss = losses.mse(model.forward(x), y);
       optimizer.zeroGrad();
       loss.backward();
       optimizer.step();
-    }),
+    },
+    [x, y],
   );
-  const { calls, bytes } = plan(into, new Set());
+  const { calls, bytes } = plan(recording, []);
   const arrays = (i: number) =>
     calls[i].slice(1).filter((a): a is Float32Array => ArrayBuffer.isView(a) && a.byteLength > 0);
   // No two different arrays of one call share a byte.

@@ -1,0 +1,40 @@
+/** How long a program takes, and so where to run it. Times are in milliseconds. */
+
+/** A run shorter than this costs less than to hand it to the executor and to hear of its end. */
+const short = 0.2;
+/** What the executor adds, at most as a rule. */
+const handover = 0.3;
+/** One run of this length is too long for the event loop, whatever the others took. */
+const tooLong = 5;
+/** The best of so many runs decides, as any single one may have been interrupted. */
+const some = 8;
+
+export class Pace {
+  /** Whether it is better run on this thread. A program is first run elsewhere, as nobody knows. */
+  isShort = false;
+  private runs = 0;
+  private best = Infinity;
+
+  tookHere(time: number): void {
+    this.note(time);
+    if (time > tooLong || (this.runs >= some && this.best > short)) this.turn(false);
+    else if (this.runs >= some) this.turn(true);
+  }
+
+  tookElsewhere(time: number): void {
+    this.note(time);
+    if (this.best < short + handover) this.turn(true);
+    else if (this.runs >= some) this.turn(false);
+  }
+
+  private note(time: number): void {
+    this.runs++;
+    if (time < this.best) this.best = time;
+  }
+
+  private turn(isShort: boolean): void {
+    this.isShort = isShort;
+    this.runs = 0;
+    this.best = Infinity;
+  }
+}

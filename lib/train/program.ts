@@ -1,0 +1,233 @@
+/** A kind of call of a compiled function, recorded: its program, what has to hold for it, and what a run does beside it. */
+import { isInstance } from '../arguments.ts';
+import { isRecording } from '../autograd.ts';
+import { ArgumentError, AutogradError, DataError } from '../errors.ts';
+import { type Call, createProgram, type Program, withKernels } from '../kernels/index.ts';
+import { plan } from '../kernels/plan.ts';
+import type { Run } from '../kernels/queue.ts';
+import {
+  type Effect,
+  generation,
+  isShared,
+  Recording,
+  record,
+  recordingKernels,
+  sameRecordings,
+} from '../kernels/recorder.ts';
+import { modeInForce } from '../layers/mode.ts';
+import { copyOf, type Elements, Storage } from '../memory.ts';
+import { Tensor } from '../tensor.ts';
+import { type Form, readForm } from './results.ts';
+import { Signature } from './signature.ts';
+
+type Array = Tensor['data'];
+
+/** A function, called once on stand-ins for its arguments, with nothing computed. */
+export interface Trace {
+  readonly signature: Signature;
+  readonly recording: Recording;
+  readonly inputs: readonly Storage[];
+  readonly form: Form;
+  readonly conditions: readonly (() => boolean)[];
+  readonly effects: readonly Effect[];
+}
+
+/**
+ * Writes down what the function does with such arguments. All else is as before in the end.
+ * @throws what the function throws, and for what cannot be recorded
+ */
+export function trace<Args extends unknown[]>(fn: (...args: Args) => unknown, args: Args): Trace {
+  const signature = new Signature(args);
+  const standIns = signature.tensors.map(
+    (x) => new Tensor(new Storage(x.dtype, x.size, null), x.shape, x.dtype),
+  );
+  const inputs = standIns.map(({ storage }) => storage);
+  const recording = new Recording(new Set(inputs), standIns);
+  try {
+    // The result is read while calls are still written down, as a getter in it may compute.
+    const form = withKernels(recordingKernels, () =>
+      record(recording, () => readForm(synchronous(fn(...(signature.fill(standIns) as Args))))),
+    );
+    return { signature, recording, inputs, form, ...recording.close() };
+  } catch (error) {
+    recording.rollBack();
+    throw error;
+  }
+}
+
+/** What a function returned. @throws ArgumentError for a promise */
+function synchronous<Returned>(returned: Returned): Returned {
+  if (!isInstance(returned, Promise)) return returned;
+  // Nobody will wait for it, and a rejection that nobody hears ends the process.
+  returned.catch(() => {});
+  throw new ArgumentError('[compile] expected a synchronous function, got one that returns a promise');
+}
+
+/** A recorded kind of call. */
+export class Entry {
+  readonly program: Program;
+  readonly calls: readonly Call[];
+  /** What the calls write besides intermediates and results. */
+  readonly written: readonly Elements[];
+  /** Bytes that it has for itself, about. */
+  readonly weight: number;
+  /** Whether the function may do something else by now, for a reason. */
+  isDoubtful = false;
+  private runs = 0;
+  private readonly isTracking = isRecording();
+  private readonly mode = modeInForce;
+  private readonly born = generation;
+  private readonly changing: ReadonlySet<ArrayBufferLike>;
+  private readonly inputs: readonly Elements[];
+  private readonly captured: readonly { from: Storage; to: Elements }[];
+  private readonly settings: readonly { capture(): () => void }[];
+  private readonly outputs: readonly { place: Array; shape: Tensor['shape']; dtype: Tensor['dtype'] }[];
+
+  /** @param isUnstable whether the function did something else the last time */
+  constructor(
+    private readonly traced: Trace,
+    private readonly isUnstable: boolean,
+  ) {
+    const { form, recording, inputs } = traced;
+    const planned = plan(
+      recording,
+      form.tensors.map(({ storage }) => storage),
+    );
+    this.calls = planned.calls;
+    this.written = planned.written;
+    this.changing = new Set(planned.written.map(({ buffer }) => buffer));
+    this.captured = planned.captured;
+    this.inputs = inputs.map(planned.place);
+    this.settings = [...recording.settings];
+    this.outputs = form.tensors.map(({ storage, shape, dtype }) => {
+      return { place: planned.place(storage) as Array, shape: [...shape], dtype };
+    });
+    this.program = createProgram(planned.calls);
+    this.weight = planned.bytes.own + 1000 * planned.calls.length;
+  }
+
+  /** The tensors of such arguments, if it is a call of this kind in the present state of layers, gradients and the like. */
+  match(args: readonly unknown[]): Tensor[] | null {
+    if (generation !== this.born || isRecording() !== this.isTracking || modeInForce !== this.mode)
+      return null;
+    const tensors = this.traced.signature.match(args);
+    if (tensors === null) return null;
+    const { conditions } = this.traced;
+    for (let i = 0; i < conditions.length; i++) if (!conditions[i]()) return null;
+    return tensors;
+  }
+
+  /**
+   * Whether the function should be written down anew, to see that it still does the same: no one sees the variables that it
+   * reads. That is done before the second run, which finds most of what a function keeps from one call to the next, and
+   * then ever more rarely.
+   */
+  get isDue(): boolean {
+    return this.isDoubtful || this.isUnstable || (this.runs & (this.runs - 1)) === 0;
+  }
+
+  /**
+   * Whether the program does what the function would do now, as written down.
+   * @throws AutogradError when it does not, and may not have done so for some runs
+   */
+  serves({ recording, effects, form }: Trace): boolean {
+    const own = this.traced;
+    const isSame =
+      sameRecordings(own.recording, recording) &&
+      own.effects.length === effects.length &&
+      own.effects.every(({ final }, i) => Object.is(final, effects[i].final)) &&
+      own.form.tensors.length === form.tensors.length;
+    if (!isSame && !this.isDoubtful && this.runs > 1) {
+      throw new AutogradError(
+        '[compile] expected a function that does the same at each call with such arguments, got one that does something ' +
+          'else than when it was recorded: what it reads from outside (a variable, a counter) has changed. Give it as an ' +
+          'argument; or pass { compiled: false } to fit, evaluate or predict',
+      );
+    }
+    this.isDoubtful = false;
+    return isSame;
+  }
+
+  /** A run with these tensors; `later` when it will not enter at once, so that they must be copied. */
+  run(tensors: readonly Tensor[], later: boolean): Run<unknown> {
+    this.runs++;
+    const values = this.valuesOf(tensors);
+    if (later) for (let i = 0; i < values.length; i++) values[i] = copyOf(values[i]);
+    const writes = this.capture();
+    return {
+      program: this.program,
+      enter: () => this.write(values, writes),
+      leave: () => this.result(),
+    };
+  }
+
+  /** Writes learning rates and the like and, unless null, arguments into the program's memory. */
+  enter(tensors: readonly Tensor[] | null): void {
+    const values = this.valuesOf(tensors ?? []);
+    this.write(tensors === null ? [...(this.inputs as Array[]), ...values] : values, this.capture());
+  }
+
+  /** Leaves gradients, versions and modes as a run does. */
+  apply(pass: number): void {
+    const { effects } = this.traced;
+    for (let i = 0; i < effects.length; i++) effects[i].apply(pass);
+  }
+
+  /** A run has failed: gradients are unknown. */
+  abandon(pass: number): void {
+    for (const effect of this.traced.effects) effect.abandon?.(pass);
+  }
+
+  /** @throws AutogradError for an argument that a run would change while it is read: a copy of it would not change. */
+  private checkApart(array: Array): void {
+    if (!isShared(array) || !this.changing.has(array.buffer)) return;
+    throw new AutogradError(
+      '[compile] expected arguments on memory that the function does not update, got one that is a view of a Parameter or ' +
+        'SharedTensor which it does: clone() it, or use that one directly',
+    );
+  }
+
+  /** The elements of arguments, and then what else is copied for each run. */
+  private valuesOf(tensors: readonly Tensor[]): Array[] {
+    const values: Array[] = [];
+    for (let i = 0; i < tensors.length; i++) {
+      const array = checked(tensors[i].storage);
+      this.checkApart(array);
+      values.push(array);
+    }
+    for (let i = 0; i < this.captured.length; i++) values.push(checked(this.captured[i].from));
+    return values;
+  }
+
+  private capture(): (() => void)[] {
+    const writes: (() => void)[] = [];
+    for (let i = 0; i < this.settings.length; i++) writes.push(this.settings[i].capture());
+    return writes;
+  }
+
+  private write(values: readonly Array[], writes: readonly (() => void)[]): void {
+    const { inputs, captured } = this;
+    for (let i = 0; i < inputs.length; i++) inputs[i].set(values[i]);
+    for (let i = 0; i < captured.length; i++) captured[i].to.set(values[inputs.length + i]);
+    for (let i = 0; i < writes.length; i++) writes[i]();
+  }
+
+  /** The result, with copies of the tensors' values. */
+  private result(): unknown {
+    const { outputs } = this;
+    const copies: Tensor[] = [];
+    for (let i = 0; i < outputs.length; i++) {
+      const { place, shape, dtype } = outputs[i];
+      copies.push(new Tensor(copyOf(place), shape, dtype));
+    }
+    return this.traced.form.fill(copies);
+  }
+}
+
+function checked(storage: Storage): Array {
+  const array = storage.array as Array;
+  if (array.length === storage.length) return array;
+  throw new DataError(
+    `[compile] expected a tensor with ${storage.length} values, got one whose buffer was detached (transferred) or resized`,
+  );
+}
