@@ -21,7 +21,6 @@ import {
   randn,
   Sequential,
   SGD,
-  SharedTensor,
   seed,
   setThreads,
   type Tensor,
@@ -29,18 +28,9 @@ import {
   where,
   zeros,
 } from '../../lib/index.ts';
-import { freeze, type Program, refused, same, sameOrRefused, to } from './twins.ts';
+import { freeze, type Program, parameter, refused, same, sameOrRefused, shared, to } from './twins.ts';
 
 const row = (...values: number[]) => tensor(values);
-
-/** A tensor for state, of these values. */
-function shared(...values: number[]): SharedTensor {
-  return new SharedTensor([values.length]).assign(values) as SharedTensor;
-}
-
-function parameter(...values: number[]): Parameter {
-  return new Parameter([values.length]).assign(values) as Parameter;
-}
 
 /** A network in training: [n, 3] to [n, 2]. */
 function training(optimize: (parameters: Parameter[]) => Optimizer = sgd(0.1)) {
