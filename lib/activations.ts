@@ -45,5 +45,5 @@ export function resolveActivation(activation: ActivationName | ActivationFunctio
 
 /** How the product can apply this activation, or null when it cannot. */
 export function fusedActivation(activation: ActivationName | ActivationFunction): Activation | null {
-  return typeof activation === 'string' ? (fused[activation] ?? null) : null;
+  return typeof activation === 'string' && Object.hasOwn(fused, activation) ? fused[activation]! : null;
 }

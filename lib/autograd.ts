@@ -193,8 +193,11 @@ function gradientMemory({ gradientStorage }: Tensor): Float {
   return (gradientStorage!.array ?? gradientStorage) as Float;
 }
 
-/** Runs the nodes behind `root`, latest first, from dL/droot, or 1. Iterative: depth costs no stack. */
-export function runBackward(root: Tensor, gradient: Float | null): void {
+/**
+ * Runs the nodes behind `root`, latest first, from dL/droot, or 1. Iterative: depth costs no stack.
+ * @returns the leaves that have got a gradient
+ */
+export function runBackward(root: Tensor, gradient: Float | null): Tensor[] {
   if (!root.requiresGrad) {
     throw new AutogradError('[backward] expected a tensor with a history or requiresGrad, got one without');
   }
@@ -214,6 +217,7 @@ export function runBackward(root: Tensor, gradient: Float | null): void {
     });
     runNodes(pending);
     for (const { before } of touched) if (before !== null) release(before);
+    return touched.map(({ leaf }) => leaf);
   } catch (error) {
     undo(pending);
     throw error;

@@ -1,5 +1,10 @@
 /** The public face of axpy. */
-export type { ActivationFunction, ActivationName } from './activations.ts';
+export {
+  type ActivationFunction,
+  type ActivationName,
+  fusedActivation,
+  resolveActivation,
+} from './activations.ts';
 export { noGrad } from './autograd.ts';
 export { arange, type CreateOptions, eye, full, ones, zeros } from './create.ts';
 export {
@@ -15,8 +20,25 @@ export {
   NonFiniteError,
   ShapeError,
 } from './errors.ts';
+export {
+  checkCount,
+  checkFloat,
+  checkInputDtype,
+  checkOptions,
+  checkTensor,
+  initialize,
+  initializeBoth,
+  inputError,
+  linear,
+  track,
+} from './extend.ts';
 export { type GradCheckOptions, type GradCheckResult, gradCheck } from './gradCheck.ts';
-export type { Fans, Initializer, InitializerName } from './initializers.ts';
+export {
+  type Fans,
+  type Initializer,
+  type InitializerName,
+  initializerBefore,
+} from './initializers.ts';
 export { type BackendInfo, backendInfo, setThreads } from './kernels/index.ts';
 export {
   Activation,
@@ -31,6 +53,13 @@ export {
   Tanh,
 } from './layers/activation.ts';
 export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
+export {
+  configure,
+  type Json,
+  type LayerConfig,
+  layerFrom,
+  registerLayer,
+} from './layers/config.ts';
 export { Conv1D, type Conv1DOptions } from './layers/conv1d.ts';
 export { Conv2D, type Conv2DOptions } from './layers/conv2d.ts';
 export { ConvTranspose2D, type ConvTranspose2DOptions } from './layers/convTranspose2d.ts';
@@ -90,6 +119,7 @@ export type { Range } from './ops/slice.ts';
 export { type UpsampleMode, type UpsampleOptions, upsample } from './ops/upsample.ts';
 export type { Padding, Pair, Sides } from './ops/window.ts';
 export { Adam, type AdamOptions } from './optimizers/adam.ts';
+export { clipGradNorm, clipGradValue } from './optimizers/clip.ts';
 export { Optimizer } from './optimizers/optimizer.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
 export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } from './parameter.ts';
@@ -106,7 +136,7 @@ export type { BatchReport, Callback, Outcome, TrainingContext } from './train/ca
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, progress } from './train/callbacks/progress.ts';
 export { type Compiled, compile } from './train/compile.ts';
-export type { Batches, Data, Examples } from './train/data.ts';
+export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './train/data.ts';
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
 export { type FitOptions, fit } from './train/fit.ts';
 export type { EpochRecord, History, Scores } from './train/history.ts';
@@ -127,3 +157,4 @@ export {
   type ProfileOptions,
   profile,
 } from './train/profile.ts';
+export type { GradientTransform } from './train/step.ts';

@@ -16,8 +16,18 @@ export interface LossOptions {
   reduction?: Reduction;
 }
 
-/** What `fit` and `evaluate` take: a scalar, or the losses to take the mean of. */
-export type LossFunction = (prediction: Tensor, target: Tensor) => Tensor;
+/**
+ * What `fit` and `evaluate` take: a scalar, or the losses to take the mean of. It gets what the model returned, and `y` as
+ * it was given, with tensors in the place of values.
+ */
+export type LossFunction<Prediction = Tensor, Target = Tensor> = (
+  prediction: Prediction,
+  target: Target,
+) => Tensor;
+
+/** One on whatever the model returns and y holds. */
+// biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
+export type AnyLoss = LossFunction<any, any>;
 
 /** The reduction in options, which the ops check. @throws ArgumentError for an option with no meaning here. */
 function reductionOf(name: string, options: LossOptions, others: readonly string[] = []): Reduction {
@@ -104,7 +114,7 @@ export const losses = {
 export type LossName = keyof typeof losses;
 
 /** The loss of a name, or a function as it is. @throws ArgumentError for anything else. */
-export function resolveLoss(loss: LossName | LossFunction): LossFunction {
+export function resolveLoss(loss: LossName | AnyLoss): AnyLoss {
   if (isFunction(loss)) return loss;
   if (typeof loss === 'string' && Object.hasOwn(losses, loss)) return losses[loss];
   const known = Object.keys(losses).join(', ');

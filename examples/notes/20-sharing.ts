@@ -170,8 +170,8 @@ export async function run(page: Page): Promise<void> {
   };
 
   const loss = 'binaryCrossEntropyWithLogits';
-  const rightOn = async (model: Layer, data: { x: Tensor; y: Tensor }) =>
-    (await evaluate(model, data, { loss, metrics: ['accuracy'] })).accuracy;
+  const rightOn = async (model: Layer, { x, y }: { x: Tensor; y: Tensor }) =>
+    (await evaluate(model, { x, y }, { loss, metrics: ['accuracy'] })).accuracy;
 
   const results: { name: string; parameters: number; right: number[] }[] = [];
   for (const [name, model] of Object.entries(detectors)) {

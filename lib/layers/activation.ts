@@ -1,10 +1,38 @@
 /** Activation functions as layers. */
 import { type ActivationFunction, type ActivationName, resolveActivation } from '../activations.ts';
+import { describe } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
 import { softmax } from '../ops/softmax.ts';
 import { elu, leakyRelu } from '../ops/unary.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
+import { activation, layerForm, number, option } from './options.ts';
+
+/** A number that `leakyRelu` and `elu` take. */
+const slope = (otherwise: number) =>
+  number(otherwise, (layer, given, name) => {
+    if (Number.isFinite(given) && given >= 0) return;
+    throw new ArgumentError(
+      `[${layer}] expected ${name} to be a number of at least 0, got ${describe(given)}`,
+    );
+  });
+
+const axis = option(
+  (layer, name, given: number) => {
+    if (Number.isInteger(given)) return given;
+    throw new ArgumentError(`[${layer}] expected ${name} to be an integer, got ${describe(given)}`);
+  },
+  () => -1,
+);
+
+const forms = {
+  leakyRelu: layerForm('LeakyReLU', { slope: slope(0.01) }, {}),
+  elu: layerForm('ELU', { alpha: slope(1) }, {}),
+  softmax: layerForm('Softmax', { axis }, {}),
+  activation: layerForm('Activation', { activation: { ...activation, otherwise: undefined } }, {}),
+};
 
 /** An activation by name, or any function of a tensor that keeps its shape. */
 export class Activation extends Layer {
@@ -14,6 +42,7 @@ export class Activation extends Layer {
   /** @throws ArgumentError for an unknown name. */
   constructor(activation: ActivationName | ActivationFunction) {
     super();
+    configure(this, { activation });
     this.activation = activation;
     this.apply = resolveActivation(activation);
   }
@@ -32,20 +61,27 @@ export class Activation extends Layer {
 export class ReLU extends Activation {
   constructor() {
     super('relu');
+    configure(this, {});
   }
 }
 
 /** x > 0 ? x : slope·x */
 export class LeakyReLU extends Activation {
-  constructor(slope = 0.01) {
-    super((x) => leakyRelu(x, slope));
+  /** @param slope default 0.01 @throws ArgumentError unless slope ≥ 0. */
+  constructor(slope?: number) {
+    const own = forms.leakyRelu.read([slope]);
+    super((x) => leakyRelu(x, own.slope));
+    configure(this, own);
   }
 }
 
 /** x > 0 ? x : alpha·(eˣ − 1) */
 export class ELU extends Activation {
-  constructor(alpha = 1) {
-    super((x) => elu(x, alpha));
+  /** @param alpha default 1 @throws ArgumentError unless alpha ≥ 0. */
+  constructor(alpha?: number) {
+    const own = forms.elu.read([alpha]);
+    super((x) => elu(x, own.alpha));
+    configure(this, own);
   }
 }
 
@@ -53,6 +89,7 @@ export class ELU extends Activation {
 export class GELU extends Activation {
   constructor() {
     super('gelu');
+    configure(this, {});
   }
 }
 
@@ -60,6 +97,7 @@ export class GELU extends Activation {
 export class SiLU extends Activation {
   constructor() {
     super('silu');
+    configure(this, {});
   }
 }
 
@@ -67,6 +105,7 @@ export class SiLU extends Activation {
 export class Softplus extends Activation {
   constructor() {
     super('softplus');
+    configure(this, {});
   }
 }
 
@@ -74,6 +113,7 @@ export class Softplus extends Activation {
 export class Sigmoid extends Activation {
   constructor() {
     super('sigmoid');
+    configure(this, {});
   }
 }
 
@@ -81,12 +121,24 @@ export class Sigmoid extends Activation {
 export class Tanh extends Activation {
   constructor() {
     super('tanh');
+    configure(this, {});
   }
 }
 
 /** Softmax along an axis, by default the last. For training, losses.softmaxCrossEntropy wants the logits instead. */
 export class Softmax extends Activation {
-  constructor(axis = -1) {
-    super((x) => softmax(x, axis));
+  /** @throws ArgumentError unless axis is an integer. */
+  constructor(axis?: number) {
+    const own = forms.softmax.read([axis]);
+    super((x) => softmax(x, own.axis));
+    configure(this, own);
   }
+}
+
+forms.activation.register(Activation);
+forms.leakyRelu.register(LeakyReLU);
+forms.elu.register(ELU);
+forms.softmax.register(Softmax);
+for (const [name, kind] of Object.entries({ ReLU, GELU, SiLU, Softplus, Sigmoid, Tanh })) {
+  layerForm(name, {}, {}).register(kind);
 }

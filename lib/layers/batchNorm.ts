@@ -5,14 +5,15 @@ import {
   fusedActivation,
   resolveActivation,
 } from '../activations.ts';
-import { checkBoolean, checkOptions } from '../arguments.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { batchNorm, checkEpsilon, checkMomentum } from '../ops/normalize.ts';
 import { Parameter, SharedTensor } from '../parameter.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
+import { checkInputDtype, readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { activation, count, dtype, flag, layerForm, number, type OptionsOf } from './options.ts';
 
 export interface BatchNormLayerOptions {
   /** How far the running statistics move at each batch; default 0.1. */
@@ -27,6 +28,14 @@ export interface BatchNormLayerOptions {
   dtype?: FloatDtype;
 }
 
+const form = layerForm('BatchNorm', { channels: count }, {
+  momentum: number(0.1, checkMomentum),
+  epsilon: number(1e-5, checkEpsilon),
+  affine: flag(true),
+  activation,
+  dtype,
+} satisfies OptionsOf<BatchNormLayerOptions>);
+
 /**
  * Batch normalisation (Ioffe & Szegedy, 2015): g((x − μ) / √(σ² + ε) · weight + bias), channel by channel, for input
  * [..., channels]: rows of features, or images [batch, height, width, channels].
@@ -35,6 +44,10 @@ export interface BatchNormLayerOptions {
  * the running statistics. Those are state (`namedBuffers`), not parameters. The forward pass updates them, under `noGrad`
  * as well; so a training step that ends with NonFiniteError, which leaves parameters as they were, leaves its batch in
  * them.
+ *
+ * While weight and bias are both frozen (`requiresGrad` false), the layer works as in evaluation also while training: it
+ * normalises by the running statistics and leaves them, as Keras does with `trainable = False`. Without `affine` there is
+ * nothing to freeze, and the mode alone decides.
  */
 export class BatchNorm extends Layer {
   readonly channels: number;
@@ -54,29 +67,17 @@ export class BatchNorm extends Layer {
   /** @throws ArgumentError, DtypeError for options out of their domains. */
   constructor(channels: number, options: BatchNormLayerOptions = {}) {
     super();
-    const name = 'BatchNorm';
-    this.channels = checkCount(name, 'channels', channels);
-    checkOptions(name, options, ['momentum', 'epsilon', 'affine', 'activation', 'dtype']);
-    const {
-      momentum = 0.1,
-      epsilon = 1e-5,
-      affine = true,
-      activation = 'linear',
-      dtype = 'float32',
-    } = options;
-    checkMomentum(name, momentum);
-    checkEpsilon(name, epsilon);
-    checkBoolean(name, 'affine', affine);
-    checkLayerDtype(name, dtype);
-    resolveActivation(activation);
-    this.momentum = momentum;
-    this.epsilon = epsilon;
-    this.activation = activation;
-    this.weight = affine ? new Parameter([channels], dtype) : null;
-    this.bias = affine ? new Parameter([channels], dtype) : null;
+    const own = form.read([channels], options);
+    configure(this, own);
+    this.channels = own.channels;
+    this.momentum = own.momentum;
+    this.epsilon = own.epsilon;
+    this.activation = own.activation;
+    this.weight = own.affine ? new Parameter([channels], own.dtype) : null;
+    this.bias = own.affine ? new Parameter([channels], own.dtype) : null;
     if (this.weight) initialize(this.weight, 'ones');
-    this.runningMean = new SharedTensor([channels], dtype);
-    this.runningVariance = new SharedTensor([channels], dtype);
+    this.runningMean = new SharedTensor([channels], own.dtype);
+    this.runningVariance = new SharedTensor([channels], own.dtype);
     initialize(this.runningVariance, 'ones');
   }
 
@@ -86,11 +87,13 @@ export class BatchNorm extends Layer {
       throw inputError(this, `[batch, ..., ${this.channels}]`, x.shape);
     }
     checkInputDtype(this, x, this.runningMean.dtype);
-    const { momentum, epsilon, training } = this;
+    const { momentum, epsilon, weight, bias } = this;
+    const isFrozen = weight !== null && bias !== null && !weight.requiresGrad && !bias.requiresGrad;
+    const training = this.training && !isFrozen;
     const running = { mean: this.runningMean, variance: this.runningVariance };
     const activation = fusedActivation(this.activation);
     const options = { momentum, epsilon, training, activation };
-    const y = batchNorm(x, this.weight, this.bias, running, options);
+    const y = batchNorm(x, weight, bias, running, options);
     return activation ? y : resolveActivation(this.activation)(y);
   }
 
@@ -102,3 +105,5 @@ export class BatchNorm extends Layer {
     return example;
   }
 }
+
+form.register(BatchNorm);

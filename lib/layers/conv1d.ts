@@ -5,8 +5,9 @@ import type { Activation } from '../ops/epilogue.ts';
 import { leastPixels, positions, type Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { Convolution, type ConvolutionLayerOptions, common } from './convolution.ts';
+import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
 import { inputError } from './layer.ts';
+import { layerForm, type OptionsOf, option, unchecked } from './options.ts';
 
 export interface Conv1DOptions extends ConvolutionLayerOptions {
   /** Steps from one position of the kernel to the next; default 1. */
@@ -16,6 +17,19 @@ export interface Conv1DOptions extends ConvolutionLayerOptions {
   /** Steps from one element of the kernel to the next; default 1. */
   dilation?: number;
 }
+
+const name = 'Conv1D';
+
+// `windowOf1d` checks these.
+const form = layerForm(name, { ...channels, kernel: unchecked<number>() }, {
+  ...common,
+  stride: unchecked<number>(() => 1),
+  padding: option<Padding1d>(
+    (layer, _, given) => (typeof given === 'object' ? readOptions(layer, given, ['left', 'right']) : given),
+    () => 'valid',
+  ),
+  dilation: unchecked<number>(() => 1),
+} satisfies OptionsOf<Conv1DOptions>);
 
 /**
  * g(x ∗ W + b) over sequences: input [batch, length, in], output [batch, positions, out], as `conv1d`. The weight of
@@ -29,23 +43,14 @@ export class Conv1D extends Convolution {
 
   /** @throws ArgumentError, DtypeError for sizes and options out of their domains. */
   constructor(inChannels: number, outChannels: number, kernel: number, options: Conv1DOptions = {}) {
-    const name = 'Conv1D';
-    const own = readOptions(name, options, [...common, 'stride', 'padding', 'dilation']);
-    const { stride = 1, padding: given = 'valid', dilation = 1 } = own;
-    const padding = typeof given === 'object' ? readOptions(name, given, ['left', 'right']) : given;
-    const geometry = { stride, padding, dilation };
-    const window = windowOf1d(name, kernel, geometry);
-    super({
-      name,
-      inChannels,
-      outChannels,
-      options: own,
-      weight: (groups) => ({
-        shape: [outChannels, kernel, inChannels / groups],
-        fans: { fanIn: (kernel * inChannels) / groups, fanOut: (kernel * outChannels) / groups },
-      }),
-    });
-    this.geometry = geometry;
+    const own = form.read([inChannels, outChannels, kernel], options);
+    const { groups, stride, padding, dilation } = own;
+    const window = windowOf1d(name, kernel, own);
+    super(name, own, () => ({
+      shape: [outChannels, kernel, inChannels / groups],
+      fans: { fanIn: (kernel * inChannels) / groups, fanOut: (kernel * outChannels) / groups },
+    }));
+    this.geometry = { stride, padding, dilation };
     this.window = window;
   }
 
@@ -67,3 +72,5 @@ export class Conv1D extends Convolution {
     return [positions(horizontal, length as number), this.outChannels];
   }
 }
+
+form.register(Conv1D);

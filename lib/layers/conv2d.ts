@@ -1,12 +1,12 @@
 /** Convolution of images as a layer. */
-import { readOptions } from '../arguments.ts';
 import { conv2d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
-import { checkPair, ownPadding, type Padding, type Pair, type Window, windowOf } from '../ops/window.ts';
+import { type Padding, type Pair, type Window, windowOf } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { positionsOn } from './checks.ts';
-import { Convolution, type ConvolutionLayerOptions, common } from './convolution.ts';
+import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
+import { layerForm, type OptionsOf, padding, pair } from './options.ts';
 
 export interface Conv2DOptions extends ConvolutionLayerOptions {
   /** Pixels from one position of the kernel to the next; default 1. */
@@ -16,6 +16,19 @@ export interface Conv2DOptions extends ConvolutionLayerOptions {
   /** Pixels from one element of the kernel to the next; default 1. */
   dilation?: Pair;
 }
+
+const name = 'Conv2D';
+
+/** What both convolutions of images take. */
+export const imageArguments = { ...channels, kernel: pair() };
+export const imageOptions = {
+  ...common,
+  stride: pair(() => 1),
+  padding,
+  dilation: pair(() => 1),
+} satisfies OptionsOf<Conv2DOptions>;
+
+const form = layerForm(name, imageArguments, imageOptions);
 
 /**
  * g(x ∗ W + b) over images: input [batch, height, width, in], output [batch, positions down, positions across, out], as
@@ -35,31 +48,18 @@ export class Conv2D extends Convolution {
    * @throws ArgumentError, DtypeError for sizes and options out of their domains.
    */
   constructor(inChannels: number, outChannels: number, kernel: Pair, options: Conv2DOptions = {}) {
-    const name = 'Conv2D';
-    const own = readOptions(name, options, [...common, 'stride', 'padding', 'dilation']);
-    const { stride = 1, padding = 'valid', dilation = 1 } = own;
-    const size = checkPair(name, 'kernel', kernel);
-    const geometry = {
-      stride: checkPair(name, 'stride', stride),
-      padding: ownPadding(name, padding),
-      dilation: checkPair(name, 'dilation', dilation),
-    };
-    super({
-      name,
-      inChannels,
-      outChannels,
-      options: own,
-      weight: (groups) => {
-        const [height, width] = size;
-        const area = height * width;
-        return {
-          shape: [outChannels, height, width, inChannels / groups],
-          fans: { fanIn: (area * inChannels) / groups, fanOut: (area * outChannels) / groups },
-        };
-      },
+    const own = form.read([inChannels, outChannels, kernel], options);
+    const { kernel: size, groups, stride, padding, dilation } = own;
+    const [height, width] = size;
+    super(name, own, () => {
+      const area = height * width;
+      return {
+        shape: [outChannels, height, width, inChannels / groups],
+        fans: { fanIn: (area * inChannels) / groups, fanOut: (area * outChannels) / groups },
+      };
     });
-    this.geometry = geometry;
-    this.window = windowOf(name, size, geometry);
+    this.geometry = { stride, padding, dilation };
+    this.window = windowOf(name, size, this.geometry);
   }
 
   protected convolve(x: Tensor, activation: Activation | null): Tensor {
@@ -71,3 +71,5 @@ export class Conv2D extends Convolution {
     return [...positionsOn(this, this.window, received, this.inChannels), this.outChannels];
   }
 }
+
+form.register(Conv2D);

@@ -1,19 +1,30 @@
 /** Transposed convolution of images as a layer. */
-import { readOptions } from '../arguments.ts';
 import { checkOutputPadding, convTranspose2d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
-import { checkPair, ownPadding, type Pair, pixelsOf, type Window, windowOf } from '../ops/window.ts';
+import { checkPair, type Pair, pixelsOf, type Window, windowOf } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkImages } from './checks.ts';
-import type { Conv2DOptions } from './conv2d.ts';
-import { Convolution, common } from './convolution.ts';
+import { type Conv2DOptions, imageArguments, imageOptions } from './conv2d.ts';
+import { Convolution } from './convolution.ts';
 import { inputError } from './layer.ts';
+import { layerForm, type OptionsOf, option } from './options.ts';
 
 export interface ConvTranspose2DOptions extends Conv2DOptions {
   /** Rows and columns more at the bottom and on the right, below the stride or the dilation; default 0. */
   outputPadding?: Pair;
 }
+
+const name = 'ConvTranspose2D';
+
+const form = layerForm(name, imageArguments, {
+  ...imageOptions,
+  // The window says how large it may be.
+  outputPadding: option<Pair>(
+    (layer, name, given) => checkPair(layer, name, given, 0),
+    () => 0,
+  ),
+} satisfies OptionsOf<ConvTranspose2DOptions>);
 
 /**
  * g(x ∗ᵀ W + b), which makes images larger by the stride: input [batch, height, width, in], output as `convTranspose2d`.
@@ -35,33 +46,20 @@ export class ConvTranspose2D extends Convolution {
    * @throws ArgumentError, DtypeError for sizes and options out of their domains.
    */
   constructor(inChannels: number, outChannels: number, kernel: Pair, options: ConvTranspose2DOptions = {}) {
-    const name = 'ConvTranspose2D';
-    const own = readOptions(name, options, [...common, 'stride', 'padding', 'dilation', 'outputPadding']);
-    const { stride = 1, padding = 'valid', dilation = 1, outputPadding = 0 } = own;
-    const size = checkPair(name, 'kernel', kernel);
-    const given = {
-      stride: checkPair(name, 'stride', stride),
-      padding: ownPadding(name, padding),
-      dilation: checkPair(name, 'dilation', dilation),
-    };
-    const window = windowOf(name, size, given);
-    const geometry = { ...given, outputPadding: checkOutputPadding(name, window, outputPadding) };
-    super({
-      name,
-      inChannels,
-      outChannels,
-      options: own,
-      weight: (groups) => {
-        const [height, width] = size;
-        const area = height * width;
-        const met = area / (window.vertical.stride * window.horizontal.stride);
-        return {
-          shape: [inChannels, height, width, outChannels / groups],
-          fans: { fanIn: (met * inChannels) / groups, fanOut: (area * outChannels) / groups },
-        };
-      },
+    const own = form.read([inChannels, outChannels, kernel], options);
+    const { kernel: size, groups, stride, padding, dilation } = own;
+    const window = windowOf(name, size, own);
+    const outputPadding = checkOutputPadding(name, window, own.outputPadding);
+    super(name, own, () => {
+      const [height, width] = size;
+      const area = height * width;
+      const met = area / (window.vertical.stride * window.horizontal.stride);
+      return {
+        shape: [inChannels, height, width, outChannels / groups],
+        fans: { fanIn: (met * inChannels) / groups, fanOut: (area * outChannels) / groups },
+      };
     });
-    this.geometry = geometry;
+    this.geometry = { stride, padding, dilation, outputPadding };
     this.window = window;
   }
 
@@ -86,3 +84,5 @@ export class ConvTranspose2D extends Convolution {
     return [outHeight, outWidth, this.outChannels];
   }
 }
+
+form.register(ConvTranspose2D);

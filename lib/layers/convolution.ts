@@ -5,16 +5,17 @@ import {
   fusedActivation,
   resolveActivation,
 } from '../activations.ts';
-import { checkBoolean } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { type Fans, type Initializer, initializeBoth, initializerBefore } from '../initializers.ts';
+import { type Fans, type Initializer, initializeBoth } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { Parameter } from '../parameter.ts';
 import type { Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
+import { checkInputDtype, readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
+import { activation, biasInit, count, dtype, flag, init, type OptionsOf } from './options.ts';
 
 export interface ConvolutionLayerOptions {
   /** The channels fall into so many groups, each of which sees its share of the input channels alone. Default 1. */
@@ -36,18 +37,31 @@ export interface ConvolutionLayerOptions {
   winograd?: boolean;
 }
 
-/** The names of these options. */
-export const common = ['groups', 'bias', 'activation', 'init', 'biasInit', 'dtype', 'winograd'] as const;
+/** What constructors take first. */
+export const channels = { inChannels: count, outChannels: count };
 
-/** The names and numbers that a layer is made of, before they are checked. */
-interface Form {
-  name: string;
+/** These options. */
+export const common = {
+  groups: { ...count, otherwise: () => 1 },
+  bias: flag(true),
+  activation,
+  init,
+  biasInit,
+  dtype,
+  winograd: flag(true),
+} satisfies OptionsOf<ConvolutionLayerOptions>;
+
+/** What is read of arguments and options. */
+interface Own {
   inChannels: number;
   outChannels: number;
-  /** Read once, by `readOptions`. */
-  options: ConvolutionLayerOptions;
-  /** The weight's shape, and how many inputs an output has and the reverse; called with checked numbers. */
-  weight: (groups: number) => { shape: Shape; fans: Fans };
+  groups: number;
+  bias: boolean;
+  activation: ActivationName | ActivationFunction;
+  init: Initializer;
+  biasInit: Initializer;
+  dtype: FloatDtype;
+  winograd: boolean;
 }
 
 export abstract class Convolution extends Layer {
@@ -61,27 +75,25 @@ export abstract class Convolution extends Layer {
   readonly activation: ActivationName | ActivationFunction;
   protected readonly winograd: boolean;
 
-  protected constructor({ name, inChannels, outChannels, options, weight }: Form) {
+  /** @param weight its shape, and how many inputs an output has and the reverse; called once the groups are checked */
+  protected constructor(name: string, own: Own, weight: () => { shape: Shape; fans: Fans }) {
     super();
-    this.inChannels = checkCount(name, 'inChannels', inChannels);
-    this.outChannels = checkCount(name, 'outChannels', outChannels);
-    const { groups = 1, bias = true, activation = 'linear', dtype = 'float32', winograd = true } = options;
-    this.groups = checkCount(name, 'groups', groups);
+    configure(this, own);
+    const { inChannels, outChannels, groups } = own;
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {
       throw new ArgumentError(
         `${name} expected groups to divide ${inChannels} and ${outChannels} channels, got ${groups}`,
       );
     }
-    checkBoolean(name, 'bias', bias);
-    checkBoolean(name, 'winograd', winograd);
-    this.winograd = winograd;
-    resolveActivation(activation);
-    this.activation = activation;
-    const { init = initializerBefore(activation), biasInit = 'zeros' } = options;
-    const { shape, fans } = weight(groups);
-    this.weight = new Parameter(shape, checkLayerDtype(name, dtype));
-    this.bias = bias ? new Parameter([outChannels], dtype) : null;
-    initializeBoth(this.weight, init, this.bias, biasInit, fans);
+    this.inChannels = inChannels;
+    this.outChannels = outChannels;
+    this.groups = groups;
+    this.winograd = own.winograd;
+    this.activation = own.activation;
+    const { shape, fans } = weight();
+    this.weight = new Parameter(shape, own.dtype);
+    this.bias = own.bias ? new Parameter([outChannels], own.dtype) : null;
+    initializeBoth(this.weight, own.init, this.bias, own.biasInit, fans);
   }
 
   forward(x: Tensor): Tensor {

@@ -6,15 +6,16 @@ import {
   fusedActivation,
   resolveActivation,
 } from '../activations.ts';
-import { checkBoolean, checkOptions } from '../arguments.ts';
-import { type Initializer, initializeBoth, initializerBefore } from '../initializers.ts';
+import { type Initializer, initializeBoth } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
 import { Parameter } from '../parameter.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
+import { checkInputDtype, readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { activation, biasInit, count, dtype, flag, init, layerForm, type OptionsOf } from './options.ts';
 
 export interface DenseOptions {
   /** Applied to the sum; default 'linear', which is none. */
@@ -28,6 +29,14 @@ export interface DenseOptions {
   /** Default float32. */
   dtype?: FloatDtype;
 }
+
+const form = layerForm('Dense', { inFeatures: count, outFeatures: count }, {
+  activation,
+  bias: flag(true),
+  init,
+  biasInit,
+  dtype,
+} satisfies OptionsOf<DenseOptions>);
 
 /**
  * g(x·Wᵀ + b), for every row of x: equation (1) of the notes. Input [..., in], output [..., out].
@@ -44,17 +53,14 @@ export class Dense extends Layer {
 
   constructor(inFeatures: number, outFeatures: number, options: DenseOptions = {}) {
     super();
-    this.inFeatures = checkCount('Dense', 'inFeatures', inFeatures);
-    this.outFeatures = checkCount('Dense', 'outFeatures', outFeatures);
-    checkOptions('Dense', options, ['activation', 'bias', 'init', 'biasInit', 'dtype']);
-    const { activation = 'linear', bias = true, dtype = 'float32' } = options;
-    const { init = initializerBefore(activation), biasInit = 'zeros' } = options;
-    checkBoolean('Dense', 'bias', bias);
-    resolveActivation(activation);
-    this.activation = activation;
-    this.weight = new Parameter([outFeatures, inFeatures], checkLayerDtype('Dense', dtype));
-    this.bias = bias ? new Parameter([outFeatures], dtype) : null;
-    initializeBoth(this.weight, init, this.bias, biasInit);
+    const own = form.read([inFeatures, outFeatures], options);
+    configure(this, own);
+    this.inFeatures = own.inFeatures;
+    this.outFeatures = own.outFeatures;
+    this.activation = own.activation;
+    this.weight = new Parameter([outFeatures, inFeatures], own.dtype);
+    this.bias = own.bias ? new Parameter([outFeatures], own.dtype) : null;
+    initializeBoth(this.weight, own.init, this.bias, own.biasInit);
   }
 
   forward(x: Tensor): Tensor {
@@ -79,3 +85,5 @@ export class Dense extends Layer {
     return [...example.slice(0, -1), this.outFeatures];
   }
 }
+
+form.register(Dense);

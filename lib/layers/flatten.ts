@@ -4,6 +4,7 @@ import { sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { readExample } from './checks.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { layerForm } from './options.ts';
 
 /** [batch, ...example] → [batch, size of the example]: the notes' 64×64×3 image becomes 12,288 numbers. */
 export class Flatten extends Layer {
@@ -18,3 +19,5 @@ export class Flatten extends Layer {
     return example && [sizeOf(example)];
   }
 }
+
+layerForm('Flatten', {}, {}).register(Flatten);

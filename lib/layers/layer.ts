@@ -1,31 +1,72 @@
-/** What every layer is: a function of a tensor with parameters. */
-import { checkBoolean, isArray, isInstance } from '../arguments.ts';
-import { ShapeError } from '../errors.ts';
+/** What every layer is: a function of tensors with parameters. */
+import { checkBoolean, isInstance } from '../arguments.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
 import { readShape, type Shape, show } from '../shape.ts';
 import { type Named, readNamed, readState } from '../state.ts';
 import { isTensor, Tensor } from '../tensor.ts';
+import { walk } from '../tree.ts';
+import { configOf, type LayerConfig, typeOf } from './config.ts';
+import { modeInForce } from './mode.ts';
 import { summarize } from './summary.ts';
 
 /** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
 export type ExampleShape = Shape | undefined;
 
-/** How long a list of layers may be. */
-export const most = 2 ** 16;
+/** @internal What a layer may be called, see `label`. */
+export const naming = Symbol('naming');
+
+interface Naming {
+  /** The label that somebody gave it. */
+  own: string | undefined;
+  /** Its number in the Sequential that it was given to, as 'Dense 2'. */
+  number: string | undefined;
+  /** Where it is in the model that was gone through last, and what messages call that place. */
+  path: string;
+  place: string | undefined;
+}
 
 /**
- * The base of all layers. A subclass keeps its Parameters, SharedTensors for other state, and inner layers in fields (or
- * arrays of layers), where they are found by themselves, and implements `forward`.
+ * The base of all layers. A subclass implements `forward`, and keeps its Parameters, SharedTensors for other state, and
+ * inner layers in fields, where they are found by themselves: also in arrays, plain objects and Maps there, nested as one
+ * likes. Where one is makes its name: `blocks.0.qkv.weight`, with the keys of a Map as text. Nobody can look into fields that
+ * are `#private`, getters, Sets and objects of other classes.
+ *
+ *     class Scale extends Layer {
+ *       readonly factor = new Parameter([1]);
+ *       forward(x: Tensor): Tensor {
+ *         return x.mul(this.factor);
+ *       }
+ *     }
  */
 export abstract class Layer {
   private isTraining = true;
-  /** What messages and `summary` call this layer; a Sequential numbers its layers: 'Dense 2'. */
-  label: string = kindOf(this);
+  /** @internal Under a symbol, so that subclasses may call their fields as they like. */
+  readonly [naming]: Naming = { own: undefined, number: undefined, path: '', place: undefined };
 
-  /** True while training: dropout drops, batch normalization uses the batch. Set by `train` and `eval`. */
+  /**
+   * What messages and `summary` call this layer. Where nobody sets it, that is the place in the model, as
+   * `blocks.0.qkv (Dense)`, as soon as `fit`, `parameters` or the like has gone through that; in a Sequential 'Dense 2',
+   * and in one within it 'Sequential 1 › Dense 2'; else the kind.
+   */
+  get label(): string {
+    const { own, place, number } = this[naming];
+    return own ?? place ?? number ?? typeOf(this);
+  }
+
+  set label(label: string) {
+    this[naming].own = label;
+  }
+
+  /**
+   * True while training: dropout drops, batch normalization uses the batch. Set by `train` and `eval`. In `predict` and
+   * `evaluate` it is false whatever was set; in a step of `fit` it is what was set, or true if that is false for the model as
+   * a whole: so a layer in evaluation mode stays in it while the rest is trained.
+   */
   get training(): boolean {
+    if (modeInForce !== null) return modeInForce;
     this.observeMode('read');
     return this.isTraining;
   }
@@ -45,8 +86,12 @@ export abstract class Layer {
     });
   }
 
-  /** The output for a batch, batch first. */
-  abstract forward(x: Tensor): Tensor;
+  /**
+   * The output for a batch, batch first. A subclass says what it takes, a tensor, several, or arrays and records of them, and
+   * what it returns: a tensor or a tree of them.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: a subclass says what it takes and returns, and may say anything
+  abstract forward(...inputs: any[]): any;
 
   /**
    * The shape of an example's output for that of its input, neither with the batch.
@@ -56,20 +101,57 @@ export abstract class Layer {
     return undefined;
   }
 
-  /** Inner layers by field name. */
+  /**
+   * What this layer is, as plain data that JSON can hold: its type and its options, with those that were left out. A
+   * function, as an activation or an initializer of one's own, is null there. `layerFrom` makes another layer of it. A class
+   * of one's own tells its options by `configure`.
+   */
+  get config(): LayerConfig {
+    return configOf(this, isLayer);
+  }
+
+  /** Inner layers by where they are in the fields. */
   children(): [name: string, layer: Layer][] {
-    const found: [string, Layer][] = [];
-    for (const [name, value] of Object.entries(this)) {
-      if (isInstance(value, Layer)) found.push([name, value]);
-      if (!isArray(value)) continue;
-      const { length } = value;
-      if (typeof length !== 'number' || length > most) continue;
-      for (let i = 0; i < length; i++) {
-        const item = value[i];
-        if (isInstance(item, Layer)) found.push([`${name}.${i}`, item]);
+    return [...walk(this, isLayer)];
+  }
+
+  /** @internal The layers of which each takes the output of the one before; null where nobody knows of such. */
+  chain(): { readonly layers: readonly Layer[]; readonly inputShape: ExampleShape } | null {
+    return null;
+  }
+
+  /** This layer, as '', and all below, each once and before those in it, by path. */
+  namedLayers(): [path: string, layer: Layer][] {
+    return [...this.layersBelow()];
+  }
+
+  /** The same one by one, who stops early does not pay for the rest. Each layer learns its place. */
+  private *layersBelow(): Generator<[path: string, layer: Layer]> {
+    const seen = new Set<Layer>();
+    // What is named by numbers alone goes on so: Sequential 1 › Dense 2.
+    const left: { path: string; layer: Layer; numbers: string | null }[] = [
+      { path: '', layer: this, numbers: '' },
+    ];
+    for (let next = left.pop(); next !== undefined; next = left.pop()) {
+      const { path, layer, numbers } = next;
+      if (seen.has(layer)) continue;
+      seen.add(layer);
+      yield [path, layer];
+      const children = layer.children();
+      for (let i = children.length - 1; i >= 0; i--) {
+        const [name, child] = children[i];
+        const childPath = path === '' ? name : `${path}.${name}`;
+        const names = child[naming];
+        const number = numbers === null || names.number === undefined ? null : numbers + names.number;
+        // The path in a larger model says more.
+        if (!names.path.endsWith(`.${childPath}`) && child !== this) {
+          names.path = childPath;
+          names.place = number ?? `${childPath} (${typeOf(child)})`;
+        }
+        const inner = names.own ?? number;
+        left.push({ path: childPath, layer: child, numbers: inner === null ? null : `${inner} › ` });
       }
     }
-    return found;
   }
 
   /** This layer's own parameters and then those of inner layers, as 'weight' or '0.weight'; a shared one once. */
@@ -85,22 +167,36 @@ export abstract class Layer {
     return this.namedTensors().filter(([, tensor]) => !(tensor instanceof Parameter));
   }
 
-  /** Parameters and buffers, each once, layer by layer. */
+  /** Parameters and buffers, each once, layer by layer. @throws ArgumentError for two of one name. */
   private namedTensors(): Named<SharedTensor> {
-    const seen = new Set<SharedTensor>();
-    return this.collectTensors('').filter(([, tensor]) => {
-      if (seen.has(tensor)) return false;
-      seen.add(tensor);
-      return true;
-    });
+    const found = [...this.tensorsBelow()];
+    const names = new Set<string>();
+    for (const [name] of found) {
+      if (names.has(name)) {
+        throw new ArgumentError(
+          `${this.label} expected each parameter under a name of its own, got two under ${name.slice(0, 200)}`,
+        );
+      }
+      names.add(name);
+    }
+    return found;
   }
 
-  private collectTensors(prefix: string): Named<SharedTensor> {
-    const own = Object.entries(this).flatMap(
-      ([name, value]): Named<SharedTensor> =>
-        isTensor(value) && value instanceof SharedTensor ? [[`${prefix}${name}`, value]] : [],
-    );
-    return own.concat(this.children().flatMap(([name, layer]) => layer.collectTensors(`${prefix}${name}.`)));
+  private *tensorsBelow(): Generator<[name: string, tensor: SharedTensor]> {
+    const seen = new Set<SharedTensor>();
+    for (const [path, layer] of this.layersBelow()) {
+      for (const [name, tensor] of walk(layer, isSharedTensor)) {
+        if (seen.has(tensor)) continue;
+        seen.add(tensor);
+        yield [path === '' ? name : `${path}.${name}`, tensor];
+      }
+    }
+  }
+
+  /** @internal The first parameter; undefined where there is none. */
+  firstParameter(): Parameter | undefined {
+    for (const [, tensor] of this.tensorsBelow()) if (tensor instanceof Parameter) return tensor;
+    return undefined;
   }
 
   /** All parameters, each once. */
@@ -116,13 +212,30 @@ export abstract class Layer {
   /** Switches this layer and all inner ones to training (or, with false, to evaluation). */
   train(training = true): this {
     this.training = training;
-    for (const [, layer] of this.children()) layer.train(training);
+    // By their own methods, which may do otherwise; a layer that holds the one it is in ends the way.
+    if (switching.has(this)) return this;
+    switching.add(this);
+    try {
+      for (const [, layer] of this.children()) layer.train(training);
+    } finally {
+      switching.delete(this);
+    }
     return this;
   }
 
   /** Switches to evaluation. */
   eval(): this {
     return this.train(false);
+  }
+
+  /**
+   * Freezes all parameters of this layer and inner ones (false), or makes them want gradients again. Optimizers leave a
+   * parameter without a gradient as it is. A BatchNorm whose scale and shift are both frozen is frozen as a whole.
+   */
+  setRequiresGrad(requiresGrad = true): this {
+    checkBoolean('setRequiresGrad', 'requiresGrad', requiresGrad);
+    for (const parameter of this.parameters()) parameter.setRequiresGrad(requiresGrad);
+    return this;
   }
 
   /** Copies of all parameters and buffers by name. */
@@ -179,15 +292,18 @@ export abstract class Layer {
 
   /** A table: layer, output shape, parameters. `inputShape`, without the batch, fills in what depends on it. */
   summary(inputShape?: Shape): string {
+    this.namedLayers();
     return summarize(this, inputShape === undefined ? undefined : readShape('summary', inputShape));
   }
 }
 
-/** The name of a layer's class, its label where nobody gives it another one. */
-export function kindOf(layer: Layer): string {
-  const { name } = layer.constructor;
-  return typeof name === 'string' ? name : 'Layer';
-}
+/** The layers whose `train` is under way. */
+const switching = new Set<Layer>();
+
+const isLayer = (value: unknown): value is Layer => isInstance(value, Layer);
+
+const isSharedTensor = (value: unknown): value is SharedTensor =>
+  isTensor(value) && value instanceof SharedTensor;
 
 /** An error about a layer's input, which names the layer: `Dense 2 expected input [batch, 512], received [128, 256]`. */
 export function inputError(

@@ -1,5 +1,5 @@
 /** Layer normalisation as a layer. */
-import { checkBoolean, checkOptions, isArray } from '../arguments.ts';
+import { isArray } from '../arguments.ts';
 import { ShapeError } from '../errors.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
@@ -7,8 +7,10 @@ import { checkEpsilon, layerNorm } from '../ops/normalize.ts';
 import { Parameter } from '../parameter.ts';
 import { readShape, type Shape, sameShape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, checkLayerDtype, readExample } from './checks.ts';
+import { checkCount, checkInputDtype, readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { dtype, flag, layerForm, number, type OptionsOf, option } from './options.ts';
 
 export interface LayerNormLayerOptions {
   /** Added to the variance; default 1e-5. */
@@ -18,6 +20,18 @@ export interface LayerNormLayerOptions {
   /** Default float32. */
   dtype?: FloatDtype;
 }
+
+const shape = option((layer, name, given: number | Shape): Shape => {
+  const own = isArray(given) ? readShape(layer, given) : [checkCount(layer, name, given)];
+  if (own.length > 0) return own;
+  throw new ShapeError(`${layer} expected a shape of at least one axis, got []`);
+});
+
+const form = layerForm('LayerNorm', { shape }, {
+  epsilon: number(1e-5, checkEpsilon),
+  affine: flag(true),
+  dtype,
+} satisfies OptionsOf<LayerNormLayerOptions>);
 
 /**
  * Layer normalisation (Ba, Kiros & Hinton, 2016): (x − μ) / √(σ² + ε) · weight + bias, with μ and σ² of each example over
@@ -38,19 +52,13 @@ export class LayerNorm extends Layer {
    */
   constructor(shape: number | Shape, options: LayerNormLayerOptions = {}) {
     super();
-    const name = 'LayerNorm';
-    this.shape = isArray(shape) ? readShape(name, shape) : [checkCount(name, 'shape', shape)];
-    if (this.shape.length === 0) {
-      throw new ShapeError(`${name} expected a shape of at least one axis, got []`);
-    }
-    checkOptions(name, options, ['epsilon', 'affine', 'dtype']);
-    const { epsilon = 1e-5, affine = true, dtype = 'float32' } = options;
-    checkEpsilon(name, epsilon);
-    checkBoolean(name, 'affine', affine);
-    this.epsilon = epsilon;
-    this.dtype = checkLayerDtype(name, dtype);
-    this.weight = affine ? new Parameter(this.shape, dtype, { decays: false }) : null;
-    this.bias = affine ? new Parameter(this.shape, dtype, { decays: false }) : null;
+    const own = form.read([shape], options);
+    configure(this, own);
+    this.shape = own.shape;
+    this.epsilon = own.epsilon;
+    this.dtype = own.dtype;
+    this.weight = own.affine ? new Parameter(this.shape, own.dtype, { decays: false }) : null;
+    this.bias = own.affine ? new Parameter(this.shape, own.dtype, { decays: false }) : null;
     if (this.weight) initialize(this.weight, 'ones');
   }
 
@@ -73,3 +81,5 @@ export class LayerNorm extends Layer {
     throw inputError(this, `[batch, ..., ${this.shape.join(', ')}]`, received);
   }
 }
+
+form.register(LayerNorm);

@@ -1,16 +1,25 @@
 /** Padding of images as a layer. */
-import { checkOptions, describe } from '../arguments.ts';
+import { describe } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { pad } from '../ops/pad.ts';
 import { checkSides, type Padding, type Sides } from '../ops/window.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkImages, readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
+import { layerForm, number, type OptionsOf, option } from './options.ts';
 
 export interface PadOptions {
   /** Default 0. */
   value?: number;
 }
+
+const padding = option((layer, name, given: Exclude<Padding, string>) => {
+  if (typeof given !== 'string') return checkSides(layer, given);
+  throw new ArgumentError(`${layer} expected ${name} to be numbers or sides, got ${describe(given)}`);
+});
+
+const form = layerForm('Pad', { padding }, { value: number(0) } satisfies OptionsOf<PadOptions>);
 
 /** Pixels of one value around images: input [batch, height, width, channels], output larger by the padding. */
 export class Pad extends Layer {
@@ -23,16 +32,10 @@ export class Pad extends Layer {
    */
   constructor(padding: Exclude<Padding, string>, options: PadOptions = {}) {
     super();
-    if (typeof padding === 'string') {
-      throw new ArgumentError(`Pad expected padding to be numbers or sides, got ${describe(padding)}`);
-    }
-    this.sides = checkSides('Pad', padding);
-    checkOptions('Pad', options, ['value']);
-    const { value = 0 } = options;
-    if (typeof value !== 'number') {
-      throw new ArgumentError(`Pad expected value to be a number, got ${describe(value)}`);
-    }
-    this.value = value;
+    const own = form.read([padding], options);
+    configure(this, own);
+    this.sides = own.padding;
+    this.value = own.value;
   }
 
   forward(x: Tensor): Tensor {
@@ -56,3 +59,5 @@ export class Pad extends Layer {
     return [top + height + bottom, left + width + right, channels];
   }
 }
+
+form.register(Pad);

@@ -1,11 +1,12 @@
 /** Pooling of images as layers. */
-import { checkBoolean, checkOptions } from '../arguments.ts';
 import { averagePool2d, maxPool2d, poolingWindow } from '../ops/pool.ts';
-import { checkPair, ownPadding, type Padding, type Pair, type Window } from '../ops/window.ts';
+import type { Padding, Pair, Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkImages, positionsOn, readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
+import { flag, layerForm, type OptionsOf, padding, pair } from './options.ts';
 
 export interface Pool2DOptions {
   /** Pixels from one window to the next; default: as many as the window is large, so that windows do not overlap. */
@@ -19,19 +20,28 @@ export interface AvgPool2DOptions extends Pool2DOptions {
   countPadding?: boolean;
 }
 
+const window = {
+  stride: pair(({ size }) => size as Pair),
+  padding,
+} satisfies OptionsOf<Pool2DOptions>;
+
+const maxForm = layerForm('MaxPool2D', { size: pair() }, window);
+
+const averageForm = layerForm('AvgPool2D', { size: pair() }, {
+  ...window,
+  countPadding: flag(false),
+} satisfies OptionsOf<AvgPool2DOptions>);
+
 abstract class Pool2D extends Layer {
   protected readonly size: Pair;
   protected readonly options: Required<Pool2DOptions>;
   private readonly window: Window;
 
-  constructor(name: string, size: Pair, { stride, padding = 'valid' }: Pool2DOptions) {
+  constructor(name: string, { size, stride, padding }: { size: Pair } & Required<Pool2DOptions>) {
     super();
-    this.size = checkPair(name, 'size', size);
-    this.options = {
-      stride: stride === undefined ? this.size : checkPair(name, 'stride', stride),
-      padding: ownPadding(name, padding),
-    };
-    this.window = poolingWindow(name, this.size, this.options);
+    this.size = size;
+    this.options = { stride, padding };
+    this.window = poolingWindow(name, size, this.options);
   }
 
   forward(x: Tensor): Tensor {
@@ -59,8 +69,9 @@ export class MaxPool2D extends Pool2D {
    * @throws ArgumentError for sizes and options out of their domains.
    */
   constructor(size: Pair, options: Pool2DOptions = {}) {
-    checkOptions('MaxPool2D', options, ['stride', 'padding']);
-    super('MaxPool2D', size, options);
+    const own = maxForm.read([size], options);
+    super('MaxPool2D', own);
+    configure(this, own);
   }
 
   protected pool(x: Tensor): Tensor {
@@ -77,11 +88,10 @@ export class AvgPool2D extends Pool2D {
    * @throws ArgumentError for sizes and options out of their domains.
    */
   constructor(size: Pair, options: AvgPool2DOptions = {}) {
-    checkOptions('AvgPool2D', options, ['stride', 'padding', 'countPadding']);
-    super('AvgPool2D', size, options);
-    const { countPadding = false } = options;
-    checkBoolean('AvgPool2D', 'countPadding', countPadding);
-    this.countPadding = countPadding;
+    const own = averageForm.read([size], options);
+    super('AvgPool2D', own);
+    configure(this, own);
+    this.countPadding = own.countPadding;
   }
 
   protected pool(x: Tensor): Tensor {
@@ -104,3 +114,7 @@ export class GlobalAvgPool2D extends Layer {
     return [example[2]];
   }
 }
+
+maxForm.register(MaxPool2D);
+averageForm.register(AvgPool2D);
+layerForm('GlobalAvgPool2D', {}, {}).register(GlobalAvgPool2D);

@@ -1,10 +1,12 @@
 /** Layers one after the other. */
-import { checkOptions, describe, isInstance, readArray } from '../arguments.ts';
+import { checkOptions, describe, isArray, isInstance, readArray } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { most } from '../tree.ts';
 import { readExample } from './checks.ts';
-import { type ExampleShape, kindOf, Layer, most } from './layer.ts';
+import { configure, type LayerConfig, layerFrom, registerLayer, typeOf } from './config.ts';
+import { type ExampleShape, Layer, naming } from './layer.ts';
 
 export interface SequentialOptions {
   /** The shape of one example, without the batch: lets the constructor check every layer, and `summary` show sizes. */
@@ -34,37 +36,46 @@ export class Sequential extends Layer {
     checkOptions('Sequential', options, ['inputShape']);
     const { inputShape } = options;
     this.inputShape = inputShape === undefined ? undefined : readShape('Sequential', inputShape);
-    const before = this.layers.map(({ label }) => label);
-    this.number();
+    configure(this, { layers: this.layers, inputShape: this.inputShape });
+    const numbered = this.number();
     try {
       this.outputShape(this.inputShape);
     } catch (error) {
-      this.layers.forEach((layer, i) => {
-        layer.label = before[i];
-      });
+      for (const layer of numbered) layer[naming].number = undefined;
       throw error;
     }
   }
 
-  /** Tells layers of one class apart by their labels. */
-  private number(): void {
+  /** Tells layers of one class apart by their labels; which they are that had none. */
+  private number(): Layer[] {
     const counts = new Map<string, number>();
-    for (const layer of this.layers) {
-      const kind = kindOf(layer);
+    return this.layers.filter((layer) => {
+      const kind = typeOf(layer);
       const count = (counts.get(kind) ?? 0) + 1;
       counts.set(kind, count);
-      if (layer.label === kind) layer.label = `${kind} ${count}`;
-    }
+      const names = layer[naming];
+      if (names.own !== undefined || names.number !== undefined) return false;
+      names.number = `${kind} ${count}`;
+      return true;
+    });
   }
 
-  forward(x: Tensor): Tensor {
-    let y = x;
-    for (let i = 0; i < this.layers.length; i++) y = this.layers[i].forward(y);
+  // biome-ignore lint/suspicious/noExplicitAny: the first layer says what it takes
+  forward(x: any, ...others: any[]): Tensor {
+    const { layers } = this;
+    let y = others.length === 0 ? layers[0].forward(x) : layers[0].forward(x, ...others);
+    for (let i = 1; i < layers.length; i++) y = layers[i].forward(y);
     return y;
   }
 
+  /** The layers by number, and those that a subclass keeps beside them. */
   override children(): [name: string, layer: Layer][] {
-    return this.layers.map((layer, i) => [String(i), layer]);
+    const own = this.layers.map((layer, i): [string, Layer] => [String(i), layer]);
+    return own.concat(super.children().filter(([name]) => !name.startsWith('layers.')));
+  }
+
+  override chain(): Pick<Sequential, 'layers' | 'inputShape'> {
+    return this;
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
@@ -77,3 +88,10 @@ export class Sequential extends Layer {
     return super.summary(inputShape === undefined ? this.inputShape : inputShape);
   }
 }
+
+registerLayer('Sequential', Sequential, ({ layers, ...options }) => {
+  return new Sequential(
+    isArray(layers) ? layers.map((config) => layerFrom(config as LayerConfig)) : layers,
+    options,
+  );
+});

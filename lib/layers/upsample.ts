@@ -1,10 +1,21 @@
 /** Larger images as a layer. */
-import { checkOptions } from '../arguments.ts';
 import { checkMode, type UpsampleMode, type UpsampleOptions, upsample } from '../ops/upsample.ts';
-import { checkPair, type Pair } from '../ops/window.ts';
+import type { Pair } from '../ops/window.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkImages, readExample } from './checks.ts';
+import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
+import { layerForm, type OptionsOf, option, pair } from './options.ts';
+
+const mode = option<UpsampleMode>(
+  (layer, _, given) => {
+    checkMode(layer, given);
+    return given;
+  },
+  () => 'nearest',
+);
+
+const form = layerForm('Upsample', { scale: pair() }, { mode } satisfies OptionsOf<UpsampleOptions>);
 
 /** Images larger by whole factors: [batch, height, width, channels] → [batch, height · s, width · s, channels]. */
 export class Upsample extends Layer {
@@ -17,11 +28,10 @@ export class Upsample extends Layer {
    */
   constructor(scale: Pair, options: UpsampleOptions = {}) {
     super();
-    this.scale = checkPair('Upsample', 'scale', scale);
-    checkOptions('Upsample', options, ['mode']);
-    const { mode = 'nearest' } = options;
-    checkMode('Upsample', mode);
-    this.mode = mode;
+    const own = form.read([scale], options);
+    configure(this, own);
+    this.scale = own.scale;
+    this.mode = own.mode;
   }
 
   forward(x: Tensor): Tensor {
@@ -38,3 +48,5 @@ export class Upsample extends Layer {
     return [height * this.scale[0], width * this.scale[1], channels];
   }
 }
+
+form.register(Upsample);

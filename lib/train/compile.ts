@@ -34,20 +34,20 @@ interface Known {
 /** What a function recorded for a call with these arguments, or the latest kind of call; undefined when there is none. */
 type Lookup = (args: readonly unknown[] | null) => { entry: Entry; tensors: Tensor[] | null } | undefined;
 
-const internals = new WeakMap<object, { lookup: Lookup; steps: Steps<never[], unknown> }>();
+const lookups = new WeakMap<object, Lookup>();
 
 /** What a compiled function recorded for a call with these arguments, or, for null, for the latest kind of call. */
 export function recordedCall(
   compiled: unknown,
   args: readonly unknown[] | null,
 ): Pick<Entry, 'program' | 'calls' | 'written'> & { enter(): void } {
-  const own = internals.get(compiled as object);
-  if (own === undefined) {
+  const lookup = lookups.get(compiled as object);
+  if (lookup === undefined) {
     throw new ArgumentError(
       `[profile] expected step to be what compile() returned, got ${describe(compiled)}`,
     );
   }
-  const found = own.lookup(args);
+  const found = lookup(args);
   if (found === undefined) {
     const how = args === null ? '' : ' with arguments of this kind';
     throw new ArgumentError(
@@ -57,13 +57,6 @@ export function recordedCall(
   const { entry, tensors } = found;
   const { program, calls, written } = entry;
   return { program, calls, written, enter: () => entry.enter(tensors) };
-}
-
-/** @internal For `fit`, `evaluate` and `predict`. */
-export function compileSteps<Args extends unknown[], Returned>(
-  fn: (...args: Args) => Returned,
-): Steps<Args, Returned> {
-  return internals.get(compile(fn))!.steps as unknown as Steps<Args, Returned>;
 }
 
 /**
@@ -86,8 +79,34 @@ export function compile<Args extends unknown[], Returned>(
   fn: (...args: Args) => Returned,
 ): Compiled<Args, Returned> {
   checkFunction('compile', 'fn', fn);
+  return compileBoth(fn, false).compiled;
+}
+
+/**
+ * @internal For `fit`, `evaluate` and `predict`.
+ * @param once whether to call the function itself where that is quick, rather than find out whether it still does the same
+ */
+export function compileSteps<Args extends unknown[], Returned>(
+  fn: (...args: Args) => Returned,
+  once: boolean,
+): Steps<Args, Returned> {
+  return compileBoth(fn, once).steps;
+}
+
+function compileBoth<Args extends unknown[], Returned>(
+  fn: (...args: Args) => Returned,
+  once: boolean,
+): { compiled: Compiled<Args, Returned>; steps: Steps<Args, Returned> } {
   const programs = new Kept<Entry>();
   const paces = new WeakMap<Entry, Pace>();
+  const paceOf = (entry: Entry): Pace => {
+    let pace = paces.get(entry);
+    if (pace === undefined) {
+      pace = new Pace();
+      paces.set(entry, pace);
+    }
+    return pace;
+  };
 
   const find = (args: readonly unknown[]): Known | undefined => {
     let tensors: Tensor[] | null = null;
@@ -147,36 +166,31 @@ export function compile<Args extends unknown[], Returned>(
   };
   const steps: Steps<Args, Returned> = {
     soon(...args) {
-      const known = programFor(args);
-      let pace = paces.get(known.entry);
-      if (pace === undefined) {
-        pace = new Pace();
-        paces.set(known.entry, pace);
-      }
-      if (pace.isShort && !isBusy()) {
+      const isAlone = !isBusy();
+      const known = find(args);
+      if (known !== undefined && isAlone && paceOf(known.entry).isShort) {
+        const pace = paceOf(known.entry);
         const start = performance.now();
-        const result = here(known);
+        const result = once ? fn(...args) : here(programFor(args));
         pace.tookHere(performance.now() - start);
         return result;
       }
-      const alone = !isBusy();
+      const { entry, tensors } = programFor(args);
+      const pace = paceOf(entry);
       const start = performance.now();
-      const result = elsewhere(known);
+      const result = elsewhere({ entry, tensors });
       // Among others it tells nothing.
-      return alone ? result.finally(() => pace.tookElsewhere(performance.now() - start)) : result;
+      return isAlone ? result.finally(() => pace.tookElsewhere(performance.now() - start)) : result;
     },
     doubt() {
       for (const entry of programs) entry.isDoubtful = true;
     },
   };
   const compiled = Object.assign(async, { sync });
-  internals.set(compiled, {
-    lookup(args) {
-      if (args !== null) return find(args);
-      const entry = programs.latest;
-      return entry && { entry, tensors: null };
-    },
-    steps: steps as unknown as Steps<never[], unknown>,
+  lookups.set(compiled, (args) => {
+    if (args !== null) return find(args);
+    const entry = programs.latest;
+    return entry && { entry, tensors: null };
   });
-  return compiled;
+  return { compiled, steps };
 }

@@ -6,21 +6,34 @@ import { DataError } from '../errors.ts';
 import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
-import { type Batch, type Conversion, checkExamples, type Examples, toBatch } from './examples.ts';
+import {
+  type Batch,
+  type Conversion,
+  checkExamples,
+  checkKeys,
+  type Examples,
+  type Inputs,
+  mapTensors,
+  rowsOf,
+  toBatch,
+} from './examples.ts';
 
-export type { Batch, Examples } from './examples.ts';
+export type { Batch, Examples, Inputs, Tensors, TensorsOf } from './examples.ts';
 
 /** Batches that the caller makes, in the order to take them; an epoch is one pass. */
-export type Batches = Iterable<Examples> | AsyncIterable<Examples>;
+export type Batches<Y = Inputs, X = Inputs> = Iterable<Examples<Y, X>> | AsyncIterable<Examples<Y, X>>;
 
 /**
  * What to learn from, or to test on:
- * - all examples in memory, `{ x, y }`, from which batches are taken;
+ * - all examples in memory, `{ x, y }`, from which batches are taken; x and y may be several tensors, as `Inputs` says;
  * - an iterable or async iterable of `{ x, y }` batches, iterated anew for each epoch: an array, a set, an object with
  *   `[Symbol.iterator]`. A generator runs only once, which is enough for one epoch;
  * - a function that returns such an iterable, or a promise of it, called for each epoch: a generator function, say.
  */
-export type Data = Examples | Batches | (() => Batches | Promise<Batches>);
+export type Data<Y = Inputs, X = Inputs> =
+  | Examples<Y, X>
+  | Batches<Y, X>
+  | (() => Batches<Y, X> | Promise<Batches<Y, X>>);
 
 /** Batches, any number of times over. */
 export interface Dataset {
@@ -51,6 +64,7 @@ export function openData(data: Data, options: DatasetOptions): Dataset {
         `got ${describe(data)}`,
     );
   }
+  checkKeys(options.name, data);
   return inMemory(data, options);
 }
 
@@ -63,7 +77,7 @@ function isIterable(data: unknown): data is Batches {
 function inMemory(data: Examples, options: DatasetOptions): Dataset {
   const { name, batchSize, order = inOrder } = options;
   const { x, y } = toBatch(data, options, (part) => (name === 'data' ? part : `${name}.${part}`));
-  const n = x.shape[0];
+  const n = rowsOf(x);
   return {
     batchCount: Math.ceil(n / batchSize),
     *batches() {
@@ -71,7 +85,8 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
       for (let start = 0; start < n; start += batchSize) {
         const chosen = rows.slice(start, start + batchSize);
         const indices = new Tensor(chosen, [chosen.length], 'int32');
-        yield noGrad(() => ({ x: gather(x, indices), y: gather(y, indices) }));
+        const take = (part: Tensor) => gather(part, indices);
+        yield noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
       }
     },
   };

@@ -4,26 +4,33 @@ import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError, DataError, ShapeError } from '../errors.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
-import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { inMode } from '../layers/mode.ts';
+import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { concat } from '../ops/concat.ts';
 import { readShape, show } from '../shape.ts';
-import { empty, type Tensor, type Values } from '../tensor.ts';
-import { compile } from './compile.ts';
+import { empty, isTensor, type Tensor } from '../tensor.ts';
+import { leavesOf } from '../tree.ts';
+import { compileSteps, type Steps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
-import { conversionFor, toTensor } from './examples.ts';
-import { checkFinite } from './finite.ts';
+import {
+  conversionFor,
+  type Inputs,
+  mapTensors,
+  rowsOf,
+  type Tensors,
+  type TensorsOf,
+  toInputs,
+} from './examples.ts';
 import type { Scores } from './history.ts';
-import type { Metric } from './metrics/metric.ts';
-import { type MetricChoice, resolveMetrics } from './metrics.ts';
-import { modeSwitch } from './mode.ts';
+import { type AnyMetric, type MetricChoice, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal } from './options.ts';
-import { batchLoss, forwardOf } from './step.ts';
+import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { Tally } from './tally.ts';
 
-export interface EvaluateOptions {
+export interface EvaluateOptions<Model extends Layer = Layer, Y = Inputs> {
   /** A loss to report as `loss`. Also says how plain labels are read: see `fit`. */
-  loss?: LossName | LossFunction;
-  metrics?: readonly MetricChoice[];
+  loss?: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>>;
+  metrics?: readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
   /** Examples a forward pass, for examples in memory; default 256. The scores do not depend on it. */
   batchSize?: number;
   /** Checked before each batch. */
@@ -39,7 +46,11 @@ export interface EvaluateOptions {
  * @returns `{ loss?, ...metrics }`
  * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, the signal's reason.
  */
-export async function evaluate(model: Layer, data: Data, options: EvaluateOptions): Promise<Scores> {
+export async function evaluate<Model extends Layer, Y extends Inputs>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: EvaluateOptions<Model, NoInfer<Y>>,
+): Promise<Scores> {
   const op = 'evaluate';
   checkModel(op, model);
   checkOptions(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
@@ -57,25 +68,50 @@ export async function evaluate(model: Layer, data: Data, options: EvaluateOption
 }
 
 /** @internal The forward pass of a batch, with its mean loss where there is one, in evaluation mode. */
-export type Scorer = (x: Tensor, y: Tensor) => Promise<{ prediction: Tensor; loss: Tensor | undefined }>;
+export type Scorer = (x: Tensors, y: Tensors) => Promise<{ prediction: Tensors; loss: Tensor | undefined }>;
+
+/** What was compiled for a model, as long as it is there: for predictions, and for scores with a loss. */
+const programs = new WeakMap<Layer, WeakMap<object, Steps<never[], unknown>>>();
+
+/** What a function of the model compiles to, kept under a key, with doubt whether it still does the same. */
+function kept<Args extends unknown[], Returned>(
+  model: Layer,
+  key: object,
+  fn: (...args: Args) => Returned,
+): Steps<Args, Returned> {
+  let own = programs.get(model);
+  if (own === undefined) {
+    own = new WeakMap();
+    programs.set(model, own);
+    // Layers learn their places, for messages.
+    model.namedLayers();
+  }
+  let steps = own.get(key) as Steps<Args, Returned> | undefined;
+  if (steps === undefined) {
+    steps = compileSteps(fn, true);
+    own.set(key, steps as unknown as Steps<never[], unknown>);
+  }
+  steps.doubt();
+  return steps;
+}
 
 /** @internal Made once and used for every batch: compiled, it is recorded once. */
-export function scorer(model: Layer, loss: LossFunction | undefined, compiled: boolean): Scorer {
-  const inMode = modeSwitch(model);
-  const eager = (x: Tensor, y: Tensor) =>
+export function scorer(model: Layer, loss: AnyLoss | undefined, compiled: boolean): Scorer {
+  const eager = (x: Tensors, y: Tensors) =>
     noGrad(() => {
       const prediction = forwardOf(model, x);
       return { prediction, loss: loss && batchLoss(loss, prediction, y) };
     });
-  const forward = compiled ? compile(eager) : eager;
-  return async (x, y) => await inMode(false, () => forward(x, y));
+  if (!compiled) return async (x, y) => inMode(false, () => eager(x, y));
+  const steps = kept(model, loss ?? scorer, eager);
+  return async (x, y) => await inMode(false, () => steps.soon(x, y));
 }
 
 /** @internal The scores of a model on a dataset. */
 export async function score(
   forward: Scorer,
   dataset: Dataset,
-  metrics: readonly Metric[],
+  metrics: readonly AnyMetric[],
   signal: AbortSignal | undefined,
 ): Promise<Scores> {
   const tally = new Tally(metrics);
@@ -103,16 +139,16 @@ export interface PredictOptions {
  * The model's output for every example, in evaluation mode and without gradients; the model keeps the mode it had. The
  * event loop gets a turn between batches, so that predictions beyond one batch may see more than one step of a training
  * that runs at the same time.
- * @param x [examples, ...], a tensor or values, which take the model's dtype
- * @returns [examples, ...output]
+ * @param x [examples, ...], a tensor or values, which take the model's dtype; several as `Inputs` says
+ * @returns [examples, ...output], where the model returns several tensors as many in the same structure
  * @throws DataError for NaN or Infinity, or for no examples where the shape of the output cannot be known; ShapeError
  *   where the model does not keep the examples apart; ArgumentError; the signal's reason.
  */
-export async function predict(
-  model: Layer,
-  x: Tensor | Values,
+export async function predict<Model extends Layer>(
+  model: Model,
+  x: InputsOf<Model>,
   options: PredictOptions = {},
-): Promise<Tensor> {
+): Promise<OutputOf<Model>> {
   const op = 'predict';
   checkModel(op, model);
   checkOptions(op, options, ['batchSize', 'signal', 'compiled']);
@@ -121,34 +157,50 @@ export async function predict(
   checkPositive(op, 'batchSize', batchSize);
   checkSignal(op, signal);
   const { dtype } = conversionFor(model);
-  const inputs = toTensor('x', x, dtype);
-  if (inputs.rank === 0) throw new ShapeError('expected x to be [examples, ...], got a single number');
-  const n = inputs.shape[0];
-  if (n === 0) return empty([0, ...outputShape(model, inputs)], dtype);
-  checkFinite('x', inputs);
-  const outputs: Tensor[] = [];
-  const inMode = modeSwitch(model);
-  const eager = (batch: Tensor) => noGrad(() => forwardOf(model, batch));
-  const forward = compiled ? compile(eager) : eager;
+  const inputs = toInputs(x, dtype);
+  const n = rowsOf(inputs);
+  if (n === 0) return empty([0, ...outputShape(model, inputs)], dtype) as OutputOf<Model>;
+  const outputs: Tensors[] = [];
+  const eager = (batch: Tensors) => noGrad(() => forwardOf(model, batch));
+  const forward = compiled ? kept(model, predict, eager).soon : eager;
   for (let start = 0; start < n; start += batchSize) {
     if (start > 0) await turn();
     signal?.throwIfAborted();
     const rows = Math.min(batchSize, n - start);
-    const y = await inMode(false, () => forward(rows === n ? inputs : inputs.slice([[start, start + rows]])));
-    if (y.rank === 0 || y.shape[0] !== rows) {
-      throw new ShapeError(
-        `[${op}] expected an output of ${rows} rows for as many examples, got ${show(y.shape)}`,
-      );
+    const batch = rows === n ? inputs : mapTensors(inputs, (input) => input.slice([[start, start + rows]]));
+    const y = await inMode(false, () => forward(batch));
+    for (const { shape } of leavesOf(y, isTensor)) {
+      if (shape[0] !== rows) {
+        throw new ShapeError(
+          `[${op}] expected an output of ${rows} rows for as many examples, got ${show(shape)}`,
+        );
+      }
     }
     outputs.push(y);
   }
-  return noGrad(() => concat(outputs));
+  return joined(outputs) as OutputOf<Model>;
+}
+
+/** The outputs for some examples after those for others, tensor by tensor. */
+function joined(outputs: readonly Tensors[]): Tensors {
+  const parts = outputs.map((y) => leavesOf(y, isTensor));
+  const other = parts.find(({ length }) => length !== parts[0].length);
+  if (other !== undefined) {
+    throw new ShapeError(
+      `[predict] expected as many tensors in the output for each batch, got ${parts[0].length} and ${other.length}`,
+    );
+  }
+  let at = 0;
+  return mapTensors(outputs[0], () => {
+    const place = at++;
+    return noGrad(() => concat(parts.map((tensors) => tensors[place])));
+  });
 }
 
 /** The shape of an example's output, when there are no examples to ask. */
-function outputShape(model: Layer, x: Tensor): NonNullable<ExampleShape> {
-  // An empty array does not tell the shape of its elements; a tensor [0, 3] does.
-  const shape = model.outputShape(x.rank > 1 ? x.shape.slice(1) : undefined);
+function outputShape(model: Layer, x: Tensors): NonNullable<ExampleShape> {
+  // An empty array does not tell the shape of its elements; a tensor [0, 3] does, where it is the only one.
+  const shape = model.outputShape(isTensor(x) && x.rank > 1 ? x.shape.slice(1) : undefined);
   if (shape === undefined) {
     throw new DataError(
       '[predict] expected at least one example: the shape of the output for none is not known',

@@ -1,23 +1,52 @@
 /** Examples as users give them, made into checked tensors. */
 
-import { describe, isArray, isRecord } from '../arguments.ts';
+import { describe, isArray, isRecord, readArray } from '../arguments.ts';
 import { DataError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
-import { type LossFunction, type LossName, losses } from '../losses.ts';
+import { type AnyLoss, type LossName, losses } from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
+import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
 import { checkFinite } from './finite.ts';
 
-/** Examples and what is known about them: each a tensor, or values to make one of; the first axis counts examples. */
-export interface Examples {
-  x: Tensor | Values;
-  y: Tensor | Values;
+/**
+ * What a model takes or is to return: a tensor, or values to make one of; or several. Several in an array are arguments of
+ * `forward`, in a record they are one argument. Only an array with tensors or records in it is one of several: an array of
+ * numbers, nested or not, is the values of one tensor.
+ */
+export type Inputs = Tensor | Values | readonly Inputs[] | { readonly [name: string]: Inputs };
+
+/** Examples and what is known about them. The first axis of each tensor counts examples. */
+export interface Examples<Y = Inputs, X = Inputs> {
+  x: X;
+  y: Y;
 }
 
-/** Examples as tensors; both have as many rows, at least one. */
+/** What a loss or a metric sees of the `y` that was given: tensors in the place of values. */
+export type TensorsOf<Y> = Inputs extends Y
+  ? // biome-ignore lint/suspicious/noExplicitAny: nobody knows which of them it is
+    any
+  : Y extends Tensor | Values
+    ? Tensor
+    : { readonly [Name in keyof Y]: TensorsOf<Y[Name]> };
+
+/** A tensor, or arrays and records of them. */
+export type Tensors = Tensor | readonly Tensors[] | { readonly [name: string]: Tensors };
+
+/** Examples as tensors; all have as many rows, at least one. */
 export interface Batch {
-  x: Tensor;
-  y: Tensor;
+  x: Tensors;
+  y: Tensors;
+}
+
+/** The number of examples in tensors that are known to have as many. */
+export function rowsOf(tensors: unknown): number {
+  return leavesOf(tensors, isTensor)[0].shape[0];
+}
+
+/** The tensors, each with what `map` makes of it in its place. */
+export function mapTensors<Tree>(tree: Tree, map: (x: Tensor) => Tensor): Tree {
+  return mapTree(tree, isTensor, map) as Tree;
 }
 
 /** How plain values become tensors. */
@@ -29,8 +58,8 @@ export interface Conversion {
 }
 
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
-export function conversionFor(model: Layer, loss?: LossName | LossFunction): Conversion {
-  const dtype = (model.parameters()[0]?.dtype ?? 'float32') as FloatDtype;
+export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
+  const dtype = (model.firstParameter()?.dtype ?? 'float32') as FloatDtype;
   return { dtype, labels: loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy };
 }
 
@@ -68,10 +97,92 @@ function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Con
   return toTensor(name, values, 'int32');
 }
 
+/** How deep arrays and records of tensors may lie in each other. */
+const deepest = 32;
+
+/** Whether an array is one of several inputs, rather than the values of one. */
+function isSeveral(values: readonly unknown[], depth = 0): boolean {
+  // A proxy may say anything of its length.
+  const { length } = values as { length: unknown };
+  if (depth > deepest || typeof length !== 'number') return false;
+  for (let i = 0; i < length; i++) {
+    const item = values[i];
+    if (isTensor(item) || isPlain(item)) return true;
+    if (!isArray(item)) return false;
+    if (isSeveral(item, depth + 1)) return true;
+  }
+  return false;
+}
+
+const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  isContainer(value) && isRecord(value) && !(value instanceof Map);
+
+/**
+ * Tensors for inputs, in arrays and records of their own, each item read once.
+ * @param convert makes a tensor of what is none
+ * @throws DataError where there are none, and what `convert` throws; both name the place: 'x.image'
+ */
+function readTensors(
+  name: string,
+  inputs: unknown,
+  convert: (name: string, values: Values) => Tensor,
+  depth = 0,
+): Tensors {
+  if (isTensor(inputs)) return inputs;
+  const isArrayOfSeveral = isArray(inputs) && isSeveral(inputs);
+  if (!isArrayOfSeveral && !isPlain(inputs)) return convert(name, inputs as Values);
+  if (depth > deepest) {
+    throw new DataError(`expected tensors in ${name.slice(0, 60)} less than ${deepest} levels deep`);
+  }
+  const read = (item: unknown, key: string | number) =>
+    readTensors(`${name}.${key}`, item, convert, depth + 1);
+  if (isArrayOfSeveral) {
+    const refuse = (got: string) =>
+      new DataError(`expected ${name} to be at most ${most} tensors, got ${got}`);
+    return readArray(inputs, most, refuse).map(read);
+  }
+  const entries = Object.entries(inputs as object);
+  if (entries.length === 0) throw new DataError(`expected at least one tensor in ${name}, got none`);
+  return Object.fromEntries(entries.map(([key, item]) => [key, read(item, key)]));
+}
+
+/** The tensors of examples with what messages call each of them. */
+function named(name: string, tensors: Tensors): [name: string, x: Tensor][] {
+  if (isTensor(tensors)) return [[name, tensors]];
+  return Array.from(walk(tensors, isTensor), ([path, x]) => [`${name}.${path}`, x]);
+}
+
+/** @throws ShapeError, DataError unless all have as many rows, at least one, of finite numbers. */
+function checkRows(tensors: readonly [name: string, x: Tensor][]): void {
+  for (const [name, x] of tensors) {
+    if (x.rank === 0) throw new ShapeError(`expected ${name} to be [examples, ...], got a single number`);
+  }
+  const [first, { shape }] = tensors[0];
+  for (const [name, x] of tensors) {
+    if (x.shape[0] !== shape[0]) {
+      throw new ShapeError(
+        `expected ${first} and ${name} to hold as many examples, got ${shape[0]} and ${x.shape[0]}`,
+      );
+    }
+  }
+}
+
+/**
+ * What `predict` is given, as checked tensors; they may be of no examples.
+ * @throws as `toBatch`
+ */
+export function toInputs(inputs: Inputs, dtype: FloatDtype): Tensors {
+  const x = readTensors('x', inputs, (name, values) => toTensor(name, values, dtype));
+  const tensors = named('x', x);
+  checkRows(tensors);
+  for (const [name, values] of tensors) checkFinite(name, values);
+  return x;
+}
+
 /**
  * Checked tensors for examples. `nameOf` says what messages call them, as in 'validation.x'.
- * @throws DataError for no examples, values that are no numbers, NaN or Infinity; ShapeError unless x and y have as many
- *   rows.
+ * @throws DataError for no examples, values that are no numbers, NaN or Infinity; ShapeError unless all tensors in x and y
+ *   have as many rows.
  */
 export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 'x' | 'y') => string): Batch {
   const { x: givenX, y: givenY } = given;
@@ -81,30 +192,28 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   ] as const) {
     if (value === undefined || value === null) throw new DataError(`expected ${nameOf(part)}, got none`);
   }
-  const x = toTensor(nameOf('x'), givenX, conversion.dtype);
-  const y = toTargets(nameOf('y'), givenY, conversion);
-  for (const [part, values] of [
-    ['x', x],
-    ['y', y],
-  ] as const) {
-    if (values.rank === 0) {
-      throw new ShapeError(`expected ${nameOf(part)} to be [examples, ...], got a single number`);
-    }
-  }
-  if (x.shape[0] !== y.shape[0]) {
-    throw new ShapeError(
-      `expected ${nameOf('x')} and ${nameOf('y')} to hold as many examples, got ${x.shape[0]} and ${y.shape[0]}`,
-    );
-  }
-  if (x.shape[0] === 0) throw new DataError(`expected at least one example in ${nameOf('x')}, got none`);
-  checkFinite(nameOf('x'), x);
-  checkFinite(nameOf('y'), y);
+  const x = readTensors(nameOf('x'), givenX, (name, values) => toTensor(name, values, conversion.dtype));
+  const y = readTensors(nameOf('y'), givenY, (name, values) => toTargets(name, values, conversion));
+  const tensors = [...named(nameOf('x'), x), ...named(nameOf('y'), y)];
+  checkRows(tensors);
+  const [first, { shape }] = tensors[0];
+  if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
+  for (const [name, values] of tensors) checkFinite(name, values);
   return { x, y };
 }
 
-/** @throws DataError unless value is an object with x and y. */
+/** @throws DataError unless value is an object with x and y and nothing else. */
 export function checkExamples(name: string, value: unknown): asserts value is Examples {
   if (!isRecord(value) || !('x' in value) || !('y' in value)) {
     throw new DataError(`expected ${name} to be { x, y }, got ${describe(value)}`);
+  }
+  checkKeys(name, value);
+}
+
+/** @throws DataError, which names it, for something beside x and y: it would be lost. */
+export function checkKeys(name: string, value: object): void {
+  const other = Object.keys(value).find((key) => key !== 'x' && key !== 'y');
+  if (other !== undefined) {
+    throw new DataError(`expected ${name} to be { x, y } and nothing else, got ${describe(other)} as well`);
   }
 }

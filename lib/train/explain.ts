@@ -3,13 +3,14 @@ import { noGrad } from '../autograd.ts';
 import { NonFiniteError } from '../errors.ts';
 import type { Float } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { LossFunction } from '../losses.ts';
+import type { AnyLoss } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
-import { floats, Tensor } from '../tensor.ts';
-import type { Batch } from './examples.ts';
+import { floats, isTensor, type Tensor } from '../tensor.ts';
+import { leavesOf } from '../tree.ts';
+import type { Batch, Tensors } from './examples.ts';
 import { allFinite, areFinite, firstNonFinite } from './finite.ts';
-import { batchLoss } from './step.ts';
+import { batchLoss, forwardOf } from './step.ts';
 
 /** Where training was when it happened. */
 export interface Moment {
@@ -28,14 +29,14 @@ const large = 1e3;
  * @param random the random state before the forward pass
  */
 export function explainNonFinite(
-  loss: LossFunction,
+  loss: AnyLoss,
   { epoch, batch }: Moment,
   model: Layer,
   { x, y }: Batch,
   optimizer: Optimizer,
   random: RandomState,
 ): NonFiniteError {
-  const value = replay(random, model, () => noGrad(() => batchLoss(loss, model.forward(x), y).item()));
+  const value = replay(random, model, () => noGrad(() => batchLoss(loss, forwardOf(model, x), y).item()));
   const layer = replay(random, model, () => firstNonFiniteLayer(model, x));
   const broken = brokenPart(parametersOf(model));
   const why =
@@ -87,39 +88,26 @@ function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Re
   }
 }
 
-/** Every layer below with its path of labels: 'Sequential 1 › Dense 2'. The model itself comes under its own label. */
-function labelled(model: Layer): Map<Layer, string> {
-  const found = new Map<Layer, string>([[model, model.label]]);
-  const visit = (layer: Layer, path: string) => {
-    for (const [, child] of layer.children()) {
-      if (found.has(child)) continue;
-      found.set(child, path + child.label);
-      visit(child, `${path}${child.label} › `);
-    }
-  };
-  visit(model, '');
-  return found;
-}
-
 /** The layer whose output is the first with NaN or Infinity, innermost first; null when all are finite. */
-function firstNonFiniteLayer(model: Layer, x: Tensor): string | null {
+function firstNonFiniteLayer(model: Layer, x: Tensors): string | null {
   let first: string | null = null;
   const watched: [layer: Layer, own: PropertyDescriptor | undefined][] = [];
   // Listening at `forward` finds the layers of any model, in the order in which it calls them.
-  for (const [layer, label] of labelled(model)) {
+  for (const [, layer] of model.namedLayers()) {
+    const { label } = layer;
     const forward = layer.forward;
     watched.push([layer, Object.getOwnPropertyDescriptor(layer, 'forward')]);
     Object.defineProperty(layer, 'forward', {
       configurable: true,
-      value(this: Layer, ...inputs: [Tensor]) {
+      value(this: Layer, ...inputs: unknown[]) {
         const y = forward.apply(this, inputs);
-        if (first === null && y instanceof Tensor && !allFinite(y)) first = label;
+        if (first === null && !leavesOf(y, isTensor).every(allFinite)) first = label;
         return y;
       },
     });
   }
   try {
-    noGrad(() => model.forward(x));
+    noGrad(() => forwardOf(model, x));
   } finally {
     for (const [layer, own] of watched) {
       if (own) Object.defineProperty(layer, 'forward', own);
@@ -149,13 +137,13 @@ function named(
   model: Layer,
   tensorsOf: (layer: Layer) => [name: string, tensor: Tensor][],
 ): (Part & { tensor: Tensor })[] {
-  return [...labelled(model)].flatMap(([layer, label]) => {
+  return model.namedLayers().flatMap(([, layer]) => {
     const inner = new Set(
       layer.children().flatMap(([, child]) => tensorsOf(child).map(([, tensor]) => tensor)),
     );
     return tensorsOf(layer)
       .filter(([, tensor]) => !inner.has(tensor))
-      .map(([name, tensor]) => ({ name: `${name} of ${label}`, values: floats(tensor), tensor }));
+      .map(([name, tensor]) => ({ name: `${name} of ${layer.label}`, values: floats(tensor), tensor }));
   });
 }
 

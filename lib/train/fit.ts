@@ -12,31 +12,36 @@ import {
 } from '../arguments.ts';
 import { ArgumentError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
-import { type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { inMode } from '../layers/mode.ts';
+import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
-import { compile } from './compile.ts';
+import { compileSteps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
-import { conversionFor } from './examples.ts';
+import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
 import { checkState, explainNonFinite } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
-import type { Metric } from './metrics/metric.ts';
-import { type MetricChoice, resolveMetrics } from './metrics.ts';
-import { modeSwitch } from './mode.ts';
+import { type AnyMetric, type MetricChoice, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal } from './options.ts';
-import { type StepResult, trainingStep } from './step.ts';
+import {
+  type GradientTransform,
+  type InputsOf,
+  type OutputOf,
+  type StepResult,
+  trainingStep,
+} from './step.ts';
 import { Tally } from './tally.ts';
 
-export interface FitOptions {
+export interface FitOptions<Model extends Layer = Layer, Y = Inputs> {
   /**
-   * A name of `losses`, or a function of prediction and target that returns a scalar or the loss of each example. With
-   * 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels.
+   * A name of `losses`, or a function of what the model returns and of y that returns a scalar or the loss of each example.
+   * With 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels.
    */
-  loss: LossName | LossFunction;
+  loss: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>>;
   /** Over the model's parameters, or some of them: the others stay as they are. */
   optimizer: Optimizer;
   /** Passes over the data; default 1. */
@@ -46,7 +51,7 @@ export interface FitOptions {
   /** Data to score after each epoch, in evaluation mode. */
   validation?: Data | undefined;
   /** Of the predictions of each step before its update, and of the validation data. */
-  metrics?: readonly MetricChoice[];
+  metrics?: readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
   callbacks?: readonly Callback[];
   /** Checked before each step; `fit` then rejects with its reason, after whole steps. */
   signal?: AbortSignal | undefined;
@@ -59,6 +64,8 @@ export interface FitOptions {
    * the event loop free. Default true; false for models that branch on values.
    */
   compiled?: boolean;
+  /** Changes gradients in place, between backward and the update: `(parameters) => clipGradNorm(parameters, 1)`. */
+  transformGradients?: GradientTransform | undefined;
   /** Whether to write how far training is to standard error; default false. See `progress` for another stream. */
   progress?: boolean;
 }
@@ -75,6 +82,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'shuffle',
   'seed',
   'compiled',
+  'transformGradients',
   'progress',
 ];
 
@@ -82,14 +90,15 @@ const optionNames: readonly (keyof FitOptions)[] = [
 interface Training {
   readonly model: Layer;
   readonly optimizer: Optimizer;
-  readonly loss: LossFunction;
+  readonly loss: AnyLoss;
   readonly data: Dataset;
   readonly validation: Dataset | undefined;
-  readonly metrics: readonly Metric[];
+  readonly metrics: readonly AnyMetric[];
   readonly callbacks: readonly Callback[];
   readonly signal: AbortSignal | undefined;
   readonly epochs: number;
   readonly compiled: boolean;
+  readonly transform: GradientTransform | undefined;
 }
 
 /** What callbacks see, with the parts that change. */
@@ -107,13 +116,18 @@ const inTraining = new WeakSet<Layer>();
  * were before the step. A gradient that is not finite in spite of a finite loss is not looked for, as that would cost
  * another pass over all of them: the loss of the next step shows it, or else the check at the end of each epoch. Training
  * never ends silently with parameters, buffers of layers or state of the optimizer that are not finite.
- * @param data `{ x, y }`, each [examples, ...]; or an iterable of such batches, or a function that returns one
+ * @param data `{ x, y }`, each [examples, ...], several tensors as `Inputs` says; or an iterable of such batches, or a
+ *   function that returns one
  * @returns the history, one record an epoch
  * @throws ArgumentError for a bad option, DataError for data that is empty or not finite, ShapeError for x and y of
  *   different lengths: all before anything has changed, but for batches of an iterable, which are checked as they come.
  *   NonFiniteError when training diverges. The reason of the signal. What a callback throws.
  */
-export async function fit(model: Layer, data: Data, options: FitOptions): Promise<History> {
+export async function fit<Model extends Layer, Y extends Inputs>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: FitOptions<Model, NoInfer<Y>>,
+): Promise<History> {
   const training = prepare(model, data, options);
   training.signal?.throwIfAborted();
   const context = begin(training);
@@ -143,7 +157,13 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkModel(op, model);
   checkOptions(op, options, optionNames);
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
-  const { validation, shuffle = true, progress = false, compiled = true } = options;
+  const {
+    validation,
+    shuffle = true,
+    progress = false,
+    compiled = true,
+    transformGradients: transform,
+  } = options;
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
   checkPositive(op, 'batchSize', batchSize);
@@ -151,6 +171,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkBoolean(op, 'progress', progress);
   checkBoolean(op, 'compiled', compiled);
   checkSignal(op, signal);
+  if (transform !== undefined) checkFunction(op, 'transformGradients', transform);
   const listeners = readCallbacks(op, callbacks);
   if (inTraining.has(model)) {
     throw new ArgumentError(`[${op}] expected a model that is not in training already: await the first fit`);
@@ -173,6 +194,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     signal,
     epochs,
     compiled,
+    transform,
   };
 }
 
@@ -228,19 +250,20 @@ function begin({ model, optimizer, data, validation, metrics, epochs }: Training
 async function run(training: Training, context: Progress): Promise<void> {
   const { model, optimizer, callbacks, validation, loss, metrics, signal, epochs } = training;
   const { history } = context;
-  const take = stepTaker(training);
-  const forward = scorer(model, loss, training.compiled);
+  const steps = stepsOf(training);
   for (const callback of callbacks) await callback.onTrainBegin?.(context);
   for (let epoch = 1; epoch <= epochs && history.stopped === undefined; epoch++) {
     context.epoch = epoch;
     for (const callback of callbacks) await callback.onEpochBegin?.(context);
     if (history.stopped !== undefined) return;
-    const record = await trainEpoch(training, context, take);
+    // Between epochs callbacks have run, which may have changed what a loss or a model looks at.
+    if (callbacks.length > 0) steps.doubt();
+    const record = await trainEpoch(training, context, steps);
     checkState(model, optimizer, epoch);
     const penalty = optimizer.penalty();
     if (penalty > 0) record.penalty = penalty;
     if (validation) {
-      const scores = await score(forward, validation, metrics, signal);
+      const scores = await score(scorer(model, loss, training.compiled), validation, metrics, signal);
       (record as { validation?: typeof scores }).validation = scores;
     }
     history.epochs.push(record);
@@ -248,63 +271,51 @@ async function run(training: Training, context: Progress): Promise<void> {
   }
 }
 
-type Take = (x: Tensor, y: Tensor, epoch: number, batch: number) => Promise<StepResult>;
+type Take = (x: Tensors, y: Tensors, epoch: number, batch: number) => Promise<StepResult>;
 
-/** Milliseconds. A step shorter than this costs less than to hand it to the executor and hear of its end. */
-const shortStep = 0.2;
-
-/**
- * A compiled step that runs on the executor, or here when it is short. The first call records; if that was quick, the
- * second is timed. `fit` gives the event loop a turn after each step either way.
- */
-function runner(
-  eager: (x: Tensor, y: Tensor) => StepResult,
-): (x: Tensor, y: Tensor) => StepResult | Promise<StepResult> {
-  const step = compile(eager);
-  let isShort: boolean | undefined;
-  let calls = 0;
-  return (x, y) => {
-    if (isShort === false) return step(x, y);
-    const start = performance.now();
-    const result = step.sync(x, y);
-    const took = performance.now() - start;
-    calls++;
-    if (calls === 1 ? took > 50 * shortStep : took > shortStep) isShort = false;
-    return result;
-  };
+/** Steps, and word that code of a user has run in between. */
+interface Steps {
+  readonly take: Take;
+  doubt(): void;
 }
 
-/** A step in training mode that refuses a loss which is not finite. */
-function stepTaker({ model, loss, optimizer, compiled }: Training): Take {
+/** Steps that refuse a loss which is not finite. */
+function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Steps {
   const random = new Uint32Array(defaultState.length);
-  const inMode = modeSwitch(model);
-  const eager = trainingStep(model, loss, optimizer);
-  const step = compiled ? runner(eager) : eager;
-  return async (x, y, epoch, batch) => {
-    random.set(defaultState);
-    try {
-      return await inMode(true, () => step(x, y));
-    } catch (error) {
-      if (!(error instanceof NonFiniteError)) throw error;
-      throw inMode(true, () => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
-    }
+  const eager = trainingStep(model, loss, optimizer, transform);
+  const steps = compiled ? compileSteps(eager, false) : { soon: eager, doubt: () => {} };
+  // A model in evaluation mode trains; where only some of its layers are, they stay so.
+  const training = <Result>(fn: () => Result): Result => inMode(model.training ? null : true, fn);
+  return {
+    async take(x, y, epoch, batch) {
+      random.set(defaultState);
+      try {
+        return await training(() => steps.soon(x, y));
+      } catch (error) {
+        if (!(error instanceof NonFiniteError)) throw error;
+        throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
+      }
+    },
+    doubt: () => steps.doubt(),
   };
 }
 
-async function trainEpoch(training: Training, context: Progress, take: Take): Promise<EpochRecord> {
+async function trainEpoch(training: Training, context: Progress, steps: Steps): Promise<EpochRecord> {
   const { callbacks, data, metrics, signal } = training;
   const { epoch, history } = context;
   const tally = new Tally(metrics);
+  const listeners = callbacks.filter(({ onBatchEnd }) => onBatchEnd !== undefined);
   const start = performance.now();
   let batch = 0;
   for await (const { x, y } of data.batches()) {
     signal?.throwIfAborted();
     batch++;
-    const { loss, prediction } = await take(x, y, epoch, batch);
+    const { loss, prediction } = await steps.take(x, y, epoch, batch);
     const value = loss.item();
     tally.add(prediction, y, value);
-    const report = { batch, size: y.shape[0], loss: value };
-    for (const callback of callbacks) await callback.onBatchEnd?.(context, report);
+    const report = { batch, size: rowsOf(y), loss: value };
+    for (const callback of listeners) await callback.onBatchEnd?.(context, report);
+    if (listeners.length > 0) steps.doubt();
     await turn();
     if (history.stopped !== undefined) break;
   }

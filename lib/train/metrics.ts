@@ -2,8 +2,9 @@
 
 import { describe, isFunction, isRecord, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { type LossFunction, type LossName, losses } from '../losses.ts';
+import { type AnyLoss, type LossName, losses } from '../losses.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
+import { rowsOf } from './examples.ts';
 import { reservedNames } from './history.ts';
 import { accuracy } from './metrics/accuracy.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
@@ -34,10 +35,20 @@ export type MetricName = keyof typeof metrics;
  * A number for a batch, or a tensor of one element; the mean over examples is recorded, each batch weighted with its
  * size. Called without recording gradients. The function's name becomes the metric's.
  */
-export type MetricFunction = (prediction: Tensor, target: Tensor) => number | Tensor;
+export type MetricFunction<Prediction = Tensor, Target = Tensor> = (
+  prediction: Prediction,
+  target: Target,
+) => number | Tensor;
 
 /** A name, `metrics.accuracy({ threshold: 0.7 })`, or a function of your own. */
-export type MetricChoice = MetricName | Metric | MetricFunction;
+export type MetricChoice<Prediction = Tensor, Target = Tensor> =
+  | MetricName
+  | Metric<Prediction, Target>
+  | MetricFunction<Prediction, Target>;
+
+/** Whatever the model returns and the targets are. */
+// biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
+export type AnyMetric = Metric<any, any>;
 
 /** Of the metrics here, those of which more is better, and those of which less is; undefined for any other name. */
 export function higherIsBetter(name: string): boolean | undefined {
@@ -52,12 +63,13 @@ export function higherIsBetter(name: string): boolean | undefined {
  */
 export function resolveMetrics(
   op: string,
-  choices: readonly MetricChoice[],
-  loss?: LossName | LossFunction,
-): Metric[] {
+  // biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
+  choices: readonly MetricChoice<any, any>[],
+  loss?: LossName | AnyLoss,
+): AnyMetric[] {
   const given = readList(op, 'metrics', choices);
   const onLogits = loss === 'binaryCrossEntropyWithLogits' || loss === losses.binaryCrossEntropyWithLogits;
-  const chosen = given.map((choice: MetricChoice, i): Metric => {
+  const chosen = given.map((choice, i): AnyMetric => {
     if (choice === 'accuracy') return accuracy({ threshold: onLogits ? 0 : 0.5 });
     if (typeof choice === 'string' && Object.hasOwn(metrics, choice)) return metrics[choice]();
     if (isFunction(choice)) return ownMetric(op, nameOf(choice) || `metric ${i + 1}`, choice);
@@ -84,8 +96,8 @@ function nameOf({ name }: { readonly name: unknown }): string | undefined {
   return typeof name === 'string' ? name : undefined;
 }
 
-function ownMetric(op: string, name: string, measure: MetricFunction): Metric {
-  return meanMetric(name, (prediction, target) => {
+function ownMetric(op: string, name: string, measure: MetricFunction<unknown, unknown>): AnyMetric {
+  return meanMetric(name, (prediction: unknown, target: unknown) => {
     const value = measure(prediction, target);
     const number = isTensor(value) ? value.item() : value;
     if (typeof number !== 'number') {
@@ -93,7 +105,7 @@ function ownMetric(op: string, name: string, measure: MetricFunction): Metric {
         `[${op}] expected the metric ${name} to return a number, got ${describe(number)}`,
       );
     }
-    const count = target.shape[0];
+    const count = rowsOf(target);
     return { sum: number * count, count };
   });
 }

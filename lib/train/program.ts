@@ -13,6 +13,7 @@ import {
   recordingKernels,
   sameRecordings,
 } from '../kernels/recorder.ts';
+import { modeInForce } from '../layers/mode.ts';
 import { copyOf, type Elements, Storage } from '../memory.ts';
 import { Tensor } from '../tensor.ts';
 import { type Form, readForm } from './results.ts';
@@ -73,6 +74,7 @@ export class Entry {
   isDoubtful = false;
   private runs = 0;
   private readonly isTracking = isRecording();
+  private readonly mode = modeInForce;
   private readonly born = generation;
   private readonly inputs: readonly Elements[];
   private readonly captured: readonly { from: Storage; to: Elements }[];
@@ -103,7 +105,8 @@ export class Entry {
 
   /** The tensors of such arguments, if it is a call of this kind in the present state of layers, gradients and the like. */
   match(args: readonly unknown[]): Tensor[] | null {
-    if (generation !== this.born || isRecording() !== this.isTracking) return null;
+    if (generation !== this.born || isRecording() !== this.isTracking || modeInForce !== this.mode)
+      return null;
     const tensors = this.traced.signature.match(args);
     if (tensors === null) return null;
     const { conditions } = this.traced;

@@ -1,29 +1,64 @@
 /** One step of training. */
+import { describe } from '../arguments.ts';
+import { runBackward } from '../autograd.ts';
+import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
+import { recording } from '../kernels/recorder.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { LossFunction } from '../losses.ts';
+import type { AnyLoss } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
-import { checkFloat, checkTensor, floats, type Tensor } from '../tensor.ts';
+import { Parameter } from '../parameter.ts';
+import { show } from '../shape.ts';
+import { checkFloat, checkTensor, floats, isTensor, type Tensor } from '../tensor.ts';
+import { isContainer, walk } from '../tree.ts';
+import type { Inputs, Tensors } from './examples.ts';
 
 export interface StepResult {
   /** The batch's mean loss, before the update. */
   loss: Tensor;
   /** What the model predicted, before the update. */
-  prediction: Tensor;
+  prediction: Tensors;
 }
 
-/** The model's output. @throws ArgumentError unless it is a tensor. */
-export function forwardOf(model: Layer, x: Tensor): Tensor {
-  const y = model.forward(x);
-  checkTensor(model.label, y, 'the output of forward');
-  return y;
+/** The model's output for one input, or for those in an array. @throws ArgumentError unless there is a tensor in it. */
+export function forwardOf(model: Layer, x: Tensors): Tensors {
+  const y = Array.isArray(x) ? model.forward(...x) : model.forward(x);
+  if (isTensor(y) || (isContainer(y) && !walk(y, isTensor).next().done)) return y as Tensors;
+  throw new ArgumentError(
+    `[${model.label}] expected the output of forward to be a tensor, or arrays, objects or Maps of tensors, got ${describe(y)}`,
+  );
 }
+
+/** What a model returns for a batch, where its type tells. */
+export type OutputOf<Model extends Layer> = ReturnType<Model['forward']>;
+
+/** What a model may be given: also what its `forward` takes, where its type tells, which `any` does not. */
+export type InputsOf<Model extends Layer> =
+  | Inputs
+  | (0 extends 1 & Parameters<Model['forward']>[0]
+      ? never
+      : Parameters<Model['forward']>[0] | Parameters<Model['forward']>);
 
 /** The mean over a batch of what a loss returns: a scalar already, or the loss of each example. */
-export function batchLoss(loss: LossFunction, prediction: Tensor, target: Tensor): Tensor {
+export function batchLoss(loss: AnyLoss, prediction: Tensors, target: Tensors): Tensor {
   const value = loss(prediction, target);
   checkTensor('loss', value, 'the result of the loss function');
   return value.size === 1 ? value : value.mean();
+}
+
+/** Changes gradients in place after backward and before the update: `clipGradNorm`, say. */
+export type GradientTransform = (parameters: readonly Tensor[]) => void;
+
+/** @throws ArgumentError for a Parameter that the loss depends on and that nobody would update or save. */
+function checkLeaves(model: Layer, optimizer: Optimizer, leaves: readonly Tensor[]): void {
+  const known = new Set<Tensor>([...model.parameters(), ...optimizer.parameters]);
+  const lost = leaves.filter((leaf) => leaf instanceof Parameter && !known.has(leaf));
+  if (lost.length === 0) return;
+  throw new ArgumentError(
+    `[fit] expected parameters that the model or the optimizer has, got a loss that depends on ${lost.length} more, of shape ` +
+      `${lost.map(({ shape }) => show(shape)).join(', ')}: keep them in public fields of layers, in arrays, plain objects ` +
+      'or Maps there (not in #private fields, Sets or objects of classes), or give them to the optimizer',
+  );
 }
 
 /**
@@ -32,16 +67,21 @@ export function batchLoss(loss: LossFunction, prediction: Tensor, target: Tensor
  */
 export function trainingStep(
   model: Layer,
-  loss: LossFunction,
+  loss: AnyLoss,
   optimizer: Optimizer,
-): (x: Tensor, y: Tensor) => StepResult {
+  transform: GradientTransform | undefined,
+): (x: Tensors, y: Tensors) => StepResult {
+  let isFirst = true;
   return (x, y) => {
     const prediction = forwardOf(model, x);
     const value = batchLoss(loss, prediction, y);
     checkFloat('loss', value);
     kernels.checkFinite(floats(value));
     optimizer.zeroGrad();
-    value.backward();
+    const leaves = runBackward(value, null);
+    if (isFirst || recording !== null) checkLeaves(model, optimizer, leaves);
+    isFirst = false;
+    transform?.(optimizer.parameters);
     optimizer.step();
     return { loss: value, prediction };
   };

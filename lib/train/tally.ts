@@ -2,27 +2,28 @@
 import { describe, isFunction, isRecord } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
-import type { Tensor } from '../tensor.ts';
+import { mapTensors, rowsOf, type Tensors } from './examples.ts';
 import type { Scores } from './history.ts';
-import type { Accumulator, Metric } from './metrics/metric.ts';
+import type { Accumulator } from './metrics/metric.ts';
+import type { AnyMetric } from './metrics.ts';
 
 /** Means are over examples, so that a smaller last batch weighs what it should. */
 export class Tally {
   examples = 0;
   private lossSum = 0;
-  private readonly sums: [name: string, sum: Accumulator][];
+  private readonly sums: [name: string, sum: Accumulator<unknown, unknown>][];
 
-  constructor(metrics: readonly Metric[]) {
+  constructor(metrics: readonly AnyMetric[]) {
     this.sums = metrics.map((metric) => [metric.name, begin(metric)]);
   }
 
   /** Adds a batch, with its mean loss where there is one. */
-  add(prediction: Tensor, target: Tensor, loss = 0): void {
-    const size = target.shape[0];
+  add(prediction: Tensors, target: Tensors, loss = 0): void {
+    const size = rowsOf(target);
     this.examples += size;
     this.lossSum += loss * size;
     if (this.sums.length === 0) return;
-    const values = prediction.detach();
+    const values = mapTensors(prediction, (x) => x.detach());
     noGrad(() => {
       for (const [, sum] of this.sums) sum.add(values, target);
     });
@@ -46,7 +47,7 @@ export class Tally {
 }
 
 /** A new sum. @throws ArgumentError unless it is one. */
-function begin(metric: Metric): Accumulator {
+function begin(metric: AnyMetric): Accumulator<unknown, unknown> {
   const sum: unknown = metric.start();
   if (isRecord(sum)) {
     const { add, result } = sum as Partial<Accumulator>;

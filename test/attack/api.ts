@@ -85,6 +85,7 @@ const kinds = {
   weight1d: (random) => filled(random, [4, 3, 3]),
   weightTransposed: (random) => filled(random, [3, 3, 3, 4]),
   weightDense: (random) => filled(random, [5, 12]),
+  weightOf3: (random) => filled(random, [4, 3]),
   vector3: (random) => random.pick([null, filled(random, [3])]),
   vector4: (random) => random.pick([null, filled(random, [4])]),
   running: () => random3(),
@@ -108,6 +109,15 @@ const kinds = {
   mode: (random) => random.pick(['nearest', 'bilinear']),
   layers: () => [new axpy.Dense(3, 3), new axpy.ReLU(), new axpy.Dense(3, 2)],
   model,
+  layer: () => new axpy.Dense(3, 2),
+  layerClass: () => Custom,
+  maker: () => () => new Custom(),
+  config: (random) => model(random).config,
+  record: () => ({ size: 3 }),
+  text: () => 'text',
+  texts: () => ['text', 'value'],
+  anything: (random) => random.pick([1, 'text', tensor([1])]),
+  write: () => (out: Float32Array) => out.fill(1),
   parameters: (random) => model(random).parameters(),
   scalarFunction:
     () =>
@@ -128,6 +138,8 @@ const kinds = {
       batch,
       [batch, batch],
       () => [batch],
+      { x: [batch.x, batch.x], y: batch.y },
+      { x: { a: batch.x }, y: { b: [batch.y] } },
       {
         x: [
           [1, 2, 3],
@@ -229,6 +241,22 @@ const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride
 
 /** How each export is called: the kinds of its arguments, and options in braces; `name:kind` where a kind differs. */
 const recipes: Readonly<Record<string, string>> = {
+  configure: 'layer record',
+  fusedActivation: 'activation',
+  checkCount: 'text text size',
+  checkFloat: 'text tensor',
+  checkInputDtype: 'layer tensor floatDtype',
+  checkOptions: 'text record texts',
+  checkTensor: 'text anything text',
+  initialize: 'rows init',
+  initializeBoth: 'weightDense init vector3 init',
+  initializerBefore: 'activation',
+  inputError: 'layer text shape',
+  layerFrom: 'config',
+  linear: 'matrix weightOf3 vector4 fused',
+  registerLayer: 'text layerClass maker',
+  resolveActivation: 'activation',
+  track: 'tensor tensors write',
   Activation: 'activation',
   ReLU: '',
   LeakyReLU: 'positive',

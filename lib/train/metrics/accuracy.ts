@@ -1,7 +1,7 @@
 /** The share of examples whose class was found. */
 import { checkOptions, describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
-import { argmaxRows, checkPaired, classesOf, trueClasses } from './classes.ts';
+import { argmaxRows, checkPaired, checkTensors, classesOf, trueClasses } from './classes.ts';
 import { type Metric, meanMetric } from './metric.ts';
 
 export interface AccuracyOptions {
@@ -25,6 +25,7 @@ export function accuracy(options: AccuracyOptions = {}): Metric {
     throw new ArgumentError(`[accuracy] expected threshold to be a number, got ${describe(threshold)}`);
   }
   return meanMetric('accuracy', (prediction, target) => {
+    checkTensors('accuracy', prediction, target);
     const classes = classesOf(prediction);
     let sum = 0;
     if (classes === 0) {

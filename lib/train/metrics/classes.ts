@@ -2,7 +2,13 @@
 import { ShapeError } from '../../errors.ts';
 import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
-import type { Tensor } from '../../tensor.ts';
+import { checkTensor, type Tensor } from '../../tensor.ts';
+
+/** @throws ArgumentError unless both are tensors: of several outputs one has to be chosen. */
+export function checkTensors(name: string, prediction: Tensor, target: Tensor): void {
+  checkTensor(name, prediction, 'the prediction');
+  checkTensor(name, target, 'the target');
+}
 
 /** The number of classes that scores [..., classes] tell apart; 0 for [batch] or [batch, 1], one score an example. */
 export function classesOf(scores: Tensor): number {

@@ -2,26 +2,26 @@
 import type { Tensor } from '../../tensor.ts';
 
 /** Sums over batches, so that the result does not depend on how examples are divided among them. */
-export interface Accumulator {
-  /** Takes the predictions [batch, ...] for a batch and its targets [batch, ...]. */
-  add(prediction: Tensor, target: Tensor): void;
+export interface Accumulator<Prediction = Tensor, Target = Tensor> {
+  /** Takes what the model returned for a batch, and its targets, each [batch, ...]. */
+  add(prediction: Prediction, target: Target): void;
   /** The metric over all that was added. */
   result(): number;
 }
 
-export interface Metric {
+export interface Metric<Prediction = Tensor, Target = Tensor> {
   /** What records call it. */
   readonly name: string;
   /** A new sum, of nothing. */
-  start(): Accumulator;
+  start(): Accumulator<Prediction, Target>;
 }
 
 /** A metric that is a mean: `measure` returns the sum over a batch and how many it summed. */
-export function meanMetric(
+export function meanMetric<Prediction = Tensor, Target = Tensor>(
   name: string,
-  measure: (prediction: Tensor, target: Tensor) => { sum: number; count: number },
+  measure: (prediction: Prediction, target: Target) => { sum: number; count: number },
   finish: (mean: number) => number = (mean) => mean,
-): Metric {
+): Metric<Prediction, Target> {
   return {
     name,
     start() {

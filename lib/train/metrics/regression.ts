@@ -3,9 +3,11 @@ import { ShapeError } from '../../errors.ts';
 import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
+import { checkTensors } from './classes.ts';
 import { type Metric, meanMetric } from './metric.ts';
 
 function checkAlike(name: string, prediction: Tensor, target: Tensor): void {
+  checkTensors(name, prediction, target);
   if (sameShape(prediction.shape, target.shape)) return;
   throw new ShapeError(
     `[${name}] expected prediction and target of one shape, got ${show(prediction.shape)} and ${show(target.shape)}`,

@@ -2,7 +2,7 @@
 import { describe } from '../../arguments.ts';
 import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
 import { show } from '../../shape.ts';
-import { classesOf, trueClasses } from './classes.ts';
+import { checkTensors, classesOf, trueClasses } from './classes.ts';
 import { type Metric, meanMetric } from './metric.ts';
 
 /**
@@ -15,6 +15,7 @@ export function topK(k = 5): Metric {
     throw new ArgumentError(`[topK] expected k to be an integer of at least 1, got ${describe(k)}`);
   }
   return meanMetric(`top${k}`, (prediction, target) => {
+    checkTensors('topK', prediction, target);
     const classes = classesOf(prediction);
     if (classes === 0) {
       throw new ShapeError(

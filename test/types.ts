@@ -1,0 +1,117 @@
+/** What the compiler makes of models and data: `npm run typecheck` reads this file, nobody runs it. */
+import {
+  Dense,
+  evaluate,
+  fit,
+  Layer,
+  losses,
+  metrics,
+  predict,
+  Sequential,
+  SGD,
+  type Tensor,
+  tensor,
+} from '../lib/index.ts';
+
+class One extends Layer {
+  forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+class Several extends Layer {
+  forward(a: Tensor, b: Tensor, mask?: Tensor): [Tensor, Tensor] {
+    return mask ? [a.mul(mask), b] : [a, b];
+  }
+}
+
+interface Question {
+  text: Tensor;
+  images: Tensor[];
+}
+
+class Records extends Layer {
+  forward({ text, images: [image] }: Question): { logits: Tensor; hidden: { text: Tensor } } {
+    return { logits: image, hidden: { text } };
+  }
+}
+
+class Rest extends Layer {
+  forward(...xs: Tensor[]): Tensor {
+    return xs[0];
+  }
+}
+
+/** What none may be: its argument is not what the other takes. */
+class Narrow extends Rest {
+  // @ts-expect-error a subclass of one's own class takes what that takes
+  override forward(x: string): Tensor {
+    return tensor(x.length);
+  }
+}
+
+const [x, y] = [tensor([[1]]), tensor([[1]])];
+
+export async function typed(): Promise<void> {
+  const one = new One();
+  const several = new Several();
+  const records = new Records();
+  const layers: Layer[] = [one, several, records, new Rest(), new Narrow(), new Dense(1, 1)];
+  const optimizer = new SGD([], { learningRate: 0.1 });
+
+  const a: Tensor = await predict(one, [[1, 2]]);
+  const b: [Tensor, Tensor] = await predict(several, [x, y]);
+  const { logits, hidden } = await predict(records, { text: x, images: [y] });
+  const c: Tensor = await predict(new Sequential(layers), { text: x, images: [y] });
+  const question: Question = { text: x, images: [y] };
+  await predict(records, question);
+  await fit(records, { x: question, y }, { loss: (p) => p.logits, optimizer });
+  await fit(several, { x: [x, y] as [Tensor, Tensor], y }, { loss: ([p], t) => losses.mse(p, t), optimizer });
+  const d: Tensor[] = [a, ...b, logits, hidden.text, c];
+  // @ts-expect-error a tensor is no text
+  const e: string = await predict(one, x);
+  // @ts-expect-error text is no input
+  await predict(one, { name: 'text' });
+  // @ts-expect-error text is none for a Sequential
+  await predict(new Sequential(layers), 'text');
+  // @ts-expect-error nor for any layer
+  await predict(layers[0], ['text']);
+  // @ts-expect-error there is no such output
+  (await predict(records, x)).missing;
+
+  // Prediction and target have the types of the model's output and of y.
+  await fit(one, { x, y }, { loss: (p, t) => p.sub(t).square(), optimizer });
+  await fit(one, { x: [[1]], y: [1, 2] }, { loss: (p, t) => losses.mse(p, t), optimizer, metrics: ['r2'] });
+  await fit(several, [{ x: [x, y], y: [x, y] }], { loss: ([p], [t]) => losses.mse(p, t), optimizer });
+  await fit(
+    records,
+    { x: { text: x, images: [x] }, y: { logits: y, classes: Int32Array.of(1) } },
+    {
+      loss: (p, t) =>
+        losses.mse(p.logits, t.logits).add(losses.softmaxCrossEntropy(p.hidden.text, t.classes)),
+      optimizer,
+      metrics: [(p, t) => p.logits.sub(t.logits).mean()],
+    },
+  );
+  async function* batches() {
+    yield { x, y: { mean: y } };
+  }
+  await fit(one, batches, { loss: (p, t) => losses.mse(p, t.mean), optimizer });
+  await fit(layers[0], { x, y }, { loss: (p: Tensor, t: Tensor) => losses.mse(p, t), optimizer });
+  await fit(one, { x, y }, { loss: losses.huber, optimizer, metrics: [metrics.accuracy({ threshold: 0 })] });
+  await evaluate(records, { x, y }, { loss: (p, t) => losses.mse(p.logits, t) });
+
+  // @ts-expect-error the model returns no such part
+  await fit(records, { x, y }, { loss: (p) => p.missing, optimizer });
+  // @ts-expect-error a metric of one tensor
+  await fit(records, { x, y }, { loss: (p) => p.logits, optimizer, metrics: [metrics.r2()] });
+  // @ts-expect-error y has no such part
+  await fit(one, { x, y: { mean: y } }, { loss: (p, t) => losses.mse(p, t.variance), optimizer });
+  // @ts-expect-error a loss returns a tensor
+  await fit(one, { x, y }, { loss: () => 1, optimizer });
+  // @ts-expect-error there are x and y alone
+  await fit(one, { x, y, sampleWeight: y }, { loss: 'mse', optimizer });
+  // @ts-expect-error there is no such loss
+  await fit(one, { x, y }, { loss: 'least', optimizer });
+  void [d, e];
+}
