@@ -55,7 +55,7 @@ export interface Twin {
 export type Program = (twin: Twin) => void | Promise<void>;
 
 /** How a compiled function is called. */
-const ways: Record<string, Run> = {
+export const ways: Record<string, Run> = {
   sync: (fn) => compile(fn).sync,
   awaited: (fn) => compile(fn),
   'sync and awaited in turn': (fn) => {
