@@ -28,7 +28,7 @@ import {
   where,
   zeros,
 } from '../../lib/index.ts';
-import { freeze, type Program, parameter, refused, same, sameOrRefused, shared, to } from './twins.ts';
+import { freeze, type Program, parameter, refused, same, sameOrRefused, seen, shared, to } from './twins.ts';
 
 const row = (...values: number[]) => tensor(values);
 
@@ -1040,6 +1040,38 @@ describe('other programs', () => {
         );
       }
     },
+  });
+});
+
+describe('a call that waits for others is that of its moment', () => {
+  /** A step, and what changes before each call of it. */
+  const cases: Record<string, (t: ReturnType<typeof training>, i: number) => unknown> = {
+    'its arguments': (t, i) => t.x.data.fill(i),
+    'the learning rate': (t, i) => {
+      t.optimizer.learningRate = i / 10;
+    },
+    'which parameters are frozen': (t, i) => freeze(t.layers[0], i % 3 === 1),
+    'the state of the optimizer': (t, i) => {
+      const other = new SGD(t.model.parameters(), { learningRate: 0.1, l2: i % 3 });
+      t.optimizer.loadStateDict(other.stateDict());
+    },
+    'the random numbers': (_, i) => seed(i),
+    'a tensor from outside': (t, i) => t.y.data.fill(i),
+  };
+  test.each(Object.entries(cases))('%s', async (_, change) => {
+    const steps = async (compiled: boolean) => {
+      seed(1);
+      const t = training();
+      const fn = (x: Tensor) => [t.step(dropout(x, 0.5), t.y), randn([2])];
+      const f = compiled ? compile(fn) : fn;
+      const results: unknown[] = [];
+      for (let i = 0; i < 7; i++) {
+        change(t, i);
+        results.push(f(t.x));
+      }
+      return seen([await Promise.all(results), t.model]);
+    };
+    expect(await steps(true)).toEqual(await steps(false));
   });
 });
 
