@@ -2,6 +2,7 @@
 import { describe, readIterable } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Float, kernels, reduceCode } from '../kernels/index.ts';
+import { settleRuns } from '../kernels/queue.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, copyOf, type FloatDtype, release, take } from '../memory.ts';
 import { Parameter } from '../parameter.ts';
@@ -149,6 +150,7 @@ export abstract class Optimizer {
 
   /** Copies of the hyperparameters and of all state, by name. */
   stateDict(): Record<string, Tensor> {
+    settleRuns();
     this.hyper[0] = this.rate;
     const state: Record<string, Tensor> = {};
     for (const [name, { data, shape, dtype }] of this.namedState()) {
@@ -166,6 +168,7 @@ export abstract class Optimizer {
     refuseRecording('loadStateDict');
     const own = this.namedState();
     const values = readState('loadStateDict', own, state);
+    settleRuns();
     this.check([...values[0]]);
     own.forEach(([, { data }], i) => {
       data.set(values[i]);
