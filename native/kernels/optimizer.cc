@@ -233,13 +233,12 @@ void adam(const Check& check, const List<T>& parameters, const List<T>& means, c
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                              \
-  template void sgd(const Check&, const List<T>&, const NullableList<T>&, const List<const T>&,          \
-                    Array<const double>, Array<const int32_t>);                                          \
-  template void adam(const Check&, const List<T>&, const List<T>&, const List<T>&, const List<const T>&, \
-                     Array<const double>, Array<const int32_t>)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(sgd, "parameters", "velocities", "gradients", "hyper", "decays"),
+    AXPY_KERNEL(adamAdvance, "hyper"),
+    AXPY_FLOAT_KERNEL(adam, "parameters", "means", "squares", "gradients", "hyper", "decays"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

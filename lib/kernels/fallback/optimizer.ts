@@ -1,40 +1,12 @@
-import type { Float } from '../../../binding.d.ts';
-import { checkFloat64, checkInt32, checkLength } from './check.ts';
-import {
-  checkFlags,
-  checkFloats,
-  checkFloatsLike,
-  checkFloatsLikeOrNull,
-  checkLengths,
-  elements,
-} from './check-list.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 
-export function sgd(
-  parameters: readonly Float[],
-  velocities: readonly Float[] | null,
-  gradients: readonly Float[],
-  hyper: Float64Array,
-  decays: Int32Array,
-): void {
-  const ps = elements(parameters);
-  const vs = elements(velocities);
-  const gs = elements(gradients);
-  checkFloats('sgd', 'parameters', ps);
-  checkFloatsLikeOrNull('sgd', 'velocities', vs, 'parameters', ps);
-  checkFloatsLike('sgd', 'gradients', gs, 'parameters', ps);
-  checkFloat64('sgd', 'hyper', hyper);
-  checkInt32('sgd', 'decays', decays);
-  if (vs !== null) checkLengths('sgd', 'velocities', vs, ps);
-  checkLengths('sgd', 'gradients', gs, ps);
-  checkLength('sgd', 'hyper', hyper, 5);
-  checkLength('sgd', 'decays', decays, ps.length);
-  checkFlags('sgd', 'decays', decays);
-
-  for (let i = 0; i < ps.length; i++) {
-    if (vs === null) descend(ps[i], gs[i], hyper, decays[i] === 1);
-    else descendWithMomentum(ps[i], vs[i], gs[i], hyper, decays[i] === 1);
+export const sgd: Kernels['sgd'] = (parameters, velocities, gradients, hyper, decays) => {
+  for (let i = 0; i < parameters.length; i++) {
+    const [parameter, gradient, decaying] = [parameters[i], gradients[i], decays[i] === 1];
+    if (velocities === null) descend(parameter, gradient, hyper, decaying);
+    else descendWithMomentum(parameter, velocities[i], gradient, hyper, decaying);
   }
-}
+};
 
 function descend(parameter: Float, gradient: Float, hyper: Float64Array, decays: boolean): void {
   const learningRate = hyper[0];
@@ -66,42 +38,17 @@ function descendWithMomentum(
   }
 }
 
-export function adamAdvance(hyper: Float64Array): void {
-  checkFloat64('adamAdvance', 'hyper', hyper);
-  checkLength('adamAdvance', 'hyper', hyper, 8);
-
+export const adamAdvance: Kernels['adamAdvance'] = (hyper) => {
   hyper[5] += 1;
   hyper[6] *= hyper[1];
   hyper[7] *= hyper[2];
-}
+};
 
-export function adam(
-  parameters: readonly Float[],
-  means: readonly Float[],
-  squares: readonly Float[],
-  gradients: readonly Float[],
-  hyper: Float64Array,
-  decays: Int32Array,
-): void {
-  const ps = elements(parameters);
-  const ms = elements(means);
-  const vs = elements(squares);
-  const gs = elements(gradients);
-  checkFloats('adam', 'parameters', ps);
-  checkFloatsLike('adam', 'means', ms, 'parameters', ps);
-  checkFloatsLike('adam', 'squares', vs, 'parameters', ps);
-  checkFloatsLike('adam', 'gradients', gs, 'parameters', ps);
-  checkFloat64('adam', 'hyper', hyper);
-  checkInt32('adam', 'decays', decays);
-  checkLengths('adam', 'means', ms, ps);
-  checkLengths('adam', 'squares', vs, ps);
-  checkLengths('adam', 'gradients', gs, ps);
-  checkLength('adam', 'hyper', hyper, 8);
-  checkLength('adam', 'decays', decays, ps.length);
-  checkFlags('adam', 'decays', decays);
-
-  for (let i = 0; i < ps.length; i++) adamStep(ps[i], ms[i], vs[i], gs[i], hyper, decays[i] === 1);
-}
+export const adam: Kernels['adam'] = (parameters, means, squares, gradients, hyper, decays) => {
+  for (let i = 0; i < parameters.length; i++) {
+    adamStep(parameters[i], means[i], squares[i], gradients[i], hyper, decays[i] === 1);
+  }
+};
 
 function adamStep(
   parameter: Float,
