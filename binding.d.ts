@@ -566,8 +566,11 @@ export interface Addon extends Kernels {
   limits(): Limits;
   /** Sets the number of threads, 1 to 64, for the whole process. */
   setThreads(count: number): void;
-  /** The names of the kernels with those of their arguments, and the op codes, as the addon was compiled with. */
-  manifest(): { kernels: Record<string, string[]>; codes: Record<string, string[]> };
+  /**
+   * What the addon was compiled with: the arguments of each kernel in order, each with its type as declared here, behind
+   * `written` where the kernel writes to it, or with what a number has to be; and the op codes.
+   */
+  manifest(): { kernels: Record<string, Record<string, string>>; codes: Record<string, string[]> };
   /**
    * Reads the calls once; they keep their arrays alive. Every array that is not empty must be on a SharedArrayBuffer, which
    * nobody can detach while a thread uses it. The same checks and errors as at a call apply, those of types and values

@@ -17,7 +17,7 @@ import {
   measureLimits,
   setThreads,
 } from '../lib/kernels/index.ts';
-import { effects } from '../lib/kernels/recorder.ts';
+import { kernelNames } from '../lib/kernels/table.ts';
 import { declarations } from '../test/cases/index.ts';
 import { mapArrays, recordCase, type TypedArray } from '../test/contract/call.ts';
 import { directCalls } from './calls.ts';
@@ -113,5 +113,5 @@ for (const { op, name, calls } of benches()) {
   });
 }
 printTable(rows);
-const missing = Object.keys(effects).filter((kernel) => !measured.has(kernel));
+const missing = kernelNames.filter((kernel) => !measured.has(kernel));
 if (only === undefined && missing.length > 0) console.log(`not measured: ${missing.join(', ')}`);

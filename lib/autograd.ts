@@ -7,7 +7,7 @@ import { checkFunction, isInstance } from './arguments.ts';
 import { AutogradError, DataError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
 import { changing, recording as compiling, isShared, nextPass } from './kernels/recorder.ts';
-import { allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
+import { agePool, allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
 import { show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -223,6 +223,7 @@ export function runBackward(root: Tensor, gradient: Float | null): Tensor[] {
     throw error;
   } finally {
     ({ pass, touched } = outer);
+    if (compiling === null) agePool();
   }
 }
 

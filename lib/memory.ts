@@ -92,7 +92,9 @@ export function allocate<D extends Dtype>(length: number, dtype: D): Arrays[D] {
 /** Shared memory, zeros. @throws MemoryError when the system has none for it. */
 export function allocateBytes(bytes: number): SharedArrayBuffer {
   try {
-    return new SharedArrayBuffer(bytes);
+    const buffer = new SharedArrayBuffer(bytes);
+    weigh(buffer, bytes);
+    return buffer;
   } catch (cause) {
     throw new MemoryError(`expected ${bytes} bytes of shared memory, got none from the system`, { cause });
   }
@@ -100,42 +102,87 @@ export function allocateBytes(bytes: number): SharedArrayBuffer {
 
 /** An array of zeros on a SharedArrayBuffer. @throws MemoryError when the system has no memory for it. */
 export function allocateShared<D extends FloatDtype>(length: number, dtype: D): Arrays[D] {
+  const array =
+    dtype === 'float32'
+      ? new Float32Array(allocateBytes(4 * length))
+      : new Float64Array(allocateBytes(8 * length));
+  return array as Arrays[D];
+}
+
+/**
+ * The garbage collector does not count shared memory, and would not come for it in time. It counts ordinary memory: so each
+ * shared buffer has a companion of its size, which nobody touches and the system therefore never provides, and which goes
+ * with it.
+ */
+const companions = new WeakMap<SharedArrayBuffer, ArrayBuffer>();
+/** One companion stands for small buffers of so many bytes together. */
+const largest = 2 ** 16;
+let unweighed = 0;
+
+function weigh(buffer: SharedArrayBuffer, bytes: number): void {
+  unweighed += bytes;
+  if (unweighed < largest) return;
   try {
-    return (
-      dtype === 'float32'
-        ? new Float32Array(new SharedArrayBuffer(4 * length))
-        : new Float64Array(new SharedArrayBuffer(8 * length))
-    ) as Arrays[D];
-  } catch (cause) {
-    throw refused(length, dtype, cause);
+    // A buffer that may be resized lies on pages of its own, which are not written to when it is made.
+    const Resizable = ArrayBuffer as unknown as new (
+      bytes: number,
+      options: { maxByteLength: number },
+    ) => ArrayBuffer;
+    companions.set(buffer, new Resizable(unweighed, { maxByteLength: unweighed }));
+  } catch {
+    // No address is left for it. Then there is none for anything else soon.
   }
+  unweighed = 0;
 }
 
 /** What the pool keeps at most, in bytes; what comes back beyond it is left to the garbage collector. */
 const poolLimit = 256 * 2 ** 20;
-const pools = { float32: new Map<number, Float[]>(), float64: new Map<number, Float[]>() };
-let pooledBytes = 0;
+
+/** Buffers that came back, by dtype and length. */
+class Pool {
+  private readonly buffers = { float32: new Map<number, Float[]>(), float64: new Map<number, Float[]>() };
+  bytes = 0;
+
+  take(length: number, dtype: FloatDtype): Float | undefined {
+    const buffer = this.buffers[dtype].get(length)?.pop();
+    if (buffer !== undefined) this.bytes -= buffer.byteLength;
+    return buffer;
+  }
+
+  add(buffer: Float): void {
+    const own = this.buffers[buffer instanceof Float32Array ? 'float32' : 'float64'];
+    const free = own.get(buffer.length);
+    if (free === undefined) own.set(buffer.length, [buffer]);
+    else free.push(buffer);
+    this.bytes += buffer.byteLength;
+  }
+}
+
+/** Those that came back of late, and those before. What nobody takes from the latter goes with them. */
+let recent = new Pool();
+let older = new Pool();
+let backwards = 0;
+let takes = 0;
+
+/** After a backward pass, and so many buffers taken: in a loop of training each size is asked for again by then. */
+export function agePool(): void {
+  if (++backwards % 4 !== 0) return;
+  older = recent;
+  recent = new Pool();
+}
 
 /** A buffer with unspecified content. Whoever takes it writes all of it before reading. */
 export function take(length: number, dtype: FloatDtype): Float {
   // What a recorded call names is planned later.
   if (recording !== null) return new Storage(dtype, length, null) as unknown as Float;
-  const buffer = pools[dtype].get(length)?.pop();
-  if (buffer === undefined) return allocate(length, dtype);
-  pooledBytes -= buffer.byteLength;
-  return buffer;
+  if (++takes % 256 === 0) agePool();
+  return recent.take(length, dtype) ?? older.take(length, dtype) ?? allocate(length, dtype);
 }
 
 /** Gives a buffer of `take` back. The caller holds no other reference to it. */
 export function release(buffer: Float): void {
-  if (recording !== null) return;
-  const bytes = buffer.byteLength;
-  if (pooledBytes + bytes > poolLimit) return;
-  const pool = buffer instanceof Float32Array ? pools.float32 : pools.float64;
-  const free = pool.get(buffer.length);
-  if (free === undefined) pool.set(buffer.length, [buffer]);
-  else free.push(buffer);
-  pooledBytes += bytes;
+  if (recording !== null || recent.bytes + older.bytes + buffer.byteLength > poolLimit) return;
+  recent.add(buffer);
 }
 
 /** Longer arrays of JavaScript than this are refused by its engine; measured. */

@@ -6,6 +6,7 @@ import { types } from 'node:util';
 import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { ArgumentError, DtypeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
+import { settleRuns } from './kernels/queue.ts';
 import { refuseRecording } from './kernels/recorder.ts';
 import { allocate, allocateBytes, type FloatDtype, lengthOf } from './memory.ts';
 import { readShape, type Shape } from './shape.ts';
@@ -26,6 +27,7 @@ function reseed(state: RandomState, seed: number): void {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new ArgumentError(`[seed] expected an integer from 0 to 2^53 - 1, got ${describe(seed)}`);
   }
+  settleRuns();
   state.fill(0);
   state[0] = seed % 2 ** 32;
   state[1] = Math.floor(seed / 2 ** 32);

@@ -12,7 +12,6 @@
 #include "blas.h"
 #include "codes.h"
 #include "cores.h"
-#include "kernels.h"
 #include "machine.h"
 #include "parallel.h"
 #include "program.h"
@@ -146,81 +145,6 @@ std::string selectorNames(size_t versions) {
 
 namespace {
 
-using bind::kernel;
-
-constexpr bind::Kernel kernels[] = {
-    kernel<gemm<float>, gemm<double>>("gemm", "c", "a", "b", "bias", "batch", "m", "n", "k", "transposeA",
-                                      "transposeB", "strideA", "strideB", "activation", "parameter"),
-    kernel<gemmAccumulate<float>, gemmAccumulate<double>>("gemmAccumulate", "c", "a", "b", "batch", "m", "n",
-                                                          "k", "transposeA", "transposeB", "strideA",
-                                                          "strideB", "strideC"),
-    kernel<epilogueGradient<float>, epilogueGradient<double>>("epilogueGradient", "out", "biasGradient",
-                                                              "gradient", "y", "rows", "columns",
-                                                              "activation", "parameter"),
-    kernel<unary<float>, unary<double>>("unary", "out", "x", "op", "p", "q"),
-    kernel<unaryGradient<float>, unaryGradient<double>>("unaryGradient", "out", "gradient", "x", "y", "op",
-                                                        "p", "q"),
-    kernel<binary<float>, binary<double>>("binary", "out", "a", "b", "layout", "op"),
-    kernel<binaryGradient<float>, binaryGradient<double>>("binaryGradient", "out", "gradient", "a", "b",
-                                                          "layout", "op", "operand"),
-    kernel<where<float>, where<double>>("where", "out", "condition", "a", "b", "layout"),
-    kernel<elementwise<float>, elementwise<double>>("elementwise", "outs", "ins", "scalars", "rows", "shared",
-                                                    "constants", "code", "wide"),
-    kernel<fill<float>, fill<double>, fill<int32_t>>("fill", "out", "value"),
-    kernel<cast>("cast", "out", "x"),
-    kernel<copy<float>, copy<double>, copy<int32_t>>("copy", "out", "x", "layout"),
-    kernel<gather<float>, gather<double>, gather<int32_t>>("gather", "out", "x", "indices", "count", "rows",
-                                                           "width"),
-    kernel<scatterAdd<float>, scatterAdd<double>>("scatterAdd", "out", "x", "indices", "count", "rows",
-                                                  "width"),
-    kernel<oneHot<float>, oneHot<double>>("oneHot", "out", "labels", "count", "classes"),
-    kernel<reduce<float>, reduce<double>>("reduce", "out", "x", "k0", "r0", "k1", "r1", "op", "scale"),
-    kernel<argmax<float>, argmax<double>>("argmax", "out", "x", "outer", "size", "inner"),
-    kernel<checkFinite<float>, checkFinite<double>>("checkFinite", "x"),
-    kernel<softmax<float>, softmax<double>>("softmax", "out", "x", "outer", "size", "inner", "log"),
-    kernel<softmaxGradient<float>, softmaxGradient<double>>("softmaxGradient", "out", "gradient", "y",
-                                                            "outer", "size", "inner", "log"),
-    kernel<softmaxCrossEntropy<float>, softmaxCrossEntropy<double>>(
-        "softmaxCrossEntropy", "out", "probabilities", "logits", "labels", "rows", "classes", "scale"),
-    kernel<softmaxCrossEntropyGradient<float>, softmaxCrossEntropyGradient<double>>(
-        "softmaxCrossEntropyGradient", "out", "gradient", "probabilities", "labels", "rows", "classes",
-        "scale"),
-    kernel<loss<float>, loss<double>>("loss", "out", "prediction", "target", "op", "parameter", "scale"),
-    kernel<lossGradient<float>, lossGradient<double>>("lossGradient", "out", "gradient", "prediction",
-                                                      "target", "op", "parameter", "scale", "operand"),
-    kernel<convolve<float>, convolve<double>>("convolve", "out", "x", "weight", "bias", "geometry",
-                                              "activation", "parameter", "fast"),
-    kernel<convolveTransposed<float>, convolveTransposed<double>>(
-        "convolveTransposed", "out", "x", "weight", "bias", "geometry", "activation", "parameter", "fast"),
-    kernel<convolveWeightGradient<float>, convolveWeightGradient<double>>(
-        "convolveWeightGradient", "out", "x", "gradient", "geometry", "fast"),
-    kernel<maxPool<float>, maxPool<double>>("maxPool", "out", "indices", "x", "geometry"),
-    kernel<maxPoolGradient<float>, maxPoolGradient<double>>("maxPoolGradient", "out", "gradient", "indices",
-                                                            "geometry"),
-    kernel<averagePool<float>, averagePool<double>>("averagePool", "out", "x", "geometry", "countPadding"),
-    kernel<averagePoolGradient<float>, averagePoolGradient<double>>("averagePoolGradient", "out", "gradient",
-                                                                    "geometry", "countPadding"),
-    kernel<batchMoments<float>, batchMoments<double>>("batchMoments", "mean", "inverse", "runningMean",
-                                                      "runningVariance", "x", "rows", "channels", "epsilon",
-                                                      "momentum"),
-    kernel<batchNorm<float>, batchNorm<double>>("batchNorm", "out", "x", "mean", "inverse", "scale", "shift",
-                                                "rows", "channels", "activation", "parameter"),
-    kernel<batchNormGradient<float>, batchNormGradient<double>>(
-        "batchNormGradient", "out", "scaleGradient", "shiftGradient", "gradient", "x", "mean", "inverse",
-        "scale", "shift", "rows", "channels", "activation", "parameter", "moments"),
-    kernel<layerNorm<float>, layerNorm<double>>("layerNorm", "out", "mean", "inverse", "x", "scale", "shift",
-                                                "rows", "size", "epsilon"),
-    kernel<layerNormGradient<float>, layerNormGradient<double>>("layerNormGradient", "out", "scaleGradient",
-                                                                "shiftGradient", "gradient", "x", "mean",
-                                                                "inverse", "scale", "rows", "size"),
-    kernel<randomBits>("randomBits", "out", "state"),
-    kernel<randomUniform<float>, randomUniform<double>>("randomUniform", "out", "state", "low", "high"),
-    kernel<randomNormal<float>, randomNormal<double>>("randomNormal", "out", "state", "mean", "deviation"),
-    kernel<dropoutMask<float>, dropoutMask<double>>("dropoutMask", "out", "state", "rate"),
-    kernel<sgd<float>, sgd<double>>("sgd", "outs", "gradients", "scalars", "rows", "hyper"),
-    kernel<adam<float>, adam<double>>("adam", "outs", "gradients", "scalars", "rows", "hyper"),
-};
-
 template <class Op>
 void listCodes(Napi::Env env, Napi::Object codes) {
   auto names = Napi::Array::New(env);
@@ -231,11 +155,11 @@ void listCodes(Napi::Env env, Napi::Object codes) {
 Napi::Value manifest(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   auto list = Napi::Object::New(env);
-  for (const auto& kernel : kernels) {
-    auto names = Napi::Array::New(env, kernel.count);
-    for (uint32_t i = 0; i < kernel.count; i++) names[i] = Napi::String::New(env, kernel.arguments[i]);
-    list[kernel.name] = names;
-  }
+  bind::Family::forEachKernel([&](const bind::Kernel& kernel) {
+    auto arguments = Napi::Object::New(env);
+    for (size_t i = 0; i < kernel.count; i++) arguments[kernel.arguments[i]] = kernel.describe(i);
+    list[kernel.name] = arguments;
+  });
   auto codes = Napi::Object::New(env);
   listCodes<UnaryOp>(env, codes);
   listCodes<BinaryOp>(env, codes);
@@ -351,13 +275,13 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   }
   auto* const state = new bind::Environment;
   env.SetInstanceData(state);
-  state->programs.initialize(env, kernels, std::size(kernels));
-  for (const auto& kernel : kernels) {
+  state->programs.initialize(env);
+  bind::Family::forEachKernel([&](const bind::Kernel& kernel) {
     napi_value function = nullptr;
     napi_create_function(env, kernel.name, NAPI_AUTO_LENGTH, kernel.callback,
                          const_cast<bind::Kernel*>(&kernel), &function);
     napi_set_named_property(env, exports, kernel.name, function);
-  }
+  });
   napi_value function = nullptr;
   napi_create_function(env, "createProgram", NAPI_AUTO_LENGTH, createProgram, nullptr, &function);
   exports["createProgram"] = Napi::Value(env, function);

@@ -27,7 +27,7 @@ struct Array {
 template <class T>
 struct Nullable : Array<T> {};
 
-/// Typed arrays of one type; `null` only where the signature says NullableList.
+/// Typed arrays of one type.
 template <class T>
 struct List {
   std::vector<Array<T>> arrays;
@@ -38,9 +38,6 @@ struct List {
   const Array<T>& operator[](int64_t i) const { return arrays[i]; }
 };
 
-template <class T>
-struct NullableList : List<T> {};
-
 /// float32, float64 or int32 of its own, whatever the other arguments are.
 struct AnyArray {
   enum Type { float32, float64, int32 };
@@ -49,6 +46,8 @@ struct AnyArray {
   int position = 0;
   Type type = float32;
 };
+
+struct ConstAnyArray : AnyArray {};
 
 /// Dims and strides of a broadcast or a copy. Held by value: the array may be shared with a thread that
 /// writes to it after the check.
@@ -94,14 +93,16 @@ struct Code {
   operator Op() const { return value; }
 };
 
-/// A code, or -1 for none; checked by the kernel, as it follows strides that are.
+/// A code, or -1 for none.
 template <class Op>
 struct OptionalCode {
-  double value = -1;
-  int position = 0;
+  int value = -1;
   bool present() const { return value >= 0; }
-  operator Op() const { return static_cast<Op>(static_cast<int>(value)); }
+  operator Op() const { return static_cast<Op>(value); }
 };
+
+/// Likewise of an op whose gradient follows from its output.
+struct OutputCode : OptionalCode<UnaryOp> {};
 
 /// A finite number.
 struct Number {
@@ -123,7 +124,7 @@ struct AnyNumber {
   operator double() const { return value; }
 };
 
-/// From one matrix of a batch to the next: 0 or the size of a matrix, which the kernel checks.
+/// A size, from one matrix of a batch to the next: 0 or the size of a matrix, which the kernel checks.
 struct Stride {
   double value = 0;
   int position = 0;
@@ -167,27 +168,10 @@ class Check {
       failLength(array.position, array.length, expected, true);
     }
   }
-  /// As many arrays as `like` has, each as long as the one at its place.
-  template <class T, class U>
-  void lengths(const List<T>& list, const List<U>& like) const {
-    length(list, static_cast<double>(like.length));
-    for (int64_t i = 0; i < list.length; i++) {
-      if (list[i].length == like[i].length) continue;
-      failAt(list.position, i, "to have length " + std::to_string(like[i].length),
-             std::to_string(list[i].length));
-    }
-  }
   /// Each index within [0, bound).
   void indices(const Array<const int32_t>& indices, int64_t bound) const;
   /// 0 or `step`.
   void stride(const Stride& stride, double step) const;
-  /// -1 or a code below `count`.
-  template <class Op>
-  void code(const OptionalCode<Op>& code, size_t count) const {
-    const double v = code.value;
-    if (v >= -1 && v < static_cast<double>(count) && v == static_cast<int>(v)) return;
-    fail(code.position, "to be a code from -1 to " + std::to_string(count - 1), formatNumber(v));
-  }
 
   /// Length of the layout, dims ≥ 0, strides ≥ 0; returns the number of elements that the dims span.
   double broadcast(const Layout& layout, int groups) const;
@@ -197,8 +181,6 @@ class Check {
   Window convolution(const Geometry& geometry) const;
   /// As many channels go out as come in, and an int32 holds every position in the window.
   Window pooling(const Geometry& geometry) const;
-  /// -1 or a code of an op whose gradient follows from the output.
-  void gradientFromOutput(const OptionalCode<UnaryOp>& code) const;
   /// No position outside of an operand, and no more elements than out has.
   void copyLayout(const Layout& layout, int64_t outLength, int64_t xLength, const char* out,
                   const char* x) const;

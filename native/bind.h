@@ -6,7 +6,7 @@
 // JavaScript, so a tuple can as well be kept and called later: that is a recorded call.
 #pragma once
 
-#include <napi.h>
+#include <node_api.h>
 
 #include <algorithm>
 #include <array>
@@ -48,6 +48,33 @@ struct Kernel {
   /// Reads a call without making it, and adds to `held` its arrays that have elements. Throws a Violation;
   /// returns nullptr when an exception is pending.
   std::unique_ptr<Recorded> (*record)(napi_env, const Kernel&, const Values&, std::vector<Held>& held);
+  /// What an argument is, for the manifest.
+  std::string (*describe)(size_t position);
+};
+
+/// The kernels of a file, which the module finds wherever they are: families join a list when the library is
+/// loaded.
+class Family {
+ public:
+  template <size_t N>
+  explicit Family(const Kernel (&kernels)[N]) : kernels_(kernels), count_(N), next_(first_) {
+    first_ = this;
+  }
+  Family(const Family&) = delete;
+  Family& operator=(const Family&) = delete;
+
+  template <class F>
+  static void forEachKernel(const F& visit) {
+    for (const Family* family = first_; family; family = family->next_) {
+      for (size_t i = 0; i < family->count_; i++) visit(family->kernels_[i]);
+    }
+  }
+
+ private:
+  inline static const Family* first_ = nullptr;
+  const Kernel* kernels_;
+  size_t count_;
+  const Family* next_;
 };
 
 /// A call that has been read, to be made any number of times, by one thread at a time. The arrays have to
@@ -103,8 +130,6 @@ struct Signature<void (*)(const Check&, A...)> {
 template <auto First, auto... Rest>
 struct Versions {
   using Pattern = Signature<decltype(First)>;
-  using Last =
-      Signature<std::tuple_element_t<sizeof...(Rest), std::tuple<decltype(First), decltype(Rest)...>>>;
   static constexpr size_t count = 1 + sizeof...(Rest);
 
   /// Whether argument I is of the type that selects the version; the first version, the one for float, shows
@@ -238,7 +263,7 @@ struct Call {
     Slot& slot = slots[I];
     if constexpr (Traits<A>::isList) {
       return readList<I>();
-    } else if constexpr (std::is_same_v<A, AnyArray>) {
+    } else if constexpr (std::is_base_of_v<AnyArray, A>) {
       if (readArray(slot, values[I]) && isData(slot.type)) return attached(slot, values[I], I);
       return refuse(I, selectorNames(3));
     } else if constexpr (Traits<A>::isArray) {
@@ -262,12 +287,8 @@ struct Call {
         return refuse(I, expectation);
       }
     } else {
-      if (napi_get_value_double(env, values[I], &slot.number) == napi_ok) return true;
-      // The version for int32 may be stricter.
-      using B = typename V::Last::template Argument<I>;
-      const bool last =
-          V::count == 3 && slots[V::selector < count ? V::selector : 0].type == napi_int32_array;
-      return refuse(I, last ? Scalar<B>::expectation() : Scalar<A>::expectation());
+      return napi_get_value_double(env, values[I], &slot.number) == napi_ok ||
+             refuse(I, Scalar<A>::expectation());
     }
   }
 
@@ -348,11 +369,11 @@ void convertOne(const Check& check, const Slot& slot, [[maybe_unused]] const Ite
     for (size_t i = 0; i < slot.length; i++) {
       convertOne(check, items[slot.firstItem + i], items, position, out.arrays[i]);
     }
-  } else if constexpr (std::is_same_v<A, AnyArray>) {
-    out = {slot.data, static_cast<int64_t>(slot.length), position,
-           slot.type == napi_float32_array   ? AnyArray::float32
-           : slot.type == napi_float64_array ? AnyArray::float64
-                                             : AnyArray::int32};
+  } else if constexpr (std::is_base_of_v<AnyArray, A>) {
+    static_cast<AnyArray&>(out) = {slot.data, static_cast<int64_t>(slot.length), position,
+                                   slot.type == napi_float32_array   ? AnyArray::float32
+                                   : slot.type == napi_float64_array ? AnyArray::float64
+                                                                     : AnyArray::int32};
   } else if constexpr (std::is_base_of_v<Layout, A>) {
     out.position = position;
     out.null = slot.null;
@@ -459,12 +480,49 @@ std::unique_ptr<Recorded> record(napi_env env, const Kernel& kernel, const Value
   return versions[call.version()](kernel, call.slots.data(), call.items.data());
 }
 
+// ── registration
+// ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/// The type in binding.d.ts, behind `written` if the kernel writes to it; of a scalar what it has to be.
+template <class V, size_t I>
+std::string describeArgument() {
+  using A = typename V::Pattern::template Argument<I>;
+  if constexpr (Traits<A>::isArray || Traits<A>::isList) {
+    const std::string name = arrayName(arrayType<typename Traits<A>::Element>);
+    std::string type = name.substr(name.find(' ') + 1);
+    if (std::is_base_of_v<AnyArray, A>) type = "Data";
+    if (V::template selects<I>()) type = V::count == 2 ? "Float" : "Data";
+    if (Traits<A>::isList) type = "readonly " + type + "[]";
+    return (Traits<A>::written ? "written " : "") + type + (Traits<A>::nullable ? " | null" : "");
+  } else {
+    return Scalar<A>::expectation();
+  }
+}
+
+template <auto... Version>
+std::string describe(size_t position) {
+  using V = Versions<Version...>;
+  return []<size_t... I>(size_t at, std::index_sequence<I...>) {
+    constexpr std::string (*all[])() = {describeArgument<V, I>...};
+    return all[at]();
+  }
+  (position, std::make_index_sequence<V::Pattern::count>());
+}
+
 /// Declares a kernel by its versions, its name and the names of its arguments.
 template <auto... Version, class... Names>
 constexpr Kernel kernel(const char* name, Names... arguments) {
   static_assert(sizeof...(Names) == Versions<Version...>::Pattern::count, "a name for each argument");
   static_assert(sizeof...(Names) <= maxArguments);
-  return {name, sizeof...(Names), {arguments...}, callback<Version...>, record<Version...>};
+  return {
+      name, sizeof...(Names), {arguments...}, callback<Version...>, record<Version...>, describe<Version...>};
 }
 
 }  // namespace axpy::bind
+
+/// A kernel of a family: in one version, in one for each float type, or in one for each type of data.
+#define AXPY_KERNEL(function, ...) axpy::bind::kernel<function>(#function, __VA_ARGS__)
+#define AXPY_FLOAT_KERNEL(function, ...) \
+  axpy::bind::kernel<function<float>, function<double>>(#function, __VA_ARGS__)
+#define AXPY_DATA_KERNEL(function, ...) \
+  axpy::bind::kernel<function<float>, function<double>, function<int32_t>>(#function, __VA_ARGS__)

@@ -31,35 +31,28 @@ struct Traits {
 template <class T>
 struct Traits<Array<T>> {
   using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = true, isList = false, nullable = false;
+  static constexpr bool isArray = true, isList = false, nullable = false, written = !std::is_const_v<T>;
 };
 template <class T>
-struct Traits<Nullable<T>> {
-  using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = true, isList = false, nullable = true;
+struct Traits<Nullable<T>> : Traits<Array<T>> {
+  static constexpr bool nullable = true;
 };
 template <class T>
 struct Traits<List<T>> {
   using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = false, isList = true, nullable = false;
-};
-template <class T>
-struct Traits<NullableList<T>> {
-  using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = false, isList = true, nullable = true;
+  static constexpr bool isArray = false, isList = true, nullable = false, written = !std::is_const_v<T>;
 };
 template <>
-struct Traits<Layout> {
-  using Element = int32_t;
-  static constexpr bool isArray = true, isList = false, nullable = false;
-};
+struct Traits<Layout> : Traits<Array<const int32_t>> {};
 template <>
 struct Traits<Geometry> : Traits<Layout> {};
 template <>
-struct Traits<NullableLayout> {
-  using Element = int32_t;
-  static constexpr bool isArray = true, isList = false, nullable = true;
-};
+struct Traits<NullableLayout> : Traits<Nullable<const int32_t>> {};
+/// Of any type; `void` stands for it.
+template <>
+struct Traits<AnyArray> : Traits<Array<void>> {};
+template <>
+struct Traits<ConstAnyArray> : Traits<Array<const void>> {};
 
 /// What a scalar has to be, in words.
 template <class A>
@@ -104,7 +97,7 @@ template <>
 struct Scalar<Stride> {
   // Which two values it may have is for the kernel to say.
   static std::string expectation() { return Scalar<Size>::expectation(); }
-  static bool accepts(double) { return true; }
+  static bool accepts(double v) { return Scalar<Size>::accepts(v); }
   static Stride make(double v, int position) { return {v, position}; }
 };
 template <class Op>
@@ -117,8 +110,18 @@ struct Scalar<Code<Op>> {
 template <class Op>
 struct Scalar<OptionalCode<Op>> {
   static std::string expectation() { return "a code from -1 to " + std::to_string(Scalar<Code<Op>>::last); }
-  static bool accepts(double) { return true; }
-  static OptionalCode<Op> make(double v, int position) { return {v, position}; }
+  static bool accepts(double v) { return v == -1 || Scalar<Code<Op>>::accepts(v); }
+  static OptionalCode<Op> make(double v, int) { return {static_cast<int>(v)}; }
+};
+template <>
+struct Scalar<OutputCode> {
+  static std::string expectation() {
+    return "-1 or the code of an op whose gradient follows from the output";
+  }
+  static bool accepts(double v) {
+    return v == -1 || (Scalar<Code<UnaryOp>>::accepts(v) && readsOutput(Scalar<Code<UnaryOp>>::make(v, 0)));
+  }
+  static OutputCode make(double v, int) { return {{static_cast<int>(v)}}; }
 };
 
 }  // namespace axpy::bind

@@ -218,12 +218,18 @@ bool keep(napi_env env, napi_value holder, size_t index, napi_value value) {
   return napi_define_properties(env, holder, 1, &property) == napi_ok;
 }
 
+const bind::Kernel* find(const std::string& name) {
+  const bind::Kernel* found = nullptr;
+  bind::Family::forEachKernel([&](const bind::Kernel& kernel) {
+    if (name == kernel.name) found = &kernel;
+  });
+  return found;
+}
+
 }  // namespace
 
-void Environment::initialize(napi_env env, const bind::Kernel* kernels, size_t count) {
+void Environment::initialize(napi_env env) {
   env_ = env;
-  kernels_ = kernels;
-  count_ = count;
   napi_property_descriptor methods[3] = {};
   methods[0].utf8name = "run";
   methods[0].method = shielded<run>;
@@ -245,12 +251,6 @@ napi_value Environment::create(napi_env env, napi_callback_info info) {
   napi_get_reference_value(env, constructor_, &constructor);
   napi_new_instance(env, constructor, 1, &calls, &program);
   return program;
-}
-
-const bind::Kernel* Environment::find(const std::string& name) const {
-  const auto* end = kernels_ + count_;
-  const auto* found = std::find_if(kernels_, end, [&](const bind::Kernel& k) { return name == k.name; });
-  return found == end ? nullptr : found;
 }
 
 /// False when an exception is pending.

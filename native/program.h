@@ -27,7 +27,7 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
-  void initialize(napi_env env, const bind::Kernel* kernels, size_t count);
+  void initialize(napi_env env);
   /// createProgram(calls)
   napi_value create(napi_env env, napi_callback_info info);
 
@@ -39,13 +39,10 @@ class Environment {
   static void deliver(napi_env env, napi_value, void* self, void*);
   static void end(void* self);
 
-  const bind::Kernel* find(const std::string& name) const;
   bool read(napi_env env, napi_value list, Calls& calls, napi_value buffers) const;
   bool start(napi_env env);
   void settle(napi_env env, const Job& job);
 
-  const bind::Kernel* kernels_ = nullptr;
-  size_t count_ = 0;
   napi_env env_ = nullptr;
   napi_ref constructor_ = nullptr;
   /// From the first `runAsync` to the end of the environment.

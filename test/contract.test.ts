@@ -6,11 +6,13 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Addon } from '../binding.d.ts';
 import { codeLists, unaryCode } from '../lib/kernels/codes.ts';
+import { describeFact, flag, isArrayFact } from '../lib/kernels/facts.ts';
 import { fallback } from '../lib/kernels/fallback/index.ts';
 import { kernels } from '../lib/kernels/index.ts';
 import { loadNative } from '../lib/kernels/native.ts';
-import { generator } from './cases/generator.ts';
+import { table } from '../lib/kernels/table.ts';
 import { declarations } from './cases/index.ts';
+import { generator } from './cases/values.ts';
 import {
   arraysOf,
   type Call,
@@ -26,7 +28,7 @@ import { compareOutcomes, showCall, tolerances } from './contract/compare.ts';
 import { randomCall } from './contract/generate.ts';
 import { exactOps, randomList } from './contract/lists.ts';
 import { mutations } from './contract/mutate.ts';
-import { type KernelName, kernelNames, roles, signatures } from './contract/signature.ts';
+import { type KernelName, kernelNames, signatures } from './contract/signature.ts';
 
 /** Without the addon there is nothing to compare with, so its absence fails the suite, on the fallback's run as well. */
 function requireAddon(): Addon {
@@ -90,27 +92,26 @@ describe('what binding.d.ts declares', () => {
     expect(new Set(kernelNames)).toEqual(new Set(Object.keys(fallback)));
   });
 
-  test('has a role for each destination, and no other', () => {
-    for (const [kernel, { overwritten, updated }] of Object.entries(roles)) {
-      const names = signatures.get(kernel as KernelName)!.map(({ name }) => name);
-      for (const name of [...overwritten, ...updated]) expect(names, kernel).toContain(name);
-    }
+  test.each(kernelNames)('%s: is what the table says', (kernel) => {
+    const facts = Object.entries(table[kernel].arguments);
+    const types = facts.map(([name, fact]) => {
+      const type = isArrayFact(fact) ? describeFact(fact).replace('written ', '') : 'number';
+      return { name, type: fact === flag ? 'Flag' : type };
+    });
+    expect(types).toEqual(signatures.get(kernel));
+    expect(fallback[kernel].length).toBe(facts.length);
   });
 
-  test('is what the addon was compiled with', () => {
-    const manifest = addon.manifest();
-    const declared = Object.fromEntries(
-      [...signatures].map(([name, list]) => [name, list.map((p) => p.name)]),
-    );
-    expect(manifest.kernels).toEqual(declared);
-    expect(manifest.codes).toEqual(codeLists);
-    for (const kernel of kernelNames) expect(addon[kernel], kernel).toBeTypeOf('function');
+  test.each(kernelNames)('%s: the addon was compiled with the same arguments', (kernel) => {
+    const facts = Object.entries(table[kernel].arguments);
+    const described = facts.map(([name, fact]) => [name, describeFact(fact)]);
+    expect(Object.entries(addon.manifest().kernels[kernel])).toEqual(described);
+    expect(addon[kernel]).toBeTypeOf('function');
   });
 
-  test('is what the fallback takes', () => {
-    for (const [kernel, parameters] of signatures) {
-      expect(fallback[kernel].length, kernel).toBe(parameters.length);
-    }
+  test('is all that the addon has, with the same codes', () => {
+    expect(new Set(Object.keys(addon.manifest().kernels))).toEqual(new Set(kernelNames));
+    expect(addon.manifest().codes).toEqual(codeLists);
   });
 });
 
@@ -160,6 +161,23 @@ describe('wrong arguments', () => {
     }
     expect(problems).toEqual([]);
     expect(refused).toBeGreaterThan(chosen.length * 5);
+  });
+
+  test.each(kernelNames)('%s: of two mistakes both find the same one', (kernel) => {
+    const next = generator(1);
+    const problems: string[] = [];
+    for (const call of varied(kernel, 4)) {
+      const all = mutations(call).filter(({ raw }) => !raw);
+      for (let i = 0; i < 150; i++) {
+        const [a, b] = [0, 0].map(() => all[Math.floor(next() * all.length)]);
+        if (a.position === b.position) continue;
+        const args = call.args.with(a.position, a.make()).with(b.position, b.make());
+        const [ours, theirs] = [fallback, addon].map((target) => replay(target, { kernel, args }).error);
+        if (String(ours) === String(theirs)) continue;
+        problems.push(`${a.title} at ${a.position}, ${b.title} at ${b.position}\n${ours}\n${theirs}`);
+      }
+    }
+    expect(problems).toEqual([]);
   });
 
   test.each(kernelNames)('%s: errors have the class and code that the contract names', (kernel) => {

@@ -12,7 +12,8 @@ import {
   NonFiniteError,
 } from '../errors.ts';
 import { codeLists } from './codes.ts';
-import { fallback } from './fallback/index.ts';
+import { describeFact } from './facts.ts';
+import { kernelNames, table } from './table.ts';
 
 /** The folder of axpy's package.json. This module runs from lib/kernels, from dist/kernels and bundled in dist. */
 function packageRoot(start: string): string {
@@ -75,7 +76,13 @@ function checkManifest(addon: Addon, path: string): void {
       `${path} does not match this version of axpy (${what}): rebuild it with npx cmake-js build`,
     );
   const names = Object.keys(kernels).sort().join(' ');
-  if (names !== Object.keys(fallback).sort().join(' ')) throw outdated('its kernels differ');
+  if (names !== kernelNames.toSorted().join(' ')) throw outdated('its kernels differ');
+  for (const name of kernelNames) {
+    const expected = Object.entries(table[name].arguments).map(([own, fact]) => [own, describeFact(fact)]);
+    if (Object.entries(kernels[name]).join(' ') !== expected.join(' ')) {
+      throw outdated(`the arguments of its ${name} differ`);
+    }
+  }
   for (const [list, expected] of Object.entries(codeLists)) {
     if (codes[list]?.join(' ') !== expected.join(' ')) throw outdated(`its ${list} differ`);
   }

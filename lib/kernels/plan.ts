@@ -6,7 +6,8 @@
 import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
 import { allocateBytes, bytesOf, type Elements, Storage } from '../memory.ts';
-import { arraysOf, effects, isList, isShared, type RecordedArgument, type Recording } from './recorder.ts';
+import { arraysOf, isList, isShared, type RecordedArgument, type Recording } from './recorder.ts';
+import { effects } from './table.ts';
 
 export interface Plan {
   /** The calls over arrays. */

@@ -100,6 +100,11 @@ function settle(): void {
   }
 }
 
+/** Before what runs work on is read or written as a whole: those that were asked for come first. */
+export function settleRuns(): void {
+  if (current !== null) drain();
+}
+
 /** Completes all runs that were asked for, on this thread. What goes wrong with one is for its own promise to tell. */
 export function drain(): void {
   if (current !== null) {

@@ -17,6 +17,7 @@
 import type { Argument, Call, Data, Float, Kernels } from '../../binding.d.ts';
 import { AutogradError } from '../errors.ts';
 import type { Elements, Storage } from '../memory.ts';
+import { kernelNames } from './table.ts';
 
 /** What JavaScript does with a run, as it cannot see what kernels do, and what when it then fails somewhere. */
 export interface Effect {
@@ -300,58 +301,9 @@ export function sameRecordings(a: Recording, b: Recording): boolean {
 
 const isStorage = (x: object): x is Storage => !ArrayBuffer.isView(x);
 
-/**
- * Which arguments of each kernel it writes: `w` for one that is overwritten, `u` for one that is updated, `-` for all
- * others (binding.d.ts). The letter of a list holds for all its arrays.
- */
-export const effects: Readonly<Record<keyof Kernels, string>> = {
-  gemm: 'w',
-  gemmAccumulate: 'u',
-  epilogueGradient: 'ww',
-  unary: 'w',
-  unaryGradient: 'w',
-  binary: 'w',
-  binaryGradient: 'w',
-  where: 'w',
-  elementwise: 'u-u',
-  fill: 'w',
-  cast: 'w',
-  copy: 'w',
-  gather: 'w',
-  scatterAdd: 'u',
-  oneHot: 'w',
-  reduce: 'w',
-  argmax: 'w',
-  softmax: 'w',
-  softmaxGradient: 'w',
-  softmaxCrossEntropy: 'ww',
-  softmaxCrossEntropyGradient: 'w',
-  loss: 'w',
-  lossGradient: 'w',
-  checkFinite: '-',
-  convolve: 'w',
-  convolveTransposed: 'w',
-  convolveWeightGradient: 'w',
-  maxPool: 'ww',
-  maxPoolGradient: 'w',
-  averagePool: 'w',
-  averagePoolGradient: 'w',
-  batchMoments: 'wwuu',
-  batchNorm: 'w',
-  batchNormGradient: 'www',
-  layerNorm: 'www',
-  layerNormGradient: 'www',
-  randomBits: 'wu',
-  randomUniform: 'wu',
-  randomNormal: 'wu',
-  dropoutMask: 'wu',
-  sgd: 'u',
-  adam: 'u-u',
-};
-
 /** Kernels that write calls down and make none. */
 export const recordingKernels = Object.fromEntries(
-  (Object.keys(effects) as (keyof Kernels)[]).map((name) => [
+  kernelNames.map((name) => [
     name,
     (...args: RecordedArgument[]) => {
       // The caller may go on using a list.

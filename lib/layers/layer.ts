@@ -1,6 +1,7 @@
 /** What every layer is: a function of tensors with parameters. */
 import { checkBoolean, isInstance } from '../arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
+import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
@@ -240,6 +241,7 @@ export abstract class Layer {
 
   /** Copies of all parameters and buffers by name. */
   stateDict(): Record<string, Tensor> {
+    settleRuns();
     const state: Record<string, Tensor> = {};
     for (const [name, tensor] of this.namedTensors()) {
       state[name] = new Tensor(copyOf(tensor.data), tensor.shape, tensor.dtype);
@@ -256,6 +258,7 @@ export abstract class Layer {
     refuseRecording('loadStateDict');
     const tensors = this.namedTensors();
     const values = readState('loadStateDict', tensors, state);
+    settleRuns();
     tensors.forEach(([, tensor], i) => {
       changing('loadStateDict', tensor.storage);
       tensor.data.set(values[i]);

@@ -4,7 +4,8 @@
  */
 import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
 import { type BinaryOp, binaryCode, type Float, kernels, unaryCode } from '../kernels/index.ts';
-import { changing } from '../kernels/recorder.ts';
+import { settleRuns } from '../kernels/queue.ts';
+import { changing, isShared, recording } from '../kernels/recorder.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { broadcastLayout, broadcastShapes, sameShape, show } from '../shape.ts';
 import {
@@ -24,7 +25,12 @@ import {
 function checkTarget(op: string, x: Tensor): void {
   checkTensor(op, x);
   checkElements(op, x);
-  if (x.node === null) return;
+  if (x.node === null) {
+    const { array } = x.storage;
+    // Runs that were asked for before may read and write it.
+    if (recording === null && array !== null && isShared(array)) settleRuns();
+    return;
+  }
   throw new AutogradError(
     `[${op}] expected a tensor without a history, got a computed one: detach() it, or compute a new one`,
   );

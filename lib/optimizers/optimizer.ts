@@ -6,6 +6,7 @@ import { describe, isRecord, readIterable, readList, readOptions } from '../argu
 import { ArgumentError } from '../errors.ts';
 import type { Instructions } from '../kernels/elementwise.ts';
 import { type Float, kernels, reduceCode } from '../kernels/index.ts';
+import { settleRuns } from '../kernels/queue.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, copyOf, type FloatDtype, release, take } from '../memory.ts';
 import { where } from '../ops/binary.ts';
@@ -244,6 +245,7 @@ export abstract class Optimizer {
 
   /** Copies of the hyperparameters and of all state, by name. */
   stateDict(): Record<string, Tensor> {
+    settleRuns();
     this.hyper[0] = this.rate;
     const state: Record<string, Tensor> = {};
     for (const [name, { data, shape, dtype }] of this.namedState()) {
@@ -267,6 +269,7 @@ export abstract class Optimizer {
       const domain = domains.get(name.slice(0, name.lastIndexOf('.')));
       if (domain !== undefined) checkHyper(name, values[i][0], domain);
     });
+    settleRuns();
     own.forEach(([, { data }], i) => {
       data.set(values[i]);
     });

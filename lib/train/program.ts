@@ -63,6 +63,8 @@ function synchronous<Returned>(returned: Returned): Returned {
   throw new ArgumentError('[compile] expected a synchronous function, got one that returns a promise');
 }
 
+const powersOfFour: ReadonlySet<number> = new Set(Array.from({ length: 26 }, (_, i) => 4 ** i));
+
 /** A recorded kind of call. */
 export class Entry {
   readonly program: Program;
@@ -123,7 +125,7 @@ export class Entry {
    * then ever more rarely.
    */
   get isDue(): boolean {
-    return this.isDoubtful || this.isUnstable || (this.runs & (this.runs - 1)) === 0;
+    return this.isDoubtful || this.isUnstable || powersOfFour.has(this.runs);
   }
 
   /**

@@ -245,20 +245,16 @@ void forBroadcast(const NullableLayout& layout, int64_t length, const std::array
   });
 }
 
-/// `gradient` is null for `binary`.
 template <class T>
-void checkOperands(const Check& check, const Array<T>& out, const Array<const T>* gradient,
-                   const Array<const T>& a, const Array<const T>& b, const NullableLayout& layout) {
+void checkOperands(const Check& check, const Array<T>& out, const Array<const T>& a, const Array<const T>& b,
+                   const NullableLayout& layout) {
   if (layout.null) {
     const auto n = static_cast<double>(out.length);
-    if (gradient) check.length(*gradient, n);
     check.lengthOneOr(a, n);
     check.lengthOneOr(b, n);
     return;
   }
-  const double n = check.broadcast(layout, 3);
-  check.length(out, n);
-  if (gradient) check.length(*gradient, n);
+  check.length(out, check.broadcast(layout, 3));
   check.reach(layout, 3, 1, check.name(a.position), a.length);
   check.reach(layout, 3, 2, check.name(b.position), b.length);
 }
@@ -268,7 +264,7 @@ void checkOperands(const Check& check, const Array<T>& out, const Array<const T>
 template <class T>
 void binary(const Check& check, Array<T> out, Array<const T> a, Array<const T> b,
             const NullableLayout& layout, Code<BinaryOp> op) {
-  checkOperands<T>(check, out, nullptr, a, b, layout);
+  checkOperands(check, out, a, b, layout);
   const auto run = AXPY_SIMD(forward<T>);
   forBroadcast<2>(layout, out.length, {a.length, b.length}, op == BinaryOp::pow,
                   [&](int64_t o, int64_t n, const auto& position, const auto& step) {
@@ -279,7 +275,8 @@ void binary(const Check& check, Array<T> out, Array<const T> a, Array<const T> b
 template <class T>
 void binaryGradient(const Check& check, Array<T> out, Array<const T> gradient, Array<const T> a,
                     Array<const T> b, const NullableLayout& layout, Code<BinaryOp> op, Flag operand) {
-  checkOperands<T>(check, out, &gradient, a, b, layout);
+  check.length(gradient, static_cast<double>(out.length));
+  checkOperands(check, out, a, b, layout);
   const auto run = AXPY_SIMD(backward<T>);
   forBroadcast<2>(layout, out.length, {a.length, b.length}, op == BinaryOp::pow,
                   [&](int64_t o, int64_t n, const auto& position, const auto& step) {
@@ -319,17 +316,18 @@ void applyWhere(T* out, int64_t n, const T* condition, int64_t stepC, const T* a
   AXPY_SIMD(choose<T>)(out, n, condition, stepC, a, stepA, b, stepB);
 }
 
-#define AXPY_INSTANTIATE(T)                                                                            \
-  template void applyBinary(T*, int64_t, const T*, int64_t, const T*, int64_t, BinaryOp);              \
-  template void applyWhere(T*, int64_t, const T*, int64_t, const T*, int64_t, const T*, int64_t);      \
-  template void binary(const Check&, Array<T>, Array<const T>, Array<const T>, const NullableLayout&,  \
-                       Code<BinaryOp>);                                                                \
-  template void binaryGradient(const Check&, Array<T>, Array<const T>, Array<const T>, Array<const T>, \
-                               const NullableLayout&, Code<BinaryOp>, Flag);                           \
-  template void where(const Check&, Array<T>, Array<const T>, Array<const T>, Array<const T>,          \
-                      const NullableLayout&)
+#define AXPY_INSTANTIATE(T)                                                               \
+  template void applyBinary(T*, int64_t, const T*, int64_t, const T*, int64_t, BinaryOp); \
+  template void applyWhere(T*, int64_t, const T*, int64_t, const T*, int64_t, const T*, int64_t)
 AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);
+
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(binary, "out", "a", "b", "layout", "op"),
+    AXPY_FLOAT_KERNEL(binaryGradient, "out", "gradient", "a", "b", "layout", "op", "operand"),
+    AXPY_FLOAT_KERNEL(where, "out", "condition", "a", "b", "layout"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

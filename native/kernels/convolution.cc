@@ -255,7 +255,6 @@ void convolve(const Check& check, Array<T> out, Array<const T> x, Array<const T>
               Nullable<const T> bias, const Geometry& geometry, OptionalCode<UnaryOp> activation,
               AnyNumber parameter, Flag fast) {
   const Window w = check.convolution(geometry);
-  check.code(activation, Codes<UnaryOp>::names.size());
   check.length(out, w.outputSize());
   check.length(x, w.inputSize());
   check.length(weight, w.weightSize());
@@ -280,7 +279,6 @@ void convolveTransposed(const Check& check, Array<T> out, Array<const T> x, Arra
                         Nullable<const T> bias, const Geometry& geometry, OptionalCode<UnaryOp> activation,
                         AnyNumber parameter, Flag fast) {
   const Window w = check.convolution(geometry);
-  check.code(activation, Codes<UnaryOp>::names.size());
   check.length(out, w.inputSize());
   check.length(x, w.outputSize());
   check.length(weight, w.weightSize());
@@ -314,15 +312,12 @@ void convolveWeightGradient(const Check& check, Array<T> out, Array<const T> x, 
   gatherWeightGradient(out.data, x.data, gradient.data, w);
 }
 
-#define AXPY_INSTANTIATE(T)                                                                              \
-  template void convolve(const Check&, Array<T>, Array<const T>, Array<const T>, Nullable<const T>,      \
-                         const Geometry&, OptionalCode<UnaryOp>, AnyNumber, Flag);                       \
-  template void convolveTransposed(const Check&, Array<T>, Array<const T>, Array<const T>,               \
-                                   Nullable<const T>, const Geometry&, OptionalCode<UnaryOp>, AnyNumber, \
-                                   Flag);                                                                \
-  template void convolveWeightGradient(const Check&, Array<T>, Array<const T>, Array<const T>,           \
-                                       const Geometry&, Flag)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(convolve, "out", "x", "weight", "bias", "geometry", "activation", "parameter", "fast"),
+    AXPY_FLOAT_KERNEL(convolveTransposed, "out", "x", "weight", "bias", "geometry", "activation", "parameter",
+                      "fast"),
+    AXPY_FLOAT_KERNEL(convolveWeightGradient, "out", "x", "gradient", "geometry", "fast"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy

@@ -539,12 +539,10 @@ void elementwise(const Check& check, const List<T>& outs, const List<const T>& i
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                    \
-  template void elementwise(const Check&, const List<T>&, const List<const T>&, Array<double>, \
-                            Array<const int32_t>, Array<const double>, Array<const double>,    \
-                            Array<const int32_t>, Flag)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(elementwise, "outs", "ins", "scalars", "rows", "shared", "constants", "code", "wide"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

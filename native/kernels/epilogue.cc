@@ -89,10 +89,8 @@ void applyEpilogue(T* c, int64_t stride, int64_t rows, int64_t columns, const T*
 
 template <class T>
 void epilogueGradient(const Check& check, Array<T> out, Nullable<T> biasGradient, Array<const T> gradient,
-                      Array<const T> y, Size rows, Size columns, OptionalCode<UnaryOp> activation,
-                      AnyNumber parameter) {
+                      Array<const T> y, Size rows, Size columns, OutputCode activation, AnyNumber parameter) {
   const double size = static_cast<double>(rows.value) * static_cast<double>(columns.value);
-  check.gradientFromOutput(activation);
   check.length(out, size);
   if (!biasGradient.null) check.length(biasGradient, static_cast<double>(columns.value));
   check.length(gradient, size);
@@ -121,13 +119,16 @@ void epilogueGradient(const Check& check, Array<T> out, Nullable<T> biasGradient
   }
 }
 
-#define AXPY_INSTANTIATE(T)                                                                                 \
-  template void applyEpilogue(T*, int64_t, int64_t, int64_t, const T*, const OptionalCode<UnaryOp>&,        \
-                              double);                                                                      \
-  template void epilogueGradient(const Check&, Array<T>, Nullable<T>, Array<const T>, Array<const T>, Size, \
-                                 Size, OptionalCode<UnaryOp>, AnyNumber)
+#define AXPY_INSTANTIATE(T) \
+  template void applyEpilogue(T*, int64_t, int64_t, int64_t, const T*, const OptionalCode<UnaryOp>&, double)
 AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);
+
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(epilogueGradient, "out", "biasGradient", "gradient", "y", "rows", "columns",
+                      "activation", "parameter"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

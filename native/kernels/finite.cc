@@ -62,8 +62,8 @@ void checkFinite(const Check& check, Array<const T> x) {
   }
 }
 
-template void checkFinite(const Check&, Array<const float>);
-template void checkFinite(const Check&, Array<const double>);
+constexpr bind::Kernel kernels[] = {AXPY_FLOAT_KERNEL(checkFinite, "x")};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

@@ -179,13 +179,12 @@ void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nu
   const double M = static_cast<double>(m.value), N = static_cast<double>(n.value),
                K = static_cast<double>(k.value);
   const double count = static_cast<double>(batch.value);
+  check.length(c, count * M * N);
+  if (!bias.null) check.length(bias, N);
   check.stride(strideA, M * K);
   check.stride(strideB, K * N);
-  check.code(activation, Codes<UnaryOp>::names.size());
-  check.length(c, count * M * N);
   check.length(a, operandLength(count, M, K, strideA));
   check.length(b, operandLength(count, K, N, strideB));
-  if (!bias.null) check.length(bias, N);
   if (c.length == 0) return;
 
   const Products<T> p{c.data,
@@ -225,10 +224,10 @@ void gemmAccumulate(const Check& check, Array<T> c, Array<const T> a, Array<cons
   const double count = static_cast<double>(batch.value);
   check.stride(strideA, M * K);
   check.stride(strideB, K * N);
-  check.stride(strideC, M * N);
-  check.length(c, operandLength(count, M, N, strideC));
   check.length(a, operandLength(count, M, K, strideA));
   check.length(b, operandLength(count, K, N, strideB));
+  check.stride(strideC, M * N);
+  check.length(c, operandLength(count, M, N, strideC));
   if (c.length == 0 || k == 0 || batch == 0) return;
 
   const Products<T> p{c.data,
@@ -251,12 +250,12 @@ void gemmAccumulate(const Check& check, Array<T> c, Array<const T> a, Array<cons
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                                 \
-  template void gemm(const Check&, Array<T>, Array<const T>, Array<const T>, Nullable<const T>, Size, Size, \
-                     Size, Size, Flag, Flag, Stride, Stride, OptionalCode<UnaryOp>, AnyNumber);             \
-  template void gemmAccumulate(const Check&, Array<T>, Array<const T>, Array<const T>, Size, Size, Size,    \
-                               Size, Flag, Flag, Stride, Stride, Stride)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(gemm, "c", "a", "b", "bias", "batch", "m", "n", "k", "transposeA", "transposeB",
+                      "strideA", "strideB", "activation", "parameter"),
+    AXPY_FLOAT_KERNEL(gemmAccumulate, "c", "a", "b", "batch", "m", "n", "k", "transposeA", "transposeB",
+                      "strideA", "strideB", "strideC"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy

@@ -276,12 +276,12 @@ void lossGradient(const Check& check, Array<T> out, Array<const T> gradient, Arr
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                                 \
-  template void loss(const Check&, Array<T>, Array<const T>, Array<const T>, Code<LossOp>, Number, Number); \
-  template void lossGradient(const Check&, Array<T>, Array<const T>, Array<const T>, Array<const T>,        \
-                             Code<LossOp>, Number, Number, Flag)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(loss, "out", "prediction", "target", "op", "parameter", "scale"),
+    AXPY_FLOAT_KERNEL(lossGradient, "out", "gradient", "prediction", "target", "op", "parameter", "scale",
+                      "operand"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

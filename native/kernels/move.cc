@@ -53,14 +53,18 @@ int64_t rowsPerTask(int64_t width) {
 }  // namespace
 
 template <class T>
-void fill(const Check&, Array<T> out, FillValue<T> value) {
+void fill(const Check& check, Array<T> out, AnyNumber value) {
+  if (std::is_same_v<T, int32_t> && !std::isfinite(value.value)) {
+    // NaN and Infinity have no int32.
+    check.fail(value.position, "to be a finite number", formatNumber(value));
+  }
   const T converted = convertTo<T>(value.value);
   parallel::forRange(out.length, parallel::lightChunk, [&](int64_t begin, int64_t end) {
     std::fill(out.data + begin, out.data + end, converted);
   });
 }
 
-void cast(const Check& check, AnyArray out, AnyArray x) {
+void cast(const Check& check, AnyArray out, ConstAnyArray x) {
   check.length(x, static_cast<double>(out.length));
   switch (out.type) {
     case AnyArray::float32:
@@ -148,18 +152,14 @@ void oneHot(const Check& check, Array<T> out, Array<const int32_t> labels, Size 
   });
 }
 
-#define AXPY_INSTANTIATE_DATA(T)                                             \
-  template void fill(const Check&, Array<T>, FillValue<T>);                  \
-  template void copy(const Check&, Array<T>, Array<const T>, const Layout&); \
-  template void gather(const Check&, Array<T>, Array<const T>, Array<const int32_t>, Size, Size, Size)
-AXPY_INSTANTIATE_DATA(float);
-AXPY_INSTANTIATE_DATA(double);
-AXPY_INSTANTIATE_DATA(int32_t);
-
-#define AXPY_INSTANTIATE(T)                                                                                 \
-  template void scatterAdd(const Check&, Array<T>, Array<const T>, Array<const int32_t>, Size, Size, Size); \
-  template void oneHot(const Check&, Array<T>, Array<const int32_t>, Size, Size)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_DATA_KERNEL(fill, "out", "value"),
+    AXPY_KERNEL(cast, "out", "x"),
+    AXPY_DATA_KERNEL(copy, "out", "x", "layout"),
+    AXPY_DATA_KERNEL(gather, "out", "x", "indices", "count", "rows", "width"),
+    AXPY_FLOAT_KERNEL(scatterAdd, "out", "x", "indices", "count", "rows", "width"),
+    AXPY_FLOAT_KERNEL(oneHot, "out", "labels", "count", "classes"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy

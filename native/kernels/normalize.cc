@@ -549,7 +549,6 @@ void batchNorm(const Check& check, Array<T> out, Array<const T> x, Array<const T
                Array<const T> inverse, Nullable<const T> scale, Nullable<const T> shift, Size rows,
                Size channels, OptionalCode<UnaryOp> activation, AnyNumber parameter) {
   const auto width = static_cast<double>(channels.value), size = static_cast<double>(rows.value) * width;
-  check.code(activation, Codes<UnaryOp>::names.size());
   check.length(out, size);
   check.length(x, size);
   check.length(mean, width);
@@ -572,9 +571,8 @@ template <class T>
 void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient, Array<T> shiftGradient,
                        Array<const T> gradient, Array<const T> x, Array<const T> mean, Array<const T> inverse,
                        Nullable<const T> scale, Nullable<const T> shift, Size rows, Size channels,
-                       OptionalCode<UnaryOp> activation, AnyNumber parameter, Flag moments) {
+                       OutputCode activation, AnyNumber parameter, Flag moments) {
   const auto width = static_cast<double>(channels.value), size = static_cast<double>(rows.value) * width;
-  check.gradientFromOutput(activation);
   check.length(out, size);
   check.length(scaleGradient, width);
   check.length(shiftGradient, width);
@@ -675,22 +673,18 @@ void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   }
 }
 
-#define AXPY_INSTANTIATE(T)                                                                                \
-  template void batchMoments(const Check&, Array<T>, Array<T>, Nullable<T>, Nullable<T>, Array<const T>,   \
-                             Size, Size, Number, Number);                                                  \
-  template void batchNorm(const Check&, Array<T>, Array<const T>, Array<const T>, Array<const T>,          \
-                          Nullable<const T>, Nullable<const T>, Size, Size, OptionalCode<UnaryOp>,         \
-                          AnyNumber);                                                                      \
-  template void batchNormGradient(const Check&, Array<T>, Array<T>, Array<T>, Array<const T>,              \
-                                  Array<const T>, Array<const T>, Array<const T>, Nullable<const T>,       \
-                                  Nullable<const T>, Size, Size, OptionalCode<UnaryOp>, AnyNumber, Flag);  \
-  template void layerNorm(const Check&, Array<T>, Array<T>, Array<T>, Array<const T>, Nullable<const T>,   \
-                          Nullable<const T>, Size, Size, Number);                                          \
-  template void layerNormGradient(const Check&, Array<T>, Array<T>, Array<T>, Array<const T>,              \
-                                  Array<const T>, Array<const T>, Array<const T>, Nullable<const T>, Size, \
-                                  Size)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(batchMoments, "mean", "inverse", "runningMean", "runningVariance", "x", "rows",
+                      "channels", "epsilon", "momentum"),
+    AXPY_FLOAT_KERNEL(batchNorm, "out", "x", "mean", "inverse", "scale", "shift", "rows", "channels",
+                      "activation", "parameter"),
+    AXPY_FLOAT_KERNEL(batchNormGradient, "out", "scaleGradient", "shiftGradient", "gradient", "x", "mean",
+                      "inverse", "scale", "shift", "rows", "channels", "activation", "parameter", "moments"),
+    AXPY_FLOAT_KERNEL(layerNorm, "out", "mean", "inverse", "x", "scale", "shift", "rows", "size", "epsilon"),
+    AXPY_FLOAT_KERNEL(layerNormGradient, "out", "scaleGradient", "shiftGradient", "gradient", "x", "mean",
+                      "inverse", "scale", "rows", "size"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

@@ -202,7 +202,8 @@ void checkLengths(const Check& check, const List<T>& outs, const List<const T>& 
 }
 
 /// Copies the rows of the parameters, as another thread may write to the array, and checks them.
-void readRows(const Check& check, const Array<double>& scalars, const Array<const int32_t>& rows,
+template <class Scalar>
+void readRows(const Check& check, const Array<Scalar>& scalars, const Array<const int32_t>& rows,
               int64_t width, const Buffer<int32_t>& own) {
   if (scalars.length % width != 0) {
     check.fail(scalars.position, "to have a length that is a multiple of " + std::to_string(width),
@@ -215,17 +216,17 @@ void readRows(const Check& check, const Array<double>& scalars, const Array<cons
 }  // namespace
 
 template <class T>
-void sgd(const Check& check, const List<T>& outs, const List<const T>& gradients, Array<double> scalars,
+void sgd(const Check& check, const List<T>& outs, const List<const T>& gradients, Array<const double> scalars,
          Array<const int32_t> rows, Array<const double> hyper) {
   const int64_t n = gradients.length;
+  check.length(rows, static_cast<double>(n));
+  check.length(hyper, 5);
   const int64_t each = n > 0 && outs.length == 2 * n ? 2 : 1;
   if (outs.length != each * n) {
     check.fail(outs.position, "to have length " + std::to_string(n) + " or " + std::to_string(2 * n),
                std::to_string(outs.length));
   }
   checkLengths(check, outs, gradients, each);
-  check.length(hyper, 5);
-  check.length(rows, static_cast<double>(n));
   const Buffer<int32_t> own(n);
   readRows(check, scalars, rows, 1, own);
   const SgdCoefficients c{hyper[0], hyper[1], 1 - hyper[2], hyper[4], hyper[3] != 0};
@@ -241,10 +242,10 @@ template <class T>
 void adam(const Check& check, const List<T>& outs, const List<const T>& gradients, Array<double> scalars,
           Array<const int32_t> rows, Array<const double> hyper) {
   const int64_t n = gradients.length;
+  check.length(rows, static_cast<double>(n));
+  check.length(hyper, 5);
   check.length(outs, static_cast<double>(3 * n));
   checkLengths(check, outs, gradients, 3);
-  check.length(hyper, 5);
-  check.length(rows, static_cast<double>(n));
   const Buffer<int32_t> own(n);
   readRows(check, scalars, rows, 2, own);
   const AdamCoefficients c{hyper[1], 1 - hyper[1], hyper[2], 1 - hyper[2], hyper[4], hyper[3]};
@@ -265,13 +266,11 @@ void adam(const Check& check, const List<T>& outs, const List<const T>& gradient
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                                  \
-  template void sgd(const Check&, const List<T>&, const List<const T>&, Array<double>, Array<const int32_t>, \
-                    Array<const double>);                                                                    \
-  template void adam(const Check&, const List<T>&, const List<const T>&, Array<double>,                      \
-                     Array<const int32_t>, Array<const double>)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(sgd, "outs", "gradients", "scalars", "rows", "hyper"),
+    AXPY_FLOAT_KERNEL(adam, "outs", "gradients", "scalars", "rows", "hyper"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

@@ -301,14 +301,13 @@ void averagePoolGradient(const Check& check, Array<T> out, Array<const T> gradie
       });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                       \
-  template void maxPool(const Check&, Array<T>, Array<int32_t>, Array<const T>, const Geometry&); \
-  template void maxPoolGradient(const Check&, Array<T>, Array<const T>, Array<const int32_t>,     \
-                                const Geometry&);                                                 \
-  template void averagePool(const Check&, Array<T>, Array<const T>, const Geometry&, Flag);       \
-  template void averagePoolGradient(const Check&, Array<T>, Array<const T>, const Geometry&, Flag)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(maxPool, "out", "indices", "x", "geometry"),
+    AXPY_FLOAT_KERNEL(maxPoolGradient, "out", "gradient", "indices", "geometry"),
+    AXPY_FLOAT_KERNEL(averagePool, "out", "x", "geometry", "countPadding"),
+    AXPY_FLOAT_KERNEL(averagePoolGradient, "out", "gradient", "geometry", "countPadding"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

@@ -279,12 +279,13 @@ void dropoutMask(const Check& check, Array<T> out, Array<uint32_t> state, Rate r
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                             \
-  template void randomUniform(const Check&, Array<T>, Array<uint32_t>, Number, Number); \
-  template void randomNormal(const Check&, Array<T>, Array<uint32_t>, Number, Number);  \
-  template void dropoutMask(const Check&, Array<T>, Array<uint32_t>, Rate)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_KERNEL(randomBits, "out", "state"),
+    AXPY_FLOAT_KERNEL(randomUniform, "out", "state", "low", "high"),
+    AXPY_FLOAT_KERNEL(randomNormal, "out", "state", "mean", "deviation"),
+    AXPY_FLOAT_KERNEL(dropoutMask, "out", "state", "rate"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

@@ -387,13 +387,13 @@ void argmaxRange(int32_t* out, const T* x, int64_t size, int64_t inner, int64_t 
 template <class T>
 void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0, Size k1, Size r1,
             Code<ReduceOp> op, Number scale) {
-  if ((op == ReduceOp::max || op == ReduceOp::min) && scale != 1) {
-    check.fail(scale.position, "to be 1 for max and min", formatNumber(scale));
-  }
   const double kept = static_cast<double>(k0.value) * static_cast<double>(k1.value);
   check.length(out, kept);
   check.length(x, static_cast<double>(k0.value) * static_cast<double>(r0.value) *
                       static_cast<double>(k1.value) * static_cast<double>(r1.value));
+  if ((op == ReduceOp::max || op == ReduceOp::min) && scale != 1) {
+    check.fail(scale.position, "to be 1 for max and min", formatNumber(scale));
+  }
   if (out.length == 0) return;
   if (r0 == 0 || r1 == 0) return reduceRows(out.data, x.data, out.length, 0, op, scale);
   // Where nothing is summed, a copy: one row.
@@ -423,12 +423,11 @@ void argmax(const Check& check, Array<int32_t> out, Array<const T> x, Size outer
       [&](int64_t begin, int64_t end) { argmaxRange(out.data, x.data, size, inner, begin, end); });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                            \
-  template void reduce(const Check&, Array<T>, Array<const T>, Size, Size, Size, Size, Code<ReduceOp>, \
-                       Number);                                                                        \
-  template void argmax(const Check&, Array<int32_t>, Array<const T>, Size, PositiveSize, Size)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(reduce, "out", "x", "k0", "r0", "k1", "r1", "op", "scale"),
+    AXPY_FLOAT_KERNEL(argmax, "out", "x", "outer", "size", "inner"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

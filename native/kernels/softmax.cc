@@ -383,16 +383,15 @@ void softmaxCrossEntropyGradient(const Check& check, Array<T> out, Array<const T
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                                 \
-  template void softmax(const Check&, Array<T>, Array<const T>, Size, Size, Size, Flag);                    \
-  template void softmaxGradient(const Check&, Array<T>, Array<const T>, Array<const T>, Size, Size, Size,   \
-                                Flag);                                                                      \
-  template void softmaxCrossEntropy(const Check&, Array<T>, Array<T>, Array<const T>, Array<const int32_t>, \
-                                    Size, Size, Number);                                                    \
-  template void softmaxCrossEntropyGradient(const Check&, Array<T>, Array<const T>, Array<const T>,         \
-                                            Array<const int32_t>, Size, Size, Number)
-AXPY_INSTANTIATE(float);
-AXPY_INSTANTIATE(double);
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(softmax, "out", "x", "outer", "size", "inner", "log"),
+    AXPY_FLOAT_KERNEL(softmaxGradient, "out", "gradient", "y", "outer", "size", "inner", "log"),
+    AXPY_FLOAT_KERNEL(softmaxCrossEntropy, "out", "probabilities", "logits", "labels", "rows", "classes",
+                      "scale"),
+    AXPY_FLOAT_KERNEL(softmaxCrossEntropyGradient, "out", "gradient", "probabilities", "labels", "rows",
+                      "classes", "scale"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

@@ -283,6 +283,9 @@ void unary(const Check& check, Array<T> out, Array<const T> x, Code<UnaryOp> op,
 template <class T>
 void unaryGradient(const Check& check, Array<T> out, Array<const T> gradient, Nullable<const T> x,
                    Nullable<const T> y, Code<UnaryOp> op, AnyNumber p, AnyNumber q) {
+  check.length(gradient, static_cast<double>(out.length));
+  if (!x.null) check.length(x, static_cast<double>(out.length));
+  if (!y.null) check.length(y, static_cast<double>(out.length));
   const Array<const T>& read = readsOutput(op) ? y : x;
   if (read.null && (readsOutput(op) || readsInput(op))) {
     check.fail(read.position,
@@ -290,9 +293,6 @@ void unaryGradient(const Check& check, Array<T> out, Array<const T> gradient, Nu
                    check.name(out.position) + " for this op",
                "null");
   }
-  check.length(gradient, static_cast<double>(out.length));
-  if (!x.null) check.length(x, static_cast<double>(out.length));
-  if (!y.null) check.length(y, static_cast<double>(out.length));
   const T* s = read.null ? gradient.data : read.data;
   const auto run = AXPY_SIMD(backward<T>);
   parallel::forRange(out.length, chunkOf(op), [&](int64_t begin, int64_t end) {
@@ -300,15 +300,18 @@ void unaryGradient(const Check& check, Array<T> out, Array<const T> gradient, Nu
   });
 }
 
-#define AXPY_INSTANTIATE(T)                                                                                 \
-  template void applyUnary(T*, const T*, int64_t, UnaryOp, double, double);                                 \
-  template void applyUnaryBiased(T*, const T*, const T*, int64_t, UnaryOp, double, double);                 \
-  template void applyUnaryGradient(T*, const T*, const T*, int64_t, UnaryOp, double, double);               \
-  template void unary(const Check&, Array<T>, Array<const T>, Code<UnaryOp>, AnyNumber, AnyNumber);         \
-  template void unaryGradient(const Check&, Array<T>, Array<const T>, Nullable<const T>, Nullable<const T>, \
-                              Code<UnaryOp>, AnyNumber, AnyNumber)
+#define AXPY_INSTANTIATE(T)                                                                 \
+  template void applyUnary(T*, const T*, int64_t, UnaryOp, double, double);                 \
+  template void applyUnaryBiased(T*, const T*, const T*, int64_t, UnaryOp, double, double); \
+  template void applyUnaryGradient(T*, const T*, const T*, int64_t, UnaryOp, double, double)
 AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);
+
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(unary, "out", "x", "op", "p", "q"),
+    AXPY_FLOAT_KERNEL(unaryGradient, "out", "gradient", "x", "y", "op", "p", "q"),
+};
+const bind::Family family(kernels);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

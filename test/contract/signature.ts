@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { Kernels } from '../../binding.d.ts';
 import { binaryOps, lossOps, reduceOps, unaryOps } from '../../lib/kernels/codes.ts';
+import { type Effect, isArrayFact } from '../../lib/kernels/facts.ts';
+import { table } from '../../lib/kernels/table.ts';
 import { isExactList } from './lists.ts';
 
 export type KernelName = keyof Kernels;
@@ -50,6 +52,7 @@ export function parameterIndex(kernel: KernelName, name: string): number {
   return signatures.get(kernel)!.findIndex((parameter) => parameter.name === name);
 }
 
+/** The destinations of a kernel, from the table. Calls that begin with NaN in what is overwritten hold it to that. */
 interface Roles {
   /** Destinations whose old content must not matter. */
   readonly overwritten: readonly string[];
@@ -57,55 +60,14 @@ interface Roles {
   readonly updated: readonly string[];
 }
 
-const writes = (...overwritten: string[]): Roles => ({ overwritten, updated: [] });
-const updates = (...updated: string[]): Roles => ({ overwritten: [], updated });
-const draws: Roles = { overwritten: ['out'], updated: ['state'] };
-
-export const roles: Readonly<Record<KernelName, Roles>> = {
-  gemm: writes('c'),
-  gemmAccumulate: updates('c'),
-  epilogueGradient: writes('out', 'biasGradient'),
-  unary: writes('out'),
-  unaryGradient: writes('out'),
-  binary: writes('out'),
-  binaryGradient: writes('out'),
-  where: writes('out'),
-  elementwise: updates('outs', 'scalars'),
-  fill: writes('out'),
-  cast: writes('out'),
-  // Positions that the layout does not reach keep their values.
-  copy: updates('out'),
-  gather: writes('out'),
-  scatterAdd: updates('out'),
-  oneHot: writes('out'),
-  reduce: writes('out'),
-  argmax: writes('out'),
-  softmax: writes('out'),
-  softmaxGradient: writes('out'),
-  softmaxCrossEntropy: writes('out', 'probabilities'),
-  softmaxCrossEntropyGradient: writes('out'),
-  loss: writes('out'),
-  lossGradient: writes('out'),
-  checkFinite: writes(),
-  convolve: writes('out'),
-  convolveTransposed: writes('out'),
-  convolveWeightGradient: writes('out'),
-  maxPool: writes('out', 'indices'),
-  maxPoolGradient: writes('out'),
-  averagePool: writes('out'),
-  averagePoolGradient: writes('out'),
-  batchMoments: { overwritten: ['mean', 'inverse'], updated: ['runningMean', 'runningVariance'] },
-  batchNorm: writes('out'),
-  batchNormGradient: writes('out', 'scaleGradient', 'shiftGradient'),
-  layerNorm: writes('out', 'mean', 'inverse'),
-  layerNormGradient: writes('out', 'scaleGradient', 'shiftGradient'),
-  randomBits: draws,
-  randomUniform: draws,
-  randomNormal: draws,
-  dropoutMask: draws,
-  sgd: updates('outs'),
-  adam: updates('outs', 'scalars'),
-};
+export const roles = Object.fromEntries(
+  kernelNames.map((kernel) => {
+    const facts = Object.entries(table[kernel].arguments);
+    const written = (...effects: readonly Effect[]) =>
+      facts.flatMap(([name, fact]) => (isArrayFact(fact) && effects.includes(fact.effect) ? [name] : []));
+    return [kernel, { overwritten: written('overwritten'), updated: written('updated', 'partly') }];
+  }),
+) as unknown as Readonly<Record<KernelName, Roles>>;
 
 /** Kernels of one correctly rounded operation an element, or none: nothing is left to an implementation. */
 const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
@@ -155,11 +117,9 @@ export function keepsSigns(kernel: KernelName, args: readonly unknown[]): boolea
   return isExact(kernel, args) && !choosing.has(names?.[args[parameterIndex(kernel, 'op')] as number] ?? '');
 }
 
-/** The list that a code is a position of, and the code before its first one. */
+/** The list that a code is a position of. */
 export function codesOf(kernel: KernelName, name: string): readonly string[] | null {
   if (name === 'activation') return unaryOps;
-  if (name !== 'op') return null;
-  if (kernel === 'unary' || kernel === 'unaryGradient') return unaryOps;
-  if (kernel === 'binary' || kernel === 'binaryGradient') return binaryOps;
-  return kernel === 'reduce' ? reduceOps : lossOps;
+  const fact = table[kernel].arguments[name];
+  return isArrayFact(fact) ? null : (fact.names ?? null);
 }

@@ -1,5 +1,5 @@
-"""Writes what PyTorch computes for the cases, for trajectories of optimizers, for the training of a convolutional network
-and for initializers, as JSON.
+"""Writes what PyTorch computes for the cases, for trajectories of optimizers, for the training of a convolutional network,
+for whole trainings and for initializers, as JSON.
 
     AXPY_BACKEND=fallback npx tsx test/reference/export.ts | /usr/bin/python3 test/reference/make_reference.py
 
@@ -280,6 +280,195 @@ def write_convolutional():
     write("convolutional.json", content)
 
 
+# programs: losses of each step and what is learnt, one after the other, of trainings as test/train/trainings.test.ts has them
+
+
+class Net:
+    """Linear layers with tanh in between."""
+
+    def __init__(self, name, *sizes):
+        self.parameters = []
+        for i, (inner, out) in enumerate(zip(sizes, sizes[1:])):
+            self.parameters.append(uniform([out, inner], -1, 1, f"{name}/{i}/weight").requires_grad_())
+            self.parameters.append(uniform([out], -1, 1, f"{name}/{i}/bias").requires_grad_())
+
+    def __call__(self, x):
+        last = len(self.parameters) - 2
+        for i in range(0, last + 1, 2):
+            x = F.linear(x, self.parameters[i], self.parameters[i + 1])
+            if i < last:
+                x = torch.tanh(x)
+        return x
+
+    def learns(self, on):
+        for p in self.parameters:
+            p.requires_grad_(on)
+
+
+def rows(name, shape, low=-1, high=1):
+    return uniform(shape, low, high, name)
+
+
+def sgd(parameters, rate):
+    return torch.optim.SGD(parameters, lr=rate)
+
+
+def update(optimizer, loss):
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return [loss]
+
+
+def lstm():
+    w, u, b, out = (
+        rows(f"lstm/{name}", shape).requires_grad_()
+        for name, shape in (("w", [8, 3]), ("u", [8, 2]), ("b", [8]), ("out", [1, 2]))
+    )
+    optimizer = sgd([w, u, b, out], 0.5)
+    seen = []
+    for step in range(6):
+        if step % 2 == 0:
+            h = c = torch.zeros(2, 2)
+        for t in range(5):
+            i, f, g, o = (rows(f"lstm/x/{step}/{t}", [2, 3]) @ w.t() + h @ u.t() + b).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        seen += update(optimizer, F.mse_loss(h @ out.t(), rows(f"lstm/y/{step}", [2, 1])))
+        h, c = h.detach(), c.detach()
+    return seen + [w, u, b, out]
+
+
+def gan():
+    g, d = Net("gan/g", 2, 4, 3), Net("gan/d", 3, 4, 1)
+    generator_step, critic_step = sgd(g.parameters, 0.2), sgd(d.parameters, 0.1)
+    one, zero = torch.ones(4, 1), torch.zeros(4, 1)
+    bce = F.binary_cross_entropy_with_logits
+    seen = []
+    for step in range(6):
+        real, z = rows(f"gan/x/{step}", [4, 3]), rows(f"gan/z/{step}", [4, 2])
+        seen += update(critic_step, bce(d(real), one) + bce(d(g(z).detach()), zero))
+        seen += update(generator_step, bce(d(g(z)), one))
+    return seen + g.parameters + d.parameters
+
+
+def distillation():
+    teacher, student = Net("distillation/teacher", 3, 5, 2), Net("distillation/student", 3, 2)
+    teacher.learns(False)
+    optimizer = sgd(student.parameters, 0.2)
+    seen = []
+    for step in range(6):
+        x = rows(f"distillation/x/{step}", [4, 3])
+        labels = torch.arange(4) % 2
+        p = student(x)
+        soft = -(F.softmax(teacher(x) / 2, 1) * F.log_softmax(p / 2, 1)).sum(1).mean()
+        seen += update(optimizer, F.cross_entropy(p, labels) * 0.25 + soft * 0.75)
+    return seen + student.parameters
+
+
+def fine_tuning(adam):
+    body, head = Net("tuning/body", 3, 4), Net("tuning/head", 4, 2)
+    parameters = body.parameters + head.parameters
+    optimizer = torch.optim.Adam(parameters, lr=0.1) if adam else sgd(parameters, 0.2)
+    seen = []
+    for step in range(9):
+        body.learns(step >= 3)
+        head.learns(step < 6)
+        x = rows(f"tuning/x/{step}", [4, 3])
+        seen += update(optimizer, head(torch.tanh(body(x))).sub(1).square().mean())
+    return seen + parameters
+
+
+def siamese():
+    encoder = Net("siamese", 3, 4, 2)
+    optimizer = sgd(encoder.parameters, 0.3)
+    seen = []
+    for step in range(6):
+        a = rows(f"siamese/a/{step}", [4, 3])
+        b = a if step % 3 == 0 else rows(f"siamese/b/{step}", [4, 3])
+        same = (torch.arange(4) % 2).to(torch.float64)
+        distance = (encoder(a) - encoder(b)).square().sum(1)
+        seen += update(optimizer, (same * distance + (1 - same) * torch.relu(1 - distance)).mean())
+    return seen + encoder.parameters
+
+
+def dqn():
+    q, target = Net("dqn", 3, 5, 2), Net("dqn", 3, 5, 2)
+    optimizer = sgd(q.parameters, 0.2)
+    seen = []
+    for step in range(8):
+        if step % 3 == 0:
+            with torch.no_grad():
+                for p, own in zip(target.parameters, q.parameters):
+                    p.copy_(own)
+        state, after = rows(f"dqn/x/{step}", [4, 3]), rows(f"dqn/next/{step}", [4, 3])
+        taken = F.one_hot(torch.arange(4) % 2, 2).to(torch.float64)
+        with torch.no_grad():
+            wanted = rows(f"dqn/reward/{step}", [4]) + 0.9 * target(after).max(1)[0]
+        seen += update(optimizer, F.huber_loss((q(state) * taken).sum(1), wanted))
+    return seen + q.parameters + target.parameters
+
+
+def accumulation():
+    net = Net("accumulation", 3, 4, 1)
+    optimizer = sgd(net.parameters, 0.5)
+    seen = []
+    for step in range(9):
+        loss = net(rows(f"accumulation/x/{step}", [4, 3])).square().mean()
+        (loss / 3).backward()
+        seen.append(loss)
+        if step % 3 == 2:
+            torch.nn.utils.clip_grad_norm_(net.parameters, 0.25)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    return seen + net.parameters
+
+
+def averaging():
+    net, average = Net("averaging", 3, 4, 1), Net("averaging", 3, 4, 1)
+    optimizer = sgd(net.parameters, 0.3)
+    seen = []
+    for step in range(6):
+        x = rows(f"averaging/x/{step}", [4, 3])
+        seen += update(optimizer, net(x).sub(1).square().mean())
+        with torch.no_grad():
+            for p, own in zip(average.parameters, net.parameters):
+                p.lerp_(own, 0.25)
+            seen.append(average(x).mean())
+    return seen + net.parameters + average.parameters
+
+
+def two_tasks():
+    body, first_head, second_head = Net("tasks/body", 3, 4), Net("tasks/first", 4, 1), Net("tasks/second", 4, 2)
+    parameters = body.parameters + first_head.parameters + second_head.parameters
+    optimizer = sgd(parameters, 0.2)
+    seen = []
+    for step in range(6):
+        x = rows(f"tasks/x/{step}", [4, 3])
+        hidden = torch.tanh(body(x))
+        weight = 1 / (step // 2 + 1)
+        value = first_head(hidden).sub(1).square().mean()
+        kind = F.cross_entropy(second_head(hidden), torch.arange(4) % 2)
+        seen += update(optimizer, value * weight + kind * (1 - weight))
+    return seen + parameters
+
+
+def write_programs():
+    programs = {
+        "lstm": lstm(),
+        "gan": gan(),
+        "distillation": distillation(),
+        "fineTuning": fine_tuning(False),
+        "fineTuningByAdam": fine_tuning(True),
+        "siamese": siamese(),
+        "dqn": dqn(),
+        "accumulation": accumulation(),
+        "averaging": averaging(),
+        "twoTasks": two_tasks(),
+    }
+    write("programs.json", {name: [value for x in seen for value in plain(x)] for name, seen in programs.items()})
+
+
 # initializers: the mean, the standard deviation and the bound of many draws
 
 INITIALIZERS = {
@@ -306,4 +495,5 @@ torch.set_default_dtype(torch.float64)
 write_ops()
 write_trajectories()
 write_convolutional()
+write_programs()
 write_initializers()

@@ -393,8 +393,8 @@ test('programs are kept as far as their memory goes, those used last', () => {
   const small = Array.from({ length: 100 }, (_, n) => zeros([n]));
   const programs = small.map(programOf);
   expect(small.map(programOf)).toEqual(programs);
-  // The arguments of each take 100 MB.
-  const [a, b, c] = [1, 2, 3].map((n) => zeros([25e6 + n]));
+  // The arguments of each take 60 MB.
+  const [a, b, c] = [1, 2, 3].map((n) => zeros([15e6 + n]));
   const [first, second] = [programOf(a), programOf(b)];
   expect(programOf(a)).toBe(first);
   programOf(c);

@@ -21,7 +21,6 @@ import {
   randn,
   Sequential,
   SGD,
-  SharedTensor,
   seed,
   setThreads,
   type Tensor,
@@ -29,18 +28,9 @@ import {
   where,
   zeros,
 } from '../../lib/index.ts';
-import { freeze, type Program, refused, same, sameOrRefused, to } from './twins.ts';
+import { freeze, type Program, parameter, refused, same, sameOrRefused, seen, shared, to } from './twins.ts';
 
 const row = (...values: number[]) => tensor(values);
-
-/** A tensor for state, of these values. */
-function shared(...values: number[]): SharedTensor {
-  return new SharedTensor([values.length]).assign(values) as SharedTensor;
-}
-
-function parameter(...values: number[]): Parameter {
-  return new Parameter([values.length]).assign(values) as Parameter;
-}
 
 /** A network in training: [n, 3] to [n, 2]. */
 function training(optimize: (parameters: Parameter[]) => Optimizer = sgd(0.1)) {
@@ -1050,6 +1040,38 @@ describe('other programs', () => {
         );
       }
     },
+  });
+});
+
+describe('a call that waits for others is that of its moment', () => {
+  /** A step, and what changes before each call of it. */
+  const cases: Record<string, (t: ReturnType<typeof training>, i: number) => unknown> = {
+    'its arguments': (t, i) => t.x.data.fill(i),
+    'the learning rate': (t, i) => {
+      t.optimizer.learningRate = i / 10;
+    },
+    'which parameters are frozen': (t, i) => freeze(t.layers[0], i % 3 === 1),
+    'the state of the optimizer': (t, i) => {
+      const other = new SGD(t.model.parameters(), { learningRate: 0.1, l2: i % 3 });
+      t.optimizer.loadStateDict(other.stateDict());
+    },
+    'the random numbers': (_, i) => seed(i),
+    'a tensor from outside': (t, i) => t.y.data.fill(i),
+  };
+  test.each(Object.entries(cases))('%s', async (_, change) => {
+    const steps = async (compiled: boolean) => {
+      seed(1);
+      const t = training();
+      const fn = (x: Tensor) => [t.step(dropout(x, 0.5), t.y), randn([2])];
+      const f = compiled ? compile(fn) : fn;
+      const results: unknown[] = [];
+      for (let i = 0; i < 7; i++) {
+        change(t, i);
+        results.push(f(t.x));
+      }
+      return seen([await Promise.all(results), t.model]);
+    };
+    expect(await steps(true)).toEqual(await steps(false));
   });
 });
 

@@ -10,7 +10,7 @@ import {
   Dense,
   losses,
   noGrad,
-  Parameter,
+  type Parameter,
   randn,
   Sequential,
   SGD,
@@ -20,10 +20,7 @@ import {
   where,
   zeros,
 } from '../../lib/index.ts';
-import { type Program, refused, same, to } from './twins.ts';
-
-const shared = (...values: number[]) => new SharedTensor([values.length]).assign(values) as SharedTensor;
-const parameter = (...values: number[]) => new Parameter([values.length]).assign(values) as Parameter;
+import { type Program, parameter, refused, same, shared, to } from './twins.ts';
 
 /** Five calls of a function with random rows of three, after each of which the state is seen. */
 function five<State>(make: () => { state: State; fn: (x: Tensor, state: State) => unknown }): Program {

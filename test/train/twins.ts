@@ -5,12 +5,35 @@
  */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { AxpyError, compile, Layer, Optimizer, Parameter, seed, Tensor } from '../../lib/index.ts';
+import {
+  AxpyError,
+  compile,
+  Layer,
+  Optimizer,
+  Parameter,
+  SharedTensor,
+  seed,
+  Tensor,
+} from '../../lib/index.ts';
 import { defaultState } from '../../lib/random.ts';
 
 /** A tensor to be written to, which is there: `to(p.grad).mul_(2)`. */
 export function to(x: Tensor | null): Tensor {
   if (x === null) throw new Error('expected a tensor');
+  return x;
+}
+
+/** A row of these values on shared memory, for state. */
+export function shared(...values: number[]): SharedTensor {
+  const x = new SharedTensor([values.length]);
+  x.assign(values);
+  return x;
+}
+
+/** A row of these values to be learnt. */
+export function parameter(...values: number[]): Parameter {
+  const x = new Parameter([values.length]);
+  x.assign(values);
   return x;
 }
 
@@ -32,7 +55,7 @@ export interface Twin {
 export type Program = (twin: Twin) => void | Promise<void>;
 
 /** How a compiled function is called. */
-const ways: Record<string, Run> = {
+export const ways: Record<string, Run> = {
   sync: (fn) => compile(fn).sync,
   awaited: (fn) => compile(fn),
   'sync and awaited in turn': (fn) => {

@@ -1,17 +1,6 @@
-import type { Flag, Float } from '../../../binding.d.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 import { type BinaryOp, binaryOps } from '../codes.ts';
-import {
-  anyFlag,
-  checkCode,
-  checkFlag,
-  checkFloat,
-  checkInt32OrNull,
-  checkLength,
-  checkLengthOneOr,
-  checkLike,
-  checkNumber,
-  codeFrom,
-} from './check.ts';
+import { checkLength, checkLengthOneOr } from './check.ts';
 import { checkDims, checkLayoutLength, checkReach, checkStrides, Walk } from './layout.ts';
 import { pow } from './math.ts';
 
@@ -196,7 +185,6 @@ const rules: Record<BinaryOp, Rule> = {
 };
 
 const rule = binaryOps.map((name) => rules[name]);
-const anyOp = codeFrom(0, binaryOps);
 const walk = new Walk(2);
 
 /** out = f(a, b) without checks, with steps of 0 or 1: an instruction of `elementwise`. */
@@ -204,14 +192,8 @@ export function applyBinary(out: Float, a: Float, stepA: number, b: Float, stepB
   rule[op].forward(out, 0, out.length, a, 0, stepA, b, 0, stepB);
 }
 
-export function binary(out: Float, a: Float, b: Float, layout: Int32Array | null, op: number): void {
-  checkFloat('binary', 'out', out);
-  checkLike('binary', 'a', a, 'out', out);
-  checkLike('binary', 'b', b, 'out', out);
-  checkInt32OrNull('binary', 'layout', layout);
-  checkNumber('binary', 'op', op, anyOp);
-  checkCode('binary', 'op', op, 0, binaryOps);
-  checkOperands('binary', out, null, a, b, layout);
+export const binary: Kernels['binary'] = (out, a, b, layout, op) => {
+  checkOperands('binary', out, a, b, layout);
 
   const { forward } = rule[op];
   if (layout === null) {
@@ -227,27 +209,10 @@ export function binary(out: Float, a: Float, b: Float, layout: Int32Array | null
     forward(out, o, size, a, position[0], step[0], b, position[1], step[1]);
     o += size;
   } while (walk.next());
-}
+};
 
-export function binaryGradient(
-  out: Float,
-  gradient: Float,
-  a: Float,
-  b: Float,
-  layout: Int32Array | null,
-  op: number,
-  operand: Flag,
-): void {
-  checkFloat('binaryGradient', 'out', out);
-  checkLike('binaryGradient', 'gradient', gradient, 'out', out);
-  checkLike('binaryGradient', 'a', a, 'out', out);
-  checkLike('binaryGradient', 'b', b, 'out', out);
-  checkInt32OrNull('binaryGradient', 'layout', layout);
-  checkNumber('binaryGradient', 'op', op, anyOp);
-  checkNumber('binaryGradient', 'operand', operand, anyFlag);
-  checkCode('binaryGradient', 'op', op, 0, binaryOps);
-  checkFlag('binaryGradient', 'operand', operand);
-  checkOperands('binaryGradient', out, gradient, a, b, layout);
+export const binaryGradient: Kernels['binaryGradient'] = (out, gradient, a, b, layout, op, operand) => {
+  checkOperands('binaryGradient', out, a, b, layout);
 
   const run = operand === 0 ? rule[op].gradientA : rule[op].gradientB;
   if (layout === null) {
@@ -263,19 +228,10 @@ export function binaryGradient(
     run(out, gradient, o, size, a, position[0], step[0], b, position[1], step[1]);
     o += size;
   } while (walk.next());
-}
+};
 
-/** Lengths and contents of what `binary` and `binaryGradient` (`gradient` not null) are given. */
-function checkOperands(
-  kernel: string,
-  out: Float,
-  gradient: Float | null,
-  a: Float,
-  b: Float,
-  layout: Int32Array | null,
-): void {
+function checkOperands(kernel: string, out: Float, a: Float, b: Float, layout: Int32Array | null): void {
   if (layout === null) {
-    if (gradient !== null) checkLength(kernel, 'gradient', gradient, out.length);
     checkLengthOneOr(kernel, 'a', a, out.length);
     checkLengthOneOr(kernel, 'b', b, out.length);
     return;
@@ -285,7 +241,6 @@ function checkOperands(
   const size = checkDims(kernel, layout, rank);
   checkStrides(kernel, layout, rank);
   checkLength(kernel, 'out', out, size);
-  if (gradient !== null) checkLength(kernel, 'gradient', gradient, size);
   if (size === 0) return;
   checkReach(kernel, layout, rank, 1, 0, 'a', a.length);
   checkReach(kernel, layout, rank, 2, 0, 'b', b.length);
@@ -306,13 +261,7 @@ export function applyWhere(
   select(out, 0, out.length, condition, 0, stepC, a, 0, stepA, b, 0, stepB);
 }
 
-export function where(out: Float, condition: Float, a: Float, b: Float, layout: Int32Array | null): void {
-  checkFloat('where', 'out', out);
-  checkLike('where', 'condition', condition, 'out', out);
-  checkLike('where', 'a', a, 'out', out);
-  checkLike('where', 'b', b, 'out', out);
-  checkInt32OrNull('where', 'layout', layout);
-
+export const where: Kernels['where'] = (out, condition, a, b, layout) => {
   if (layout === null) {
     const n = out.length;
     checkLengthOneOr('where', 'condition', condition, n);
@@ -340,7 +289,7 @@ export function where(out: Float, condition: Float, a: Float, b: Float, layout: 
     select(out, o, size, condition, position[0], step[0], a, position[1], step[1], b, position[2], step[2]);
     o += size;
   } while (whereWalk.next());
-}
+};
 
 function select(
   out: Float,

@@ -1,16 +1,7 @@
-import type { Flag, Float } from '../../../binding.d.ts';
-import {
-  anyFlag,
-  checkFlag,
-  checkFloat,
-  checkInt32,
-  checkLength,
-  checkLike,
-  checkLikeOrNull,
-  checkNumber,
-} from './check.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
+import { checkLength } from './check.ts';
 import { addDepthwise, addDepthwiseWeightGradient } from './depthwise.ts';
-import { activate, checkActivation, checkActivationType, fillRows } from './epilogue.ts';
+import { activate, fillRows } from './epilogue.ts';
 import { addProduct } from './gemm.ts';
 import {
   type Axis,
@@ -29,17 +20,8 @@ const tileElements = 2 ** 20;
 /** Fewer patches would not be worth the packing of the weights, however large they are. */
 const leastTile = 16;
 
-export function convolve(
-  out: Float,
-  x: Float,
-  weight: Float,
-  bias: Float | null,
-  geometry: Int32Array,
-  activation: number,
-  parameter: number,
-  fast: Flag,
-): void {
-  const g = checkLayer('convolve', out, x, weight, bias, geometry, activation, parameter, fast);
+export const convolve: Kernels['convolve'] = (out, x, weight, bias, geometry, activation, parameter) => {
+  const g = readConvolution('convolve', geometry);
   checkLength('convolve', 'out', out, outputLength(g));
   checkLength('convolve', 'x', x, inputLength(g));
   checkLength('convolve', 'weight', weight, weightLength(g));
@@ -55,20 +37,19 @@ export function convolve(
     }
   }
   activate(out, activation, parameter);
-}
+};
 
-export function convolveTransposed(
-  out: Float,
-  x: Float,
-  weight: Float,
-  bias: Float | null,
-  geometry: Int32Array,
-  activation: number,
-  parameter: number,
-  fast: Flag,
-): void {
+export const convolveTransposed: Kernels['convolveTransposed'] = (
+  out,
+  x,
+  weight,
+  bias,
+  geometry,
+  activation,
+  parameter,
+) => {
   const kernel = 'convolveTransposed';
-  const g = checkLayer(kernel, out, x, weight, bias, geometry, activation, parameter, fast);
+  const g = readConvolution(kernel, geometry);
   checkLength(kernel, 'out', out, inputLength(g));
   checkLength(kernel, 'x', x, outputLength(g));
   checkLength(kernel, 'weight', weight, weightLength(g));
@@ -86,22 +67,10 @@ export function convolveTransposed(
     }
   }
   activate(out, activation, parameter);
-}
+};
 
-export function convolveWeightGradient(
-  out: Float,
-  x: Float,
-  gradient: Float,
-  geometry: Int32Array,
-  fast: Flag,
-): void {
+export const convolveWeightGradient: Kernels['convolveWeightGradient'] = (out, x, gradient, geometry) => {
   const kernel = 'convolveWeightGradient';
-  checkFloat(kernel, 'out', out);
-  checkLike(kernel, 'x', x, 'out', out);
-  checkLike(kernel, 'gradient', gradient, 'out', out);
-  checkInt32(kernel, 'geometry', geometry);
-  checkNumber(kernel, 'fast', fast, anyFlag);
-  checkFlag(kernel, 'fast', fast);
   const g = readConvolution(kernel, geometry);
   checkLength(kernel, 'out', out, weightLength(g));
   checkLength(kernel, 'x', x, inputLength(g));
@@ -120,31 +89,7 @@ export function convolveWeightGradient(
   for (let c = 0; c < g.channels; c++) {
     for (let tap = 0; tap < taps; tap++) out[c * taps + tap] = sums[tap * g.channels + c];
   }
-}
-
-function checkLayer(
-  kernel: string,
-  out: Float,
-  x: Float,
-  weight: Float,
-  bias: Float | null,
-  geometry: Int32Array,
-  activation: number,
-  parameter: number,
-  fast: number,
-): Geometry {
-  checkFloat(kernel, 'out', out);
-  checkLike(kernel, 'x', x, 'out', out);
-  checkLike(kernel, 'weight', weight, 'out', out);
-  checkLikeOrNull(kernel, 'bias', bias, 'out', out);
-  checkInt32(kernel, 'geometry', geometry);
-  checkActivationType(kernel, activation, parameter);
-  checkNumber(kernel, 'fast', fast, anyFlag);
-  checkFlag(kernel, 'fast', fast);
-  const g = readConvolution(kernel, geometry);
-  checkActivation(kernel, activation);
-  return g;
-}
+};
 
 /** A single channel makes a product of a matrix with a vector, which is faster than the loops over taps. */
 function isDepthwise({ channels, outChannels, groups }: Geometry): boolean {

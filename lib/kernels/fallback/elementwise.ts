@@ -1,17 +1,7 @@
-import type { Flag, Float } from '../../../binding.d.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 import { binaryOps, unaryOps } from '../codes.ts';
 import { applyBinary, applyWhere } from './binary.ts';
-import {
-  anyFlag,
-  checkFlag,
-  checkFloat64,
-  checkIndices,
-  checkInt32,
-  checkLength,
-  checkNumber,
-  refuse,
-} from './check.ts';
-import { checkFloats, checkFloatsLike, elements } from './check-list.ts';
+import { checkIndices, checkLength, refuse } from './check.ts';
 import { apply } from './unary.ts';
 
 const maxValues = 256;
@@ -292,36 +282,25 @@ class Run {
 
 const none = new Float64Array(0);
 
-export function elementwise(
-  outs: readonly Float[],
-  ins: readonly Float[],
-  scalars: Float64Array,
-  rows: Int32Array,
-  shared: Float64Array,
-  constants: Float64Array,
-  code: Int32Array,
-  wide: Flag,
-): void {
-  const os = elements(outs);
-  const is = elements(ins);
-  checkFloats('elementwise', 'outs', os);
-  checkFloatsLike('elementwise', 'ins', is, 'outs', os);
-  checkFloat64('elementwise', 'scalars', scalars);
-  checkInt32('elementwise', 'rows', rows);
-  checkFloat64('elementwise', 'shared', shared);
-  checkFloat64('elementwise', 'constants', constants);
-  checkInt32('elementwise', 'code', code);
-  checkNumber('elementwise', 'wide', wide, anyFlag);
-  checkFlag('elementwise', 'wide', wide);
+export const elementwise: Kernels['elementwise'] = (
+  outs,
+  ins,
+  scalars,
+  rows,
+  shared,
+  constants,
+  code,
+  wide,
+) => {
   const list = instructionsOf(code, shared.length, constants.length);
-  if (os.length % list.outs !== 0) {
-    refuse('elementwise', 'outs', `have a length that ${list.outs} divides`, String(os.length));
+  if (outs.length % list.outs !== 0) {
+    refuse('elementwise', 'outs', `have a length that ${list.outs} divides`, String(outs.length));
   }
-  const groups = os.length / list.outs;
-  checkLength('elementwise', 'ins', is, groups * list.ins);
-  const lengths = Array.from({ length: groups }, (_, group) => os[group * list.outs].length);
-  checkGroups('outs', os, list.outs, lengths);
-  checkGroups('ins', is, list.ins, lengths);
+  const groups = outs.length / list.outs;
+  checkLength('elementwise', 'ins', ins, groups * list.ins);
+  const lengths = Array.from({ length: groups }, (_, group) => outs[group * list.outs].length);
+  checkGroups('outs', outs, list.outs, lengths);
+  checkGroups('ins', ins, list.ins, lengths);
   checkLength('elementwise', 'rows', rows, list.scalars === 0 ? 0 : groups);
   if (list.scalars === 0 ? scalars.length !== 0 : scalars.length % list.scalars !== 0) {
     refuse(
@@ -333,17 +312,17 @@ export function elementwise(
   }
   checkIndices('elementwise', 'rows', rows, list.scalars === 0 ? 0 : scalars.length / list.scalars);
 
-  const isDouble = os[0] instanceof Float64Array;
+  const isDouble = outs[0] instanceof Float64Array;
   const run = new Run(list, wide === 1 && !isDouble, isDouble, shared, constants);
   for (let group = 0; group < groups; group++) {
     const at = list.scalars * rows[group];
     run.begin(list.scalars === 0 ? none : scalars.subarray(at, at + list.scalars));
     const arrays = [
-      ...os.slice(group * list.outs, (group + 1) * list.outs),
-      ...is.slice(group * list.ins, (group + 1) * list.ins),
+      ...outs.slice(group * list.outs, (group + 1) * list.outs),
+      ...ins.slice(group * list.ins, (group + 1) * list.ins),
     ];
     for (let begin = 0; begin < lengths[group]; begin += blockSize) {
       run.block(arrays, begin, Math.min(begin + blockSize, lengths[group]));
     }
   }
-}
+};

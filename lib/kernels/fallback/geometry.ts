@@ -1,6 +1,7 @@
 /** The geometry of the convolution and pooling kernels: what is read from the array, and what it says about an axis. */
 import { type GeometryField, geometryFields } from '../codes.ts';
-import { maxSize, refuse } from './check.ts';
+import { maxSize } from '../facts.ts';
+import { refuse } from './check.ts';
 
 export type Geometry = Readonly<Record<GeometryField, number>>;
 

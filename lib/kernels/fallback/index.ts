@@ -1,62 +1,42 @@
 import type { Kernels } from '../../../binding.d.ts';
-import { binary, binaryGradient, where } from './binary.ts';
-import { convolve, convolveTransposed, convolveWeightGradient } from './convolution.ts';
-import { elementwise } from './elementwise.ts';
-import { epilogueGradient } from './epilogue.ts';
-import { checkFinite } from './finite.ts';
-import { gemm, gemmAccumulate } from './gemm.ts';
-import { loss, lossGradient } from './loss.ts';
-import { cast, copy, fill, gather, oneHot, scatterAdd } from './move.ts';
-import { batchMoments, batchNorm, batchNormGradient, layerNorm, layerNormGradient } from './normalize.ts';
-import { adam, sgd } from './optimizer.ts';
-import { averagePool, averagePoolGradient, maxPool, maxPoolGradient } from './pool.ts';
-import { dropoutMask, randomBits, randomNormal, randomUniform } from './random.ts';
-import { argmax, reduce } from './reduce.ts';
-import { softmax, softmaxCrossEntropy, softmaxCrossEntropyGradient, softmaxGradient } from './softmax.ts';
-import { unary, unaryGradient } from './unary.ts';
+import { kernelNames } from '../table.ts';
+import * as binary from './binary.ts';
+import { checked } from './check.ts';
+import * as convolution from './convolution.ts';
+import * as elementwise from './elementwise.ts';
+import * as epilogue from './epilogue.ts';
+import * as finite from './finite.ts';
+import * as gemm from './gemm.ts';
+import * as loss from './loss.ts';
+import * as move from './move.ts';
+import * as normalize from './normalize.ts';
+import * as optimizer from './optimizer.ts';
+import * as pool from './pool.ts';
+import * as random from './random.ts';
+import * as reduce from './reduce.ts';
+import * as softmax from './softmax.ts';
+import * as unary from './unary.ts';
+
+/** The kernels without checks, among what else their files export. */
+const unchecked: Kernels = {
+  ...binary,
+  ...convolution,
+  ...elementwise,
+  ...epilogue,
+  ...finite,
+  ...gemm,
+  ...loss,
+  ...move,
+  ...normalize,
+  ...optimizer,
+  ...pool,
+  ...random,
+  ...reduce,
+  ...softmax,
+  ...unary,
+};
 
 /** The kernels in TypeScript: the definition that the native ones have to match, and what runs where they cannot. */
-export const fallback = {
-  gemm,
-  gemmAccumulate,
-  epilogueGradient,
-  unary,
-  unaryGradient,
-  binary,
-  binaryGradient,
-  where,
-  elementwise,
-  fill,
-  cast,
-  copy,
-  gather,
-  scatterAdd,
-  oneHot,
-  reduce,
-  argmax,
-  checkFinite,
-  softmax,
-  softmaxGradient,
-  softmaxCrossEntropy,
-  softmaxCrossEntropyGradient,
-  loss,
-  lossGradient,
-  convolve,
-  convolveTransposed,
-  convolveWeightGradient,
-  maxPool,
-  maxPoolGradient,
-  averagePool,
-  averagePoolGradient,
-  batchMoments,
-  batchNorm,
-  batchNormGradient,
-  layerNorm,
-  layerNormGradient,
-  randomBits,
-  randomUniform,
-  randomNormal,
-  dropoutMask,
-  sgd,
-  adam,
-} satisfies Kernels;
+export const fallback = Object.fromEntries(
+  kernelNames.map((name) => [name, checked(name, unchecked[name])]),
+) as unknown as Kernels;

@@ -1,18 +1,5 @@
-import type { Flag, Float } from '../../../binding.d.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 import { type LossOp, lossOps } from '../codes.ts';
-import {
-  anyFinite,
-  anyFlag,
-  checkCode,
-  checkFinite,
-  checkFlag,
-  checkFloat,
-  checkLength,
-  checkLengthOneOr,
-  checkLike,
-  checkNumber,
-  codeFrom,
-} from './check.ts';
 import { Sum, sigmoid } from './math.ts';
 
 /** Losses and derivatives of `count` elements from `first` on, written to the beginning of `values`. */
@@ -106,31 +93,12 @@ const rules: Record<LossOp, Rule> = {
 };
 
 const rule = lossOps.map((name) => rules[name]);
-const anyOp = codeFrom(0, lossOps);
 
 /** Float64 values on their way to `out`: one chunk at a time, so that an op needs one loop and not one for each use. */
 const chunk = new Float64Array(512);
 
-export function loss(
-  out: Float,
-  prediction: Float,
-  target: Float,
-  op: number,
-  parameter: number,
-  scale: number,
-): void {
-  checkFloat('loss', 'out', out);
-  checkLike('loss', 'prediction', prediction, 'out', out);
-  checkLike('loss', 'target', target, 'out', out);
-  checkNumber('loss', 'op', op, anyOp);
-  checkNumber('loss', 'parameter', parameter, anyFinite);
-  checkNumber('loss', 'scale', scale, anyFinite);
-  checkCode('loss', 'op', op, 0, lossOps);
-  checkFinite('loss', 'parameter', parameter);
-  checkFinite('loss', 'scale', scale);
+export const loss: Kernels['loss'] = (out, prediction, target, op, parameter, scale) => {
   const n = prediction.length;
-  checkLengthOneOr('loss', 'out', out, n);
-  checkLength('loss', 'target', target, n);
 
   const run = rule[op].loss;
   const total = new Sum();
@@ -141,34 +109,19 @@ export function loss(
     else for (let i = 0; i < count; i++) total.add(chunk[i]);
   }
   if (out.length !== n) out[0] = scale * total.value;
-}
+};
 
-export function lossGradient(
-  out: Float,
-  gradient: Float,
-  prediction: Float,
-  target: Float,
-  op: number,
-  parameter: number,
-  scale: number,
-  operand: Flag,
-): void {
-  checkFloat('lossGradient', 'out', out);
-  checkLike('lossGradient', 'gradient', gradient, 'out', out);
-  checkLike('lossGradient', 'prediction', prediction, 'out', out);
-  checkLike('lossGradient', 'target', target, 'out', out);
-  checkNumber('lossGradient', 'op', op, anyOp);
-  checkNumber('lossGradient', 'parameter', parameter, anyFinite);
-  checkNumber('lossGradient', 'scale', scale, anyFinite);
-  checkNumber('lossGradient', 'operand', operand, anyFlag);
-  checkCode('lossGradient', 'op', op, 0, lossOps);
-  checkFinite('lossGradient', 'parameter', parameter);
-  checkFinite('lossGradient', 'scale', scale);
-  checkFlag('lossGradient', 'operand', operand);
+export const lossGradient: Kernels['lossGradient'] = (
+  out,
+  gradient,
+  prediction,
+  target,
+  op,
+  parameter,
+  scale,
+  operand,
+) => {
   const n = prediction.length;
-  checkLength('lossGradient', 'out', out, n);
-  checkLengthOneOr('lossGradient', 'gradient', gradient, n);
-  checkLength('lossGradient', 'target', target, n);
 
   const { byPrediction, byTarget } = rule[op];
   const run = operand === 1 && byTarget !== undefined ? byTarget : byPrediction;
@@ -183,4 +136,4 @@ export function lossGradient(
       out[first + i] = before * gradient[(first + i) * step] * chunk[i] * after;
     }
   }
-}
+};

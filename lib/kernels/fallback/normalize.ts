@@ -1,24 +1,5 @@
-import type { Flag, Float } from '../../../binding.d.ts';
-import {
-  anyFinite,
-  anyFlag,
-  anySize,
-  checkFinite,
-  checkFlag,
-  checkFloat,
-  checkLength,
-  checkLike,
-  checkLikeOrNull,
-  checkNumber,
-  checkSize,
-} from './check.ts';
-import {
-  activate,
-  activateGradient,
-  checkActivation,
-  checkActivationOfOutput,
-  checkActivationType,
-} from './epilogue.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
+import { activate, activateGradient } from './epilogue.ts';
 import { Sum, Sums } from './math.ts';
 
 /** Elements of the rows whose output is recomputed at a time. */
@@ -64,37 +45,17 @@ function normalOf(x: number, mean: number, factor: number, shift = 0): number {
   return 2 * ((0.5 * x - 0.5 * mean) * factor + 0.5 * shift);
 }
 
-export function batchMoments(
-  mean: Float,
-  inverse: Float,
-  runningMean: Float | null,
-  runningVariance: Float | null,
-  x: Float,
-  rows: number,
-  channels: number,
-  epsilon: number,
-  momentum: number,
-): void {
-  const kernel = 'batchMoments';
-  checkFloat(kernel, 'mean', mean);
-  checkLike(kernel, 'inverse', inverse, 'mean', mean);
-  checkLikeOrNull(kernel, 'runningMean', runningMean, 'mean', mean);
-  checkLikeOrNull(kernel, 'runningVariance', runningVariance, 'mean', mean);
-  checkLike(kernel, 'x', x, 'mean', mean);
-  checkNumber(kernel, 'rows', rows, anySize);
-  checkNumber(kernel, 'channels', channels, anySize);
-  checkNumber(kernel, 'epsilon', epsilon, anyFinite);
-  checkNumber(kernel, 'momentum', momentum, anyFinite);
-  checkSize(kernel, 'rows', rows);
-  checkSize(kernel, 'channels', channels);
-  checkFinite(kernel, 'epsilon', epsilon);
-  checkFinite(kernel, 'momentum', momentum);
-  checkLength(kernel, 'mean', mean, channels);
-  checkLength(kernel, 'inverse', inverse, channels);
-  if (runningMean !== null) checkLength(kernel, 'runningMean', runningMean, channels);
-  if (runningVariance !== null) checkLength(kernel, 'runningVariance', runningVariance, channels);
-  checkLength(kernel, 'x', x, rows * channels);
-
+export const batchMoments: Kernels['batchMoments'] = (
+  mean,
+  inverse,
+  runningMean,
+  runningVariance,
+  x,
+  rows,
+  channels,
+  epsilon,
+  momentum,
+) => {
   const sums = new Sums(channels);
   for (let i = 0; i < x.length; i += channels) for (let c = 0; c < channels; c++) sums.add(c, x[i + c]);
   const means = new Float64Array(channels).map((_, c) => sums.value(c) / Math.max(rows, 1));
@@ -118,42 +79,23 @@ export function batchMoments(
       runningVariance[c] = (1 - momentum) * runningVariance[c] + momentum * unbiased;
     }
   }
-}
+};
 
-export function batchNorm(
-  out: Float,
-  x: Float,
-  mean: Float,
-  inverse: Float,
-  scale: Float | null,
-  shift: Float | null,
-  rows: number,
-  channels: number,
-  activation: number,
-  parameter: number,
-): void {
-  checkFloat('batchNorm', 'out', out);
-  checkLike('batchNorm', 'x', x, 'out', out);
-  checkLike('batchNorm', 'mean', mean, 'out', out);
-  checkLike('batchNorm', 'inverse', inverse, 'out', out);
-  checkLikeOrNull('batchNorm', 'scale', scale, 'out', out);
-  checkLikeOrNull('batchNorm', 'shift', shift, 'out', out);
-  checkNumber('batchNorm', 'rows', rows, anySize);
-  checkNumber('batchNorm', 'channels', channels, anySize);
-  checkActivationType('batchNorm', activation, parameter);
-  checkSize('batchNorm', 'rows', rows);
-  checkSize('batchNorm', 'channels', channels);
-  checkActivation('batchNorm', activation);
-  checkLength('batchNorm', 'out', out, rows * channels);
-  checkLength('batchNorm', 'x', x, rows * channels);
-  checkLength('batchNorm', 'mean', mean, channels);
-  checkLength('batchNorm', 'inverse', inverse, channels);
-  if (scale !== null) checkLength('batchNorm', 'scale', scale, channels);
-  if (shift !== null) checkLength('batchNorm', 'shift', shift, channels);
-
+export const batchNorm: Kernels['batchNorm'] = (
+  out,
+  x,
+  mean,
+  inverse,
+  scale,
+  shift,
+  _rows,
+  channels,
+  activation,
+  parameter,
+) => {
   normalize(out, x, mean, inverse, scale, shift, channels);
   activate(out, activation, parameter);
-}
+};
 
 /** out = (x − mean)·inverse·scale + shift by columns. */
 function normalize(
@@ -172,50 +114,22 @@ function normalize(
   }
 }
 
-export function batchNormGradient(
-  out: Float,
-  scaleGradient: Float,
-  shiftGradient: Float,
-  gradient: Float,
-  x: Float,
-  mean: Float,
-  inverse: Float,
-  scale: Float | null,
-  shift: Float | null,
-  rows: number,
-  channels: number,
-  activation: number,
-  parameter: number,
-  moments: Flag,
-): void {
-  const kernel = 'batchNormGradient';
-  checkFloat(kernel, 'out', out);
-  checkLike(kernel, 'scaleGradient', scaleGradient, 'out', out);
-  checkLike(kernel, 'shiftGradient', shiftGradient, 'out', out);
-  checkLike(kernel, 'gradient', gradient, 'out', out);
-  checkLike(kernel, 'x', x, 'out', out);
-  checkLike(kernel, 'mean', mean, 'out', out);
-  checkLike(kernel, 'inverse', inverse, 'out', out);
-  checkLikeOrNull(kernel, 'scale', scale, 'out', out);
-  checkLikeOrNull(kernel, 'shift', shift, 'out', out);
-  checkNumber(kernel, 'rows', rows, anySize);
-  checkNumber(kernel, 'channels', channels, anySize);
-  checkActivationType(kernel, activation, parameter);
-  checkNumber(kernel, 'moments', moments, anyFlag);
-  checkSize(kernel, 'rows', rows);
-  checkSize(kernel, 'channels', channels);
-  checkFlag(kernel, 'moments', moments);
-  checkActivationOfOutput(kernel, activation);
-  checkLength(kernel, 'out', out, rows * channels);
-  checkLength(kernel, 'scaleGradient', scaleGradient, channels);
-  checkLength(kernel, 'shiftGradient', shiftGradient, channels);
-  checkLength(kernel, 'gradient', gradient, rows * channels);
-  checkLength(kernel, 'x', x, rows * channels);
-  checkLength(kernel, 'mean', mean, channels);
-  checkLength(kernel, 'inverse', inverse, channels);
-  if (scale !== null) checkLength(kernel, 'scale', scale, channels);
-  if (shift !== null) checkLength(kernel, 'shift', shift, channels);
-
+export const batchNormGradient: Kernels['batchNormGradient'] = (
+  out,
+  scaleGradient,
+  shiftGradient,
+  gradient,
+  x,
+  mean,
+  inverse,
+  scale,
+  shift,
+  rows,
+  channels,
+  activation,
+  parameter,
+  moments,
+) => {
   // out holds dz first: it may be the array of gradient, which is then no longer needed.
   const step = Math.max(1, Math.floor(blockElements / Math.max(channels, 1))) * channels;
   for (let first = 0; first < out.length; first += step) {
@@ -252,38 +166,9 @@ export function batchNormGradient(
     scaleGradient[c] = dzNormal.value(c);
     shiftGradient[c] = dz.value(c);
   }
-}
+};
 
-export function layerNorm(
-  out: Float,
-  mean: Float,
-  inverse: Float,
-  x: Float,
-  scale: Float | null,
-  shift: Float | null,
-  rows: number,
-  size: number,
-  epsilon: number,
-): void {
-  checkFloat('layerNorm', 'out', out);
-  checkLike('layerNorm', 'mean', mean, 'out', out);
-  checkLike('layerNorm', 'inverse', inverse, 'out', out);
-  checkLike('layerNorm', 'x', x, 'out', out);
-  checkLikeOrNull('layerNorm', 'scale', scale, 'out', out);
-  checkLikeOrNull('layerNorm', 'shift', shift, 'out', out);
-  checkNumber('layerNorm', 'rows', rows, anySize);
-  checkNumber('layerNorm', 'size', size, anySize);
-  checkNumber('layerNorm', 'epsilon', epsilon, anyFinite);
-  checkSize('layerNorm', 'rows', rows);
-  checkSize('layerNorm', 'size', size);
-  checkFinite('layerNorm', 'epsilon', epsilon);
-  checkLength('layerNorm', 'out', out, rows * size);
-  checkLength('layerNorm', 'mean', mean, rows);
-  checkLength('layerNorm', 'inverse', inverse, rows);
-  checkLength('layerNorm', 'x', x, rows * size);
-  if (scale !== null) checkLength('layerNorm', 'scale', scale, size);
-  if (shift !== null) checkLength('layerNorm', 'shift', shift, size);
-
+export const layerNorm: Kernels['layerNorm'] = (out, mean, inverse, x, scale, shift, rows, size, epsilon) => {
   for (let row = 0; row < rows; row++) {
     const first = row * size;
     const sum = new Sum();
@@ -304,42 +189,20 @@ export function layerNorm(
       out[first + j] = 2 * (half * (scale === null ? 1 : scale[j]) + (shift === null ? 0 : 0.5 * shift[j]));
     }
   }
-}
+};
 
-export function layerNormGradient(
-  out: Float,
-  scaleGradient: Float,
-  shiftGradient: Float,
-  gradient: Float,
-  x: Float,
-  mean: Float,
-  inverse: Float,
-  scale: Float | null,
-  rows: number,
-  size: number,
-): void {
-  const kernel = 'layerNormGradient';
-  checkFloat(kernel, 'out', out);
-  checkLike(kernel, 'scaleGradient', scaleGradient, 'out', out);
-  checkLike(kernel, 'shiftGradient', shiftGradient, 'out', out);
-  checkLike(kernel, 'gradient', gradient, 'out', out);
-  checkLike(kernel, 'x', x, 'out', out);
-  checkLike(kernel, 'mean', mean, 'out', out);
-  checkLike(kernel, 'inverse', inverse, 'out', out);
-  checkLikeOrNull(kernel, 'scale', scale, 'out', out);
-  checkNumber(kernel, 'rows', rows, anySize);
-  checkNumber(kernel, 'size', size, anySize);
-  checkSize(kernel, 'rows', rows);
-  checkSize(kernel, 'size', size);
-  checkLength(kernel, 'out', out, rows * size);
-  checkLength(kernel, 'scaleGradient', scaleGradient, size);
-  checkLength(kernel, 'shiftGradient', shiftGradient, size);
-  checkLength(kernel, 'gradient', gradient, rows * size);
-  checkLength(kernel, 'x', x, rows * size);
-  checkLength(kernel, 'mean', mean, rows);
-  checkLength(kernel, 'inverse', inverse, rows);
-  if (scale !== null) checkLength(kernel, 'scale', scale, size);
-
+export const layerNormGradient: Kernels['layerNormGradient'] = (
+  out,
+  scaleGradient,
+  shiftGradient,
+  gradient,
+  x,
+  mean,
+  inverse,
+  scale,
+  rows,
+  size,
+) => {
   const gradients = new Sums(size);
   const gradientsNormal = new Sums(size);
   for (let row = 0; row < rows; row++) {
@@ -365,4 +228,4 @@ export function layerNormGradient(
     scaleGradient[j] = gradientsNormal.value(j);
     shiftGradient[j] = gradients.value(j);
   }
-}
+};

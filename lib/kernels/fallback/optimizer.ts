@@ -1,31 +1,13 @@
-import type { Float } from '../../../binding.d.ts';
-import { checkFloat64, checkIndices, checkInt32, checkLength, refuse } from './check.ts';
-import { checkFloats, checkFloatsLike, elements } from './check-list.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
+import { checkIndices, checkLength, refuse } from './check.ts';
 
-/** The types of what both kernels are given. */
-function checkTypes(
+/** The parts of each parameter, `each` arrays of outs as long as its gradient, and its row of `width` scalars. */
+function checkParts(
   kernel: string,
   outs: readonly Float[],
   gradients: readonly Float[],
   scalars: Float64Array,
   rows: Int32Array,
-  hyper: Float64Array,
-): void {
-  checkFloats(kernel, 'outs', outs);
-  checkFloatsLike(kernel, 'gradients', gradients, 'outs', outs);
-  checkFloat64(kernel, 'scalars', scalars);
-  checkInt32(kernel, 'rows', rows);
-  checkFloat64(kernel, 'hyper', hyper);
-}
-
-/** Lengths, with `each` arrays of outs and `width` scalars for each parameter, and then the rows. */
-function checkSizes(
-  kernel: string,
-  outs: readonly Float[],
-  gradients: readonly Float[],
-  scalars: Float64Array,
-  rows: Int32Array,
-  hyper: Float64Array,
   each: number,
   width: number,
 ): void {
@@ -33,35 +15,24 @@ function checkSizes(
     const { length } = gradients[Math.floor(i / each)];
     if (outs[i].length !== length) checkLength(kernel, `outs[${i}]`, outs[i], length);
   }
-  checkLength(kernel, 'hyper', hyper, 5);
-  checkLength(kernel, 'rows', rows, gradients.length);
   if (scalars.length % width !== 0) {
     refuse(kernel, 'scalars', `have a length that is a multiple of ${width}`, String(scalars.length));
   }
   checkIndices(kernel, 'rows', rows, scalars.length / width);
 }
 
-export function sgd(
-  outs: readonly Float[],
-  gradients: readonly Float[],
-  scalars: Float64Array,
-  rows: Int32Array,
-  hyper: Float64Array,
-): void {
-  const os = elements(outs);
-  const gs = elements(gradients);
-  checkTypes('sgd', os, gs, scalars, rows, hyper);
-  const n = gs.length;
-  const each = n > 0 && os.length === 2 * n ? 2 : 1;
-  if (os.length !== each * n) refuse('sgd', 'outs', `have length ${n} or ${2 * n}`, String(os.length));
-  checkSizes('sgd', os, gs, scalars, rows, hyper, each, 1);
+export const sgd: Kernels['sgd'] = (outs, gradients, scalars, rows, hyper) => {
+  const n = gradients.length;
+  const each = n > 0 && outs.length === 2 * n ? 2 : 1;
+  if (outs.length !== each * n) refuse('sgd', 'outs', `have length ${n} or ${2 * n}`, String(outs.length));
+  checkParts('sgd', outs, gradients, scalars, rows, each, 1);
 
   for (let i = 0; i < n; i++) {
     const lambda = scalars[rows[i]] * hyper[4] === 0 ? 0 : hyper[4];
-    if (each === 1) descend(os[i], gs[i], hyper, lambda);
-    else descendWithMomentum(os[2 * i], os[2 * i + 1], gs[i], hyper, lambda);
+    if (each === 1) descend(outs[i], gradients[i], hyper, lambda);
+    else descendWithMomentum(outs[2 * i], outs[2 * i + 1], gradients[i], hyper, lambda);
   }
-}
+};
 
 /** Here and below, λ is 0 for what does not decay, whatever the parameter is. */
 function descend(parameter: Float, gradient: Float, hyper: Float64Array, lambda: number): void {
@@ -94,26 +65,17 @@ function descendWithMomentum(
   }
 }
 
-export function adam(
-  outs: readonly Float[],
-  gradients: readonly Float[],
-  scalars: Float64Array,
-  rows: Int32Array,
-  hyper: Float64Array,
-): void {
-  const os = elements(outs);
-  const gs = elements(gradients);
-  checkTypes('adam', os, gs, scalars, rows, hyper);
-  checkLength('adam', 'outs', os, 3 * gs.length);
-  checkSizes('adam', os, gs, scalars, rows, hyper, 3, 2);
+export const adam: Kernels['adam'] = (outs, gradients, scalars, rows, hyper) => {
+  checkLength('adam', 'outs', outs, 3 * gradients.length);
+  checkParts('adam', outs, gradients, scalars, rows, 3, 2);
 
-  for (let i = 0; i < gs.length; i++) {
+  for (let i = 0; i < gradients.length; i++) {
     const at = 2 * rows[i];
     scalars[at + 1]++;
     const lambda = scalars[at] * hyper[4] === 0 ? 0 : hyper[4];
-    adamStep(os[3 * i], os[3 * i + 1], os[3 * i + 2], gs[i], hyper, lambda, scalars[at + 1]);
+    adamStep(outs[3 * i], outs[3 * i + 1], outs[3 * i + 2], gradients[i], hyper, lambda, scalars[at + 1]);
   }
-}
+};
 
 function adamStep(
   parameter: Float,

@@ -1,5 +1,5 @@
-import type { Flag, Float } from '../../../binding.d.ts';
-import { anyFlag, checkFlag, checkFloat, checkInt32, checkLength, checkLike, checkNumber } from './check.ts';
+import type { Kernels } from '../../../binding.d.ts';
+import { checkLength } from './check.ts';
 import {
   endTap,
   firstTap,
@@ -11,11 +11,7 @@ import {
   readPooling,
 } from './geometry.ts';
 
-export function maxPool(out: Float, indices: Int32Array, x: Float, geometry: Int32Array): void {
-  checkFloat('maxPool', 'out', out);
-  checkInt32('maxPool', 'indices', indices);
-  checkLike('maxPool', 'x', x, 'out', out);
-  checkInt32('maxPool', 'geometry', geometry);
+export const maxPool: Kernels['maxPool'] = (out, indices, x, geometry) => {
   const g = readPooling('maxPool', geometry);
   checkLength('maxPool', 'out', out, outputLength(g));
   checkLength('maxPool', 'indices', indices, outputLength(g));
@@ -40,18 +36,9 @@ export function maxPool(out: Float, indices: Int32Array, x: Float, geometry: Int
       isFirst = false;
     });
   });
-}
+};
 
-export function maxPoolGradient(
-  out: Float,
-  gradient: Float,
-  indices: Int32Array,
-  geometry: Int32Array,
-): void {
-  checkFloat('maxPoolGradient', 'out', out);
-  checkLike('maxPoolGradient', 'gradient', gradient, 'out', out);
-  checkInt32('maxPoolGradient', 'indices', indices);
-  checkInt32('maxPoolGradient', 'geometry', geometry);
+export const maxPoolGradient: Kernels['maxPoolGradient'] = (out, gradient, indices, geometry) => {
   const g = readPooling('maxPoolGradient', geometry);
   checkLength('maxPoolGradient', 'out', out, inputLength(g));
   checkLength('maxPoolGradient', 'gradient', gradient, outputLength(g));
@@ -67,14 +54,9 @@ export function maxPoolGradient(
       }
     });
   });
-}
+};
 
-export function averagePool(out: Float, x: Float, geometry: Int32Array, countPadding: Flag): void {
-  checkFloat('averagePool', 'out', out);
-  checkLike('averagePool', 'x', x, 'out', out);
-  checkInt32('averagePool', 'geometry', geometry);
-  checkNumber('averagePool', 'countPadding', countPadding, anyFlag);
-  checkFlag('averagePool', 'countPadding', countPadding);
+export const averagePool: Kernels['averagePool'] = (out, x, geometry, countPadding) => {
   const g = readPooling('averagePool', geometry);
   checkLength('averagePool', 'out', out, outputLength(g));
   checkLength('averagePool', 'x', x, inputLength(g));
@@ -91,19 +73,14 @@ export function averagePool(out: Float, x: Float, geometry: Int32Array, countPad
     const count = countOf(window, g, countPadding);
     if (count > 0) for (let c = 0; c < channels; c++) out[target + c] = sums[c] / count;
   });
-}
+};
 
-export function averagePoolGradient(
-  out: Float,
-  gradient: Float,
-  geometry: Int32Array,
-  countPadding: Flag,
-): void {
-  checkFloat('averagePoolGradient', 'out', out);
-  checkLike('averagePoolGradient', 'gradient', gradient, 'out', out);
-  checkInt32('averagePoolGradient', 'geometry', geometry);
-  checkNumber('averagePoolGradient', 'countPadding', countPadding, anyFlag);
-  checkFlag('averagePoolGradient', 'countPadding', countPadding);
+export const averagePoolGradient: Kernels['averagePoolGradient'] = (
+  out,
+  gradient,
+  geometry,
+  countPadding,
+) => {
   const g = readPooling('averagePoolGradient', geometry);
   checkLength('averagePoolGradient', 'out', out, inputLength(g));
   checkLength('averagePoolGradient', 'gradient', gradient, outputLength(g));
@@ -117,7 +94,7 @@ export function averagePoolGradient(
       for (let c = 0; c < channels; c++) out[pixel + c] += gradient[from + c] / count;
     });
   });
-}
+};
 
 // ── windows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

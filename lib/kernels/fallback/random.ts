@@ -1,13 +1,4 @@
-import type { Float } from '../../../binding.d.ts';
-import {
-  anyFinite,
-  checkFinite,
-  checkFloat,
-  checkLength,
-  checkNumber,
-  checkUint32,
-  refuseValue,
-} from './check.ts';
+import type { Kernels } from '../../../binding.d.ts';
 
 /** Words on their way to the numbers made of them; a multiple of a block of Philox. */
 const chunk = new Uint32Array(1024);
@@ -62,23 +53,11 @@ function uniform(n: number): number {
   return ((chunk[2 * n] >>> 5) * 67108864 + (chunk[2 * n + 1] >>> 6)) * 2 ** -53;
 }
 
-export function randomBits(out: Uint32Array, state: Uint32Array): void {
-  checkUint32('randomBits', 'out', out);
-  checkUint32('randomBits', 'state', state);
-  checkLength('randomBits', 'state', state, 6);
-
+export const randomBits: Kernels['randomBits'] = (out, state) => {
   philox(out, 0, out.length, state);
-}
+};
 
-export function randomUniform(out: Float, state: Uint32Array, low: number, high: number): void {
-  checkFloat('randomUniform', 'out', out);
-  checkUint32('randomUniform', 'state', state);
-  checkNumber('randomUniform', 'low', low, anyFinite);
-  checkNumber('randomUniform', 'high', high, anyFinite);
-  checkFinite('randomUniform', 'low', low);
-  checkFinite('randomUniform', 'high', high);
-  checkLength('randomUniform', 'state', state, 6);
-
+export const randomUniform: Kernels['randomUniform'] = (out, state, low, high) => {
   const perChunk = chunk.length / 2;
   for (let first = 0; first < out.length; first += perChunk) {
     const count = Math.min(perChunk, out.length - first);
@@ -88,17 +67,9 @@ export function randomUniform(out: Float, state: Uint32Array, low: number, high:
       if (out[first + n] >= high) out[first + n] = low;
     }
   }
-}
+};
 
-export function randomNormal(out: Float, state: Uint32Array, mean: number, deviation: number): void {
-  checkFloat('randomNormal', 'out', out);
-  checkUint32('randomNormal', 'state', state);
-  checkNumber('randomNormal', 'mean', mean, anyFinite);
-  checkNumber('randomNormal', 'deviation', deviation, anyFinite);
-  checkFinite('randomNormal', 'mean', mean);
-  checkFinite('randomNormal', 'deviation', deviation);
-  checkLength('randomNormal', 'state', state, 6);
-
+export const randomNormal: Kernels['randomNormal'] = (out, state, mean, deviation) => {
   const perChunk = chunk.length / 2;
   for (let first = 0; first < out.length; first += perChunk) {
     const count = Math.min(perChunk, out.length - first);
@@ -107,16 +78,9 @@ export function randomNormal(out: Float, state: Uint32Array, mean: number, devia
       out[first + n] = mean + deviation * normalQuantile(uniform(n) + 2 ** -54);
     }
   }
-}
+};
 
-export function dropoutMask(out: Float, state: Uint32Array, rate: number): void {
-  checkFloat('dropoutMask', 'out', out);
-  checkUint32('dropoutMask', 'state', state);
-  const expected = 'at least 0 and less than 1';
-  checkNumber('dropoutMask', 'rate', rate, expected);
-  if (!(rate >= 0 && rate < 1)) refuseValue('dropoutMask', 'rate', expected, rate);
-  checkLength('dropoutMask', 'state', state, 6);
-
+export const dropoutMask: Kernels['dropoutMask'] = (out, state, rate) => {
   const threshold = rate * 2 ** 32;
   const kept = 1 / (1 - rate);
   for (let first = 0; first < out.length; first += chunk.length) {
@@ -124,7 +88,7 @@ export function dropoutMask(out: Float, state: Uint32Array, rate: number): void 
     philox(chunk, 0, count, state);
     for (let n = 0; n < count; n++) out[first + n] = chunk[n] < threshold ? 0 : kept;
   }
-}
+};
 
 /**
  * The logarithm of 0 < x < 1 after fdlibm's e_log.c, here because Math.log may differ in the last bit from one engine,

@@ -1,20 +1,6 @@
-import type { Float } from '../../../binding.d.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 import { type ReduceOp, reduceCode, reduceOps } from '../codes.ts';
-import {
-  anyFinite,
-  anySize,
-  checkCode,
-  checkFinite,
-  checkFloat,
-  checkInt32,
-  checkLength,
-  checkLike,
-  checkNumber,
-  checkSize,
-  codeFrom,
-  maxSize,
-  refuseValue,
-} from './check.ts';
+import { refuseValue } from './check.ts';
 import { Product, Sum } from './math.ts';
 
 /**
@@ -123,37 +109,11 @@ const float64Rule = reduceOps.map((name) => {
   if (name === 'sum') return sumOfFloat64;
   return name === 'sumOfSquares' ? sumOfSquaresOfFloat64 : rules[name];
 });
-const anyOp = codeFrom(0, reduceOps);
 
-export function reduce(
-  out: Float,
-  x: Float,
-  k0: number,
-  r0: number,
-  k1: number,
-  r1: number,
-  op: number,
-  scale: number,
-): void {
-  checkFloat('reduce', 'out', out);
-  checkLike('reduce', 'x', x, 'out', out);
-  checkNumber('reduce', 'k0', k0, anySize);
-  checkNumber('reduce', 'r0', r0, anySize);
-  checkNumber('reduce', 'k1', k1, anySize);
-  checkNumber('reduce', 'r1', r1, anySize);
-  checkNumber('reduce', 'op', op, anyOp);
-  checkNumber('reduce', 'scale', scale, anyFinite);
-  checkSize('reduce', 'k0', k0);
-  checkSize('reduce', 'r0', r0);
-  checkSize('reduce', 'k1', k1);
-  checkSize('reduce', 'r1', r1);
-  checkCode('reduce', 'op', op, 0, reduceOps);
-  checkFinite('reduce', 'scale', scale);
+export const reduce: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => {
   if ((op === reduceCode.max || op === reduceCode.min) && scale !== 1) {
     refuseValue('reduce', 'scale', '1 for max and min', scale);
   }
-  checkLength('reduce', 'out', out, k0 * k1);
-  checkLength('reduce', 'x', x, k0 * r0 * k1 * r1);
 
   if (out.length === 0) return;
   const rule = x instanceof Float32Array ? float32Rule[op] : float64Rule[op];
@@ -185,7 +145,7 @@ export function reduce(
       }
     }
   }
-}
+};
 
 /**
  * scale · the sum of r0 runs of r1 finite numbers, or of their squares, whatever the size of partial sums; scale · before
@@ -219,19 +179,7 @@ function reduceAgain(
   return result.value;
 }
 
-export function argmax(out: Int32Array, x: Float, outer: number, size: number, inner: number): void {
-  const anyPositive = `an integer from 1 to ${maxSize}`;
-  checkInt32('argmax', 'out', out);
-  checkFloat('argmax', 'x', x);
-  checkNumber('argmax', 'outer', outer, anySize);
-  checkNumber('argmax', 'size', size, anyPositive);
-  checkNumber('argmax', 'inner', inner, anySize);
-  checkSize('argmax', 'outer', outer);
-  if ((size | 0) !== size || size < 1) refuseValue('argmax', 'size', anyPositive, size);
-  checkSize('argmax', 'inner', inner);
-  checkLength('argmax', 'out', out, outer * inner);
-  checkLength('argmax', 'x', x, outer * size * inner);
-
+export const argmax: Kernels['argmax'] = (out, x, outer, size, inner) => {
   if (out.length === 0) return;
   for (let i = 0; i < outer; i++) {
     for (let j = 0; j < inner; j++) {
@@ -248,4 +196,4 @@ export function argmax(out: Int32Array, x: Float, outer: number, size: number, i
       out[i * inner + j] = best;
     }
   }
-}
+};

@@ -1,28 +1,7 @@
-import type { Flag, Float } from '../../../binding.d.ts';
-import {
-  anyFinite,
-  anyFlag,
-  anySize,
-  checkFinite,
-  checkFlag,
-  checkFloat,
-  checkIndices,
-  checkInt32,
-  checkLength,
-  checkLengthOneOr,
-  checkLike,
-  checkNumber,
-  checkSize,
-} from './check.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 import { Sum } from './math.ts';
 
-export function softmax(out: Float, x: Float, outer: number, size: number, inner: number, log: Flag): void {
-  checkFloat('softmax', 'out', out);
-  checkLike('softmax', 'x', x, 'out', out);
-  checkShape('softmax', outer, size, inner, log);
-  checkLength('softmax', 'out', out, outer * size * inner);
-  checkLength('softmax', 'x', x, outer * size * inner);
-
+export const softmax: Kernels['softmax'] = (out, x, outer, size, inner, log) => {
   if (out.length === 0) return;
   for (let i = 0; i < outer; i++) {
     for (let j = 0; j < inner; j++) {
@@ -31,18 +10,7 @@ export function softmax(out: Float, x: Float, outer: number, size: number, inner
       else softmaxLine(out, x, first, size, inner);
     }
   }
-}
-
-function checkShape(kernel: string, outer: number, size: number, inner: number, log: number): void {
-  checkNumber(kernel, 'outer', outer, anySize);
-  checkNumber(kernel, 'size', size, anySize);
-  checkNumber(kernel, 'inner', inner, anySize);
-  checkNumber(kernel, 'log', log, anyFlag);
-  checkSize(kernel, 'outer', outer);
-  checkSize(kernel, 'size', size);
-  checkSize(kernel, 'inner', inner);
-  checkFlag(kernel, 'log', log);
-}
+};
 
 /** The maximum but for NaN, which every term of the sum that follows brings back. */
 function maximum(x: Float, first: number, size: number, stride: number): number {
@@ -73,23 +41,7 @@ function logSoftmaxLine(out: Float, x: Float, first: number, size: number, strid
   for (let n = 0, i = first; n < size; n++, i += stride) out[i] = x[i] - largest - logTotal;
 }
 
-export function softmaxGradient(
-  out: Float,
-  gradient: Float,
-  y: Float,
-  outer: number,
-  size: number,
-  inner: number,
-  log: Flag,
-): void {
-  checkFloat('softmaxGradient', 'out', out);
-  checkLike('softmaxGradient', 'gradient', gradient, 'out', out);
-  checkLike('softmaxGradient', 'y', y, 'out', out);
-  checkShape('softmaxGradient', outer, size, inner, log);
-  checkLength('softmaxGradient', 'out', out, outer * size * inner);
-  checkLength('softmaxGradient', 'gradient', gradient, outer * size * inner);
-  checkLength('softmaxGradient', 'y', y, outer * size * inner);
-
+export const softmaxGradient: Kernels['softmaxGradient'] = (out, gradient, y, outer, size, inner, log) => {
   if (out.length === 0) return;
   for (let i = 0; i < outer; i++) {
     for (let j = 0; j < inner; j++) {
@@ -98,7 +50,7 @@ export function softmaxGradient(
       else gradientLine(out, gradient, y, first, size, inner);
     }
   }
-}
+};
 
 /** y · (g − Σ g·y) */
 function gradientLine(out: Float, g: Float, y: Float, first: number, size: number, stride: number): void {
@@ -114,26 +66,15 @@ function logGradientLine(out: Float, g: Float, y: Float, first: number, size: nu
   for (let n = 0, i = first; n < size; n++, i += stride) out[i] = g[i] - Math.exp(y[i]) * total;
 }
 
-export function softmaxCrossEntropy(
-  out: Float,
-  probabilities: Float,
-  logits: Float,
-  labels: Int32Array,
-  rows: number,
-  classes: number,
-  scale: number,
-): void {
-  checkFloat('softmaxCrossEntropy', 'out', out);
-  checkLike('softmaxCrossEntropy', 'probabilities', probabilities, 'out', out);
-  checkLike('softmaxCrossEntropy', 'logits', logits, 'out', out);
-  checkInt32('softmaxCrossEntropy', 'labels', labels);
-  checkRows('softmaxCrossEntropy', rows, classes, scale);
-  checkLengthOneOr('softmaxCrossEntropy', 'out', out, rows);
-  checkLength('softmaxCrossEntropy', 'probabilities', probabilities, rows * classes);
-  checkLength('softmaxCrossEntropy', 'logits', logits, rows * classes);
-  checkLength('softmaxCrossEntropy', 'labels', labels, rows);
-  checkIndices('softmaxCrossEntropy', 'labels', labels, classes);
-
+export const softmaxCrossEntropy: Kernels['softmaxCrossEntropy'] = (
+  out,
+  probabilities,
+  logits,
+  labels,
+  rows,
+  classes,
+  scale,
+) => {
   const total = new Sum();
   for (let row = 0; row < rows; row++) {
     const first = row * classes;
@@ -144,38 +85,17 @@ export function softmaxCrossEntropy(
     else total.add(loss);
   }
   if (out.length !== rows) out[0] = scale * total.value;
-}
+};
 
-function checkRows(kernel: string, rows: number, classes: number, scale: number): void {
-  checkNumber(kernel, 'rows', rows, anySize);
-  checkNumber(kernel, 'classes', classes, anySize);
-  checkNumber(kernel, 'scale', scale, anyFinite);
-  checkSize(kernel, 'rows', rows);
-  checkSize(kernel, 'classes', classes);
-  checkFinite(kernel, 'scale', scale);
-}
-
-export function softmaxCrossEntropyGradient(
-  out: Float,
-  gradient: Float,
-  probabilities: Float,
-  labels: Int32Array,
-  rows: number,
-  classes: number,
-  scale: number,
-): void {
-  const kernel = 'softmaxCrossEntropyGradient';
-  checkFloat(kernel, 'out', out);
-  checkLike(kernel, 'gradient', gradient, 'out', out);
-  checkLike(kernel, 'probabilities', probabilities, 'out', out);
-  checkInt32(kernel, 'labels', labels);
-  checkRows(kernel, rows, classes, scale);
-  checkLength(kernel, 'out', out, rows * classes);
-  checkLengthOneOr(kernel, 'gradient', gradient, rows);
-  checkLength(kernel, 'probabilities', probabilities, rows * classes);
-  checkLength(kernel, 'labels', labels, rows);
-  checkIndices(kernel, 'labels', labels, classes);
-
+export const softmaxCrossEntropyGradient: Kernels['softmaxCrossEntropyGradient'] = (
+  out,
+  gradient,
+  probabilities,
+  labels,
+  rows,
+  classes,
+  scale,
+) => {
   const step = gradient.length === rows ? 1 : 0;
   for (let row = 0, i = 0; row < rows; row++) {
     const factor = scale * gradient[row * step];
@@ -184,4 +104,4 @@ export function softmaxCrossEntropyGradient(
     for (const end = i + classes; i < end; i++) out[i] = factor * probabilities[i];
     out[label] = target;
   }
-}
+};

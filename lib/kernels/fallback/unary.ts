@@ -1,15 +1,6 @@
-import type { Float } from '../../../binding.d.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 import { gradientFromOutput, type UnaryOp, unaryCode, unaryOps } from '../codes.ts';
-import {
-  checkCode,
-  checkFloat,
-  checkLength,
-  checkLike,
-  checkLikeOrNull,
-  checkNotNull,
-  checkNumber,
-  codeFrom,
-} from './check.ts';
+import { refuseType } from './check.ts';
 import { pow, sigmoid, standardNormalCdf, standardNormalDensity } from './math.ts';
 
 /**
@@ -224,7 +215,6 @@ const rules: Record<UnaryOp, Rule> = {
 };
 
 const rule = unaryOps.map((name) => rules[name]);
-const anyOp = codeFrom(0, unaryOps);
 
 const readsOutput = unaryOps.map((name) => (gradientFromOutput as readonly string[]).includes(name));
 const readsNothing = unaryOps.map((_, op) => op === unaryCode.neg || op === unaryCode.scale);
@@ -246,41 +236,20 @@ export function applyGradient(
   rule[op].gradient(out, gradient, xOrY, p, q);
 }
 
-export function unary(out: Float, x: Float, op: number, p: number, q: number): void {
-  checkFloat('unary', 'out', out);
-  checkLike('unary', 'x', x, 'out', out);
-  checkNumber('unary', 'op', op, anyOp);
-  checkNumber('unary', 'p', p);
-  checkNumber('unary', 'q', q);
-  checkCode('unary', 'op', op, 0, unaryOps);
-  checkLength('unary', 'x', x, out.length);
-
+export const unary: Kernels['unary'] = (out, x, op, p, q) => {
   rule[op].forward(out, x, p, q);
-}
+};
 
-export function unaryGradient(
-  out: Float,
-  gradient: Float,
-  x: Float | null,
-  y: Float | null,
-  op: number,
-  p: number,
-  q: number,
-): void {
-  checkFloat('unaryGradient', 'out', out);
-  checkLike('unaryGradient', 'gradient', gradient, 'out', out);
-  checkLikeOrNull('unaryGradient', 'x', x, 'out', out);
-  checkLikeOrNull('unaryGradient', 'y', y, 'out', out);
-  checkNumber('unaryGradient', 'op', op, anyOp);
-  checkNumber('unaryGradient', 'p', p);
-  checkNumber('unaryGradient', 'q', q);
-  checkCode('unaryGradient', 'op', op, 0, unaryOps);
-  const name = readsOutput[op] ? 'y' : 'x';
+export const unaryGradient: Kernels['unaryGradient'] = (out, gradient, x, y, op, p, q) => {
   const read = readsNothing[op] ? gradient : readsOutput[op] ? y : x;
-  checkNotNull('unaryGradient', name, read, 'out', out);
-  checkLength('unaryGradient', 'gradient', gradient, out.length);
-  if (x !== null) checkLength('unaryGradient', 'x', x, out.length);
-  if (y !== null) checkLength('unaryGradient', 'y', y, out.length);
+  if (read === null) {
+    refuseType(
+      'unaryGradient',
+      readsOutput[op] ? 'y' : 'x',
+      `a ${out.constructor.name} like out for this op`,
+      read,
+    );
+  }
 
   rule[op].gradient(out, gradient, read, p, q);
-}
+};

@@ -1,0 +1,118 @@
+/** The vocabulary of table.ts for what a call costs: see cost.ts. */
+import type { Data, Float } from '../../binding.d.ts';
+import { binaryOps, type GeometryField, geometryFields, lossOps, type UnaryOp, unaryOps } from './codes.ts';
+
+/**
+ * What the table says of a call. Without `bytes` each array counts once, or twice if it is updated; without `size` it is
+ * the op and the sizes among the arguments, or the length of the first array.
+ */
+export interface Estimate {
+  operations: number;
+  size?: string;
+  bytes?: number;
+}
+
+export const elementary = 16;
+const elementaryUnary: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
+  'exp',
+  'log',
+  'powScalar',
+  'elu',
+  'gelu',
+  'silu',
+  'softplus',
+  'sigmoid',
+  'tanh',
+]);
+
+export const unaryWork = (op: number) => (elementaryUnary.has(unaryOps[op]) ? elementary : 1);
+export const epilogueWork = (activation: number) => (activation < 0 ? 0 : unaryWork(activation));
+export const times = (...sizes: number[]) => sizes.join('×');
+export const product = (...sizes: number[]) => sizes.reduce((total, size) => total * size, 1);
+
+export function matrixProduct(
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  ta: number,
+  tb: number,
+): Estimate {
+  const many = batch === 1 ? '' : `${batch} of `;
+  // BLAS's notation: N as it is, T transposed.
+  const form = `${ta === 1 ? 'T' : 'N'}${tb === 1 ? 'T' : 'N'}`;
+  return { operations: 2 * batch * m * n * k, size: `${many}${times(m, n, k)} ${form}` };
+}
+
+function geometryOf(geometry: Int32Array): Record<GeometryField, number> {
+  return Object.fromEntries(geometryFields.map((name, i) => [name, geometry[i]])) as never;
+}
+
+export function convolution(geometry: Int32Array, to: 'outChannels' | 'channels', epilogue = 0): Estimate {
+  const g = geometryOf(geometry);
+  const window = g.kernelHeight * g.kernelWidth;
+  const outputs = g.batch * g.outHeight * g.outWidth * g.outChannels;
+  const results = to === 'channels' ? g.batch * g.height * g.width * g.channels : outputs;
+  const image =
+    to === 'channels'
+      ? times(g.batch, g.outHeight, g.outWidth, g.outChannels)
+      : times(g.batch, g.height, g.width, g.channels);
+  const strides = g.strideY * g.strideX === 1 ? '' : `, stride ${times(g.strideY, g.strideX)}`;
+  const groups = g.groups === 1 ? '' : `, ${g.groups} groups`;
+  return {
+    operations: (2 * outputs * window * g.channels) / g.groups + epilogue * results,
+    size: `${image} → ${g[to]}, ${times(g.kernelHeight, g.kernelWidth)}${strides}${groups}`,
+  };
+}
+
+export function pooling(geometry: Int32Array, operations?: number): Estimate {
+  const g = geometryOf(geometry);
+  const all = product(g.batch, g.outHeight, g.outWidth, g.channels, g.kernelHeight, g.kernelWidth);
+  return {
+    operations: operations ?? all,
+    size: `${times(g.batch, g.height, g.width, g.channels)}, ${times(g.kernelHeight, g.kernelWidth)}`,
+  };
+}
+
+/** The positions of a window. */
+export function windowOf(geometry: Int32Array): number {
+  const { kernelHeight, kernelWidth } = geometryOf(geometry);
+  return kernelHeight * kernelWidth;
+}
+
+/** Reads and writes of as many elements as there are in both arrays together. */
+export const moves = (elements: number, array: Data) => 2 * elements * array.BYTES_PER_ELEMENT;
+
+export const updates = (lists: readonly Float[], each: number): Estimate => {
+  const total = lists.reduce((sum, { length }) => sum + length, 0);
+  return { operations: each * total, size: `${total} in ${lists.length}` };
+};
+
+export function lossWork(op: number): number {
+  const name = lossOps[op];
+  return name === 'binaryCrossEntropy' || name === 'binaryCrossEntropyWithLogits' ? 2 * elementary : 4;
+}
+
+export const binaryWork = (op: number): number => (binaryOps[op] === 'pow' ? 2 * elementary : 1);
+
+/** Each instruction of a list that meets elements; those of a side that is not chosen as well. */
+export function instructionWork(
+  outs: readonly Float[],
+  _ins: readonly Float[],
+  others: number,
+  code: Int32Array,
+): Estimate {
+  const [k, m, s] = code;
+  const total = outs.reduce((sum, { length }) => sum + length, 0) / k;
+  const isElements = Array.from({ length: k + m + s + others }, (_, value) => value < k + m);
+  let each = 0;
+  for (let at = 3 + k + s; at < code.length; at += 4) {
+    const [op, ...operands] = code.subarray(at, at + 4);
+    const meets = operands.some((value) => isElements[value]);
+    isElements.push(meets);
+    if (!meets) continue;
+    if (op < unaryOps.length) each += unaryWork(op);
+    else if (op < unaryOps.length + binaryOps.length) each += binaryWork(op - unaryOps.length);
+  }
+  return { operations: each * total, size: `${total} in ${outs.length / k}` };
+}

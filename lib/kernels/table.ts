@@ -1,0 +1,467 @@
+/**
+ * What is to be known about each kernel of binding.d.ts: its arguments in order, what each of them is and how long, what
+ * the call writes, and what it costs. From it follow the checks that the fallback makes of a call, what a recorded
+ * program may do with the arrays, and the cost model; tests hold binding.d.ts, the C++ signatures and the messages of both
+ * implementations against it.
+ *
+ * What is no product of sizes, as the lengths that a geometry or a layout asks for, the kernel checks itself, after all
+ * that is said here.
+ */
+import type { Kernels } from '../../binding.d.ts';
+import { binaryOps, lossOps, reduceOps, unaryOps } from './codes.ts';
+import {
+  binaryWork,
+  convolution,
+  type Estimate,
+  elementary,
+  epilogueWork,
+  instructionWork,
+  lossWork,
+  matrixProduct,
+  moves,
+  pooling,
+  product,
+  unaryWork,
+  updates,
+  windowOf,
+} from './estimate.ts';
+import {
+  activation,
+  activationOfOutput,
+  anyData,
+  anyNumber,
+  code,
+  data,
+  type Effect,
+  type Fact,
+  finite,
+  flag,
+  float64,
+  indices,
+  input,
+  int32,
+  isArrayFact,
+  list,
+  orNull,
+  orOne,
+  out,
+  partly,
+  positiveSize,
+  rate,
+  size,
+  uint32,
+  updated,
+} from './facts.ts';
+
+export interface KernelFacts<Kernel extends (...args: never[]) => void> {
+  /** By the names that errors use, in order. */
+  readonly arguments: Readonly<Record<string, Fact>>;
+  /** Its operations at least, or what else there is to say about its cost. */
+  readonly cost: (...args: Parameters<Kernel>) => number | Estimate;
+}
+
+const factors = { a: input(), b: input() };
+const product3 = { batch: size, m: size, n: size, k: size, transposeA: flag, transposeB: flag };
+const strides = { strideA: size, strideB: size };
+const epilogue = { activation, parameter: anyNumber };
+const layout = orNull(int32(input()));
+const geometry = int32(input());
+const convolved = { weight: input(), bias: orNull(input()), geometry, ...epilogue, fast: flag };
+const rowsOf = { count: size, rows: size, width: size };
+const line = { outer: size, size, inner: size, log: flag };
+const columns = { mean: input('channels'), inverse: input('channels') };
+const affine = { scale: orNull(input('channels')), shift: orNull(input('channels')) };
+const state = uint32(updated(6));
+
+export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name]> } = {
+  gemm: {
+    arguments: {
+      c: out('batch', 'm', 'n'),
+      ...factors,
+      bias: orNull(input('n')),
+      ...product3,
+      ...strides,
+      ...epilogue,
+    },
+    cost: (_c, _a, _b, bias, batch, m, n, k, ta, tb, _sa, _sb, activation) => {
+      const estimate = matrixProduct(batch, m, n, k, ta, tb);
+      const each = (bias === null ? 0 : 1) + epilogueWork(activation);
+      return { ...estimate, operations: estimate.operations + each * batch * m * n };
+    },
+  },
+  gemmAccumulate: {
+    arguments: { c: updated(), ...factors, ...product3, ...strides, strideC: size },
+    cost: (_c, _a, _b, batch, m, n, k, ta, tb) => matrixProduct(batch, m, n, k, ta, tb),
+  },
+  epilogueGradient: {
+    arguments: {
+      out: out('rows', 'columns'),
+      biasGradient: orNull(out('columns')),
+      gradient: input('rows', 'columns'),
+      y: input('rows', 'columns'),
+      rows: size,
+      columns: size,
+      activation: activationOfOutput,
+      parameter: anyNumber,
+    },
+    cost: (out, bias, _gradient, _y, _rows, _columns, activation) =>
+      ((bias === null ? 0 : 1) + (activation < 0 ? 0 : 2)) * out.length,
+  },
+
+  // ── elementwise ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  unary: {
+    arguments: { out: out(), x: input('out'), op: code(unaryOps), p: anyNumber, q: anyNumber },
+    cost: (out, _x, op) => unaryWork(op) * out.length,
+  },
+  unaryGradient: {
+    arguments: {
+      out: out(),
+      gradient: input('out'),
+      x: orNull(input('out')),
+      y: orNull(input('out')),
+      op: code(unaryOps),
+      p: anyNumber,
+      q: anyNumber,
+    },
+    cost: (out, _gradient, _x, y, op) => (y === null && unaryWork(op) > 1 ? elementary + 2 : 2) * out.length,
+  },
+  binary: {
+    arguments: { out: out(), a: input(), b: input(), layout, op: code(binaryOps) },
+    cost: (out, _a, _b, _layout, op) => binaryWork(op) * out.length,
+  },
+  binaryGradient: {
+    arguments: {
+      out: out(),
+      gradient: input('out'),
+      a: input(),
+      b: input(),
+      layout,
+      op: code(binaryOps),
+      operand: flag,
+    },
+    cost: (out, _gradient, _a, _b, _layout, op) =>
+      (binaryOps[op] === 'pow' ? 2 * elementary : 2) * out.length,
+  },
+  where: { arguments: { out: out(), condition: input(), a: input(), b: input(), layout }, cost: () => 0 },
+  elementwise: {
+    arguments: {
+      outs: list(updated()),
+      ins: list(input()),
+      scalars: float64(updated()),
+      rows: int32(input()),
+      shared: float64(input()),
+      constants: float64(input()),
+      code: int32(input()),
+      wide: flag,
+    },
+    cost: (outs, ins, _scalars, _rows, shared, constants, code) =>
+      instructionWork(outs, ins, shared.length + constants.length, code),
+  },
+  fill: { arguments: { out: data(out()), value: anyNumber }, cost: () => 0 },
+  cast: { arguments: { out: anyData(out()), x: anyData(input('out')) }, cost: () => 0 },
+
+  // ── copying ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  copy: {
+    arguments: { out: data(partly()), x: data(input()), layout: int32(input()) },
+    cost: (out, _x, layout) => {
+      const elements = product(...layout.subarray(0, (layout.length - 2) / 3));
+      return { operations: 0, bytes: moves(elements, out), size: String(elements) };
+    },
+  },
+  gather: {
+    arguments: {
+      out: data(out('count', 'width')),
+      x: data(input('rows', 'width')),
+      indices: indices('rows', input('count')),
+      ...rowsOf,
+    },
+    cost: (out, _x, indices, count, rows, width) => ({
+      operations: 0,
+      bytes: moves(count * width, out) + indices.byteLength,
+      size: `${count} of ${rows}×${width}`,
+    }),
+  },
+  scatterAdd: {
+    arguments: {
+      out: updated('rows', 'width'),
+      x: input('count', 'width'),
+      indices: indices('rows', input('count')),
+      ...rowsOf,
+    },
+    cost: (out, _x, indices, count, rows, width) => ({
+      operations: count * width,
+      bytes: 1.5 * moves(count * width, out) + indices.byteLength,
+      size: `${count} to ${rows}×${width}`,
+    }),
+  },
+  oneHot: {
+    arguments: {
+      out: out('count', 'classes'),
+      labels: indices('classes', input('count')),
+      count: size,
+      classes: size,
+    },
+    cost: () => 0,
+  },
+
+  // ── reductions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  reduce: {
+    arguments: {
+      out: out('k0', 'k1'),
+      x: input('k0', 'r0', 'k1', 'r1'),
+      k0: size,
+      r0: size,
+      k1: size,
+      r1: size,
+      op: code(reduceOps),
+      scale: finite,
+    },
+    cost: (_out, x, _k0, _r0, _k1, _r1, op) => (reduceOps[op] === 'sumOfSquares' ? 2 : 1) * x.length,
+  },
+  argmax: {
+    arguments: {
+      out: int32(out('outer', 'inner')),
+      x: input('outer', 'size', 'inner'),
+      outer: size,
+      size: positiveSize,
+      inner: size,
+    },
+    cost: (_out, x) => x.length,
+  },
+
+  // ── softmax and losses ────────────────────────────────────────────────────────────────────────────────────────────
+
+  softmax: {
+    arguments: { out: out('outer', 'size', 'inner'), x: input('outer', 'size', 'inner'), ...line },
+    cost: (out) => (elementary + 4) * out.length,
+  },
+  softmaxGradient: {
+    arguments: {
+      out: out('outer', 'size', 'inner'),
+      gradient: input('outer', 'size', 'inner'),
+      y: input('outer', 'size', 'inner'),
+      ...line,
+    },
+    cost: (out, _gradient, _y, _outer, _size, _inner, log) => (log === 1 ? elementary + 3 : 4) * out.length,
+  },
+  softmaxCrossEntropy: {
+    arguments: {
+      out: orOne(out('rows')),
+      probabilities: out('rows', 'classes'),
+      logits: input('rows', 'classes'),
+      labels: indices('classes', input('rows')),
+      rows: size,
+      classes: size,
+      scale: finite,
+    },
+    cost: (_out, probabilities) => (elementary + 4) * probabilities.length,
+  },
+  softmaxCrossEntropyGradient: {
+    arguments: {
+      out: out('rows', 'classes'),
+      gradient: orOne(input('rows')),
+      probabilities: input('rows', 'classes'),
+      labels: indices('classes', input('rows')),
+      rows: size,
+      classes: size,
+      scale: finite,
+    },
+    cost: (out) => out.length,
+  },
+  loss: {
+    arguments: {
+      out: orOne(out('prediction')),
+      prediction: input(),
+      target: input('prediction'),
+      op: code(lossOps),
+      parameter: finite,
+      scale: finite,
+    },
+    cost: (_out, prediction, _target, op) => ({
+      operations: lossWork(op) * prediction.length,
+      size: `${lossOps[op]} ${prediction.length}`,
+    }),
+  },
+  lossGradient: {
+    arguments: {
+      out: out('prediction'),
+      gradient: orOne(input('prediction')),
+      prediction: input(),
+      target: input('prediction'),
+      op: code(lossOps),
+      parameter: finite,
+      scale: finite,
+      operand: flag,
+    },
+    cost: (out, _gradient, _prediction, _target, op) => lossWork(op) * out.length,
+  },
+  checkFinite: { arguments: { x: input() }, cost: () => 0 },
+
+  // ── convolution and pooling ───────────────────────────────────────────────────────────────────────────────────────
+
+  convolve: {
+    arguments: { out: out(), x: input(), ...convolved },
+    cost: (_out, _x, _weight, bias, geometry, activation) =>
+      convolution(geometry, 'outChannels', (bias === null ? 0 : 1) + epilogueWork(activation)),
+  },
+  convolveTransposed: {
+    arguments: { out: out(), x: input(), ...convolved },
+    cost: (_out, _x, _weight, bias, geometry, activation) =>
+      convolution(geometry, 'channels', (bias === null ? 0 : 1) + epilogueWork(activation)),
+  },
+  convolveWeightGradient: {
+    arguments: { out: out(), x: input(), gradient: input(), geometry, fast: flag },
+    cost: (_out, _x, _gradient, geometry) => convolution(geometry, 'outChannels'),
+  },
+  maxPool: {
+    arguments: { out: out(), indices: int32(out()), x: input(), geometry },
+    cost: (_out, _indices, _x, geometry) => pooling(geometry),
+  },
+  maxPoolGradient: {
+    arguments: { out: out(), gradient: input(), indices: int32(input()), geometry },
+    cost: (_out, gradient, _indices, geometry) => pooling(geometry, gradient.length),
+  },
+  averagePool: {
+    arguments: { out: out(), x: input(), geometry, countPadding: flag },
+    cost: (_out, _x, geometry) => pooling(geometry),
+  },
+  averagePoolGradient: {
+    arguments: { out: out(), gradient: input(), geometry, countPadding: flag },
+    cost: (_out, gradient, geometry) => pooling(geometry, windowOf(geometry) * gradient.length),
+  },
+
+  // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  batchMoments: {
+    arguments: {
+      mean: out('channels'),
+      inverse: out('channels'),
+      runningMean: orNull(updated('channels')),
+      runningVariance: orNull(updated('channels')),
+      x: input('rows', 'channels'),
+      rows: size,
+      channels: size,
+      epsilon: finite,
+      momentum: finite,
+    },
+    cost: (_mean, _inverse, _runningMean, _runningVariance, x) => 4 * x.length,
+  },
+  batchNorm: {
+    arguments: {
+      out: out('rows', 'channels'),
+      x: input('rows', 'channels'),
+      ...columns,
+      ...affine,
+      rows: size,
+      channels: size,
+      ...epilogue,
+    },
+    cost: (out, _x, _mean, _inverse, _scale, _shift, _rows, _channels, activation) =>
+      (2 + epilogueWork(activation)) * out.length,
+  },
+  batchNormGradient: {
+    arguments: {
+      out: out('rows', 'channels'),
+      scaleGradient: out('channels'),
+      shiftGradient: out('channels'),
+      gradient: input('rows', 'channels'),
+      x: input('rows', 'channels'),
+      ...columns,
+      ...affine,
+      rows: size,
+      channels: size,
+      activation: activationOfOutput,
+      parameter: anyNumber,
+      moments: flag,
+    },
+    cost: (out, _scale, _shift, gradient, x, _mean, _inverse, _s, _t, _rows, _channels, activation) => ({
+      operations: (9 + (activation < 0 ? 0 : 3)) * out.length,
+      // Two passes over gradient and x: the sums come first.
+      bytes: out.byteLength + 2 * (gradient.byteLength + x.byteLength),
+    }),
+  },
+  layerNorm: {
+    arguments: {
+      out: out('rows', 'size'),
+      mean: out('rows'),
+      inverse: out('rows'),
+      x: input('rows', 'size'),
+      scale: orNull(input('size')),
+      shift: orNull(input('size')),
+      rows: size,
+      size,
+      epsilon: finite,
+    },
+    cost: (out) => 8 * out.length,
+  },
+  layerNormGradient: {
+    arguments: {
+      out: out('rows', 'size'),
+      scaleGradient: out('size'),
+      shiftGradient: out('size'),
+      gradient: input('rows', 'size'),
+      x: input('rows', 'size'),
+      mean: input('rows'),
+      inverse: input('rows'),
+      scale: orNull(input('size')),
+      rows: size,
+      size,
+    },
+    cost: (out) => 13 * out.length,
+  },
+
+  // ── random numbers ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  randomBits: { arguments: { out: uint32(out()), state }, cost: () => 0 },
+  randomUniform: {
+    arguments: { out: out(), state, low: finite, high: finite },
+    cost: (out) => 4 * out.length,
+  },
+  randomNormal: {
+    arguments: { out: out(), state, mean: finite, deviation: finite },
+    // Mostly the central branch: two polynomials of degree 7 and a division.
+    cost: (out) => 32 * out.length,
+  },
+  dropoutMask: { arguments: { out: out(), state, rate }, cost: () => 0 },
+
+  // ── optimizer updates ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  sgd: {
+    arguments: {
+      outs: list(updated()),
+      gradients: list(input()),
+      scalars: float64(input()),
+      rows: int32(input('gradients')),
+      hyper: float64(input(5)),
+    },
+    cost: (outs, gradients) => updates(gradients, outs.length > gradients.length ? 7 : 4),
+  },
+  adam: {
+    arguments: {
+      outs: list(updated()),
+      gradients: list(input()),
+      scalars: float64(updated()),
+      rows: int32(input('gradients')),
+      hyper: float64(input(5)),
+    },
+    cost: (_outs, gradients) => updates(gradients, 15),
+  },
+};
+
+export const kernelNames = Object.keys(table) as (keyof Kernels)[];
+
+const letters: Readonly<Record<Effect, string>> = { read: '-', overwritten: 'w', partly: 'w', updated: 'u' };
+
+/**
+ * Which arguments of each kernel it writes: `w` for one that is overwritten, `u` for one that is updated, `-` for all
+ * others. The letter of a list holds for all its arrays.
+ */
+export const effects = Object.fromEntries(
+  kernelNames.map((name) => {
+    const facts = Object.values(table[name].arguments);
+    return [name, facts.map((fact) => (isArrayFact(fact) ? letters[fact.effect] : '-')).join('')];
+  }),
+) as Readonly<Record<keyof Kernels, string>>;
