@@ -15,7 +15,7 @@ import * as transpose from './transpose.ts';
 import * as unary from './unary.ts';
 
 /** What other ops use, and functions that are not methods. */
-const helpers = ['oneHot', 'sumTo', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
+const helpers = ['oneHot', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
 type Helper = (typeof helpers)[number];
 
 type Method<Op> = Op extends (x: Tensor, ...rest: infer Rest) => infer Result
