@@ -241,11 +241,12 @@ export function changing(op: string, storage: Storage): void {
 
 /** Runs `fn` with its kernel calls written down, given `recordingKernels` in place of others, and nothing computed. */
 export function record<Result>(into: Recording, fn: () => Result): Result {
+  const outer = recording;
   recording = into;
   try {
     return fn();
   } finally {
-    recording = null;
+    recording = outer;
   }
 }
 

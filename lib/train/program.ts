@@ -88,6 +88,7 @@ export class Entry {
   /** @param isUnstable whether the function did something else the last time */
   constructor(
     private readonly traced: Trace,
+    readonly key: number,
     private readonly isUnstable: boolean,
   ) {
     const { form, recording, inputs } = traced;
