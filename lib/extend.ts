@@ -60,6 +60,7 @@ export function track(
   checkFunction(op, 'backward', backward);
   const read = saved === undefined ? [...own, output] : readList(op, 'saved', saved);
   for (const x of read) if (x !== null) checkIsTensor(op, x, 'each saved tensor');
+  checkFloats(op, output);
   if (output.requiresGrad) {
     throw new AutogradError(`[${op}] expected an output without a history, got one that requires a gradient`);
   }

@@ -152,6 +152,8 @@ export class Recording {
           'fit, evaluate or predict',
       );
     }
+    // Nothing to read, where the buffer was detached as well.
+    if (array.length === 0) return;
     const values = array.slice();
     this.conditions.push(() => sameValues(storage.array as Data, values));
   }
