@@ -27,11 +27,18 @@ type MethodsOf<Module, Name extends keyof Module = Exclude<keyof Module, Helper>
   [Key in Name]: Method<Module[Key]>;
 };
 
+/** Updates in place return what they are called on, a Parameter a Parameter. */
+type InPlaceMethods<Module> = {
+  [Key in keyof Module]: Module[Key] extends (x: Tensor, ...rest: infer Rest) => Tensor
+    ? <Self>(this: Self, ...rest: Rest) => Self
+    : never;
+};
+
 export type TensorMethods = MethodsOf<typeof binary> &
   MethodsOf<typeof broadcastTo> &
   MethodsOf<typeof cast> &
   MethodsOf<typeof gather> &
-  MethodsOf<typeof inPlace> &
+  InPlaceMethods<typeof inPlace> &
   MethodsOf<typeof matmul> &
   MethodsOf<typeof pad> &
   MethodsOf<typeof reduce> &
