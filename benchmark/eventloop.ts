@@ -1,19 +1,21 @@
 /**
  * What training does to a server in the same process: latency of small HTTP requests beside nothing, beside the mlp
- * workload trained eagerly on the main thread, and compiled on one or both cores. The client is a process of its own.
+ * workload trained eagerly on the main thread, and compiled on one or both cores. The server answers with the time; or with
+ * predictions for as many rows as a request asks for, of a small model of its own or of the one in training. The client is a
+ * process of its own.
  *
- *     npm run bench:eventloop -- [--requests 2000]
+ *     npm run bench:eventloop -- [--requests 500]
  */
 import { spawn } from 'node:child_process';
 import { Agent, createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Adam, backendInfo, Dense, fit, randn, Sequential, seed, setThreads, tensor } from 'axpy';
+import { Adam, backendInfo, Dense, fit, predict, randn, Sequential, seed, setThreads, tensor } from 'axpy';
 import { printTable } from './table.ts';
 
 const { values } = parseArgs({
-  options: { requests: { type: 'string', default: '2000' }, client: { type: 'string' } },
+  options: { requests: { type: 'string', default: '500' }, client: { type: 'string' } },
 });
 
 /** Milliseconds, sorted. One connection that stays open, and no more work than that: the client must not be the noise. */
@@ -51,14 +53,17 @@ function measure(url: string): Promise<number[]> {
   });
 }
 
-/** Trains until stopped, and counts the steps. */
-function train(compiled: boolean): { stop: () => Promise<number> } {
-  seed(0);
-  const model = new Sequential([
+function network(): Sequential {
+  return new Sequential([
     new Dense(784, 512, { activation: 'relu' }),
     new Dense(512, 256, { activation: 'relu' }),
     new Dense(256, 10),
   ]);
+}
+
+/** Trains until stopped, and counts the steps. */
+function train(model: Sequential, compiled: boolean): { stop: () => Promise<number> } {
+  seed(0);
   const data = {
     x: randn([12800, 784]),
     y: tensor(Int32Array.from({ length: 12800 }, (_, i) => (i * 7) % 10)),
@@ -88,33 +93,49 @@ function train(compiled: boolean): { stop: () => Promise<number> } {
 }
 
 async function compare(): Promise<void> {
-  const server = createServer((_, response) => response.end(JSON.stringify({ time: Date.now() })));
+  const models = { trained: network(), own: network() };
+  const rows = new Map([1, 16, 256].map((count) => [count, randn([count, 784])]));
+  const server = createServer(async ({ url }, response) => {
+    const [, name, count] = url!.split('/');
+    const answer =
+      name === 'time'
+        ? { time: Date.now() }
+        : (await predict(models[name as keyof typeof models], rows.get(Number(count))!)).argmax(1).toArray();
+    response.end(JSON.stringify(answer));
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const paths = [
+    'time',
+    ...['own', 'trained'].flatMap((name) => [...rows.keys()].map((count) => `${name}/${count}`)),
+  ];
   const modes: [name: string, threads: number, compiled: boolean | null][] = [
     ['idle', 2, null],
     ['eager, on the main thread', 2, false],
     ['compiled, one core left free', 1, true],
     ['compiled, both cores training', 2, true],
   ];
-  const rows = [];
+  const results = [];
   for (const [name, threads, compiled] of modes) {
     setThreads(threads);
-    const training = compiled === null ? null : train(compiled);
-    const latencies = await measure(url);
-    const perSecond = await training?.stop();
-    const at = (share: number) => latencies[Math.floor(share * (latencies.length - 1))].toFixed(2);
-    rows.push({
-      training: name,
-      'p50, ms': at(0.5),
-      'p99, ms': at(0.99),
-      'worst, ms': at(1),
-      'steps / s': perSecond === undefined ? '' : Math.round(perSecond),
-    });
+    for (const path of paths) {
+      const training = compiled === null ? null : train(models.trained, compiled);
+      const latencies = await measure(`${url}/${path}`);
+      const perSecond = await training?.stop();
+      const at = (share: number) => latencies[Math.floor(share * (latencies.length - 1))].toFixed(2);
+      results.push({
+        training: name,
+        request: path,
+        'p50, ms': at(0.5),
+        'p99, ms': at(0.99),
+        'worst, ms': at(1),
+        'steps / s': perSecond === undefined ? '' : Math.round(perSecond),
+      });
+    }
   }
   server.close();
   console.log(`backend ${backendInfo().name}, ${values.requests} requests each, one at a time`);
-  printTable(rows);
+  printTable(results);
 }
 
 if (values.client) console.log(JSON.stringify(await request(values.client, Number(values.requests))));

@@ -75,6 +75,8 @@ export function readIterable<Item>(value: Iterable<Item>): Iterable<Item> | null
   const iterate = isRevoked(value)
     ? undefined
     : (value as Iterable<Item> | null | undefined)?.[Symbol.iterator];
+  // The iterator of a typed array throws where its buffer was detached.
+  if (ArrayBuffer.isView(value)) return Array.prototype.slice.call(value);
   return isFunction(iterate) ? { [Symbol.iterator]: () => iterate.call(value) } : null;
 }
 

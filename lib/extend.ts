@@ -12,8 +12,12 @@ import {
   initializeBoth as initializePair,
 } from './initializers.ts';
 import { kernels } from './kernels/index.ts';
-import { checkCount as checkCounted, checkInputDtype as checkDtypeOf } from './layers/checks.ts';
-import { inputError as errorAbout, Layer } from './layers/layer.ts';
+import {
+  checkCount as checkCounted,
+  checkInputDtype as checkDtypeOf,
+  inputError as errorAbout,
+} from './layers/checks.ts';
+import { Layer } from './layers/layer.ts';
 import type { Dtype, FloatDtype } from './memory.ts';
 import { type Activation, readActivation } from './ops/epilogue.ts';
 import { linear as linearOf } from './ops/linear.ts';
@@ -56,6 +60,7 @@ export function track(
   checkFunction(op, 'backward', backward);
   const read = saved === undefined ? [...own, output] : readList(op, 'saved', saved);
   for (const x of read) if (x !== null) checkIsTensor(op, x, 'each saved tensor');
+  checkFloats(op, output);
   if (output.requiresGrad) {
     throw new AutogradError(`[${op}] expected an output without a history, got one that requires a gradient`);
   }

@@ -6,9 +6,11 @@ import {
   Layer,
   losses,
   metrics,
+  type Parameter,
   predict,
   Sequential,
   SGD,
+  SharedTensor,
   type Tensor,
   tensor,
 } from '../lib/index.ts';
@@ -114,4 +116,13 @@ export async function typed(): Promise<void> {
   // @ts-expect-error there is no such loss
   await fit(one, { x, y }, { loss: 'least', optimizer });
   void [d, e];
+}
+
+/** What an update in place returns is what it was called on. */
+export function updated(weight: Parameter, state: SharedTensor): void {
+  const same: Parameter = weight.assign([1]).mul_(2).lerp_(state, 0.5);
+  const buffer: SharedTensor = new SharedTensor([2]).assign([1, 2]);
+  // @ts-expect-error a SharedTensor is no Parameter
+  const other: Parameter = state.add_(1);
+  void [same, buffer, other];
 }

@@ -174,10 +174,10 @@ export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
     offset += rounded(place.byteLength);
     places.set(some, place);
     const values = some instanceof Storage ? some.array : some;
-    if (values !== null) place.set(values);
-    if (some instanceof Storage && values !== null && (changes || !recording.owns(some))) {
-      captured.push({ from: some, to: place });
-    }
+    if (values === null) continue;
+    // A user may have taken away what is not the function's own: a run looks.
+    if (some instanceof Storage && (changes || !recording.owns(some))) captured.push({ from: some, to: place });
+    else place.set(values);
   }
 
   const place = (storage: Elements | Storage): Elements =>

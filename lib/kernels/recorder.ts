@@ -152,6 +152,8 @@ export class Recording {
           'fit, evaluate or predict',
       );
     }
+    // Nothing to read, where the buffer was detached as well.
+    if (array.length === 0) return;
     const values = array.slice();
     this.conditions.push(() => sameValues(storage.array as Data, values));
   }
@@ -241,12 +243,12 @@ export function changing(op: string, storage: Storage): void {
 
 /** Runs `fn` with its kernel calls written down, given `recordingKernels` in place of others, and nothing computed. */
 export function record<Result>(into: Recording, fn: () => Result): Result {
-  const before = recording;
+  const outer = recording;
   recording = into;
   try {
     return fn();
   } finally {
-    recording = before;
+    recording = outer;
   }
 }
 

@@ -10,9 +10,9 @@ import type { FloatDtype } from '../memory.ts';
 import { batchNorm, checkEpsilon, checkMomentum } from '../ops/normalize.ts';
 import { Parameter, SharedTensor } from '../parameter.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkInputDtype, readExample } from './checks.ts';
+import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
-import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { type ExampleShape, Layer } from './layer.ts';
 import { activation, count, dtype, flag, layerForm, number, type OptionsOf } from './options.ts';
 
 export interface BatchNormLayerOptions {

@@ -1,11 +1,20 @@
 /** Checks that layers share. */
 import { describe } from '../arguments.ts';
-import { ArgumentError, DtypeError } from '../errors.ts';
+import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { leastPixels, positions, type Window } from '../ops/window.ts';
-import { readShape } from '../shape.ts';
+import { readShape, show } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { type ExampleShape, inputError, type Layer } from './layer.ts';
+import type { ExampleShape, Layer } from './layer.ts';
+
+/** An error about a layer's input, which names the layer: `Dense 2 expected input [batch, 512], received [128, 256]`. */
+export function inputError(
+  layer: Layer,
+  expected: string,
+  received: readonly (number | string)[],
+): ShapeError {
+  return new ShapeError(`${layer.label} expected input ${expected}, received ${show(received)}`);
+}
 
 /** @throws ArgumentError unless value is an integer of at least 1. */
 export function checkCount(layer: string, name: string, value: number): number {

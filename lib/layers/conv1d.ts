@@ -5,8 +5,8 @@ import type { Activation } from '../ops/epilogue.ts';
 import { leastPixels, positions, type Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { inputError } from './checks.ts';
 import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
-import { inputError } from './layer.ts';
 import { layerForm, type OptionsOf, option, unchecked } from './options.ts';
 
 export interface Conv1DOptions extends ConvolutionLayerOptions {

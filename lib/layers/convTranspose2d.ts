@@ -4,10 +4,9 @@ import type { Activation } from '../ops/epilogue.ts';
 import { checkPair, type Pair, pixelsOf, type Window, windowOf } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { checkImages } from './checks.ts';
+import { checkImages, inputError } from './checks.ts';
 import { type Conv2DOptions, imageArguments, imageOptions } from './conv2d.ts';
 import { Convolution } from './convolution.ts';
-import { inputError } from './layer.ts';
 import { layerForm, type OptionsOf, option } from './options.ts';
 
 export interface ConvTranspose2DOptions extends Conv2DOptions {

@@ -12,9 +12,9 @@ import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
 import { Parameter } from '../parameter.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkInputDtype, readExample } from './checks.ts';
+import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
-import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { type ExampleShape, Layer } from './layer.ts';
 import { activation, biasInit, count, dtype, flag, init, layerForm, type OptionsOf } from './options.ts';
 
 export interface DenseOptions {

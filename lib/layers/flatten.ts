@@ -2,8 +2,8 @@
 import { flatten } from '../ops/reshape.ts';
 import { sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { readExample } from './checks.ts';
-import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { inputError, readExample } from './checks.ts';
+import { type ExampleShape, Layer } from './layer.ts';
 import { layerForm } from './options.ts';
 
 /** [batch, ...example] → [batch, size of the example]: the notes' 64×64×3 image becomes 12,288 numbers. */

@@ -1,11 +1,11 @@
 /** What every layer is: a function of tensors with parameters. */
 import { checkBoolean, isInstance } from '../arguments.ts';
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
-import { readShape, type Shape, show } from '../shape.ts';
+import { readShape, type Shape } from '../shape.ts';
 import { type Named, readNamed, readState } from '../state.ts';
 import { isTensor, Tensor } from '../tensor.ts';
 import { walk } from '../tree.ts';
@@ -307,12 +307,3 @@ const isLayer = (value: unknown): value is Layer => isInstance(value, Layer);
 
 const isSharedTensor = (value: unknown): value is SharedTensor =>
   isTensor(value) && value instanceof SharedTensor;
-
-/** An error about a layer's input, which names the layer: `Dense 2 expected input [batch, 512], received [128, 256]`. */
-export function inputError(
-  layer: Layer,
-  expected: string,
-  received: readonly (number | string)[],
-): ShapeError {
-  return new ShapeError(`${layer.label} expected input ${expected}, received ${show(received)}`);
-}

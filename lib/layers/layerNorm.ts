@@ -7,9 +7,9 @@ import { checkEpsilon, layerNorm } from '../ops/normalize.ts';
 import { Parameter } from '../parameter.ts';
 import { readShape, type Shape, sameShape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, readExample } from './checks.ts';
+import { checkCount, checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
-import { type ExampleShape, inputError, Layer } from './layer.ts';
+import { type ExampleShape, Layer } from './layer.ts';
 import { dtype, flag, layerForm, number, type OptionsOf, option } from './options.ts';
 
 export interface LayerNormLayerOptions {

@@ -4,7 +4,7 @@ import { type BinaryOp, binaryCode, type Float, kernels } from '../kernels/index
 import { allocate, type FloatDtype, release, take } from '../memory.ts';
 import { broadcastLayout, broadcastShapes, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { checkFloat, checkSameFloat, checkTensor, empty, floats, Tensor } from '../tensor.ts';
-import { sumTo } from './reduce.ts';
+import { sumTo } from './reduceInto.ts';
 import { unary } from './unary.ts';
 
 /** y = f(a, b), each broadcast to the common shape. da = the sum of dy·∂f/∂a over what was broadcast; db likewise. */

@@ -5,7 +5,7 @@ import { type Float, kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { broadcastShapes, packLayout, readShape, type Shape, sameShape, show, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
-import { sumTo } from './reduce.ts';
+import { sumTo } from './reduceInto.ts';
 
 /** x repeated to a larger shape by the broadcasting rule; a copy. The gradient is summed over the repetitions. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {

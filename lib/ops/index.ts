@@ -15,7 +15,7 @@ import * as transpose from './transpose.ts';
 import * as unary from './unary.ts';
 
 /** What other ops use, and functions that are not methods. */
-const helpers = ['oneHot', 'sumTo', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
+const helpers = ['oneHot', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
 type Helper = (typeof helpers)[number];
 
 type Method<Op> = Op extends (x: Tensor, ...rest: infer Rest) => infer Result
@@ -27,11 +27,18 @@ type MethodsOf<Module, Name extends keyof Module = Exclude<keyof Module, Helper>
   [Key in Name]: Method<Module[Key]>;
 };
 
+/** Updates in place return what they are called on, a Parameter a Parameter. */
+type InPlaceMethods<Module> = {
+  [Key in keyof Module]: Module[Key] extends (x: Tensor, ...rest: infer Rest) => Tensor
+    ? <Self>(this: Self, ...rest: Rest) => Self
+    : never;
+};
+
 export type TensorMethods = MethodsOf<typeof binary> &
   MethodsOf<typeof broadcastTo> &
   MethodsOf<typeof cast> &
   MethodsOf<typeof gather> &
-  MethodsOf<typeof inPlace> &
+  InPlaceMethods<typeof inPlace> &
   MethodsOf<typeof matmul> &
   MethodsOf<typeof pad> &
   MethodsOf<typeof reduce> &

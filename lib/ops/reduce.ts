@@ -2,10 +2,12 @@
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { binaryCode, type Float, kernels, type ReduceOp, reduceCode, unaryCode } from '../kernels/index.ts';
+import { binaryCode, kernels, type ReduceOp, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
+import { div, sub } from './binary.ts';
+import { reduceInto } from './reduceInto.ts';
 
 export interface ReduceOptions {
   /** Keep each reduced axis with size 1, so that the result broadcasts against the input. Default false. */
@@ -13,62 +15,6 @@ export interface ReduceOptions {
 }
 
 type Axes = number | readonly number[];
-
-/** Neighbouring axes merged into groups, alternately kept and reduced, beginning with a kept one. */
-function groups(shape: Shape, axes: readonly number[]): number[] {
-  const sizes = [1];
-  for (let axis = 0; axis < shape.length; axis++) {
-    const reduced = axes.includes(axis);
-    // Even positions are kept groups, odd ones reduced.
-    if (reduced !== (sizes.length % 2 === 0)) sizes.push(1);
-    sizes[sizes.length - 1] *= shape[axis];
-  }
-  return sizes;
-}
-
-/** out = scale · R(x over axes). The kernel takes two reduced groups at once; what has more goes in several passes. */
-function reduceInto(
-  out: Float,
-  x: Float,
-  shape: Shape,
-  axes: readonly number[],
-  dtype: FloatDtype,
-  op: ReduceOp,
-  scale: number,
-): void {
-  // Nothing to write, in however many rows.
-  if (out.length === 0) return;
-  const [k0, r0 = 1, k1 = 1, r1 = 1, ...rest] = groups(shape, axes);
-  if (rest.length === 0) {
-    kernels.reduce(out, x, k0, r0, k1, r1, reduceCode[op], scale);
-    return;
-  }
-  const after = k1 * r1 * rest.reduce((product, size) => product * size, 1);
-  const partial = take(k0 * after, dtype);
-  // Scaled at once: the mean of numbers has a place in float32 where their sum may have none.
-  kernels.reduce(partial, x, k0, r0, after, 1, reduceCode[op], scale);
-  const sizes = [k0 * k1, r1, ...rest];
-  const next = Array.from(sizes.keys()).filter((group) => group % 2 === 1);
-  reduceInto(out, partial, sizes, next, dtype, op === 'sumOfSquares' ? 'sum' : op, 1);
-  release(partial);
-}
-
-/** out (of shape `own`) = scale · wide (of shape `broadcast`) summed over what broadcasting repeated. */
-export function sumTo(
-  out: Float,
-  wide: Float,
-  own: Shape,
-  broadcast: Shape,
-  dtype: FloatDtype,
-  scale: number,
-): void {
-  const lead = broadcast.length - own.length;
-  const axes: number[] = [];
-  for (let axis = 0; axis < broadcast.length; axis++) {
-    if (axis < lead || (own[axis - lead] === 1 && broadcast[axis] !== 1)) axes.push(axis);
-  }
-  reduceInto(out, wide, broadcast, axes, dtype, 'sum', scale);
-}
 
 /** The shape after reducing `axes`; with every reduced axis as 1 when `keepDims`. */
 function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
@@ -165,7 +111,10 @@ export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tenso
   // The mean of nothing is 0 · (0 / 0), as in NumPy; a kernel takes no NaN as a scale, so the zeros are divided.
   const over = axesOf('mean', x, axes);
   if (over.some((axis) => x.shape[axis] === 0)) {
-    return scaledSum('mean', x, over, options, () => 1).div(0);
+    return div(
+      scaledSum('mean', x, over, options, () => 1),
+      0,
+    );
   }
   return scaledSum('mean', x, over, options, (count) => 1 / count);
 }
@@ -227,9 +176,9 @@ export function variance(
     );
   }
   const count = sizeOf(over.map((axis) => x.shape[axis]));
-  const centered = x.sub(mean(x, over, { keepDims: true }));
+  const centered = sub(x, mean(x, over, { keepDims: true }));
   return count <= correction
-    ? scaledSquares('variance', centered, over, rest, 1).div(0)
+    ? div(scaledSquares('variance', centered, over, rest, 1), 0)
     : scaledSquares('variance', centered, over, rest, 1 / (count - correction));
 }
 

@@ -7,7 +7,7 @@ import { allocate, type FloatDtype } from '../memory.ts';
 import { checkSize, packLayout, show, stridesOf } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, Tensor } from '../tensor.ts';
 import { matmul } from './matmul.ts';
-import { sumTo } from './reduce.ts';
+import { sumTo } from './reduceInto.ts';
 import { reshape } from './reshape.ts';
 import { checkPair, type Pair } from './window.ts';
 

@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor.ts';
 import { Kept } from './kept.ts';
 import { Pace } from './pace.ts';
 import { Entry, trace } from './program.ts';
+import { keyOf } from './signature.ts';
 
 /** What a compiled function returns: tensors, alone or in arrays, plain objects and Maps; other values stay as recorded. */
 export type Result = unknown;
@@ -110,7 +111,7 @@ function compileBoth<Args extends unknown[], Returned>(
 
   const find = (args: readonly unknown[]): Known | undefined => {
     let tensors: Tensor[] | null = null;
-    const entry = programs.find((known) => {
+    const entry = programs.find(keyOf(args), (known) => {
       tensors = known.match(args);
       return tensors !== null;
     });
@@ -131,7 +132,7 @@ function compileBoth<Args extends unknown[], Returned>(
         return known;
       }
     }
-    const entry = new Entry(traced, isUnstable);
+    const entry = new Entry(traced, keyOf(args), isUnstable);
     programs.add(entry);
     return { entry, tensors: [...traced.signature.tensors] };
   };

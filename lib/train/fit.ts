@@ -95,6 +95,8 @@ interface Training {
   readonly validation: Dataset | undefined;
   readonly metrics: readonly AnyMetric[];
   readonly callbacks: readonly Callback[];
+  /** Whether there are callbacks of the user's. */
+  readonly isWatched: boolean;
   readonly signal: AbortSignal | undefined;
   readonly epochs: number;
   readonly compiled: boolean;
@@ -191,6 +193,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     validation:
       validation === undefined ? undefined : openData(validation, { name: 'validation', ...shared }),
     callbacks: progress ? [...listeners, progressCallback()] : listeners,
+    isWatched: listeners.length > 0,
     signal,
     epochs,
     compiled,
@@ -257,7 +260,7 @@ async function run(training: Training, context: Progress): Promise<void> {
     for (const callback of callbacks) await callback.onEpochBegin?.(context);
     if (history.stopped !== undefined) return;
     // Between epochs callbacks have run, which may have changed what a loss or a model looks at.
-    if (callbacks.length > 0) steps.doubt();
+    if (training.isWatched) steps.doubt();
     const record = await trainEpoch(training, context, steps);
     checkState(model, optimizer, epoch);
     const penalty = optimizer.penalty();
@@ -315,7 +318,7 @@ async function trainEpoch(training: Training, context: Progress, steps: Steps): 
     tally.add(prediction, y, value);
     const report = { batch, size: rowsOf(y), loss: value };
     for (const callback of listeners) await callback.onBatchEnd?.(context, report);
-    if (listeners.length > 0) steps.doubt();
+    if (training.isWatched && listeners.length > 0) steps.doubt();
     await turn();
     if (history.stopped !== undefined) break;
   }

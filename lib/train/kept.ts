@@ -3,45 +3,56 @@
 /** In bytes, for one function. The intermediates, which all programs have in common, do not count. */
 const budget = 128 * 2 ** 20;
 
-export class Kept<Value extends { /** In bytes. */ readonly weight: number }> {
-  /** The latest used first. */
-  private readonly values: Value[] = [];
-  private weight = 0;
+interface Weighty {
+  /** In bytes. */
+  readonly weight: number;
+  /** What all calls that it may serve have in common. */
+  readonly key: number;
+}
 
-  get latest(): Value | undefined {
-    return this.values[0];
-  }
+export class Kept<Value extends Weighty> {
+  /** The longest unused first. */
+  private readonly values = new Set<Value>();
+  private readonly byKey = new Map<number, Value[]>();
+  private weight = 0;
+  latest: Value | undefined;
 
   [Symbol.iterator](): Iterator<Value> {
     return this.values.values();
   }
 
-  /** The first that is it, which so is the latest used. */
-  find(isIt: (value: Value) => boolean): Value | undefined {
-    const { values } = this;
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i];
-      if (!isIt(value)) continue;
-      if (i > 0) {
-        values.splice(i, 1);
-        values.unshift(value);
-      }
-      return value;
-    }
-    return undefined;
+  /** One of this key that is it, which so is the latest used. */
+  find(key: number, isIt: (value: Value) => boolean): Value | undefined {
+    const found = this.byKey.get(key)?.find(isIt);
+    if (found !== undefined && found !== this.latest) this.use(found);
+    return found;
   }
 
   /** Adds one, for which others go that were unused for longest. */
   add(value: Value): void {
-    this.values.unshift(value);
+    const own = this.byKey.get(value.key);
+    if (own === undefined) this.byKey.set(value.key, [value]);
+    else own.push(value);
     this.weight += value.weight;
-    while (this.weight > budget && this.values.length > 1) this.weight -= this.values.pop()!.weight;
+    this.use(value);
+    for (const other of this.values) {
+      if (this.weight <= budget || other === value) return;
+      this.remove(other);
+    }
   }
 
   remove(value: Value): void {
-    const at = this.values.indexOf(value);
-    if (at < 0) return;
-    this.values.splice(at, 1);
+    if (!this.values.delete(value)) return;
+    if (this.latest === value) this.latest = undefined;
     this.weight -= value.weight;
+    const own = this.byKey.get(value.key)!.filter((other) => other !== value);
+    if (own.length > 0) this.byKey.set(value.key, own);
+    else this.byKey.delete(value.key);
+  }
+
+  private use(value: Value): void {
+    this.values.delete(value);
+    this.values.add(value);
+    this.latest = value;
   }
 }

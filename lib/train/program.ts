@@ -88,6 +88,7 @@ export class Entry {
   /** @param isUnstable whether the function did something else the last time */
   constructor(
     private readonly traced: Trace,
+    readonly key: number,
     private readonly isUnstable: boolean,
   ) {
     const { form, recording, inputs } = traced;
@@ -209,8 +210,8 @@ export class Entry {
 
   private write(values: readonly Array[], writes: readonly (() => void)[]): void {
     const { inputs, captured } = this;
-    for (let i = 0; i < inputs.length; i++) inputs[i].set(values[i]);
-    for (let i = 0; i < captured.length; i++) captured[i].to.set(values[inputs.length + i]);
+    for (let i = 0; i < inputs.length; i++) put(inputs[i], values[i]);
+    for (let i = 0; i < captured.length; i++) put(captured[i].to, values[inputs.length + i]);
     for (let i = 0; i < writes.length; i++) writes[i]();
   }
 
@@ -224,6 +225,11 @@ export class Entry {
     }
     return this.traced.form.fill(copies);
   }
+}
+
+/** An array of no elements may be detached. */
+function put(to: Elements, values: Array): void {
+  if (values.length > 0) to.set(values);
 }
 
 function checked(storage: Storage): Array {

@@ -90,6 +90,19 @@ export class Signature {
   }
 }
 
+/** A number that calls of one kind have in common, and others seldom: of the shapes of the tensors that are arguments. */
+export function keyOf(args: readonly unknown[]): number {
+  let key = args.length;
+  for (let i = 0; i < args.length; i++) {
+    const argument = args[i];
+    key = Math.imul(key, 31);
+    if (!isTensor(argument)) continue;
+    const { shape } = argument;
+    for (let axis = 0; axis < shape.length; axis++) key = Math.imul(key, 31) + shape[axis];
+  }
+  return key;
+}
+
 type Plain = Record<string, unknown>;
 
 function isPlain(value: object): value is Plain {

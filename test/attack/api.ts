@@ -117,7 +117,7 @@ const kinds = {
   text: () => 'text',
   texts: () => ['text', 'value'],
   anything: (random) => random.pick([1, 'text', tensor([1])]),
-  write: () => (out: Float32Array) => out.fill(1),
+  write: () => (gradient: unknown) => [gradient],
   parameters: (random) => model(random).parameters(),
   scalarFunction:
     () =>
@@ -289,6 +289,8 @@ const recipes: Readonly<Record<string, string>> = {
   averagePool2d: 'image pair {stride,padding,countPadding}',
   backendInfo: '',
   batchNorm: 'matrix vector3 vector3 running {training,momentum,epsilon,activation:fused}',
+  clipGradNorm: 'parameters positive',
+  clipGradValue: 'parameters positive',
   compile: 'step',
   concat: 'tensors axis',
   confusionMatrix: 'rows labels size',

@@ -229,7 +229,8 @@ const isFloat64 = (value: unknown) => value instanceof Float64Array && value.len
 function areRight(plan: Plan, args: Arguments): boolean {
   const { arrays, nullable, lists, integers, numbers, finites, others, lengths } = plan;
   const first = lists.length === 0 ? args[arrays[0]] : (args[lists[0].position] as Arguments | null)?.[0];
-  const isLike = first instanceof Float32Array ? isFloat32 : isFloat64;
+  // Of no arrays the type is float32.
+  const isLike = first instanceof Float64Array ? isFloat64 : isFloat32;
   for (let i = 0; i < arrays.length; i++) if (!isLike(args[arrays[i]])) return false;
   for (let i = 0; i < nullable.length; i++) {
     const value = args[nullable[i]];
