@@ -58,14 +58,14 @@ void Check::failLength(int position, int64_t got, double expected, bool orOne) c
        std::to_string(got));
 }
 
+void Check::failIndex(int position, int64_t at, int64_t index, int64_t bound) const {
+  throw Violation("AXPY_INDEX", std::string("[") + kernel_ + "] expected " + names_[position] + "[" +
+                                    std::to_string(at) + "] to be from 0 to " + std::to_string(bound - 1) +
+                                    ", got " + std::to_string(index));
+}
+
 void Check::indices(const Array<const int32_t>& indices, int64_t bound) const {
-  for (int64_t i = 0; i < indices.length; i++) {
-    const int64_t index = indices[i];
-    if (index >= 0 && index < bound) continue;
-    throw Violation("AXPY_INDEX", std::string("[") + kernel_ + "] expected " + names_[indices.position] +
-                                      "[" + std::to_string(i) + "] to be from 0 to " +
-                                      std::to_string(bound - 1) + ", got " + std::to_string(index));
-  }
+  for (int64_t i = 0; i < indices.length; i++) index(indices.position, i, indices[i], bound);
 }
 
 void Check::stride(const Stride& stride, double step) const {

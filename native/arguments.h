@@ -170,6 +170,10 @@ class Check {
   }
   /// Each index within [0, bound).
   void indices(const Array<const int32_t>& indices, int64_t bound) const;
+  /// The index at a place of an argument, read once, likewise.
+  void index(int position, int64_t at, int64_t index, int64_t bound) const {
+    if (index < 0 || index >= bound) failIndex(position, at, index, bound);
+  }
   /// 0 or `step`.
   void stride(const Stride& stride, double step) const;
 
@@ -187,6 +191,7 @@ class Check {
 
  private:
   [[noreturn]] void failLength(int position, int64_t got, double expected, bool orOne) const;
+  [[noreturn]] void failIndex(int position, int64_t at, int64_t index, int64_t bound) const;
   [[noreturn]] void failReach(const Layout& layout, const char* operand, int64_t length,
                               double position) const;
   Window window(const Geometry& geometry) const;

@@ -12,6 +12,7 @@
 #include "loops-inl.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "workspaces.h"
@@ -201,16 +202,34 @@ void checkLengths(const Check& check, const List<T>& outs, const List<const T>& 
   }
 }
 
-/// Copies the rows of the parameters, as another thread may write to the array, and checks them.
-template <class Scalar>
+/// What is known of each parameter of a call: of a small model on the stack, as memory costs more than its
+/// step.
+template <class Known>
+class Each {
+ public:
+  explicit Each(int64_t count)
+      : many_(count > few ? count : 0), data_(count > few ? many_.data() : few_.data()) {}
+  Known& operator[](int64_t i) const { return data_[i]; }
+
+ private:
+  static constexpr int64_t few = 16;
+  std::array<Known, few> few_;
+  const Buffer<Known> many_;
+  Known* const data_;
+};
+
+/// Reads the rows of the parameters, each once, as another thread may write to the array, and checks them.
+template <class Scalar, class Known>
 void readRows(const Check& check, const Array<Scalar>& scalars, const Array<const int32_t>& rows,
-              int64_t width, const Buffer<int32_t>& own) {
+              int64_t width, const Each<Known>& each) {
   if (scalars.length % width != 0) {
     check.fail(scalars.position, "to have a length that is a multiple of " + std::to_string(width),
                std::to_string(scalars.length));
   }
-  std::copy_n(rows.data, rows.length, own.data());
-  check.indices({own.data(), rows.length, rows.position}, scalars.length / width);
+  for (int64_t i = 0; i < rows.length; i++) {
+    each[i].row = rows[i];
+    check.index(rows.position, i, each[i].row, scalars.length / width);
+  }
 }
 
 }  // namespace
@@ -221,19 +240,22 @@ void sgd(const Check& check, const List<T>& outs, const List<const T>& gradients
   const int64_t n = gradients.length;
   check.length(rows, static_cast<double>(n));
   check.length(hyper, 5);
-  const int64_t each = n > 0 && outs.length == 2 * n ? 2 : 1;
-  if (outs.length != each * n) {
+  const int64_t parts = n > 0 && outs.length == 2 * n ? 2 : 1;
+  if (outs.length != parts * n) {
     check.fail(outs.position, "to have length " + std::to_string(n) + " or " + std::to_string(2 * n),
                std::to_string(outs.length));
   }
-  checkLengths(check, outs, gradients, each);
-  const Buffer<int32_t> own(n);
-  readRows(check, scalars, rows, 1, own);
+  checkLengths(check, outs, gradients, parts);
+  struct Known {
+    int32_t row;
+  };
+  const Each<Known> each(n);
+  readRows(check, scalars, rows, 1, each);
   const SgdCoefficients c{hyper[0], hyper[1], 1 - hyper[2], hyper[4], hyper[3] != 0};
   const auto run = AXPY_SIMD(sgdRange<T>);
   forElements(gradients, [&](int64_t i, int64_t begin, int64_t end) {
-    const bool decays = scalars[own[i]] * c.lambda != 0;
-    run(outs[i * each].data + begin, each == 1 ? nullptr : outs[i * 2 + 1].data + begin,
+    const bool decays = scalars[each[i].row] * c.lambda != 0;
+    run(outs[i * parts].data + begin, parts == 1 ? nullptr : outs[i * 2 + 1].data + begin,
         gradients[i].data + begin, end - begin, decays, c);
   });
 }
@@ -246,23 +268,27 @@ void adam(const Check& check, const List<T>& outs, const List<const T>& gradient
   check.length(hyper, 5);
   check.length(outs, static_cast<double>(3 * n));
   checkLengths(check, outs, gradients, 3);
-  const Buffer<int32_t> own(n);
-  readRows(check, scalars, rows, 2, own);
+  struct Known {
+    int32_t row;
+    AdamCorrections corrections;
+  };
+  const Each<Known> each(n);
+  readRows(check, scalars, rows, 2, each);
   const AdamCoefficients c{hyper[1], 1 - hyper[1], hyper[2], 1 - hyper[2], hyper[4], hyper[3]};
-  const Buffer<AdamCorrections> corrections(n);
-  double known = 0;  // a number of steps, which most parameters share: powers are expensive
+  double before = 0;  // the steps of the parameter before, as most have as many: powers are expensive
   for (int64_t i = 0; i < n; i++) {
-    const double t = scalars[2 * own[i] + 1] += 1;
-    corrections[i] = i > 0 && t == known ? corrections[i - 1]
-                                         : AdamCorrections{hyper[0] / (1 - std::pow(c.beta1, t)),
-                                                           1 / std::sqrt(1 - std::pow(c.beta2, t))};
-    known = t;
+    const double t = scalars[2 * int64_t{each[i].row} + 1] += 1;
+    each[i].corrections = i > 0 && t == before ? each[i - 1].corrections
+                                               : AdamCorrections{hyper[0] / (1 - std::pow(c.beta1, t)),
+                                                                 1 / std::sqrt(1 - std::pow(c.beta2, t))};
+    before = t;
   }
   const auto run = AXPY_SIMD(adamRange<T>);
   forElements(gradients, [&](int64_t i, int64_t begin, int64_t end) {
-    const bool decays = scalars[2 * own[i]] * c.lambda != 0;
+    const auto& [row, corrections] = each[i];
+    const bool decays = scalars[2 * int64_t{row}] * c.lambda != 0;
     run(outs[3 * i].data + begin, outs[3 * i + 1].data + begin, outs[3 * i + 2].data + begin,
-        gradients[i].data + begin, end - begin, decays, c, corrections[i]);
+        gradients[i].data + begin, end - begin, decays, c, corrections);
   });
 }
 
