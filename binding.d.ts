@@ -158,6 +158,34 @@ export interface Kernels {
   /** out = condition ≠ 0 ? a : b. Layout as in `binary`, with a third group of strides: condition, a, b (4·rank). */
   where(out: Float, condition: Float, a: Float, b: Float, layout: Int32Array | null): void;
 
+  /**
+   * Runs a list of elementwise instructions over groups of arrays, as a parameter, its gradient and what an optimizer
+   * keeps for it are one, and stores no intermediates. Outs are updated; the other arrays are read.
+   *
+   * `code` begins with three counts: the outs (k ≥ 1), ins (m) and scalars (s) of a group. Group i has outs[i·k …] and
+   * ins[i·m …], all of one length, and row rows[i] of `scalars`, s numbers (without any, rows is empty). Its values are
+   * numbered: what the k outs hold, the m ins, the s scalars, all of `shared`, all of `constants`, then the result of each
+   * instruction; at most 256. After the counts come the values that the k outs and the s scalars become, and then the
+   * instructions, four numbers each: an op and the values a, b, c that it reads, results of earlier ones among them. Ops
+   * are numbered through `unaryOps` (of a; b and c are p and q, scalars, −1 for 0), `binaryOps` (of a and b, c is −1), and
+   * where (a ≠ 0 ? b : c).
+   *
+   * What is computed from scalars alone is a scalar, computed in float64, once for each group in their order, and may be
+   * what a scalar becomes; beside elements it is rounded to their type, but p and q are not. With `wide` 0 the result is that of
+   * calls of `unary`, `binary` and `where` one after the other, bit for bit. With 1 float32 counts as computed in float64, up
+   * to rounding, so that nothing leaves its range on the way; what an out becomes counts as it is kept, rounded.
+   */
+  elementwise(
+    outs: readonly Float[],
+    ins: readonly Float[],
+    scalars: Float64Array,
+    rows: Int32Array,
+    shared: Float64Array,
+    constants: Float64Array,
+    code: Int32Array,
+    wide: Flag,
+  ): void;
+
   /** out = value, converted to the type of out (truncated towards zero for Int32Array, which wants a finite value). */
   fill(out: Data, value: number): void;
 
@@ -461,43 +489,38 @@ export interface Kernels {
 
   // ── optimizer updates ─────────────────────────────────────────────────────────────────────────────────────────────
   //
-  // A call updates a list of parameters: the other lists are as long, and each of their arrays as long as the parameter at
-  // its place. The result is that of one call for each of them. No parameters are fine; then nothing is updated.
-  // `decays` has a 0 or 1 for each parameter: 1 adds λ·parameter to its gradient, λ from the buffer (L2, equation (9) of
-  // the notes), and 0 leaves it out. What is kept counts in the step as it is kept, rounded to the type of its array.
+  // What `elementwise` does with the rules of SGD and Adam, in one pass over memory. Parameter i has the gradient
+  // gradients[i] and its share of `outs`, itself first, in arrays of one length; and the row rows[i] of `scalars`, whose
+  // first number says whether λ·parameter is added to the gradient: where it is not 0, λ from `hyper` (L2, equation (9) of
+  // the notes). The result is that of one call for each parameter. No parameters are fine; then nothing is updated. What
+  // is kept counts in the step as it is kept, rounded to the type of its array.
 
   /**
    * With g the gradient: v ← momentum·v + (1 − dampening)·g, parameter ← parameter − learningRate·(nesterov ? g +
-   * momentum·v : v); without velocities (null), parameter ← parameter − learningRate·g. parameters and velocities are
-   * updated. `hyper` is Float64Array(5): learningRate, momentum, dampening, nesterov (0 or 1), λ. Gradients are kept.
+   * momentum·v : v), where outs holds parameter and v; without v, where outs is as long as gradients, parameter ←
+   * parameter − learningRate·g. outs are updated. A row of scalars is one number. `hyper` is Float64Array(5):
+   * learningRate, momentum, dampening, nesterov (0 or 1), λ. Gradients are kept.
    */
   sgd(
-    parameters: readonly Float[],
-    velocities: readonly Float[] | null,
+    outs: readonly Float[],
     gradients: readonly Float[],
+    scalars: Float64Array,
+    rows: Int32Array,
     hyper: Float64Array,
-    decays: Int32Array,
   ): void;
 
   /**
-   * Counts a step of Adam: step += 1, beta1Power *= beta1, beta2Power *= beta2, in `hyper` (see `adam`). Updated. It is
-   * not a part of `adam` since a step makes one call of that for each float type among its parameters.
-   */
-  adamAdvance(hyper: Float64Array): void;
-
-  /**
-   * Adam (Kingma & Ba, 2015, algorithm 1): m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², parameter ← parameter −
-   * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − beta1Power) and v̂ likewise. parameters, means (m) and squares (v) are
-   * updated. g² counts only times (1 − β₂): gradients up to √(largest / (1 − β₂)) leave v finite.
-   * `hyper` is Float64Array(8): learningRate, beta1, beta2, epsilon, λ, step, beta1Power, beta2Power.
+   * Adam (Kingma & Ba, 2015, algorithm 1): t ← t + 1, m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², parameter ← parameter −
+   * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − β₁ᵗ) and v̂ likewise. outs holds parameter, m and v and is updated, as
+   * t is, the second of the two numbers of a row of scalars. g² counts only times (1 − β₂): gradients up to
+   * √(largest / (1 − β₂)) leave v finite. `hyper` is Float64Array(5): learningRate, beta1, beta2, epsilon, λ.
    */
   adam(
-    parameters: readonly Float[],
-    means: readonly Float[],
-    squares: readonly Float[],
+    outs: readonly Float[],
     gradients: readonly Float[],
+    scalars: Float64Array,
+    rows: Int32Array,
     hyper: Float64Array,
-    decays: Int32Array,
   ): void;
 }
 

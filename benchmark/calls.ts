@@ -1,4 +1,5 @@
 /** Kernel calls of realistic sizes, for the kernels that no op leads to at a bench size. */
+import { Adam, Parameter } from '../lib/index.ts';
 import type { Call } from '../lib/kernels/index.ts';
 
 const random = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * i));
@@ -6,6 +7,15 @@ const random = (length: number) => Float32Array.from({ length }, (_, i) => Math.
 /** The parameters of 784-512-256-10. */
 const model = [784 * 512, 512, 512 * 256, 256, 2560, 10];
 const lists = () => model.map(random);
+/** Each parameter with so many arrays that an optimizer keeps of it, of which all may be above 0. */
+const outs = (kept: number) =>
+  model.flatMap((n) => [random(n), ...Array.from({ length: kept }, () => positive(n))]);
+const inOrder = Int32Array.from(model, (_, i) => i);
+const flags = new Float64Array(model.length);
+const counts = new Float64Array(2 * model.length);
+/** Adam's own rule, as a list of instructions. */
+const rule = new Adam([new Parameter([1])]).trace();
+
 const million = 1 << 20;
 
 /** Images of a side and channels, batch 32, under a window that steps by `stride`, which makes `made` channels. */
@@ -131,16 +141,18 @@ export const directCalls: readonly Call[] = [
   ['randomUniform', random(million), new Uint32Array(6), 0, 1],
   ['randomNormal', random(million), new Uint32Array(6), 0, 1],
   ['epilogueGradient', random(128 * 512), random(512), random(128 * 512), random(128 * 512), 128, 512, 11, 0],
-  ['sgd', lists(), null, lists(), Float64Array.of(1e-9, 0, 0, 0, 0), new Int32Array(6)],
-  ['sgd', lists(), lists(), lists(), Float64Array.of(1e-9, 0.9, 0, 0, 0), new Int32Array(6)],
-  ['adamAdvance', Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0, 0, 1, 1)],
+  ['sgd', lists(), lists(), flags, inOrder, Float64Array.of(1e-9, 0, 0, 0, 0)],
+  ['sgd', outs(1), lists(), flags, inOrder, Float64Array.of(1e-9, 0.9, 0, 0, 0)],
+  ['adam', outs(2), lists(), counts, inOrder, Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0)],
   [
-    'adam',
+    'elementwise',
+    outs(2),
     lists(),
-    lists(),
-    lists().map((array) => array.map(Math.abs)),
-    lists(),
-    Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0, 1, 0.9, 0.999),
-    new Int32Array(6),
+    counts,
+    inOrder,
+    Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0),
+    rule.constants,
+    rule.code,
+    1,
   ],
 ];

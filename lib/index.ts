@@ -120,7 +120,12 @@ export { type UpsampleMode, type UpsampleOptions, upsample } from './ops/upsampl
 export type { Padding, Pair, Sides } from './ops/window.ts';
 export { Adam, type AdamOptions } from './optimizers/adam.ts';
 export { clipGradNorm, clipGradValue } from './optimizers/clip.ts';
-export { Optimizer } from './optimizers/optimizer.ts';
+export {
+  type Domain,
+  type Hyperparameter,
+  Optimizer,
+  type OptimizerOptions,
+} from './optimizers/optimizer.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
 export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } from './parameter.ts';
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';

@@ -58,13 +58,6 @@ void Check::failLength(int position, int64_t got, double expected, bool orOne) c
        std::to_string(got));
 }
 
-void Check::flags(const Array<const int32_t>& flags) const {
-  for (int64_t i = 0; i < flags.length; i++) {
-    const int32_t flag = flags[i];
-    if (flag != 0 && flag != 1) failAt(flags.position, i, "to be 0 or 1", std::to_string(flag));
-  }
-}
-
 void Check::indices(const Array<const int32_t>& indices, int64_t bound) const {
   for (int64_t i = 0; i < indices.length; i++) {
     const int64_t index = indices[i];

@@ -27,7 +27,7 @@ struct Array {
 template <class T>
 struct Nullable : Array<T> {};
 
-/// Typed arrays of one type; `null` only where the signature says NullableList.
+/// Typed arrays of one type.
 template <class T>
 struct List {
   std::vector<Array<T>> arrays;
@@ -37,9 +37,6 @@ struct List {
 
   const Array<T>& operator[](int64_t i) const { return arrays[i]; }
 };
-
-template <class T>
-struct NullableList : List<T> {};
 
 /// float32, float64 or int32 of its own, whatever the other arguments are.
 struct AnyArray {
@@ -171,18 +168,6 @@ class Check {
       failLength(array.position, array.length, expected, true);
     }
   }
-  /// As many arrays as `like` has, each as long as the one at its place.
-  template <class T, class U>
-  void lengths(const List<T>& list, const List<U>& like) const {
-    length(list, static_cast<double>(like.length));
-    for (int64_t i = 0; i < list.length; i++) {
-      if (list[i].length == like[i].length) continue;
-      failAt(list.position, i, "to have length " + std::to_string(like[i].length),
-             std::to_string(list[i].length));
-    }
-  }
-  /// Each element 0 or 1.
-  void flags(const Array<const int32_t>& flags) const;
   /// Each index within [0, bound).
   void indices(const Array<const int32_t>& indices, int64_t bound) const;
   /// 0 or `step`.

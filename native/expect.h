@@ -42,10 +42,6 @@ struct Traits<List<T>> {
   using Element = std::remove_const_t<T>;
   static constexpr bool isArray = false, isList = true, nullable = false, written = !std::is_const_v<T>;
 };
-template <class T>
-struct Traits<NullableList<T>> : Traits<List<T>> {
-  static constexpr bool nullable = true;
-};
 template <>
 struct Traits<Layout> : Traits<Array<const int32_t>> {};
 template <>

@@ -29,4 +29,16 @@ void applyUnaryGradient(T* out, const T* gradient, const T* kept, int64_t n, Una
 template <class T>
 void applyUnaryBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, double p, double q);
 
+// ── binary.cc
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[n] = f(a[i · stepA], b[i · stepB]) on the calling thread, unchecked; steps of 0 or 1.
+template <class T>
+void applyBinary(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op);
+
+/// The choice between a and b, likewise.
+template <class T>
+void applyWhere(T* out, int64_t n, const T* condition, int64_t stepC, const T* a, int64_t stepA, const T* b,
+                int64_t stepB);
+
 }  // namespace axpy

@@ -26,6 +26,7 @@ import {
 } from './contract/call.ts';
 import { compareOutcomes, showCall, tolerances } from './contract/compare.ts';
 import { randomCall } from './contract/generate.ts';
+import { exactOps, randomList } from './contract/lists.ts';
 import { mutations } from './contract/mutate.ts';
 import { type KernelName, kernelNames, signatures } from './contract/signature.ts';
 
@@ -288,10 +289,21 @@ describe('numbers of threads', () => {
       [0, 70_001, 70_004, 103_000, 198_000, long]
         .slice(1)
         .map((end, i, ends) => x.slice(ends[i - 1] ?? 0, end));
-    const decays = Int32Array.of(1, 0, 1, 0, 1);
-    kernels.sgd(cut(w), cut(v), cut(g), Float64Array.of(0.1, 0.9, 0, 1, 0.01), decays);
-    const adamHyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0.9, 0.999);
-    kernels.adam(cut(w), cut(v), cut(g.map(Math.abs)), cut(g), adamHyper, decays);
+    const joined = (...lists: Float32Array[][]) => lists[0].flatMap((_, i) => lists.map((list) => list[i]));
+    const rows = Int32Array.of(0, 1, 2, 3, 4);
+    const decays = Float64Array.of(1, 0, 1, 0, 1);
+    kernels.sgd(joined(cut(w), cut(v)), cut(g), decays, rows, Float64Array.of(0.1, 0.9, 0, 1, 0.01));
+    const outs = joined(cut(w), cut(v), cut(g.map(Math.abs)));
+    const counts = Float64Array.from([...decays].flatMap((decay, i) => [decay, i]));
+    kernels.adam(outs, cut(g), counts, rows, Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1));
+    const list = randomList(
+      generator(1),
+      { outs: 1, ins: 2, scalars: 2, shared: 1, constants: 1 },
+      12,
+      exactOps,
+    );
+    const shared = Float64Array.of(0.5);
+    kernels.elementwise(cut(w), joined(cut(v), cut(g)), counts, rows, shared, shared, list, 0);
     for (let op = 0; op < 5; op++) kernels.reduce(new Float32Array(1), g, 1, long, 1, 1, op, 1);
     kernels.gather(
       new Float32Array(long),
@@ -408,14 +420,15 @@ describe('numbers of threads', () => {
   test('a list of parameters is updated as one by one', () => {
     const lengths = [70_001, 3, 0, 33_000, 1];
     const make = () => lengths.map((n, i) => new Float32Array(n).map((_, at) => Math.sin(at + i)));
-    const [together, apart] = [0, 0].map(() => [make(), make(), make().map((x) => x.map(Math.abs)), make()]);
-    const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0.9, 0.999);
-    const decays = Int32Array.of(1, 0, 1, 1, 0);
-    const [w, m, v, g] = together;
-    addon.adam(w, m, v, g, hyper, decays);
-    lengths.forEach((_, i) => {
-      const [p, mean, square, gradient] = apart.map((list) => [list[i]]);
-      addon.adam(p, mean, square, gradient, hyper, decays.slice(i, i + 1));
+    const outs = () => lengths.flatMap((_, i) => [make()[i], make()[i], make()[i].map(Math.abs)]);
+    const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1);
+    const scalars = () => Float64Array.of(1, 0, 0, 1, 1, 7, 1, 0, 0, 3);
+    const [together, apart] = [0, 0].map(() => ({ outs: outs(), scalars: scalars() }));
+    const gradients = make();
+    addon.adam(together.outs, gradients, together.scalars, Int32Array.of(3, 0, 1, 2, 4), hyper);
+    [3, 0, 1, 2, 4].forEach((row, i) => {
+      const own = apart.outs.slice(3 * i, 3 * i + 3);
+      addon.adam(own, [gradients[i]], apart.scalars, Int32Array.of(row), hyper);
     });
     expect(together).toEqual(apart);
   });

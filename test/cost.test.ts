@@ -73,9 +73,16 @@ describe('counted by hand', () => {
     ['gather', ['gather', f32(6), f32(300), Int32Array.of(1, 2), 2, 100, 3], 0, 2 * 24 + 8, '2 of 100×3'],
     [
       'sgd',
-      ['sgd', [f32(3), f32(4)], null, [f32(3), f32(4)], new Float64Array(5), new Int32Array(2)],
+      [
+        'sgd',
+        [f32(3), f32(4)],
+        [f32(3), f32(4)],
+        new Float64Array(2),
+        new Int32Array(2),
+        new Float64Array(5),
+      ],
       28,
-      4 * (14 + 7) + 40 + 8,
+      4 * (14 + 7) + 16 + 8 + 40,
       '7 in 2',
     ],
   ])('%s', (_, call, operations, bytes, size) => {

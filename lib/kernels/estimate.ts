@@ -1,6 +1,6 @@
 /** The vocabulary of table.ts for what a call costs: see cost.ts. */
 import type { Data, Float } from '../../binding.d.ts';
-import { type GeometryField, geometryFields, lossOps, type UnaryOp, unaryOps } from './codes.ts';
+import { binaryOps, type GeometryField, geometryFields, lossOps, type UnaryOp, unaryOps } from './codes.ts';
 
 /**
  * What the table says of a call. Without `bytes` each array counts once, or twice if it is updated; without `size` it is
@@ -91,4 +91,28 @@ export const updates = (lists: readonly Float[], each: number): Estimate => {
 export function lossWork(op: number): number {
   const name = lossOps[op];
   return name === 'binaryCrossEntropy' || name === 'binaryCrossEntropyWithLogits' ? 2 * elementary : 4;
+}
+
+export const binaryWork = (op: number): number => (binaryOps[op] === 'pow' ? 2 * elementary : 1);
+
+/** Each instruction of a list that meets elements; those of a side that is not chosen as well. */
+export function instructionWork(
+  outs: readonly Float[],
+  _ins: readonly Float[],
+  others: number,
+  code: Int32Array,
+): Estimate {
+  const [k, m, s] = code;
+  const total = outs.reduce((sum, { length }) => sum + length, 0) / k;
+  const isElements = Array.from({ length: k + m + s + others }, (_, value) => value < k + m);
+  let each = 0;
+  for (let at = 3 + k + s; at < code.length; at += 4) {
+    const [op, ...operands] = code.subarray(at, at + 4);
+    const meets = operands.some((value) => isElements[value]);
+    isElements.push(meets);
+    if (!meets) continue;
+    if (op < unaryOps.length) each += unaryWork(op);
+    else if (op < unaryOps.length + binaryOps.length) each += binaryWork(op - unaryOps.length);
+  }
+  return { operations: each * total, size: `${total} in ${outs.length / k}` };
 }

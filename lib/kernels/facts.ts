@@ -26,8 +26,8 @@ export interface ArrayFact {
   readonly length: readonly Count[] | null;
   /** Whether length 1 will do too. */
   readonly orOne: boolean;
-  /** What each element is: 0 or 1, an index below a size, or anything. */
-  readonly contents: 'flags' | { readonly below: string } | null;
+  /** What each element is: an index below a size, or anything. */
+  readonly contents: { readonly below: string } | null;
 }
 
 export interface ScalarFact {
@@ -91,8 +91,6 @@ export const float64 = holding('Float64');
 export const list = (fact: ArrayFact): ArrayFact => ({ ...fact, isList: true });
 export const orNull = (fact: ArrayFact): ArrayFact => ({ ...fact, orNull: true });
 export const orOne = (fact: ArrayFact): ArrayFact => ({ ...fact, orOne: true });
-/** Int32, each element 0 or 1. */
-export const flags = (fact: ArrayFact): ArrayFact => ({ ...int32(fact), contents: 'flags' });
 /** Int32, each element from 0 on and below a size. */
 export const indices = (below: string, fact: ArrayFact): ArrayFact => ({
   ...int32(fact),

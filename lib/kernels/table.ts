@@ -10,10 +10,12 @@
 import type { Kernels } from '../../binding.d.ts';
 import { binaryOps, lossOps, reduceOps, unaryOps } from './codes.ts';
 import {
+  binaryWork,
   convolution,
   type Estimate,
   elementary,
   epilogueWork,
+  instructionWork,
   lossWork,
   matrixProduct,
   moves,
@@ -34,7 +36,6 @@ import {
   type Fact,
   finite,
   flag,
-  flags,
   float64,
   indices,
   input,
@@ -127,7 +128,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   },
   binary: {
     arguments: { out: out(), a: input(), b: input(), layout, op: code(binaryOps) },
-    cost: (out, _a, _b, _layout, op) => (binaryOps[op] === 'pow' ? 2 * elementary : 1) * out.length,
+    cost: (out, _a, _b, _layout, op) => binaryWork(op) * out.length,
   },
   binaryGradient: {
     arguments: {
@@ -143,6 +144,20 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       (binaryOps[op] === 'pow' ? 2 * elementary : 2) * out.length,
   },
   where: { arguments: { out: out(), condition: input(), a: input(), b: input(), layout }, cost: () => 0 },
+  elementwise: {
+    arguments: {
+      outs: list(updated()),
+      ins: list(input()),
+      scalars: float64(updated()),
+      rows: int32(input()),
+      shared: float64(input()),
+      constants: float64(input()),
+      code: int32(input()),
+      wide: flag,
+    },
+    cost: (outs, ins, _scalars, _rows, shared, constants, code) =>
+      instructionWork(outs, ins, shared.length + constants.length, code),
+  },
   fill: { arguments: { out: data(out()), value: anyNumber }, cost: () => 0 },
   cast: { arguments: { out: anyData(out()), x: anyData(input('out')) }, cost: () => 0 },
 
@@ -416,25 +431,23 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
 
   sgd: {
     arguments: {
-      parameters: list(updated()),
-      velocities: orNull(list(updated('parameters'))),
-      gradients: list(input('parameters')),
+      outs: list(updated()),
+      gradients: list(input()),
+      scalars: float64(input()),
+      rows: int32(input('gradients')),
       hyper: float64(input(5)),
-      decays: flags(input('parameters')),
     },
-    cost: (parameters, velocities) => updates(parameters, velocities === null ? 4 : 7),
+    cost: (outs, gradients) => updates(gradients, outs.length > gradients.length ? 7 : 4),
   },
-  adamAdvance: { arguments: { hyper: float64(updated(8)) }, cost: () => ({ operations: 3, size: '' }) },
   adam: {
     arguments: {
-      parameters: list(updated()),
-      means: list(updated('parameters')),
-      squares: list(updated('parameters')),
-      gradients: list(input('parameters')),
-      hyper: float64(input(8)),
-      decays: flags(input('parameters')),
+      outs: list(updated()),
+      gradients: list(input()),
+      scalars: float64(updated()),
+      rows: int32(input('gradients')),
+      hyper: float64(input(5)),
     },
-    cost: (parameters) => updates(parameters, 15),
+    cost: (_outs, gradients) => updates(gradients, 15),
   },
 };
 

@@ -1,10 +1,10 @@
 /** Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). */
-import { checkOptions, describe } from '../arguments.ts';
-import { ArgumentError } from '../errors.ts';
-import { type Float, kernels } from '../kernels/index.ts';
+import { checkOptions } from '../arguments.ts';
+import { kernels } from '../kernels/index.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Group } from './group.ts';
-import { checkHyper, Optimizer } from './optimizer.ts';
+import { Optimizer } from './optimizer.ts';
+import type { Values } from './rule.ts';
 
 export interface AdamOptions {
   /** Default 0.001. */
@@ -21,42 +21,40 @@ export interface AdamOptions {
 
 /** Steps scaled by running means of the gradient and of its square, with the bias of both corrected. */
 export class Adam extends Optimizer {
-  private readonly means: Float[];
-  private readonly squares: Float[];
-
   /** @throws ArgumentError for options out of their domains. */
   constructor(parameters: Iterable<Tensor>, options: AdamOptions = {}) {
     checkOptions('Adam', options, ['learningRate', 'beta1', 'beta2', 'epsilon', 'l2']);
     const { learningRate = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, l2 = 0 } = options;
-    super(parameters, [learningRate, beta1, beta2, epsilon, l2, 0, 1, 1], 4);
-    this.means = this.buffers();
-    this.squares = this.buffers();
+    super(parameters, {
+      learningRate,
+      l2,
+      hyper: {
+        beta1: { value: beta1, low: 0, under: 1 },
+        beta2: { value: beta2, low: 0, under: 1 },
+        epsilon: { value: epsilon, low: 0 },
+      },
+      state: ['mean', 'square'],
+      scalars: { step: { low: 0, integer: true } },
+    });
   }
 
-  protected check([learningRate, beta1, beta2, epsilon, l2, steps, power1, power2]: readonly number[]): void {
-    checkHyper('learningRate', learningRate, { low: 0 });
-    checkHyper('beta1', beta1, { low: 0, under: 1 });
-    checkHyper('beta2', beta2, { low: 0, under: 1 });
-    checkHyper('epsilon', epsilon, { low: 0 });
-    checkHyper('l2', l2, { low: 0 });
-    if (!Number.isInteger(steps)) {
-      throw new ArgumentError(`expected the number of steps to be an integer, got ${describe(steps)}`);
-    }
-    checkHyper('the number of steps', steps, { low: 0 });
-    // What the powers of beta1 and beta2 leave of the corrections: 1 before the first step, less after it.
-    checkHyper('the power of beta1', power1, { low: 0, most: 1 });
-    checkHyper('the power of beta2', power2, { low: 0, most: 1 });
+  protected rule(
+    { p, g, mean, square, step }: Values,
+    { learningRate, beta1, beta2, epsilon }: Values,
+  ): Values {
+    const next = step.add(1);
+    const left = (x: Tensor) => x.neg().add(1);
+    const m = mean.mul(beta1).add(g.mul(left(beta1)));
+    // Scaled before it is squared: a large gradient overflows later.
+    const v = square.mul(beta2).add(g.mul(left(beta2)).mul(g));
+    // The corrections of m and v, taken out of what is computed for each element.
+    const root = left(beta2.pow(next)).sqrt();
+    const rate = learningRate.mul(root).div(left(beta1.pow(next)));
+    return { p: p.sub(m.div(v.sqrt().add(epsilon.mul(root))).mul(rate)), mean: m, square: v, step: next };
   }
 
-  protected slots(): Record<string, Float[]> {
-    return { mean: this.means, square: this.squares };
-  }
-
-  protected advance(): void {
-    kernels.adamAdvance(this.hyper);
-  }
-
-  protected update({ parameters, state: [means, squares], gradients, decays }: Group): void {
-    kernels.adam(parameters, means, squares, gradients, this.hyper, decays);
+  /** The rule in one pass over memory. */
+  override update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
+    kernels.adam(outs, gradients, scalars, rows, hyper);
   }
 }

@@ -1,39 +1,39 @@
-/** What one update kernel call takes: the parameters of one dtype that have a gradient, and what belongs to them. */
+/** What one call of an update takes: the parameters of one dtype that have a gradient, and what belongs to them. */
 import { DataError } from '../errors.ts';
 import type { Float } from '../kernels/index.ts';
 import { changing } from '../kernels/recorder.ts';
 import { show } from '../shape.ts';
 import { floats, type Tensor } from '../tensor.ts';
 
+interface Member {
+  readonly parameter: Tensor;
+  /** Its row among the scalars of the optimizer. */
+  readonly row: number;
+  readonly state: readonly Float[];
+}
+
 export class Group {
-  /** The arrays of the latest `gather`, one for each parameter that took part. They are filled again by the next. */
-  readonly parameters: Float[] = [];
+  /** Of the latest `gather`: a parameter and its state, for each one that took part. Filled again by the next. */
+  readonly outs: Float[] = [];
   readonly gradients: Float[] = [];
-  /** In the order of the optimizer's slots. */
-  readonly state: readonly Float[][];
-  /** 1 for what decays; another array whenever it changes, as a recorded call keeps it. */
-  decays = new Int32Array(0);
+  /** The rows of those; another array whenever they change, as a recorded call keeps it. */
+  rows = new Int32Array(0);
 
   private readonly gathered: Tensor[] = [];
 
-  constructor(
-    private readonly members: readonly { parameter: Tensor; state: readonly Float[] }[],
-    slots: number,
-    private readonly decaying: (parameter: Tensor) => boolean,
-  ) {
-    this.state = Array.from({ length: slots }, () => []);
-  }
+  constructor(private readonly members: readonly Member[]) {}
 
   /**
-   * Collects the parameters that have a gradient. Makes no garbage while they are the same.
+   * Collects the parameters that want a gradient and have one. Makes no garbage while they are the same.
    * @throws DataError where the elements of one are gone.
    */
   gather(): void {
-    const { members, parameters, gradients, state } = this;
+    const { members, outs, gradients, gathered } = this;
     let count = 0;
+    let filled = 0;
     let same = true;
     for (let i = 0; i < members.length; i++) {
-      const { parameter, state: own } = members[i];
+      const { parameter, row, state } = members[i];
       if (!takesPart(parameter)) continue;
       const { size } = parameter;
       const gradient = parameter.gradient!;
@@ -43,20 +43,17 @@ export class Group {
             `for one of shape ${show(parameter.shape)}`,
         );
       }
-      this.gathered[count] = parameter;
-      parameters[count] = floats(parameter);
-      gradients[count] = gradient;
-      for (let slot = 0; slot < state.length; slot++) state[slot][count] = own[slot];
-      if (this.decays[count] !== (this.decaying(parameter) ? 1 : 0)) same = false;
-      count++;
+      if (this.rows[count] !== row) same = false;
+      gathered[count] = parameter;
+      gradients[count++] = gradient;
+      outs[filled++] = floats(parameter);
+      for (let slot = 0; slot < state.length; slot++) outs[filled++] = state[slot];
     }
-    if (same && this.decays.length === count) return;
-    for (const list of [this.gathered, parameters, gradients, ...state]) list.length = count;
-    this.decays = new Int32Array(count);
-    for (let at = 0, i = 0; i < members.length; i++) {
-      const { parameter } = members[i];
-      if (takesPart(parameter)) this.decays[at++] = this.decaying(parameter) ? 1 : 0;
-    }
+    if (same && this.rows.length === count) return;
+    gathered.length = gradients.length = count;
+    outs.length = filled;
+    const rowOf = new Map(members.map(({ parameter, row }) => [parameter, row]));
+    this.rows = Int32Array.from(gathered, (parameter) => rowOf.get(parameter)!);
   }
 
   /** Counts the update of what was gathered, so that backward can tell. */

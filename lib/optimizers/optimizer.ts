@@ -1,81 +1,152 @@
-/** What optimizers share: their parameters, the hyperparameters that kernels read from a buffer, and their state. */
-import { describe, readIterable } from '../arguments.ts';
+/**
+ * What optimizers share. An optimizer is a rule for one parameter, written with ops on tensors: the base class keeps the
+ * state that the rule names, and runs it for all parameters in one call of a kernel.
+ */
+import { describe, isRecord, readIterable, readList, readOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Instructions } from '../kernels/elementwise.ts';
 import { type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, copyOf, type FloatDtype, release, take } from '../memory.ts';
+import { where } from '../ops/binary.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
 import { type Named, readState } from '../state.ts';
 import { checkFloat, checkTensor, floats, Tensor } from '../tensor.ts';
 import { Group } from './group.ts';
+import { traceRule } from './rule.ts';
 
-/** A hyperparameter's domain, for its check and its message. */
+/** The finite numbers that a hyperparameter or a number of the state may be. */
 export interface Domain {
-  low: number;
-  /** What it must be less than. */
-  under?: number;
-  /** The largest number allowed. */
-  most?: number;
+  /** The smallest one. */
+  readonly low?: number;
+  /** What they are less than. */
+  readonly under?: number;
+  readonly integer?: boolean;
+}
+
+/** A hyperparameter, which a rule gets as a tensor of one element. */
+export interface Hyperparameter extends Domain {
+  readonly value: number;
+}
+
+/** What an optimizer is made of, beside its rule. */
+export interface OptimizerOptions {
+  readonly learningRate: number;
+  /** λ of λ/2·‖W‖²: λ·W is added to the gradient of weights (rank ≥ 2), not of biases, before the rule sees it. Default 0. */
+  readonly l2?: number;
+  /** The other hyperparameters, by the names that the rule knows them by. */
+  readonly hyper?: Readonly<Record<string, Hyperparameter>>;
+  /** Names of what is kept for each element of a parameter; zeros at first. */
+  readonly state?: readonly string[];
+  /** Names of the numbers that are kept for each parameter, such as a count of steps, and what they may be; 0 at first. */
+  readonly scalars?: Readonly<Record<string, Domain>>;
 }
 
 /** @throws ArgumentError unless value is a finite number of the domain. */
 export function checkHyper(
   name: string,
   value: number,
-  { low, under = Infinity, most = Infinity }: Domain,
-): number {
-  if (typeof value !== 'number' || !(value >= low && value < under && value <= most)) {
-    const least = `at least ${low}`;
-    const range =
-      most < Infinity
-        ? `${least} and at most ${most}`
-        : under < Infinity
-          ? `${least} and less than ${under}`
-          : `a finite number of ${least}`;
-    throw new ArgumentError(`expected ${name} to be ${range}, got ${describe(value)}`);
-  }
-  return value;
+  { low = -Infinity, under = Infinity, integer = false }: Domain,
+): void {
+  const isWithin = typeof value === 'number' && Number.isFinite(value) && value >= low && value < under;
+  if (isWithin && (!integer || Number.isInteger(value))) return;
+  const kind = integer ? 'an integer' : under < Infinity ? '' : 'a finite number';
+  const bounds = [
+    ...(low > -Infinity ? [`at least ${low}`] : []),
+    ...(under < Infinity ? [`less than ${under}`] : []),
+  ].join(' and ');
+  const of = kind !== '' && bounds !== '' ? ' of ' : '';
+  throw new ArgumentError(`expected ${name} to be ${kind}${of}${bounds}, got ${describe(value)}`);
 }
+
+/** The names that every rule knows. */
+const given = ['p', 'g', 'decays'];
 
 export abstract class Optimizer {
   readonly parameters: readonly Tensor[];
-  /** What the update kernels read at each step. Position 0 is the learning rate, `lambdaAt` the L2 strength. */
-  protected readonly hyper: Float64Array;
-  private readonly lambdaAt: number;
+  /** What the rule reads of all parameters at each step: the learning rate, the hyperparameters, λ. */
+  private readonly hyper: Float64Array;
+  private readonly hyperNames: readonly string[];
+  private readonly domains: readonly Domain[];
+  /** The state of each kind, one buffer a parameter. */
+  private readonly slots = new Map<string, readonly Float[]>();
+  /** A row for each parameter: 1 where L2 applies or 0, then its scalars. */
+  private readonly rows: Float64Array;
+  private readonly scalars: readonly (readonly [name: string, domain: Domain])[];
   private rate: number;
+  private instructions: Instructions | null = null;
   /** One for each dtype, made at the first step. */
   private groups: readonly Group[] | null = null;
 
-  /** @throws ArgumentError for no parameters, the same one twice, or one that wants no gradient. */
-  protected constructor(parameters: Iterable<Tensor>, hyper: readonly number[], lambdaAt: number) {
-    this.check(hyper);
-    const given = readIterable(parameters);
-    if (given === null) {
-      throw new ArgumentError(
-        `expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
-      );
-    }
-    const own = new Set<Tensor>();
-    // Checked as they come: an iterable need not have an end.
-    for (const parameter of given) {
-      checkTensor('optimizer', parameter, 'each parameter');
-      checkFloat('optimizer', parameter);
-      if (parameter.node !== null) {
-        throw new ArgumentError(
-          `expected parameters to be leaves, not computed, got one of shape ${show(parameter.shape)}`,
-        );
-      }
-      if (own.has(parameter)) throw new ArgumentError('expected each parameter once, got one of them twice');
-      own.add(parameter);
-    }
-    if (own.size === 0) throw new ArgumentError('expected at least one parameter, got none');
-    this.parameters = [...own];
-    this.hyper = allocateShared(hyper.length, 'float64');
-    this.hyper.set(hyper);
-    this.lambdaAt = lambdaAt;
-    this.rate = this.hyper[0];
+  /**
+   * @param parameters leaves, as `model.parameters()`; one whose `requiresGrad` is false rests until it is true
+   * @throws ArgumentError for no parameters, the same one twice, a computed tensor, a number outside of its domain, or a
+   *   name given twice
+   */
+  protected constructor(parameters: Iterable<Tensor>, options: OptimizerOptions) {
+    const {
+      learningRate,
+      l2 = 0,
+      hyper = {},
+      state = [],
+      scalars = {},
+    } = readOptions('optimizer', options, ['learningRate', 'l2', 'hyper', 'state', 'scalars']);
+    const slots = readList('optimizer', 'state', state);
+    const all: [string, Hyperparameter][] = [
+      ['learningRate', { value: learningRate, low: 0 }],
+      ...readEntries('hyper', hyper),
+      ['l2', { value: l2, low: 0 }],
+    ];
+    this.hyperNames = all.map(([name]) => name);
+    this.domains = all.map(([, domain]) => domain);
+    this.scalars = readEntries('scalars', scalars);
+    checkNames(this.hyperNames);
+    checkNames([...given, ...slots, ...this.scalars.map(([name]) => name)]);
+    for (const slot of slots) this.slots.set(slot, []);
+    const values = all.map(([, { value }]) => value);
+    this.checkHyper(values);
+    this.parameters = readParameters(parameters);
+    for (const slot of slots) this.slots.set(slot, this.parameters.map(zerosLike));
+    this.rows = allocateShared(this.parameters.length * this.width, 'float64');
+    this.parameters.forEach((parameter, i) => {
+      this.rows[i * this.width] = decays(parameter) ? 1 : 0;
+    });
+    this.hyper = allocateShared(values.length, 'float64');
+    this.hyper.set(values);
+    this.rate = learningRate;
+  }
+
+  /**
+   * What a step does to a parameter: from `p`, its gradient `g`, what the options name as state and scalars, and `decays` (1
+   * or 0: whether L2 applies), to the new values of all that is kept: `p`, state and scalars. It is written with elementwise
+   * ops, runs once, on stand-ins, and holds for every parameter; the numbers that it reads from elsewhere stay as they were
+   * then. Scalars and hyperparameters are tensors of one element, computed with in float64; a `where` by one of them takes
+   * its side without computing the other.
+   */
+  protected abstract rule(
+    values: Readonly<Record<string, Tensor>>,
+    hyper: Readonly<Record<string, Tensor>>,
+  ): Record<string, Tensor>;
+
+  /** @throws ArgumentError where hyperparameters, given to the constructor or by a state, do not fit together. */
+  protected check(_hyper: Readonly<Record<string, number>>): void {}
+
+  /** Whether this is a name of the state. */
+  protected keeps(name: string): boolean {
+    return this.slots.has(name);
+  }
+
+  private get width(): number {
+    return 1 + this.scalars.length;
+  }
+
+  private checkHyper(values: readonly number[]): void {
+    values.forEach((value, i) => {
+      checkHyper(this.hyperNames[i], value, this.domains[i]);
+    });
+    this.check(Object.fromEntries(values.map((value, i) => [this.hyperNames[i], value])));
   }
 
   /** α, the size of a step; may be set at any time. @throws ArgumentError for a negative number or NaN. */
@@ -85,7 +156,8 @@ export abstract class Optimizer {
 
   set learningRate(value: number) {
     refuseRecording('learningRate');
-    this.rate = checkHyper('learningRate', value, { low: 0 });
+    checkHyper('learningRate', value, { low: 0 });
+    this.rate = value;
   }
 
   /** @internal For a queued run: what it will write before it starts, as the learning rate may change until then. */
@@ -97,7 +169,7 @@ export abstract class Optimizer {
   }
 
   /**
-   * Updates every parameter that has a gradient.
+   * Updates every parameter that has a gradient and wants one.
    * @throws DataError for one whose buffer, or whose gradient's, was detached; nothing was then changed.
    */
   step(): void {
@@ -107,24 +179,47 @@ export abstract class Optimizer {
     // A run that waits reads what was captured for it.
     if (recording === null) this.hyper[0] = this.rate;
     else recording.settings.add(this);
-    this.advance();
     for (let i = 0; i < groups.length; i++) {
-      if (groups[i].parameters.length === 0) continue;
-      this.update(groups[i]);
+      if (groups[i].gradients.length === 0) continue;
+      this.update(groups[i], this.rows, this.hyper);
       groups[i].count();
     }
   }
 
+  /** @internal Runs the rule for a group. A kernel that does the same faster may take its place. */
+  update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
+    this.instructions ??= this.trace();
+    const { code, constants } = this.instructions;
+    kernels.elementwise(outs, gradients, scalars, rows, hyper, constants, code, 1);
+  }
+
+  /** @internal The rule as instructions. */
+  trace(): Instructions {
+    const names = {
+      outs: ['p', ...this.slots.keys()],
+      ins: ['g'],
+      flags: ['decays'],
+      scalars: this.scalars.map(([name]) => name),
+      shared: this.hyperNames,
+    };
+    return traceRule(names, (values, hyper) => {
+      const { p, g, decays } = values;
+      const { l2 } = hyper;
+      return this.rule({ ...values, g: where(decays.mul(l2), g.add(p.mul(l2)), g) }, hyper);
+    });
+  }
+
   private makeGroups(): Group[] {
-    const slots = Object.values(this.slots());
-    const members = this.parameters.map((parameter, i) => ({
+    const slots = [...this.slots.values()];
+    const members = this.parameters.map((parameter, row) => ({
       parameter,
-      state: slots.map((slot) => slot[i]),
+      row,
+      state: slots.map((slot) => slot[row]),
     }));
     return (['float32', 'float64'] as const)
       .map((dtype) => members.filter(({ parameter }) => parameter.dtype === dtype))
       .filter((own) => own.length > 0)
-      .map((own) => new Group(own, slots.length, (parameter) => this.decays(parameter)));
+      .map((own) => new Group(own));
   }
 
   /** Forgets all gradients. */
@@ -135,11 +230,11 @@ export abstract class Optimizer {
   /** λ/2·‖W‖² over the weights, the second term of equation (9) of the notes; 0 without `l2`. */
   penalty(): number {
     refuseRecording('penalty');
-    const lambda = this.hyper[this.lambdaAt];
+    const lambda = this.hyper[this.hyper.length - 1];
     if (lambda === 0) return 0;
     let total = 0;
     for (const parameter of this.parameters) {
-      if (!this.decays(parameter)) continue;
+      if (!decays(parameter)) continue;
       const sum = take(1, parameter.dtype as FloatDtype);
       kernels.reduce(sum, floats(parameter), 1, parameter.size, 1, 1, reduceCode.sumOfSquares, 1);
       total += sum[0];
@@ -168,8 +263,13 @@ export abstract class Optimizer {
     refuseRecording('loadStateDict');
     const own = this.namedState();
     const values = readState('loadStateDict', own, state);
+    this.checkHyper([...values[0]]);
+    const domains = new Map(this.scalars);
+    own.forEach(([name], i) => {
+      const domain = domains.get(name.slice(0, name.lastIndexOf('.')));
+      if (domain !== undefined) checkHyper(name, values[i][0], domain);
+    });
     settleRuns();
-    this.check([...values[0]]);
     own.forEach(([, { data }], i) => {
       data.set(values[i]);
     });
@@ -182,39 +282,78 @@ export abstract class Optimizer {
       ['hyper', new Tensor(this.hyper, [this.hyper.length], 'float64')],
       ...this.state().map(({ slot, at, values }): [string, Tensor] => {
         const { shape, dtype } = this.parameters[at];
-        return [`${slot}.${at}`, new Tensor(values, shape, dtype)];
+        const isSlot = this.slots.has(slot);
+        return [`${slot}.${at}`, new Tensor(values, isSlot ? shape : [], isSlot ? dtype : 'float64')];
       }),
     ];
   }
 
   /** @internal What is kept of each kind for the parameter at each position. */
   state(): { slot: string; at: number; values: Float }[] {
-    return Object.entries(this.slots()).flatMap(([slot, buffers]) =>
+    const arrays = [...this.slots].flatMap(([slot, buffers]) =>
       buffers.map((values, at) => ({ slot, at, values })),
     );
+    const numbers = this.scalars.flatMap(([slot], i) =>
+      this.parameters.map((_, at) => {
+        const place = at * this.width + 1 + i;
+        return { slot, at, values: this.rows.subarray(place, place + 1) };
+      }),
+    );
+    return [...arrays, ...numbers];
   }
+}
 
-  /** A buffer of zeros like each parameter. */
-  protected buffers(): Float[] {
-    return this.parameters.map((parameter) => allocateShared(parameter.size, parameter.dtype as FloatDtype));
+/** A record of records, read once. */
+function readEntries<Kind extends object>(
+  name: string,
+  record: Readonly<Record<string, Kind>>,
+): [name: string, entry: Kind][] {
+  const entries = isRecord(record) ? Object.entries(record) : null;
+  if (entries?.every(([, entry]) => isRecord(entry)))
+    return entries.map(([key, entry]) => [key, { ...entry }]);
+  throw new ArgumentError(`[optimizer] expected ${name} to be a record of objects, got ${describe(record)}`);
+}
+
+function checkNames(names: readonly string[]): void {
+  for (const name of names) {
+    if (typeof name !== 'string') {
+      throw new ArgumentError(`[optimizer] expected names of state, got ${describe(name)}`);
+    }
   }
+  const repeated = names.find((name, i) => names.indexOf(name) !== i);
+  if (repeated === undefined) return;
+  throw new ArgumentError(`[optimizer] expected each name once, got ${describe(repeated)} twice`);
+}
 
-  /** L2 applies to what says so, by default to weights (rank ≥ 2), not to biases. */
-  private decays(parameter: Tensor): boolean {
-    recording?.observe(this, 'decay', 'read', {
-      get: () => this.hyper[this.lambdaAt] !== 0,
-      set: () => {},
-    });
-    if (this.hyper[this.lambdaAt] === 0) return false;
-    return parameter instanceof Parameter ? parameter.decays : parameter.rank >= 2;
+/** L2 applies to what says so, by default to weights (rank ≥ 2), not to biases. */
+function decays(parameter: Tensor): boolean {
+  return parameter instanceof Parameter ? parameter.decays : parameter.rank >= 2;
+}
+
+function zerosLike(parameter: Tensor): Float {
+  return allocateShared(parameter.size, parameter.dtype as FloatDtype);
+}
+
+function readParameters(parameters: Iterable<Tensor>): Tensor[] {
+  const list = readIterable(parameters);
+  if (list === null) {
+    throw new ArgumentError(
+      `expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
+    );
   }
-
-  /** @throws ArgumentError unless these can be what `hyper` holds: given to the constructor, or by a state. */
-  protected abstract check(hyper: readonly number[]): void;
-  /** The state of each kind, one buffer a parameter. */
-  protected abstract slots(): Record<string, Float[]>;
-  /** What happens once a step, before the parameters are updated. */
-  protected abstract advance(): void;
-  /** Updates the parameters of a group in place. */
-  protected abstract update(group: Group): void;
+  const own = new Set<Tensor>();
+  // Checked as they come: an iterable need not have an end.
+  for (const parameter of list) {
+    checkTensor('optimizer', parameter, 'each parameter');
+    checkFloat('optimizer', parameter);
+    if (parameter.node !== null) {
+      throw new ArgumentError(
+        `expected parameters to be leaves, got a computed tensor of shape ${show(parameter.shape)}`,
+      );
+    }
+    if (own.has(parameter)) throw new ArgumentError('expected each parameter once, got one of them twice');
+    own.add(parameter);
+  }
+  if (own.size === 0) throw new ArgumentError('expected at least one parameter, got none');
+  return [...own];
 }

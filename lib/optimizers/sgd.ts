@@ -1,10 +1,12 @@
 /** Stochastic gradient descent. */
-import { checkBoolean, checkOptions, describe } from '../arguments.ts';
+import { checkBoolean, checkOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { type Float, kernels } from '../kernels/index.ts';
+import { kernels } from '../kernels/index.ts';
+import { where } from '../ops/binary.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Group } from './group.ts';
-import { checkHyper, Optimizer } from './optimizer.ts';
+import { Optimizer } from './optimizer.ts';
+import type { Values } from './rule.ts';
 
 export interface SGDOptions {
   /** α of W ← W − α·∂J/∂W, equations (5) and (6) of the notes. */
@@ -21,41 +23,44 @@ export interface SGDOptions {
 
 /** Gradient descent with momentum, Nesterov's variant and L2 regularization. */
 export class SGD extends Optimizer {
-  private readonly velocities: Float[] | null;
-
   /** @throws ArgumentError for options out of their domains. */
   constructor(parameters: Iterable<Tensor>, options: SGDOptions) {
     checkOptions('SGD', options, ['learningRate', 'momentum', 'dampening', 'nesterov', 'l2']);
     const { learningRate, momentum = 0, dampening = 0, nesterov = false, l2 = 0 } = options;
     checkBoolean('SGD', 'nesterov', nesterov);
-    super(parameters, [learningRate, momentum, dampening, nesterov ? 1 : 0, l2], 4);
-    this.velocities = momentum === 0 ? null : this.buffers();
+    super(parameters, {
+      learningRate,
+      l2,
+      hyper: {
+        momentum: { value: momentum, low: 0, under: 1 },
+        dampening: { value: dampening, low: 0, under: 1 },
+        nesterov: { value: nesterov ? 1 : 0, low: 0, under: 2, integer: true },
+      },
+      state: momentum === 0 ? [] : ['velocity'],
+    });
   }
 
-  protected check([learningRate, momentum, dampening, nesterov, l2]: readonly number[]): void {
-    checkHyper('learningRate', learningRate, { low: 0 });
-    checkHyper('momentum', momentum, { low: 0, under: 1 });
-    checkHyper('dampening', dampening, { low: 0, under: 1 });
-    checkHyper('l2', l2, { low: 0 });
-    if (nesterov !== 0 && nesterov !== 1) {
-      throw new ArgumentError(`expected nesterov to be 0 or 1, got ${describe(nesterov)}`);
-    }
+  protected override check({ momentum, dampening, nesterov }: Readonly<Record<string, number>>): void {
     if (nesterov === 1 && (momentum === 0 || dampening !== 0)) {
       throw new ArgumentError('expected momentum above 0 and dampening 0 with nesterov');
     }
-    // Not known yet while the constructor checks.
-    if (this.velocities === null && momentum !== 0) {
+    if (momentum !== 0 && !this.keeps('velocity')) {
       throw new ArgumentError(`expected momentum 0, as this optimizer has no velocities, got ${momentum}`);
     }
   }
 
-  protected slots(): Record<string, Float[]> {
-    return this.velocities ? { velocity: this.velocities } : {};
+  protected rule(
+    { p, g, velocity }: Values,
+    { learningRate, momentum, dampening, nesterov }: Values,
+  ): Values {
+    if (!this.keeps('velocity')) return { p: p.sub(g.mul(learningRate)) };
+    const v = velocity.mul(momentum).add(g.mul(dampening.neg().add(1)));
+    const direction = where(nesterov, v.mul(momentum).add(g), v);
+    return { p: p.sub(direction.mul(learningRate)), velocity: v };
   }
 
-  protected advance(): void {}
-
-  protected update({ parameters, state, gradients, decays }: Group): void {
-    kernels.sgd(parameters, this.velocities ? state[0] : null, gradients, this.hyper, decays);
+  /** The rule in one pass over memory. */
+  override update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
+    kernels.sgd(outs, gradients, scalars, rows, hyper);
   }
 }

@@ -305,6 +305,23 @@ void where(const Check& check, Array<T> out, Array<const T> condition, Array<con
                   });
 }
 
+template <class T>
+void applyBinary(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op) {
+  AXPY_SIMD(forward<T>)(out, n, a, stepA, b, stepB, op);
+}
+
+template <class T>
+void applyWhere(T* out, int64_t n, const T* condition, int64_t stepC, const T* a, int64_t stepA, const T* b,
+                int64_t stepB) {
+  AXPY_SIMD(choose<T>)(out, n, condition, stepC, a, stepA, b, stepB);
+}
+
+#define AXPY_INSTANTIATE(T)                                                               \
+  template void applyBinary(T*, int64_t, const T*, int64_t, const T*, int64_t, BinaryOp); \
+  template void applyWhere(T*, int64_t, const T*, int64_t, const T*, int64_t, const T*, int64_t)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(binary, "out", "a", "b", "layout", "op"),
     AXPY_FLOAT_KERNEL(binaryGradient, "out", "gradient", "a", "b", "layout", "op", "operand"),

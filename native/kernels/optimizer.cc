@@ -14,6 +14,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "workspaces.h"
+
 #ifndef AXPY_OPTIMIZER_COEFFICIENTS
 #define AXPY_OPTIMIZER_COEFFICIENTS
 namespace axpy {
@@ -24,10 +26,13 @@ struct SgdCoefficients {
 };
 
 struct AdamCoefficients {
-  double beta1, fresh1, beta2, fresh2, lambda;
+  double beta1, fresh1, beta2, fresh2, lambda, epsilon;
+};
+
+/// Of one parameter, by its count of steps t.
+struct AdamCorrections {
   double step;        // learningRate / (1 − β₁ᵗ)
   double secondRoot;  // 1 / √(1 − β₂ᵗ)
-  double epsilon;
 };
 
 // One element in float64, but for what is kept, which counts as it is kept: for what leaves the range of
@@ -46,12 +51,13 @@ inline void sgdOne(T& parameter, T* velocity, T gradient, bool decays, const Sgd
 }
 
 template <class T>
-inline void adamOne(T& parameter, T& mean, T& square, T gradient, bool decays, const AdamCoefficients& c) {
+inline void adamOne(T& parameter, T& mean, T& square, T gradient, bool decays, const AdamCoefficients& c,
+                    const AdamCorrections& corrections) {
   const double p = parameter, g = decays ? c.lambda * p + static_cast<double>(gradient) : gradient;
   mean = static_cast<T>(c.beta1 * static_cast<double>(mean) + c.fresh1 * g);
   square = static_cast<T>(c.beta2 * static_cast<double>(square) + c.fresh2 * g * g);
-  const double denominator = std::sqrt(static_cast<double>(square)) * c.secondRoot + c.epsilon;
-  parameter = static_cast<T>(p - c.step * (static_cast<double>(mean) / denominator));
+  const double denominator = std::sqrt(static_cast<double>(square)) * corrections.secondRoot + c.epsilon;
+  parameter = static_cast<T>(p - corrections.step * (static_cast<double>(mean) / denominator));
 }
 
 }  // namespace axpy
@@ -130,11 +136,11 @@ void sgdRange(T* parameter, T* velocity, const T* gradient, int64_t n, bool deca
 
 template <class T>
 void adamRange(T* parameter, T* mean, T* square, const T* gradient, int64_t n, bool decays,
-               const AdamCoefficients& c) {
+               const AdamCoefficients& c, const AdamCorrections& corrections) {
   const hn::ScalableTag<T> d;
   const auto beta1 = constant(d, c.beta1), fresh1 = constant(d, c.fresh1), beta2 = constant(d, c.beta2),
-             fresh2 = constant(d, c.fresh2), step = constant(d, c.step), root = constant(d, c.secondRoot),
-             epsilon = constant(d, c.epsilon);
+             fresh2 = constant(d, c.fresh2), step = constant(d, corrections.step),
+             root = constant(d, corrections.secondRoot), epsilon = constant(d, c.epsilon);
   const auto gradientOf = slope<T>(decays, c.lambda);
   forVectors<T>(n, [&](auto load, auto store, int64_t begin, int64_t end) HWY_ATTR {
     const auto g = gradientOf(load, parameter, gradient);
@@ -150,7 +156,7 @@ void adamRange(T* parameter, T* mean, T* square, const T* gradient, int64_t n, b
       return;
     }
     for (int64_t i = begin; i < end; i++) {
-      adamOne(parameter[i], mean[i], square[i], gradient[i], decays, c);
+      adamOne(parameter[i], mean[i], square[i], gradient[i], decays, c, corrections);
     }
   });
 }
@@ -184,59 +190,85 @@ void forElements(const List<T>& list, const F& update) {
   });
 }
 
+/// Each array as long as the gradient of its parameter, of which `outs` has so many.
+template <class T>
+void checkLengths(const Check& check, const List<T>& outs, const List<const T>& gradients, int64_t each) {
+  for (int64_t i = 0; i < outs.length; i++) {
+    const int64_t length = gradients[i / each].length;
+    if (outs[i].length == length) continue;
+    check.failAt(outs.position, i, "to have length " + std::to_string(length),
+                 std::to_string(outs[i].length));
+  }
+}
+
+/// Copies the rows of the parameters, as another thread may write to the array, and checks them.
+template <class Scalar>
+void readRows(const Check& check, const Array<Scalar>& scalars, const Array<const int32_t>& rows,
+              int64_t width, const Buffer<int32_t>& own) {
+  if (scalars.length % width != 0) {
+    check.fail(scalars.position, "to have a length that is a multiple of " + std::to_string(width),
+               std::to_string(scalars.length));
+  }
+  std::copy_n(rows.data, rows.length, own.data());
+  check.indices({own.data(), rows.length, rows.position}, scalars.length / width);
+}
+
 }  // namespace
 
 template <class T>
-void sgd(const Check& check, const List<T>& parameters, const NullableList<T>& velocities,
-         const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays) {
-  if (!velocities.null) check.lengths(velocities, parameters);
-  check.lengths(gradients, parameters);
+void sgd(const Check& check, const List<T>& outs, const List<const T>& gradients, Array<const double> scalars,
+         Array<const int32_t> rows, Array<const double> hyper) {
+  const int64_t n = gradients.length;
+  check.length(rows, static_cast<double>(n));
   check.length(hyper, 5);
-  check.length(decays, static_cast<double>(parameters.length));
-  check.flags(decays);
+  const int64_t each = n > 0 && outs.length == 2 * n ? 2 : 1;
+  if (outs.length != each * n) {
+    check.fail(outs.position, "to have length " + std::to_string(n) + " or " + std::to_string(2 * n),
+               std::to_string(outs.length));
+  }
+  checkLengths(check, outs, gradients, each);
+  const Buffer<int32_t> own(n);
+  readRows(check, scalars, rows, 1, own);
   const SgdCoefficients c{hyper[0], hyper[1], 1 - hyper[2], hyper[4], hyper[3] != 0};
   const auto run = AXPY_SIMD(sgdRange<T>);
-  forElements(parameters, [&](int64_t i, int64_t begin, int64_t end) {
-    run(parameters[i].data + begin, velocities.null ? nullptr : velocities[i].data + begin,
-        gradients[i].data + begin, end - begin, decays[i] != 0, c);
+  forElements(gradients, [&](int64_t i, int64_t begin, int64_t end) {
+    const bool decays = scalars[own[i]] * c.lambda != 0;
+    run(outs[i * each].data + begin, each == 1 ? nullptr : outs[i * 2 + 1].data + begin,
+        gradients[i].data + begin, end - begin, decays, c);
   });
 }
 
-void adamAdvance(const Check& check, Array<double> hyper) {
-  check.length(hyper, 8);
-  hyper[5] += 1;
-  hyper[6] *= hyper[1];
-  hyper[7] *= hyper[2];
-}
-
 template <class T>
-void adam(const Check& check, const List<T>& parameters, const List<T>& means, const List<T>& squares,
-          const List<const T>& gradients, Array<const double> hyper, Array<const int32_t> decays) {
-  check.lengths(means, parameters);
-  check.lengths(squares, parameters);
-  check.lengths(gradients, parameters);
-  check.length(hyper, 8);
-  check.length(decays, static_cast<double>(parameters.length));
-  check.flags(decays);
-  const AdamCoefficients c{hyper[1],
-                           1 - hyper[1],
-                           hyper[2],
-                           1 - hyper[2],
-                           hyper[4],
-                           hyper[0] / (1 - hyper[6]),
-                           1 / std::sqrt(1 - hyper[7]),
-                           hyper[3]};
+void adam(const Check& check, const List<T>& outs, const List<const T>& gradients, Array<double> scalars,
+          Array<const int32_t> rows, Array<const double> hyper) {
+  const int64_t n = gradients.length;
+  check.length(rows, static_cast<double>(n));
+  check.length(hyper, 5);
+  check.length(outs, static_cast<double>(3 * n));
+  checkLengths(check, outs, gradients, 3);
+  const Buffer<int32_t> own(n);
+  readRows(check, scalars, rows, 2, own);
+  const AdamCoefficients c{hyper[1], 1 - hyper[1], hyper[2], 1 - hyper[2], hyper[4], hyper[3]};
+  const Buffer<AdamCorrections> corrections(n);
+  double known = 0;  // a number of steps, which most parameters share: powers are expensive
+  for (int64_t i = 0; i < n; i++) {
+    const double t = scalars[2 * own[i] + 1] += 1;
+    corrections[i] = i > 0 && t == known ? corrections[i - 1]
+                                         : AdamCorrections{hyper[0] / (1 - std::pow(c.beta1, t)),
+                                                           1 / std::sqrt(1 - std::pow(c.beta2, t))};
+    known = t;
+  }
   const auto run = AXPY_SIMD(adamRange<T>);
-  forElements(parameters, [&](int64_t i, int64_t begin, int64_t end) {
-    run(parameters[i].data + begin, means[i].data + begin, squares[i].data + begin, gradients[i].data + begin,
-        end - begin, decays[i] != 0, c);
+  forElements(gradients, [&](int64_t i, int64_t begin, int64_t end) {
+    const bool decays = scalars[2 * own[i]] * c.lambda != 0;
+    run(outs[3 * i].data + begin, outs[3 * i + 1].data + begin, outs[3 * i + 2].data + begin,
+        gradients[i].data + begin, end - begin, decays, c, corrections[i]);
   });
 }
 
 constexpr bind::Kernel kernels[] = {
-    AXPY_FLOAT_KERNEL(sgd, "parameters", "velocities", "gradients", "hyper", "decays"),
-    AXPY_KERNEL(adamAdvance, "hyper"),
-    AXPY_FLOAT_KERNEL(adam, "parameters", "means", "squares", "gradients", "hyper", "decays"),
+    AXPY_FLOAT_KERNEL(sgd, "outs", "gradients", "scalars", "rows", "hyper"),
+    AXPY_FLOAT_KERNEL(adam, "outs", "gradients", "scalars", "rows", "hyper"),
 };
 const bind::Family family(kernels);
 

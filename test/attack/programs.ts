@@ -211,6 +211,7 @@ async function raced(t: Try): Promise<void> {
     'averagePool',
     'softmaxCrossEntropy',
     'sgd',
+    'elementwise',
     'randomNormal',
   ] as const;
   const kernel = random.pick(random.chance(0.7) ? [...names, ...others] : kernelNames);
@@ -270,11 +271,15 @@ async function dropped(t: Try): Promise<void> {
 async function interleaved(t: Try): Promise<void> {
   const { random } = t;
   t.note('interleaved');
-  const count = new Float64Array(new SharedArrayBuffer(64)).fill(1);
-  count[5] = 0;
+  // The steps of a parameter without elements are counted.
+  const count = new Float64Array(new SharedArrayBuffer(16));
+  const nothing = new Float32Array(new SharedArrayBuffer(0));
+  const row = new Int32Array(new SharedArrayBuffer(4));
+  const hyper = new Float64Array(new SharedArrayBuffer(40));
+  const args = [[nothing, nothing, nothing], [nothing], count, row, hyper];
   const programs = Array.from({ length: random.int(1, 4) }, () => {
     const calls = copyOf([randomCall(random, random.pick(kernelNames), 2000)], share);
-    return toProgram([{ kernel: 'adamAdvance', args: [count], from: '' }, ...calls]);
+    return toProgram([{ kernel: 'adam', args, from: '' }, ...calls]);
   });
   let asked = 0;
   const promises: Promise<void>[] = [];
@@ -286,7 +291,7 @@ async function interleaved(t: Try): Promise<void> {
       const promise = program.runAsync();
       promises.push(promise);
       const check = () => {
-        if (count[5] < mine) t.find('a promise settles before its run', `${count[5]} runs for ${mine}`);
+        if (count[1] < mine) t.find('a promise settles before its run', `${count[1]} runs for ${mine}`);
       };
       promise.then(check, check);
     } else {
@@ -295,12 +300,12 @@ async function interleaved(t: Try): Promise<void> {
       } catch (error) {
         checkAllowed(t, error, []);
       }
-      if (count[5] !== asked) t.find('a run overtakes another', `${count[5]} runs for ${asked}`);
+      if (count[1] !== asked) t.find('a run overtakes another', `${count[1]} runs for ${asked}`);
     }
     if (random.chance(0.1)) await turn();
   }
   for (const promise of promises) checkAllowed(t, await outcome(t, promise), []);
-  if (count[5] !== asked) t.find('a run is lost', `${count[5]} runs for ${asked}`);
+  if (count[1] !== asked) t.find('a run is lost', `${count[1]} runs for ${asked}`);
 }
 
 const treacheries = [

@@ -58,7 +58,7 @@ function widened(
   const wide = mapArrays(args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
     const copy = Float64Array.from(array);
-    const isHyper = parameters[position]?.name === 'hyper';
+    const isHyper = ['hyper', 'scalars'].includes(parameters[position]?.name);
     for (let i = 0; i < copy.length; i++) {
       // Flags and counts of steps are no measured quantities.
       if (!(isHyper && Number.isInteger(copy[i]))) copy[i] = vary(copy[i]);

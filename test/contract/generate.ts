@@ -13,6 +13,7 @@ import { generator } from '../cases/values.ts';
 import type { Call, TypedArray } from './call.ts';
 import { layerMakers } from './generate-layers.ts';
 import { type Geometry, geometries } from './geometries.ts';
+import { exactOps, randomList } from './lists.ts';
 import type { KernelName } from './signature.ts';
 
 /** What a generator draws from: fast-check chooses and shrinks the numbers, the seed fills the arrays. */
@@ -117,7 +118,10 @@ const product = (draw: Draw, accumulate: boolean): unknown[] => {
 };
 
 /** An array of each size. */
-const lists = ({ sizes, floats }: Draw, low = -2): TypedArray[] => sizes.map((size) => floats(size, low));
+const lists = ({ sizes, floats }: Draw): TypedArray[] => sizes.map((size) => floats(size));
+
+/** A row for each of them, the last one first. */
+const rowsOf = ({ sizes }: Draw): Int32Array => Int32Array.from(sizes, (_, i) => sizes.length - 1 - i);
 
 export const makers: Readonly<Record<KernelName, Make>> = {
   ...layerMakers,
@@ -262,15 +266,33 @@ export const makers: Readonly<Record<KernelName, Make>> = {
   randomUniform: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), -1, 2],
   randomNormal: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), 0.5, 2],
   dropoutMask: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), (draw.code % 100) / 100],
-  sgd: (draw) => {
-    const hyper = Float64Array.of(0.1, 0.9, 0.25, draw.flags[1], 0.01);
-    const velocities = draw.flags[0] ? null : lists(draw);
-    return [lists(draw), velocities, lists(draw), hyper, draw.int32(draw.sizes.length, 2)];
+  elementwise: (draw) => {
+    const [scalars, shared, constants] = draw.sizes.slice(1).map((size) => size % 4);
+    const counts = { outs: 1 + draw.flags[0], ins: 1 + draw.flags[1], scalars, shared, constants };
+    const code = randomList(generator(draw.code), counts, draw.code % 20, exactOps);
+    const groups = draw.sizes.length;
+    return [
+      draw.sizes.flatMap((size) => Array.from({ length: counts.outs }, () => draw.floats(size))),
+      draw.sizes.flatMap((size) => Array.from({ length: counts.ins }, () => draw.floats(size))),
+      Float64Array.from(draw.floats(groups * scalars)),
+      scalars === 0 ? new Int32Array(0) : Int32Array.from({ length: groups }, (_, i) => groups - 1 - i),
+      Float64Array.from(draw.floats(shared)),
+      Float64Array.from(draw.floats(constants)),
+      code,
+      0,
+    ];
   },
-  adamAdvance: (draw) => [Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, draw.code, 0.5, 0.75)],
+  sgd: (draw) => {
+    const each = 1 + draw.flags[0];
+    const hyper = Float64Array.of(0.1, each === 1 ? 0 : 0.9, 0.25, draw.flags[1], 0.01);
+    const outs = draw.sizes.flatMap((size) => Array.from({ length: each }, () => draw.floats(size)));
+    return [outs, lists(draw), Float64Array.from(draw.int32(draw.sizes.length, 2)), rowsOf(draw), hyper];
+  },
   adam: (draw) => {
-    const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1, 2, 0.81, 0.998001);
-    return [lists(draw), lists(draw), lists(draw, 0), lists(draw), hyper, draw.int32(draw.sizes.length, 2)];
+    const outs = draw.sizes.flatMap((size) => [-2, -2, 0].map((low) => draw.floats(size, low)));
+    const scalars = draw.sizes.flatMap((_, i) => [(draw.code >> i) & 1, i + (draw.code % 3)]);
+    const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1);
+    return [outs, lists(draw), Float64Array.from(scalars), rowsOf(draw), hyper];
   },
 };
 

@@ -109,13 +109,25 @@ function geometryMutations(geometry: Int32Array, position: number): Mutation[] {
   });
 }
 
+/** A list of instructions with one of its numbers changed. */
+function codeMutations(code: Int32Array, position: number): Mutation[] {
+  return Array.from(code, (value, at) =>
+    [-2, -1, 0, 1, 33, 300, value + 1, value - 1, 2 ** 31 - 1, -(2 ** 31)].map((number) => ({
+      title: `[${at}] = ${number}`,
+      position,
+      make: () => code.with(at, number),
+    })),
+  ).flat();
+}
+
 function arrayMutations(value: TypedArray, position: number, { name }: Parameter, limit: number): Mutation[] {
   const resized = (length: number) => () => {
     const copy = new (value.constructor as Constructor)(length);
     copy.set(value.subarray(0, length) as never);
     return copy;
   };
-  const found: Mutation[] = [
+  const found: Mutation[] = name === 'code' ? codeMutations(value as Int32Array, position) : [];
+  found.push(
     { title: 'one element too long', position, make: resized(value.length + 1) },
     { title: 'detached', position, make: () => detached(value), raw: true },
     ...everyType
@@ -127,20 +139,14 @@ function arrayMutations(value: TypedArray, position: number, { name }: Parameter
       make: () => new type(value.length),
       raw: true,
     })),
-  ];
+  );
   if (value.length > 0) {
     found.push({ title: 'one element too short', position, make: resized(value.length - 1) });
   }
   if (value.length > 1) found.push({ title: 'empty', position, make: resized(0) });
   if (name === 'layout') found.push(...layoutMutations(value as Int32Array, position));
   if (name === 'geometry') found.push(...geometryMutations(value as Int32Array, position));
-  if (name === 'decays' && value.length > 0) {
-    for (const flag of [-1, 2, 2 ** 31 - 1]) {
-      const make = () => (value.slice() as Int32Array).fill(flag, value.length - 1);
-      found.push({ title: `flag ${flag}`, position, make });
-    }
-  }
-  if ((name === 'indices' || name === 'labels') && value.length > 0) {
+  if (['indices', 'labels', 'rows'].includes(name) && value.length > 0) {
     for (const index of [-1, limit, 2 ** 31 - 1, -(2 ** 31)]) {
       for (const at of [0, value.length - 1]) {
         const make = () => {

@@ -109,10 +109,10 @@ export function reach(call: AnyCall, name: string, outcome: readonly unknown[]):
     const rows = argument(call, 'rows') as number;
     return columnSums(x, own('mean').length).map((sum) => sum / rows);
   }
-  if (kernel === 'adam' && name === 'parameters') {
-    const [rate, , , epsilon, , , beta1Power] = argument(call, 'hyper') as Float64Array;
+  if (kernel === 'adam' && name === 'outs') {
+    const [rate, beta1, , epsilon] = argument(call, 'hyper') as Float64Array;
     const longest = Math.max(...(args[0] as TypedArray[]).map(({ length }) => length));
-    return new Float64Array(longest).fill((digits * rate) / (1 - beta1Power) / epsilon);
+    return new Float64Array(longest).fill((digits * rate) / (1 - beta1) / epsilon);
   }
   return null;
 }

@@ -4,6 +4,7 @@ import type { Kernels } from '../../binding.d.ts';
 import { binaryOps, lossOps, reduceOps, unaryOps } from '../../lib/kernels/codes.ts';
 import { type Effect, isArrayFact } from '../../lib/kernels/facts.ts';
 import { table } from '../../lib/kernels/table.ts';
+import { isExactList } from './lists.ts';
 
 export type KernelName = keyof Kernels;
 
@@ -83,7 +84,6 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
   'randomUniform',
   'randomNormal',
   'dropoutMask',
-  'adamAdvance',
 ]);
 
 /** Likewise of the kernels that take an op: the names of its exact ones. */
@@ -102,6 +102,7 @@ const exactOps: Partial<Record<KernelName, { names: readonly string[]; exact: re
 /** Whether both implementations have to give the same numbers to the bit (the bits of NaN aside, and see `keepsSigns`). */
 export function isExact(kernel: KernelName, args: readonly unknown[]): boolean {
   if (exactKernels.has(kernel)) return true;
+  if (kernel === 'elementwise') return isExactList(args[6] as Int32Array, args[7] as number);
   const ops = exactOps[kernel];
   if (ops === undefined) return false;
   return ops.exact.includes(ops.names[args[parameterIndex(kernel, 'op')] as number]);

@@ -187,6 +187,11 @@ const rules: Record<BinaryOp, Rule> = {
 const rule = binaryOps.map((name) => rules[name]);
 const walk = new Walk(2);
 
+/** out = f(a, b) without checks, with steps of 0 or 1: an instruction of `elementwise`. */
+export function applyBinary(out: Float, a: Float, stepA: number, b: Float, stepB: number, op: number): void {
+  rule[op].forward(out, 0, out.length, a, 0, stepA, b, 0, stepB);
+}
+
 export const binary: Kernels['binary'] = (out, a, b, layout, op) => {
   checkOperands('binary', out, a, b, layout);
 
@@ -242,6 +247,19 @@ function checkOperands(kernel: string, out: Float, a: Float, b: Float, layout: I
 }
 
 const whereWalk = new Walk(3);
+
+/** The choice between a and b, likewise. */
+export function applyWhere(
+  out: Float,
+  condition: Float,
+  stepC: number,
+  a: Float,
+  stepA: number,
+  b: Float,
+  stepB: number,
+): void {
+  select(out, 0, out.length, condition, 0, stepC, a, 0, stepA, b, 0, stepB);
+}
 
 export const where: Kernels['where'] = (out, condition, a, b, layout) => {
   if (layout === null) {

@@ -286,13 +286,7 @@ function checkAll(
   }
 }
 
-function checkFlags(kernel: string, name: string, flags: Int32Array): void {
-  for (let i = 0; i < flags.length; i++) {
-    if (flags[i] !== 0 && flags[i] !== 1) refuse(kernel, `${name}[${i}]`, 'be 0 or 1', String(flags[i]));
-  }
-}
-
-function checkIndices(kernel: string, name: string, indices: Int32Array, size: number): void {
+export function checkIndices(kernel: string, name: string, indices: Int32Array, size: number): void {
   for (let i = 0; i < indices.length; i++) {
     const index = indices[i];
     if (index < 0 || index >= size) {
@@ -309,8 +303,7 @@ export function checked<Name extends keyof Kernels>(kernel: Name, compute: Kerne
   const { lists, lengths } = plan;
   const contents = [...facts.entries()].flatMap(([position, fact]) => {
     if (!isArrayFact(fact) || fact.contents === null) return [];
-    const below = fact.contents === 'flags' ? -1 : names.indexOf(fact.contents.below);
-    return [{ position, below, name: names[position] }];
+    return [{ position, below: names.indexOf(fact.contents.below), name: names[position] }];
   });
   const run = compute as (...args: unknown[]) => void;
   const whole = (...args: unknown[]) => {
@@ -318,9 +311,7 @@ export function checked<Name extends keyof Kernels>(kernel: Name, compute: Kerne
     if (!areRight(plan, args)) checkAll(kernel, names, facts, lengths, args);
     for (let i = 0; i < contents.length; i++) {
       const { position, below, name } = contents[i];
-      const values = args[position] as Int32Array;
-      if (below < 0) checkFlags(kernel, name, values);
-      else checkIndices(kernel, name, values, args[below] as number);
+      checkIndices(kernel, name, args[position] as Int32Array, args[below] as number);
     }
     run(...args);
   };

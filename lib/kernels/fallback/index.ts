@@ -3,6 +3,7 @@ import { kernelNames } from '../table.ts';
 import * as binary from './binary.ts';
 import { checked } from './check.ts';
 import * as convolution from './convolution.ts';
+import * as elementwise from './elementwise.ts';
 import * as epilogue from './epilogue.ts';
 import * as finite from './finite.ts';
 import * as gemm from './gemm.ts';
@@ -20,6 +21,7 @@ import * as unary from './unary.ts';
 const unchecked: Kernels = {
   ...binary,
   ...convolution,
+  ...elementwise,
   ...epilogue,
   ...finite,
   ...gemm,

@@ -1,16 +1,43 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
+import { checkIndices, checkLength, refuse } from './check.ts';
 
-export const sgd: Kernels['sgd'] = (parameters, velocities, gradients, hyper, decays) => {
-  for (let i = 0; i < parameters.length; i++) {
-    const [parameter, gradient, decaying] = [parameters[i], gradients[i], decays[i] === 1];
-    if (velocities === null) descend(parameter, gradient, hyper, decaying);
-    else descendWithMomentum(parameter, velocities[i], gradient, hyper, decaying);
+/** The parts of each parameter, `each` arrays of outs as long as its gradient, and its row of `width` scalars. */
+function checkParts(
+  kernel: string,
+  outs: readonly Float[],
+  gradients: readonly Float[],
+  scalars: Float64Array,
+  rows: Int32Array,
+  each: number,
+  width: number,
+): void {
+  for (let i = 0; i < outs.length; i++) {
+    const { length } = gradients[Math.floor(i / each)];
+    if (outs[i].length !== length) checkLength(kernel, `outs[${i}]`, outs[i], length);
+  }
+  if (scalars.length % width !== 0) {
+    refuse(kernel, 'scalars', `have a length that is a multiple of ${width}`, String(scalars.length));
+  }
+  checkIndices(kernel, 'rows', rows, scalars.length / width);
+}
+
+export const sgd: Kernels['sgd'] = (outs, gradients, scalars, rows, hyper) => {
+  const n = gradients.length;
+  const each = n > 0 && outs.length === 2 * n ? 2 : 1;
+  if (outs.length !== each * n) refuse('sgd', 'outs', `have length ${n} or ${2 * n}`, String(outs.length));
+  checkParts('sgd', outs, gradients, scalars, rows, each, 1);
+
+  for (let i = 0; i < n; i++) {
+    const lambda = scalars[rows[i]] * hyper[4] === 0 ? 0 : hyper[4];
+    if (each === 1) descend(outs[i], gradients[i], hyper, lambda);
+    else descendWithMomentum(outs[2 * i], outs[2 * i + 1], gradients[i], hyper, lambda);
   }
 };
 
-function descend(parameter: Float, gradient: Float, hyper: Float64Array, decays: boolean): void {
+/** Here and below, λ is 0 for what does not decay, whatever the parameter is. */
+function descend(parameter: Float, gradient: Float, hyper: Float64Array, lambda: number): void {
   const learningRate = hyper[0];
-  const lambda = hyper[4];
+  const decays = lambda !== 0;
   for (let i = 0; i < parameter.length; i++) {
     const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
     parameter[i] -= learningRate * g;
@@ -22,13 +49,13 @@ function descendWithMomentum(
   velocity: Float,
   gradient: Float,
   hyper: Float64Array,
-  decays: boolean,
+  lambda: number,
 ): void {
   const learningRate = hyper[0];
   const momentum = hyper[1];
   const fresh = 1 - hyper[2];
   const nesterov = hyper[3];
-  const lambda = hyper[4];
+  const decays = lambda !== 0;
   for (let i = 0; i < parameter.length; i++) {
     const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
     velocity[i] = momentum * velocity[i] + fresh * g;
@@ -38,15 +65,15 @@ function descendWithMomentum(
   }
 }
 
-export const adamAdvance: Kernels['adamAdvance'] = (hyper) => {
-  hyper[5] += 1;
-  hyper[6] *= hyper[1];
-  hyper[7] *= hyper[2];
-};
+export const adam: Kernels['adam'] = (outs, gradients, scalars, rows, hyper) => {
+  checkLength('adam', 'outs', outs, 3 * gradients.length);
+  checkParts('adam', outs, gradients, scalars, rows, 3, 2);
 
-export const adam: Kernels['adam'] = (parameters, means, squares, gradients, hyper, decays) => {
-  for (let i = 0; i < parameters.length; i++) {
-    adamStep(parameters[i], means[i], squares[i], gradients[i], hyper, decays[i] === 1);
+  for (let i = 0; i < gradients.length; i++) {
+    const at = 2 * rows[i];
+    scalars[at + 1]++;
+    const lambda = scalars[at] * hyper[4] === 0 ? 0 : hyper[4];
+    adamStep(outs[3 * i], outs[3 * i + 1], outs[3 * i + 2], gradients[i], hyper, lambda, scalars[at + 1]);
   }
 };
 
@@ -56,15 +83,16 @@ function adamStep(
   square: Float,
   gradient: Float,
   hyper: Float64Array,
-  decays: boolean,
+  lambda: number,
+  step: number,
 ): void {
   const beta1 = hyper[1];
   const beta2 = hyper[2];
   const epsilon = hyper[3];
-  const lambda = hyper[4];
+  const decays = lambda !== 0;
   // learningRate · m̂ / (√v̂ + ε) with the corrections of m and v taken out of the loop.
-  const stepSize = hyper[0] / (1 - hyper[6]);
-  const rootCorrection = 1 / Math.sqrt(1 - hyper[7]);
+  const stepSize = hyper[0] / (1 - beta1 ** step);
+  const rootCorrection = 1 / Math.sqrt(1 - beta2 ** step);
   for (let i = 0; i < parameter.length; i++) {
     const p = parameter[i];
     const g = decays ? gradient[i] + lambda * p : gradient[i];
