@@ -261,6 +261,26 @@ test.each<[string, (ps: Parameter[]) => Optimizer]>([
   }
 });
 
+test('a subclass of an optimizer with a rule of its own follows that', () => {
+  /** Decay apart from the gradient (Loshchilov & Hutter, 2019). */
+  class AdamW extends Adam {
+    protected override rule(values: Values, hyper: Values): Values {
+      const next = super.rule(values, hyper);
+      return { ...next, p: next.p.sub(values.p.mul(hyper.learningRate).mul(0.1)) };
+    }
+  }
+  const [plain, decayed] = [new Parameter([2]), new Parameter([2])];
+  for (const p of [plain, decayed]) {
+    p.assign([3, -5]);
+    p.square().sum().backward();
+  }
+  new Adam([plain], { learningRate: 0.01 }).step();
+  new AdamW([decayed], { learningRate: 0.01 }).step();
+  decayed.data.forEach((value, i) => {
+    expect(value).toBeCloseTo(plain.data[i] - 0.01 * 0.1 * [3, -5][i], 6);
+  });
+});
+
 test('a frozen parameter is taken and rests, whatever gradient it has', () => {
   const [frozen, other] = [parameter(start, 'float32'), parameter(start, 'float32')];
   give(frozen, slope(1));

@@ -53,8 +53,10 @@ export class Adam extends Optimizer {
     return { p: p.sub(m.div(v.sqrt().add(epsilon.mul(root))).mul(rate)), mean: m, square: v, step: next };
   }
 
-  /** The rule in one pass over memory. */
-  override update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
+  /** The rule in one pass over memory. A subclass with a rule of its own has no such kernel. */
+  override update(group: Group, scalars: Float64Array, hyper: Float64Array): void {
+    if (this.rule !== Adam.prototype.rule) return super.update(group, scalars, hyper);
+    const { outs, gradients, rows } = group;
     kernels.adam(outs, gradients, scalars, rows, hyper);
   }
 }

@@ -59,8 +59,10 @@ export class SGD extends Optimizer {
     return { p: p.sub(direction.mul(learningRate)), velocity: v };
   }
 
-  /** The rule in one pass over memory. */
-  override update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
+  /** The rule in one pass over memory. A subclass with a rule of its own has no such kernel. */
+  override update(group: Group, scalars: Float64Array, hyper: Float64Array): void {
+    if (this.rule !== SGD.prototype.rule) return super.update(group, scalars, hyper);
+    const { outs, gradients, rows } = group;
     kernels.sgd(outs, gradients, scalars, rows, hyper);
   }
 }
