@@ -176,7 +176,8 @@ export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
     const values = some instanceof Storage ? some.array : some;
     if (values === null) continue;
     // A user may have taken away what is not the function's own: a run looks.
-    if (some instanceof Storage && (changes || !recording.owns(some))) captured.push({ from: some, to: place });
+    if (some instanceof Storage && (changes || !recording.owns(some)))
+      captured.push({ from: some, to: place });
     else place.set(values);
   }
 
