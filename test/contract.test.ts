@@ -216,6 +216,7 @@ describe('random calls', () => {
   test.each(kernelNames)('%s: both give the same', (kernel) => {
     fc.assert(
       fc.property(randomCall(kernel), (call) => {
+        expect(replay(fallback, call).error, showCall(call)).toBeNull();
         expect(problemOf(call)).toBe('');
       }),
       { seed: 20240229, numRuns: 60 },

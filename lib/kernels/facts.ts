@@ -19,10 +19,7 @@ export interface ArrayFact {
   /** A list of such arrays. */
   readonly isList: boolean;
   readonly orNull: boolean;
-  /**
-   * Its length is the product of these; null where the kernel says more than a product could. A list is as long as the
-   * other list that is named, and each of its arrays as long as the one at its place.
-   */
+  /** Its length is the product of these; null where it is no such product, and of lists. */
   readonly length: readonly Count[] | null;
   /** Whether length 1 will do too. */
   readonly orOne: boolean;

@@ -106,7 +106,7 @@ export abstract class Optimizer {
     checkNames([...given, ...slots, ...this.scalars.map(([name]) => name)]);
     for (const slot of slots) this.slots.set(slot, []);
     const values = all.map(([, { value }]) => value);
-    this.checkHyper(values);
+    this.#checkHyper(values);
     this.parameters = readParameters(parameters);
     for (const slot of slots) this.slots.set(slot, this.parameters.map(zerosLike));
     this.rows = allocateShared(this.parameters.length * this.width, 'float64');
@@ -142,7 +142,7 @@ export abstract class Optimizer {
     return 1 + this.scalars.length;
   }
 
-  private checkHyper(values: readonly number[]): void {
+  #checkHyper(values: readonly number[]): void {
     values.forEach((value, i) => {
       checkHyper(this.hyperNames[i], value, this.domains[i]);
     });
@@ -263,7 +263,7 @@ export abstract class Optimizer {
     refuseRecording('loadStateDict');
     const own = this.namedState();
     const values = readState('loadStateDict', own, state);
-    this.checkHyper([...values[0]]);
+    this.#checkHyper([...values[0]]);
     const domains = new Map(this.scalars);
     own.forEach(([name], i) => {
       const domain = domains.get(name.slice(0, name.lastIndexOf('.')));

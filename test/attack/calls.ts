@@ -11,7 +11,7 @@ import {
   type Outcome,
   type TypedArray,
 } from '../contract/call.ts';
-import { type Draw, makers } from '../contract/generate.ts';
+import { argumentsOf, type Draw } from '../contract/generate.ts';
 import { type Geometry, natural } from '../contract/geometries.ts';
 import { type KernelName, roles, signatures } from '../contract/signature.ts';
 import { bufferKinds, makeBuffer, type Random } from './support.ts';
@@ -141,7 +141,7 @@ function drawFrom(random: Random, limit: number, special: boolean): Draw {
 }
 
 export function randomCall(random: Random, kernel: KernelName, limit: number, special = false): Call {
-  return { kernel, args: makers[kernel](drawFrom(random, limit, special)), from: 'an attack' };
+  return { kernel, args: argumentsOf(kernel, drawFrom(random, limit, special)), from: 'an attack' };
 }
 
 /** A call in a line, for notes: the scalars, layouts and geometries, and the lengths of the other arrays. */

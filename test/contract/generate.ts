@@ -8,6 +8,8 @@ import {
   reduceOps,
   unaryOps,
 } from '../../lib/kernels/codes.ts';
+import { type ArrayFact, isArrayFact, positiveSize, size } from '../../lib/kernels/facts.ts';
+import { table } from '../../lib/kernels/table.ts';
 import { allocate, type FloatDtype } from '../../lib/memory.ts';
 import { generator } from '../cases/values.ts';
 import type { Call, TypedArray } from './call.ts';
@@ -123,7 +125,8 @@ const lists = ({ sizes, floats }: Draw): TypedArray[] => sizes.map((size) => flo
 /** A row for each of them, the last one first. */
 const rowsOf = ({ sizes }: Draw): Int32Array => Int32Array.from(sizes, (_, i) => sizes.length - 1 - i);
 
-export const makers: Readonly<Record<KernelName, Make>> = {
+/** Of the kernels that ask for more than the table says: layouts, geometries, numbers of a domain. */
+const makers: Partial<Readonly<Record<KernelName, Make>>> = {
   ...layerMakers,
   gemm: (draw) => product(draw, false),
   gemmAccumulate: (draw) => product(draw, true),
@@ -172,34 +175,6 @@ export const makers: Readonly<Record<KernelName, Make>> = {
     const offset = (first < 0 ? (a - 1) * b * c : 0) + (second < 0 ? c - 1 : 0);
     return [out, x, Int32Array.of(a, b, c, 1, a, a * b, ...strides, 0, size === 0 ? 0 : offset)];
   },
-  gather: (draw) => {
-    const [count, width] = draw.sizes;
-    const rows = draw.sizes[2] + 1;
-    return [
-      draw.floats(count * width),
-      draw.floats(rows * width),
-      draw.int32(count, rows),
-      count,
-      rows,
-      width,
-    ];
-  },
-  scatterAdd: (draw) => {
-    const [count, width] = draw.sizes;
-    const rows = draw.sizes[2] + 1;
-    return [
-      draw.floats(rows * width),
-      draw.floats(count * width),
-      draw.int32(count, rows),
-      count,
-      rows,
-      width,
-    ];
-  },
-  oneHot: (draw) => {
-    const classes = draw.sizes[1] + 1;
-    return [draw.floats(draw.sizes[0] * classes), draw.int32(draw.sizes[0], classes), draw.sizes[0], classes];
-  },
   reduce: (draw) => {
     const [k0, r0, k1, r1] = draw.sizes;
     const op = draw.code % reduceOps.length;
@@ -209,7 +184,6 @@ export const makers: Readonly<Record<KernelName, Make>> = {
     const scale = op === reduceCode.max || op === reduceCode.min ? 1 : 0.3;
     return [draw.floats(k0 * k1), near, k0, r0, k1, r1, op, scale];
   },
-  checkFinite: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1])],
   argmax: (draw) => {
     const [outer, size, inner] = [draw.sizes[0], draw.sizes[1] + 1, draw.sizes[2]];
     // Integers tie often.
@@ -238,12 +212,6 @@ export const makers: Readonly<Record<KernelName, Make>> = {
     const out = draw.floats(draw.flags[0] ? 1 : rows);
     return [out, draw.floats(n), draw.floats(n, -9, 9), draw.int32(rows, classes), rows, classes, 0.3];
   },
-  softmaxCrossEntropyGradient: (draw) => {
-    const [rows, classes] = [draw.sizes[0], draw.sizes[1] + 1];
-    const n = rows * classes;
-    const gradient = draw.floats(draw.flags[0] ? 1 : rows);
-    return [draw.floats(n), gradient, draw.floats(n, 0, 1), draw.int32(rows, classes), rows, classes, 0.3];
-  },
   loss: (draw) => {
     const n = draw.sizes[0] * draw.sizes[1];
     const out = draw.floats(draw.flags[0] ? 1 : n);
@@ -262,10 +230,7 @@ export const makers: Readonly<Record<KernelName, Make>> = {
     const [p, t] = [draw.floats(n, 0.05, 0.95), draw.floats(n, 0.05, 0.95)];
     return [draw.floats(n), gradient, p, t, draw.code % lossOps.length, 0.25, 0.3, draw.flags[1]];
   },
-  randomBits: (draw) => [new Uint32Array(draw.sizes[0] * draw.sizes[1]), draw.state()],
   randomUniform: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), -1, 2],
-  randomNormal: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), 0.5, 2],
-  dropoutMask: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.state(), (draw.code % 100) / 100],
   elementwise: (draw) => {
     const [scalars, shared, constants] = draw.sizes.slice(1).map((size) => size % 4);
     const counts = { outs: 1 + draw.flags[0], ins: 1 + draw.flags[1], scalars, shared, constants };
@@ -296,6 +261,51 @@ export const makers: Readonly<Record<KernelName, Make>> = {
   },
 };
 
+/** Arguments as the table describes them: numbers first, then arrays of the lengths that follow. */
+function fromTable(kernel: KernelName, draw: Draw): unknown[] {
+  const facts = Object.entries(table[kernel].arguments);
+  const bounds = facts.map(([, fact]) => isArrayFact(fact) && fact.contents?.below);
+  const numbers = new Map<string, number>();
+  for (const [name, fact] of facts) {
+    if (isArrayFact(fact)) {
+      if (fact.isList) numbers.set(name, draw.sizes.length);
+      continue;
+    }
+    const { range = null } = fact;
+    const drawn = draw.sizes[numbers.size % draw.sizes.length];
+    if (fact === size || fact === positiveSize) {
+      numbers.set(name, drawn + Number(fact === positiveSize || bounds.includes(name)));
+    } else if (range !== null) {
+      numbers.set(name, range[0] + (draw.code % (range[1] - range[0] + 1)));
+    } else {
+      numbers.set(name, (draw.code % 100) / 100);
+    }
+  }
+  // What has no length of its own is as long as what refers to it.
+  const plain = draw.sizes[0] * draw.sizes[1];
+  const arrayOf = ({ elements, length, contents }: ArrayFact, isOne: boolean): TypedArray => {
+    const counts = length?.map((count) =>
+      typeof count === 'number' ? count : (numbers.get(count) ?? plain),
+    );
+    const count = isOne ? 1 : (counts?.reduce((product, factor) => product * factor, 1) ?? plain);
+    const below = contents === null ? 2 : numbers.get(contents.below)!;
+    if (elements === 'Int32') return draw.int32(count, below);
+    if (elements === 'Uint32') return Uint32Array.from(draw.int32(count, 2 ** 31));
+    return elements === 'Float64' ? Float64Array.from(draw.floats(count)) : draw.floats(count);
+  };
+  return facts.map(([name, fact], at) => {
+    if (!isArrayFact(fact)) return numbers.get(name);
+    const choice = draw.flags[at % draw.flags.length] === 1;
+    if (fact.orNull && choice) return null;
+    return fact.isList ? lists(draw) : arrayOf(fact, fact.orOne && choice);
+  });
+}
+
+/** Arguments of a right call. */
+export function argumentsOf(kernel: KernelName, draw: Draw): unknown[] {
+  return makers[kernel]?.(draw) ?? fromTable(kernel, draw);
+}
+
 export function randomCall(kernel: KernelName): fc.Arbitrary<Call> {
-  return draws.map((draw) => ({ kernel, args: makers[kernel](draw), from: 'a random call' }));
+  return draws.map((draw) => ({ kernel, args: argumentsOf(kernel, draw), from: 'a random call' }));
 }

@@ -2,11 +2,11 @@
  * Checks of the arguments of a kernel, as table.ts describes them, in the order of the C++ twin, so that both report the
  * same mistake in the same words: types in the order of the signature, then values of scalars, then lengths, then contents;
  * then what the kernel checks itself. Nearly every call is right, and `areRight` finds that out by a few comparisons; what
- * it does not vouch for, such as empty arrays, is gone through argument by argument.
+ * it does not vouch for is gone through argument by argument.
  */
 import type { Kernels } from '../../../binding.d.ts';
 import { IndexError, KernelError } from '../../errors.ts';
-import { type ArrayFact, anyNumber, type Fact, finite, isArrayFact, type ScalarFact } from '../facts.ts';
+import { type ArrayFact, anyNumber, type Fact, finite, isArrayFact } from '../facts.ts';
 import { table } from '../table.ts';
 
 type Arguments = readonly unknown[];
@@ -102,6 +102,19 @@ function elementsOf(list: unknown): unknown {
   return taken;
 }
 
+const keysOf = Uint8Array.prototype.keys;
+
+/** An array that was detached, or whose buffer ends before it, looks like an empty one; only methods tell. */
+function isAttached(array: Float32Array | Float64Array | Int32Array | Uint32Array): boolean {
+  if (array.length > 0) return true;
+  try {
+    keysOf.call(array);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Types in order: the first array of those that are alike fixes the type of the others. */
 function checkTypes(kernel: string, names: readonly string[], facts: readonly Fact[], args: Arguments): void {
   let alike: { readonly type: TypeName; readonly name: string } | null = null;
@@ -115,15 +128,7 @@ function checkTypes(kernel: string, names: readonly string[], facts: readonly Fa
       const orNull = fact.orNull && !fact.isList ? ' or null' : '';
       refuseType(kernel, name, `${oneOf(allowed)}${like}${orNull}`, value);
     }
-    const { length, buffer } = value as Uint8Array;
-    // A detached array looks like an empty one; only making a view of its buffer tells.
-    if (length === 0) {
-      try {
-        new Uint8Array(buffer);
-      } catch {
-        refuse(kernel, name, 'have an attached buffer', 'a detached one');
-      }
-    }
+    if (!isAttached(value as Float32Array)) refuse(kernel, name, 'have an attached buffer', 'a detached one');
     if (isAlike(fact)) alike ??= { type, name };
   };
 
@@ -154,93 +159,76 @@ interface Length {
   readonly factor: number;
   readonly terms: readonly number[];
   readonly orOne: boolean;
-  readonly isList: boolean;
 }
 
 /** The positions of arguments by what is to be found out about them. */
 interface Plan {
-  /** Arrays of one type; null among them; lists. */
+  /** Arrays of one type, and those that may be null. */
   readonly arrays: readonly number[];
   readonly nullable: readonly number[];
-  readonly lists: readonly { readonly position: number; readonly orNull: boolean }[];
   readonly integers: readonly { readonly position: number; readonly least: number; readonly most: number }[];
   readonly numbers: readonly number[];
   readonly finites: readonly number[];
   readonly others: readonly { readonly position: number; readonly accepts: (value: unknown) => boolean }[];
   readonly lengths: readonly Length[];
+  readonly lists: readonly { readonly position: number; readonly orNull: boolean }[];
 }
 
 function planOf(names: readonly string[], facts: readonly Fact[]): Plan {
-  const where = (holds: (fact: Fact) => boolean) => [...facts.keys()].filter((i) => holds(facts[i]));
-  const alike = (holds: (fact: ArrayFact) => boolean) =>
-    where((fact) => isArrayFact(fact) && isAlike(fact) && holds(fact));
-  const accepts = (fact: Fact) => {
-    if (!isArrayFact(fact)) return (value: unknown) => typeof value === 'number' && fact.accepts(value);
-    const allowed = typesOf[fact.elements].map((type) => types[type]);
-    const isRight = (value: unknown) => allowed.some((is) => is(value)) && (value as Sized).length > 0;
-    return fact.orNull ? (value: unknown) => value === null || isRight(value) : isRight;
-  };
-  const rangeOf = (i: number) => (facts[i] as ScalarFact).range;
-  const isOther = (fact: Fact) =>
-    isArrayFact(fact) ? !isAlike(fact) : fact.range === undefined && fact !== anyNumber && fact !== finite;
+  const entries = [...facts.entries()];
+  const arrays = entries.flatMap(([position, fact]) => (isArrayFact(fact) ? [{ position, fact }] : []));
+  const scalars = entries.flatMap(([position, fact]) => (isArrayFact(fact) ? [] : [{ position, fact }]));
+  const alike = arrays.filter(({ fact }) => isAlike(fact));
+  const are = (kind: Fact) => scalars.filter(({ fact }) => fact === kind).map(({ position }) => position);
   return {
-    arrays: alike(({ isList, orNull }) => !isList && !orNull),
-    nullable: alike(({ isList, orNull }) => !isList && orNull),
-    lists: alike(({ isList }) => isList).map((position) => ({
-      position,
-      orNull: (facts[position] as ArrayFact).orNull,
-    })),
-    integers: [...facts.keys()].flatMap((position) => {
-      const range = rangeOf(position);
-      return range === undefined ? [] : [{ position, least: range[0], most: range[1] }];
-    }),
-    numbers: where((fact) => fact === anyNumber),
-    finites: where((fact) => fact === finite),
-    others: where(isOther).map((position) => ({ position, accepts: accepts(facts[position]) })),
-    lengths: [...facts.entries()].flatMap(([position, fact]) => {
-      if (!isArrayFact(fact) || fact.length === null) return [];
-      const { length, orOne, isList } = fact;
+    arrays: alike.filter(({ fact }) => !fact.isList && !fact.orNull).map(({ position }) => position),
+    nullable: alike.filter(({ fact }) => !fact.isList && fact.orNull).map(({ position }) => position),
+    integers: scalars.flatMap(({ position, fact: { range } }) =>
+      range === undefined ? [] : [{ position, least: range[0], most: range[1] }],
+    ),
+    numbers: are(anyNumber),
+    finites: are(finite),
+    others: [
+      ...arrays
+        .filter(({ fact }) => !isAlike(fact))
+        .map(({ position, fact }) => ({ position, accepts: isOneOf(fact) })),
+      ...scalars
+        .filter(({ fact }) => fact.range === undefined && fact !== anyNumber && fact !== finite)
+        .map(({ position, fact }) => ({
+          position,
+          accepts: (value: unknown) => typeof value === 'number' && fact.accepts(value),
+        })),
+    ],
+    lengths: arrays.flatMap(({ position, fact: { length, orOne } }) => {
+      if (length === null) return [];
       const factor = length.reduce<number>((all, count) => all * (typeof count === 'number' ? count : 1), 1);
       const terms = length.filter((count) => typeof count === 'string').map((name) => names.indexOf(name));
-      return [{ position, factor, terms, orOne, isList }];
+      return [{ position, factor, terms, orOne }];
     }),
+    lists: arrays
+      .filter(({ fact }) => fact.isList)
+      .map(({ position, fact: { orNull } }) => ({ position, orNull })),
   };
 }
 
-function lengthOf({ factor, terms }: Length, args: Arguments): number {
-  let length = factor;
-  for (let i = 0; i < terms.length; i++) {
-    const term = args[terms[i]] as number | Sized;
-    length *= typeof term === 'number' ? term : term.length;
-  }
-  return length;
+/** Whether it is an array of a type of its own. */
+function isOneOf({ elements, orNull }: ArrayFact): (value: unknown) => boolean {
+  const allowed = typesOf[elements].map((type) => types[type]);
+  return (value) =>
+    (orNull && value === null) || (allowed.some((is) => is(value)) && isAttached(value as Float32Array));
 }
 
-/** Whether the arrays of a list are as long as those of another at their places. */
-function areAsLong(list: readonly Sized[], other: readonly Sized[]): boolean {
-  for (let i = 0; i < list.length; i++) if (list[i].length !== other[i].length) return false;
-  return true;
-}
+const isFloat32 = (value: unknown) => value instanceof Float32Array && isAttached(value);
+const isFloat64 = (value: unknown) => value instanceof Float64Array && isAttached(value);
 
-const isFloat32 = (value: unknown) => value instanceof Float32Array && value.length > 0;
-const isFloat64 = (value: unknown) => value instanceof Float64Array && value.length > 0;
-
-/** Whether nothing is wrong with types, values and lengths; false says that something may be. */
+/** Whether nothing is wrong with types, values and lengths, lists apart; false says that something may be. */
 function areRight(plan: Plan, args: Arguments): boolean {
-  const { arrays, nullable, lists, integers, numbers, finites, others, lengths } = plan;
-  const first = lists.length === 0 ? args[arrays[0]] : (args[lists[0].position] as Arguments | null)?.[0];
-  // Of no arrays the type is float32.
-  const isLike = first instanceof Float64Array ? isFloat64 : isFloat32;
+  const { arrays, nullable, integers, numbers, finites, others, lengths } = plan;
+  const isLike = args[arrays[0]] instanceof Float32Array ? isFloat32 : isFloat64;
   for (let i = 0; i < arrays.length; i++) if (!isLike(args[arrays[i]])) return false;
   for (let i = 0; i < nullable.length; i++) {
     const value = args[nullable[i]];
     if (value !== null && !isLike(value)) return false;
-  }
-  for (let i = 0; i < lists.length; i++) {
-    const list = args[lists[i].position];
-    if (list === null && lists[i].orNull) continue;
-    if (!isArray(list)) return false;
-    for (let at = 0; at < list.length; at++) if (!isLike(list[at])) return false;
   }
   for (let i = 0; i < integers.length; i++) {
     const { position, least, most } = integers[i];
@@ -254,11 +242,34 @@ function areRight(plan: Plan, args: Arguments): boolean {
     if (!accepts(args[position])) return false;
   }
   for (let i = 0; i < lengths.length; i++) {
-    const { position, orOne, isList, terms } = lengths[i];
-    const array = args[position] as Sized | null;
-    if (array === null) continue;
-    if (array.length !== lengthOf(lengths[i], args) && !(orOne && array.length === 1)) return false;
-    if (isList && !areAsLong(array as readonly Sized[], args[terms[0]] as readonly Sized[])) return false;
+    const array = args[lengths[i].position] as Sized | null;
+    if (array === null || array.length === lengthOf(lengths[i], args)) continue;
+    if (!lengths[i].orOne || array.length !== 1) return false;
+  }
+  return true;
+}
+
+function lengthOf({ factor, terms }: Length, args: Arguments): number {
+  let length = factor;
+  for (let i = 0; i < terms.length; i++) {
+    const term = args[terms[i]] as number | Sized;
+    length *= typeof term === 'number' ? term : term.length;
+  }
+  return length;
+}
+
+/** The same of lists. */
+function areListsRight({ arrays, lists }: Plan, args: Arguments): boolean {
+  const list = args[lists[0].position];
+  const first = arrays.length > 0 ? args[arrays[0]] : isArray(list) ? list[0] : null;
+  // Of no arrays the type is float32.
+  const isLike = first instanceof Float64Array ? isFloat64 : isFloat32;
+  for (let i = 0; i < lists.length; i++) {
+    const { position, orNull } = lists[i];
+    const list = args[position];
+    if (orNull && list === null) continue;
+    if (!isArray(list)) return false;
+    for (let at = 0; at < list.length; at++) if (!isLike(list[at])) return false;
   }
   return true;
 }
@@ -271,19 +282,16 @@ function checkAll(
   args: Arguments,
 ): void {
   checkTypes(kernel, names, facts, args);
-  facts.forEach((fact, i) => {
+  for (const [i, fact] of facts.entries()) {
     const value = args[i] as number;
     if (!isArrayFact(fact) && !fact.accepts(value)) refuseValue(kernel, names[i], fact.expected, value);
-  });
+  }
   for (const length of lengths) {
-    const array = args[length.position] as Sized | null;
+    const { position, orOne } = length;
+    const array = args[position] as Sized | null;
     if (array === null) continue;
-    const name = names[length.position];
-    const check = length.orOne ? checkLengthOneOr : checkLength;
-    check(kernel, name, array, lengthOf(length, args));
-    if (!length.isList) continue;
-    const [list, other] = [array, args[length.terms[0]]] as (readonly Sized[])[];
-    for (const [at, own] of list.entries()) checkLength(kernel, `${name}[${at}]`, own, other[at].length);
+    const check = orOne ? checkLengthOneOr : checkLength;
+    check(kernel, names[position], array, lengthOf(length, args));
   }
 }
 
@@ -304,17 +312,22 @@ export function checked<Name extends keyof Kernels>(kernel: Name, compute: Kerne
   const { lists, lengths } = plan;
   const contents = [...facts.entries()].flatMap(([position, fact]) => {
     if (!isArrayFact(fact) || fact.contents === null) return [];
-    return [{ position, below: names.indexOf(fact.contents.below), name: names[position] }];
+    return [{ position, below: names.indexOf(fact.contents.below) }];
   });
   const run = compute as (...args: unknown[]) => void;
-  const whole = (...args: unknown[]) => {
-    for (let i = 0; i < lists.length; i++) args[lists[i].position] = elementsOf(args[lists[i].position]);
+  const plain = (...args: unknown[]) => {
     if (!areRight(plan, args)) checkAll(kernel, names, facts, lengths, args);
-    for (let i = 0; i < contents.length; i++) {
-      const { position, below, name } = contents[i];
-      checkIndices(kernel, name, args[position] as Int32Array, args[below] as number);
+    run(...args);
+  };
+  const withMore = (...args: unknown[]) => {
+    for (const { position } of lists) args[position] = elementsOf(args[position]);
+    const isRight = (lists.length === 0 || areListsRight(plan, args)) && areRight(plan, args);
+    if (!isRight) checkAll(kernel, names, facts, lengths, args);
+    for (const { position, below } of contents) {
+      checkIndices(kernel, names[position], args[position] as Int32Array, args[below] as number);
     }
     run(...args);
   };
+  const whole = lists.length + contents.length === 0 ? plain : withMore;
   return Object.defineProperty(whole, 'length', { value: names.length }) as Kernels[Name];
 }
