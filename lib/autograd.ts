@@ -185,6 +185,7 @@ function prepareGradient(leaf: Tensor): void {
   // A user who transferred `grad` has taken it away.
   else if (leaf.gradientStorage?.array?.length !== size) {
     leaf.gradientStorage = new Storage(dtype, size, (shared ? allocateShared : allocate)(size, dtype));
+    leaf.gradientStorage.isShared = shared;
   }
 }
 

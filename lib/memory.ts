@@ -31,6 +31,8 @@ export class Storage<D extends Dtype = Dtype> {
   array: Arrays[D] | null;
   /** Counts updates in place, so that backward can tell that what it reads has changed; see `owner`. */
   version = 0;
+  /** Whether it is shared memory, which programs read and write in place. */
+  isShared = false;
   /** Whose version counts: its own, or that of another one whose memory it uses. */
   owner: Storage = this as unknown as Storage;
 

@@ -22,6 +22,7 @@ export class SharedTensor extends Tensor {
       throw new DtypeError(`[${op}] expected dtype to be float32 or float64, got ${describe(dtype)}`);
     }
     super(allocateShared(sizeOf(own), dtype), own, dtype);
+    this.storage.isShared = true;
   }
 
   /** Where the values are, for `attach` in another thread. */

@@ -112,7 +112,8 @@ export class Tensor {
       set: (present) => {
         this.gradient = present ? (this.gradientStorage!.array as Float) : null;
       },
-      ran: (pass, isNew) => {
+      leave: (present, pass, isNew) => {
+        this.gradient = present ? (this.gradientStorage!.array as Float) : null;
         if (isNew) this.pass = pass;
       },
       abandon: (pass) => {

@@ -34,8 +34,8 @@ export type Use = 'read' | 'set' | 'update';
 export interface Observed<Value> {
   get(): Value;
   set(value: Value): void;
-  /** After a run of this number has set it; whether it is new, or was there before and is kept or added to. */
-  ran?(pass: number, isNew: boolean): void;
+  /** The same after a run of this number; whether it is new, or was there before and is kept or added to. */
+  leave?(value: Value, pass: number, isNew: boolean): void;
   /** After a run has failed. */
   abandon?(pass: number): void;
 }
@@ -170,12 +170,10 @@ export class Recording {
         if (wasSet) {
           const final = state.get();
           const isNew = !(wasRead && initial);
+          const { leave } = state;
           effects.push({
             final,
-            apply(pass) {
-              state.set(final);
-              state.ran?.(pass, isNew);
-            },
+            apply: leave ? (pass) => leave(final, pass, isNew) : () => state.set(final),
             abandon: (pass) => state.abandon?.(pass),
           });
         }

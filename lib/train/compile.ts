@@ -110,7 +110,10 @@ function compileBoth<Args extends unknown[], Returned>(
   };
 
   const find = (args: readonly unknown[]): Known | undefined => {
-    let tensors: Tensor[] | null = null;
+    // Mostly it is the kind of the call before.
+    const { latest } = programs;
+    let tensors = latest === undefined ? null : latest.match(args);
+    if (tensors !== null) return { entry: latest!, tensors };
     const entry = programs.find(keyOf(args), (known) => {
       tensors = known.match(args);
       return tensors !== null;

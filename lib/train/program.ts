@@ -8,7 +8,6 @@ import type { Run } from '../kernels/queue.ts';
 import {
   type Effect,
   generation,
-  isShared,
   Recording,
   record,
   recordingKernels,
@@ -63,8 +62,6 @@ function synchronous<Returned>(returned: Returned): Returned {
   throw new ArgumentError('[compile] expected a synchronous function, got one that returns a promise');
 }
 
-const powersOfFour: ReadonlySet<number> = new Set(Array.from({ length: 26 }, (_, i) => 4 ** i));
-
 /** A recorded kind of call. */
 export class Entry {
   readonly program: Program;
@@ -76,6 +73,8 @@ export class Entry {
   /** Whether the function may do something else by now, for a reason. */
   isDoubtful = false;
   private runs = 0;
+  /** Before the run after so many the function is written down anew. */
+  private nextCheck = 1;
   private readonly isTracking = isRecording();
   private readonly mode = modeInForce;
   private readonly born = generation;
@@ -126,7 +125,7 @@ export class Entry {
    * then ever more rarely.
    */
   get isDue(): boolean {
-    return this.isDoubtful || this.isUnstable || powersOfFour.has(this.runs);
+    return this.runs === this.nextCheck || this.isDoubtful || this.isUnstable;
   }
 
   /**
@@ -148,6 +147,7 @@ export class Entry {
       );
     }
     this.isDoubtful = false;
+    if (this.runs === this.nextCheck) this.nextCheck *= 4;
     return isSame;
   }
 
@@ -183,7 +183,7 @@ export class Entry {
 
   /** @throws AutogradError for an argument that a run would change while it is read: a copy of it would not change. */
   private checkApart(array: Array): void {
-    if (!isShared(array) || !this.changing.has(array.buffer)) return;
+    if (!this.changing.has(array.buffer)) return;
     throw new AutogradError(
       '[compile] expected arguments on memory that the function does not update, got one that is a view of a Parameter or ' +
         'SharedTensor which it does: clone() it, or use that one directly',
@@ -194,8 +194,9 @@ export class Entry {
   private valuesOf(tensors: readonly Tensor[]): Array[] {
     const values: Array[] = [];
     for (let i = 0; i < tensors.length; i++) {
-      const array = checked(tensors[i].storage);
-      this.checkApart(array);
+      const { storage } = tensors[i];
+      const array = checked(storage);
+      if (storage.isShared) this.checkApart(array);
       values.push(array);
     }
     for (let i = 0; i < this.captured.length; i++) values.push(checked(this.captured[i].from));
