@@ -55,8 +55,7 @@ export class Adam extends Optimizer {
 
   /** The rule in one pass over memory. A subclass with a rule of its own has no such kernel. */
   override update(group: Group, scalars: Float64Array, hyper: Float64Array): void {
-    if (this.rule !== Adam.prototype.rule) return super.update(group, scalars, hyper);
-    const { outs, gradients, rows } = group;
-    kernels.adam(outs, gradients, scalars, rows, hyper);
+    if (this.rule !== Adam.prototype.rule) super.update(group, scalars, hyper);
+    else kernels.adam(group.outs, group.gradients, scalars, group.rows, hyper);
   }
 }

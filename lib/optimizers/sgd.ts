@@ -61,8 +61,7 @@ export class SGD extends Optimizer {
 
   /** The rule in one pass over memory. A subclass with a rule of its own has no such kernel. */
   override update(group: Group, scalars: Float64Array, hyper: Float64Array): void {
-    if (this.rule !== SGD.prototype.rule) return super.update(group, scalars, hyper);
-    const { outs, gradients, rows } = group;
-    kernels.sgd(outs, gradients, scalars, rows, hyper);
+    if (this.rule !== SGD.prototype.rule) super.update(group, scalars, hyper);
+    else kernels.sgd(group.outs, group.gradients, scalars, group.rows, hyper);
   }
 }
