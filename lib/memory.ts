@@ -33,6 +33,8 @@ export class Storage<D extends Dtype = Dtype> {
   version = 0;
   /** Whether it is shared memory, which programs read and write in place. */
   isShared = false;
+  /** Whether a user has its array, and may write to it unseen. */
+  isExposed = false;
   /** Whose version counts: its own, or that of another one whose memory it uses. */
   owner: Storage = this as unknown as Storage;
 

@@ -67,6 +67,12 @@ export class Tensor {
    * @throws AutogradError in a function that is being compiled, unless it can be recorded anew for other values.
    */
   get data(): Arrays[Dtype] {
+    this.storage.isExposed = true;
+    return this.values();
+  }
+
+  /** The elements, to be read at once. */
+  private values(): Arrays[Dtype] {
     recording?.readValues(this.storage, 'reading of values (data, item, toArray)');
     return this.storage.array ?? missing('data');
   }
@@ -168,14 +174,15 @@ export class Tensor {
       throw new ShapeError(`[item] expected a tensor with one element, got shape ${show(this.shape)}`);
     }
     checkElements('item', this);
-    return this.data[0];
+    return this.values()[0];
   }
 
   /** Nested arrays of numbers; a number for a scalar. @throws MemoryError where the heap of JavaScript has no room. */
   toArray(): Nested {
     checkTensor('toArray', this);
     checkElements('toArray', this);
-    const { data, shape } = this;
+    const data = this.values();
+    const { shape } = this;
     checkNested('toArray', shape);
     let at = 0;
     const nest = (axis: number): Nested => {
@@ -204,7 +211,7 @@ export class Tensor {
     checkTensor('toString', this);
     checkElements('toString', this);
     const isSmall = this.size <= 64 && nestedBytes(this.shape) < 2 ** 17;
-    const few = isSmall ? JSON.stringify(this.toArray()) : [...this.data.subarray(0, 8), '…'].join(', ');
+    const few = isSmall ? JSON.stringify(this.toArray()) : [...this.values().subarray(0, 8), '…'].join(', ');
     return `Tensor ${this.dtype} ${show(this.shape)} ${few}`;
   }
 

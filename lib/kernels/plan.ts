@@ -14,12 +14,19 @@ export interface Plan {
   readonly calls: Call[];
   /** The array of a storage: of an argument, for its next values; of a result, to read. */
   place(storage: Storage): Elements;
-  /** What has values from outside on ordinary memory, to be copied before each run. */
-  readonly captured: readonly { from: Storage; to: Elements }[];
+  /** What has values from outside on ordinary memory, to be copied before a run. */
+  readonly captured: readonly Captured[];
   /** What stays where it is and is written to: parameters, their gradients, the state of optimizers and random numbers. */
   readonly written: readonly Elements[];
   /** Bytes of the intermediates, one by one and as planned, and of what the program has for itself. */
   readonly bytes: { separate: number; planned: number; own: number };
+}
+
+export interface Captured {
+  readonly from: Storage;
+  readonly to: Elements;
+  /** Whether the calls change what is in `to`. */
+  readonly changes: boolean;
 }
 
 /** An intermediate: its first and last call, and where it goes. */
@@ -167,7 +174,7 @@ export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
   let end = 0;
   for (const some of own.keys()) end += rounded(bytesOf(some));
   const slab = allocateBytes(end);
-  const captured: { from: Storage; to: Elements }[] = [];
+  const captured: Captured[] = [];
   let offset = 0;
   for (const [some, changes] of own) {
     const place = view(some, slab, offset);
@@ -177,7 +184,7 @@ export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
     if (values === null) continue;
     // A user may have taken away what is not the function's own: a run looks.
     if (some instanceof Storage && (changes || !recording.owns(some)))
-      captured.push({ from: some, to: place });
+      captured.push({ from: some, to: place, changes });
     else place.set(values);
   }
 

@@ -3,7 +3,7 @@ import { isInstance } from '../arguments.ts';
 import { isRecording } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { type Call, createProgram, type Program, withKernels } from '../kernels/index.ts';
-import { plan } from '../kernels/plan.ts';
+import { type Captured, plan } from '../kernels/plan.ts';
 import type { Run } from '../kernels/queue.ts';
 import {
   type Effect,
@@ -80,7 +80,9 @@ export class Entry {
   private readonly born = generation;
   private readonly changing: ReadonlySet<ArrayBufferLike>;
   private readonly inputs: readonly Elements[];
-  private readonly captured: readonly { from: Storage; to: Elements }[];
+  private readonly captured: readonly Captured[];
+  /** The versions that the program has or will have by the next run, of what is captured. */
+  private readonly seen: number[];
   private readonly settings: readonly { capture(): () => void }[];
   private readonly outputs: readonly { place: Array; shape: Tensor['shape']; dtype: Tensor['dtype'] }[];
 
@@ -99,6 +101,7 @@ export class Entry {
     this.written = planned.written;
     this.changing = new Set(planned.written.map(({ buffer }) => buffer));
     this.captured = planned.captured;
+    this.seen = planned.captured.map(() => -1);
     this.inputs = inputs.map(planned.place);
     this.settings = [...recording.settings];
     this.outputs = form.tensors.map(({ storage, shape, dtype }) => {
@@ -179,6 +182,7 @@ export class Entry {
   /** A run has failed: gradients are unknown. */
   abandon(pass: number): void {
     for (const effect of this.traced.effects) effect.abandon?.(pass);
+    this.seen.fill(-1);
   }
 
   /** @throws AutogradError for an argument that a run would change while it is read: a copy of it would not change. */
@@ -199,7 +203,14 @@ export class Entry {
       if (storage.isShared) this.checkApart(array);
       values.push(array);
     }
-    for (let i = 0; i < this.captured.length; i++) values.push(checked(this.captured[i].from));
+    for (let i = 0; i < this.captured.length; i++) {
+      const { from, changes } = this.captured[i];
+      const { version } = from.owner;
+      // A data set in the closure of a function is not copied for each row that is taken of it.
+      const isKnown = version === this.seen[i] && !from.isExposed && !changes;
+      values.push(isKnown ? nothing : checked(from));
+      this.seen[i] = version;
+    }
     return values;
   }
 
@@ -227,6 +238,8 @@ export class Entry {
     return this.traced.form.fill(copies);
   }
 }
+
+const nothing = new Float32Array(0);
 
 /** An array of no elements may be detached. */
 function put(to: Elements, values: Array): void {
