@@ -13,7 +13,7 @@ test.each([
   ['optimizers', 600],
   ['programs', 600],
   ['lengths', 350],
-  ['sequence', 450],
+  ['sequence', 350],
 ])('%s: the process never has more than %d MB', (way, megabytes) => {
   const output = execFileSync(process.execPath, ['--import', 'tsx', script, way], {
     encoding: 'utf8',
