@@ -6,6 +6,7 @@ import { ArgumentError, DataError, ShapeError } from '../errors.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { clone } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
 import { readShape, show } from '../shape.ts';
 import { empty, isTensor, type Tensor } from '../tensor.ts';
@@ -183,6 +184,8 @@ export async function predict<Model extends Layer>(
 
 /** The outputs for some examples after those for others, tensor by tensor. */
 function joined(outputs: readonly Tensors[]): Tensors {
+  // A model may have handed on what it was given, or what it keeps.
+  if (outputs.length === 1) return mapTensors(outputs[0], (y) => noGrad(() => clone(y)));
   const parts = outputs.map((y) => leavesOf(y, isTensor));
   const other = parts.find(({ length }) => length !== parts[0].length);
   if (other !== undefined) {
