@@ -159,6 +159,25 @@ describe('of compiled functions', () => {
     expect((await f(tensor([4]))).item()).toBe(8);
   });
 
+  // The argument of the run that waits, and then two tensors from outside, which it would have copied.
+  test.each([1, 2, 3])(
+    'a run that finds no memory for copy %d has not copied what changed outside',
+    async (nth) => {
+      const [first, second] = [tensor([1]), tensor([1])];
+      const f = compile((x: Tensor) => x.add(first).add(second));
+      const x = tensor([0]);
+      for (let i = 0; i < 2; i++) f.sync(x);
+      const running = f(x);
+      first.assign([10]);
+      second.assign([10]);
+      await without(nth, async () => {
+        await expect(f(x)).rejects.toThrow(MemoryError);
+      });
+      expect((await running).item()).toBe(2);
+      expect((await f(x)).item()).toBe(20);
+    },
+  );
+
   test('an error of a kernel is that of its run alone', async () => {
     const f = compile((x: Tensor, y: Tensor) => losses.softmaxCrossEntropy(x, y));
     const other = doubled();

@@ -90,8 +90,8 @@ export class Recording {
   }
 
   /**
-   * Notes that the function reads something of a subject, or is about to set it (for all but what it made). The program is for the value that it reads,
-   * and leaves behind what it set.
+   * Notes that the function reads something of a subject, or is about to set it. The program is for the value that it reads,
+   * and leaves behind what it set. What the function made concerns no other run.
    */
   observe<Value>(subject: object, name: string, use: Use, state: Observed<Value>): void {
     if (this.made.has(subject)) return;
@@ -267,9 +267,18 @@ export function arraysOf<Kind extends Elements | Storage = Elements>(
   return found;
 }
 
-/** Whether two recordings say the same: the same calls, over the same lasting memory and equal constants. */
-export function sameRecordings(a: Recording, b: Recording): boolean {
+/**
+ * Whether two recordings say the same: the same calls, over the same lasting memory and equal constants, and the same of
+ * what they compute as results.
+ */
+export function sameRecordings(
+  a: Recording,
+  b: Recording,
+  resultsOfA: readonly Storage[],
+  resultsOfB: readonly Storage[],
+): boolean {
   if (a.calls.length !== b.calls.length || a.settings.size !== b.settings.size) return false;
+  if (resultsOfA.length !== resultsOfB.length) return false;
   const partners = new Map<Storage, Storage>();
   const taken = new Set<Storage>();
   const pair = (x: Storage, y: Storage): true => {
@@ -293,10 +302,11 @@ export function sameRecordings(a: Recording, b: Recording): boolean {
     if (x.array === null || y.array === null) return x.array === y.array && pair(x, y);
     return a.owns(x) && b.owns(y) && sameValues(x.array, y.array) && pair(x, y);
   };
-  return a.calls.every(([kernel, ...args], i) => {
+  const areSame = a.calls.every(([kernel, ...args], i) => {
     const [other, ...others] = b.calls[i];
     return kernel === other && args.length === others.length && args.every((x, j) => same(x, others[j]));
   });
+  return areSame && resultsOfA.every((x, i) => same(a.argument(x), b.argument(resultsOfB[i])));
 }
 
 const isStorage = (x: object): x is Storage => !ArrayBuffer.isView(x);

@@ -16,7 +16,7 @@ import {
 import { modeInForce } from '../layers/mode.ts';
 import { copyOf, type Elements, Storage } from '../memory.ts';
 import { Tensor } from '../tensor.ts';
-import { type Form, readForm } from './results.ts';
+import { type Form, readForm, sameForms } from './results.ts';
 import { Signature } from './signature.ts';
 
 type Array = Tensor['data'];
@@ -93,10 +93,7 @@ export class Entry {
     private readonly isUnstable: boolean,
   ) {
     const { form, recording, inputs } = traced;
-    const planned = plan(
-      recording,
-      form.tensors.map(({ storage }) => storage),
-    );
+    const planned = plan(recording, storagesOf(form));
     this.calls = planned.calls;
     this.written = planned.written;
     this.changing = new Set(planned.written.map(({ buffer }) => buffer));
@@ -138,10 +135,10 @@ export class Entry {
   serves({ recording, effects, form }: Trace): boolean {
     const own = this.traced;
     const isSame =
-      sameRecordings(own.recording, recording) &&
+      sameRecordings(own.recording, recording, storagesOf(own.form), storagesOf(form)) &&
       own.effects.length === effects.length &&
       own.effects.every(({ final }, i) => Object.is(final, effects[i].final)) &&
-      own.form.tensors.length === form.tensors.length;
+      sameForms(own.form, form);
     if (!isSame && !this.isDoubtful && this.runs > 1) {
       throw new AutogradError(
         '[compile] expected a function that does the same at each call with such arguments, got one that does something ' +
@@ -160,6 +157,8 @@ export class Entry {
     const values = this.valuesOf(tensors);
     if (later) for (let i = 0; i < values.length; i++) values[i] = copyOf(values[i]);
     const writes = this.capture();
+    // From here on nothing fails, and the run will write them.
+    for (let i = 0; i < this.captured.length; i++) this.seen[i] = this.captured[i].from.owner.version;
     return {
       program: this.program,
       enter: () => this.write(values, writes),
@@ -205,11 +204,9 @@ export class Entry {
     }
     for (let i = 0; i < this.captured.length; i++) {
       const { from, changes } = this.captured[i];
-      const { version } = from.owner;
       // A data set in the closure of a function is not copied for each row that is taken of it.
-      const isKnown = version === this.seen[i] && !from.isExposed && !changes;
+      const isKnown = from.owner.version === this.seen[i] && !from.isExposed && !changes;
       values.push(isKnown ? nothing : checked(from));
-      this.seen[i] = version;
     }
     return values;
   }
@@ -238,6 +235,8 @@ export class Entry {
     return this.traced.form.fill(copies);
   }
 }
+
+const storagesOf = ({ tensors }: Form): Storage[] => tensors.map(({ storage }) => storage);
 
 const nothing = new Float32Array(0);
 

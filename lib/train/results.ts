@@ -10,8 +10,19 @@ import { isTensor, type Tensor } from '../tensor.ts';
 export interface Form {
   /** The tensors in it, each once. */
   readonly tensors: readonly Tensor[];
+  /** Shapes, keys and values in the order in which they were read, with numbers for objects. */
+  readonly outline: readonly unknown[];
   /** The structure anew, with these in their places. */
   fill(copies: readonly Tensor[]): unknown;
+}
+
+/**
+ * Whether two results agree in all but the values of their tensors: in how arrays, plain objects and Maps hold each other, in
+ * keys, in numbers, texts and the like. What else is in them counts as one thing, which stays as it was recorded.
+ */
+export function sameForms(a: Form, b: Form): boolean {
+  const [own, other] = [a.outline, b.outline];
+  return own.length === other.length && own.every((value, i) => Object.is(value, other[i]));
 }
 
 /** An object that can be reached from a result, and the objects in it. */
@@ -20,6 +31,8 @@ interface Node {
   /** Where it was found first, for messages. */
   readonly path: string;
   readonly links: readonly Link[];
+  /** Its keys and what they stand for, where they can be told. */
+  readonly values: readonly unknown[];
   /** Makes another one that holds the same; null where there is no telling how. */
   readonly clone: (() => object) | null;
 }
@@ -76,7 +89,23 @@ export function readForm(returned: unknown): Form {
     }
     return numbered(root!);
   };
-  return { tensors, fill };
+  return { tensors, outline: outlineOf(returned, nodes), fill };
+}
+
+function outlineOf(returned: unknown, nodes: ReadonlyMap<object, Node>): unknown[] {
+  const numbers = new Map<unknown, number>(Array.from(nodes.keys(), (value, i) => [value, i]));
+  const outline: unknown[] = [];
+  const note = (value: unknown) => {
+    const number = numbers.get(value);
+    // So that no number of an object is taken for a number.
+    outline.push(number === undefined ? 'value' : 'object', number ?? value);
+  };
+  note(returned);
+  for (const { values } of nodes.values()) {
+    outline.push(values.length);
+    for (const value of values) note(value);
+  }
+  return outline;
 }
 
 const isObject = (value: unknown): value is object =>
@@ -88,7 +117,9 @@ function reach(returned: unknown): Map<object, Node> {
   const found = isObject(returned) ? [{ child: returned, path: 'result' }] : [];
   for (const { child, path } of found) {
     if (nodes.has(child)) continue;
-    const node = isTensor(child) ? { value: child, path, links: [], clone: null } : read(child, path);
+    const node = isTensor(child)
+      ? { value: child, path, links: [], values: [child.dtype, ...child.shape], clone: null }
+      : read(child, path);
     nodes.set(child, node);
     for (const link of node.links) found.push(link);
   }
@@ -124,7 +155,9 @@ function read(value: object, path: string): Node {
   const note = (child: unknown, where: string, key: Link['key']) => {
     if (isObject(child)) links.push({ child, path: `${path}${where}`, key });
   };
-  const node = (clone: Node['clone']): Node => ({ value, path, links, clone });
+  const node = (clone: Node['clone'], values: readonly unknown[] = []): Node => {
+    return { value, path, links, values, clone };
+  };
   // Numbers alone.
   if (ArrayBuffer.isView(value)) return node(null);
 
@@ -139,7 +172,7 @@ function read(value: object, path: string): Node {
       note(items[i], `[${i}]`, { key: i });
     }
     for (const key of keys.slice(length + 1)) noteHidden(value, key, note);
-    return node(() => items.slice());
+    return node(() => items.slice(), ['array', ...items]);
   }
   if (prototype === Object.prototype || prototype === null) {
     const entries: [PropertyKey, unknown][] = [];
@@ -154,7 +187,10 @@ function read(value: object, path: string): Node {
     }
     // A property of it, not its prototype, where one is called __proto__.
     const own = Object.fromEntries(entries);
-    return node(() => (prototype === null ? Object.assign(Object.create(null), own) : { ...own }));
+    return node(
+      () => (prototype === null ? Object.assign(Object.create(null), own) : { ...own }),
+      ['object', ...entries.flat()],
+    );
   }
   for (const key of keys) noteHidden(value, key, note);
   if (types.isMap(value)) {
@@ -164,7 +200,7 @@ function read(value: object, path: string): Node {
       note(key, `.key(${entries.length - 1})`, null);
       note(item, `.get(${describe(key)})`, { key });
     });
-    return node(prototype === Map.prototype ? () => new Map(entries) : null);
+    return node(prototype === Map.prototype ? () => new Map(entries) : null, ['map', ...entries.flat()]);
   }
   if (types.isSet(value)) Set.prototype.forEach.call(value, (item) => note(item, '.values()', null));
   return node(null);

@@ -21,6 +21,7 @@ import {
   tensor,
   zeros,
 } from '../../lib/index.ts';
+import { isTensor } from '../../lib/tensor.ts';
 import { recordedCall } from '../../lib/train/compile.ts';
 
 function network(): Layer {
@@ -382,6 +383,35 @@ describe('what a replay could not do throws', () => {
     expect(() => compile((a: Tensor) => a).sync(leaf)).toThrow(AutogradError);
     expect(() => compile(3 as never)).toThrow(ArgumentError);
   });
+});
+
+describe('what a function returns is compared when it is called anew', () => {
+  type Parts = { a: Tensor; b: Tensor };
+  const cases: [string, (parts: Parts, isLater: boolean) => unknown][] = [
+    ['another tensor', ({ a, b }, isLater) => (isLater ? b : a)],
+    ['two in another order', ({ a, b }, isLater) => (isLater ? [b, a] : [a, b])],
+    ['another shape of one memory', ({ a }, isLater) => (isLater ? a.reshape([2, 1]) : a)],
+    ['another name', ({ a }, isLater) => (isLater ? { second: a } : { first: a })],
+    ['another number beside it', ({ a }, isLater) => ({ a, weight: isLater ? 2 : 1 })],
+    ['an argument', ({ a }, isLater) => (isLater ? a : a.add(0))],
+    ['a number alone', (_, isLater) => (isLater ? 2 : 1)],
+  ];
+  test.each(cases)('%s', (_, choose) => {
+    let isLater = false;
+    const fn = (x: Tensor) => choose({ a: x.mul(2), b: x.mul(3) }, isLater);
+    const f = compile(fn);
+    const x = tensor([1, 2]);
+    expect(f.sync(x)).toEqual(detached(fn(x)));
+    isLater = true;
+    expect(f.sync(x)).toEqual(detached(fn(x)));
+  });
+
+  /** Tensors as their shapes and values. */
+  function detached(value: unknown): unknown {
+    return expect.toSatisfy((other: unknown) => show(other) === show(value));
+  }
+  const show = (value: unknown) =>
+    JSON.stringify(value, (_, part) => (isTensor(part) ? [part.shape, part.toArray()] : part));
 });
 
 test('programs are kept as far as their memory goes, those used last', () => {
