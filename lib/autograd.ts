@@ -6,7 +6,7 @@
 import { checkFunction, isInstance } from './arguments.ts';
 import { AutogradError, DataError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
-import { changing, recording as compiling, isShared, nextPass } from './kernels/recorder.ts';
+import { changing, recording as compiling, nextPass } from './kernels/recorder.ts';
 import { agePool, allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
 import { show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
@@ -166,7 +166,7 @@ function remember(leaf: Tensor): void {
 
 /** A program writes gradients where no user can detach the memory: those of Parameters, and of what it makes itself. */
 function checkLeaf(leaf: Tensor): void {
-  if (compiling === null || compiling.owns(leaf) || isShared(leaf.storage.array!)) return;
+  if (compiling === null || compiling.owns(leaf) || leaf.storage.isShared) return;
   throw new AutogradError(
     `[compile] expected gradients of Parameters only, got a leaf of shape ${show(leaf.shape)} that is none`,
   );
@@ -179,13 +179,12 @@ function checkLeaf(leaf: Tensor): void {
 function prepareGradient(leaf: Tensor): void {
   const { size } = leaf;
   const dtype = leaf.dtype as FloatDtype;
-  const { array } = leaf.storage;
-  const shared = array !== null && isShared(array);
-  if (compiling !== null && !shared) leaf.gradientStorage = new Storage(dtype, size, null);
+  const { isShared } = leaf.storage;
+  if (compiling !== null && !isShared) leaf.gradientStorage = new Storage(dtype, size, null);
   // A user who transferred `grad` has taken it away.
   else if (leaf.gradientStorage?.array?.length !== size) {
-    leaf.gradientStorage = new Storage(dtype, size, (shared ? allocateShared : allocate)(size, dtype));
-    leaf.gradientStorage.isShared = shared;
+    leaf.gradientStorage = new Storage(dtype, size, (isShared ? allocateShared : allocate)(size, dtype));
+    leaf.gradientStorage.isShared = isShared;
   }
 }
 
@@ -270,7 +269,7 @@ function collect(root: Tensor): Tensor[] {
         '[backward] expected a history that was not used yet: backward ran through it before and freed what it saved',
       );
     }
-    if (sumVersions(node.saved) !== node.versions) throw changed(node.saved, node.inputs);
+    if (sumVersions(node.saved) !== node.versions) throw changed(node.saved);
     found.push(tensor);
     for (const input of node.inputs) {
       if (input.node !== null && !seen.has(input)) {
@@ -282,13 +281,10 @@ function collect(root: Tensor): Tensor[] {
   return found.sort((a, b) => b.node!.order - a.node!.order);
 }
 
-function changed(saved: readonly (Tensor | null)[], inputs: readonly Tensor[]): AutogradError {
-  const parameter = saved.some((x) => x !== null && x.node === null && inputs.includes(x));
+function changed(saved: readonly (Tensor | null)[]): AutogradError {
+  const shapes = saved.flatMap((x) => (x === null ? [] : [show(x.shape)])).join(', ');
   return new AutogradError(
-    `[backward] expected tensors as the forward pass saw them: one of shapes ${saved
-      .flatMap((x) => (x === null ? [] : [show(x.shape)]))
-      .join(', ')} was updated in place in between (${
-      parameter ? 'optimizer step, loadStateDict, assign' : 'assign or another update in place'
-    }); run the forward pass again`,
+    `[backward] expected tensors as the forward pass saw them: one of shapes ${shapes} was updated in place in between ` +
+      '(optimizer step, loadStateDict, assign, another backward); run the forward pass again',
   );
 }

@@ -164,7 +164,7 @@ export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
     const span = spans.get(output);
     if (span) span.to = calls.length;
     // An argument, a constant, or nothing: no elements.
-    else if (output.array === null || !isShared(output.array)) own.set(output, own.get(output) ?? false);
+    else if (!output.isShared) own.set(output, own.get(output) ?? false);
   }
 
   const places = new Map<Elements | Storage, Elements>();

@@ -118,7 +118,7 @@ export class Recording {
   /** The argument of a call for a tensor's elements: what may move, or has no array yet, goes by its Storage. */
   argument(storage: Storage): RecordedArgument {
     const { array } = storage;
-    if (array !== null) return isShared(array) ? array : storage;
+    if (array !== null) return storage.isShared ? array : storage;
     if (this.made.has(storage) || this.inputs.has(storage)) return storage;
     throw new AutogradError(
       '[compile] expected tensors that have values or are made here, got one that a compiled function made in another call: ' +
@@ -128,15 +128,14 @@ export class Recording {
 
   /** Notes that a storage is about to be updated. @throws AutogradError for one whose update would be lost. */
   write(op: string, storage: Storage): void {
-    const isLasting = storage.array !== null && isShared(storage.array);
-    if (this.inputs.has(storage) || !(isLasting || this.made.has(storage))) {
+    if (this.inputs.has(storage) || !(storage.isShared || this.made.has(storage))) {
       throw new AutogradError(
         `[${op}] expected to update a Parameter, its gradient, a SharedTensor or a tensor made in the compiled function, ` +
           `got ${this.inputs.has(storage) ? 'an argument' : 'another tensor'} of ${storage.length} elements: its memory ` +
           'is copied for a run, and the update would be lost',
       );
     }
-    if (isLasting && !this.written.has(storage)) this.written.set(storage, storage.owner.version);
+    if (storage.isShared && !this.written.has(storage)) this.written.set(storage, storage.owner.version);
   }
 
   /**
@@ -145,7 +144,7 @@ export class Recording {
    */
   readValues(storage: Storage, what: string): void {
     const { array } = storage;
-    if (array === null || isShared(array) || this.made.has(storage)) {
+    if (array === null || storage.isShared || this.made.has(storage)) {
       throw new AutogradError(
         `[compile] expected no ${what} in a compiled function: it is recorded once, and the value read now would stay ` +
           'for ever. Return the tensor and read it outside; to choose by a value, use where; or pass { compiled: false } to ' +

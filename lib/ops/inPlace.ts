@@ -5,7 +5,7 @@
 import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
 import { type BinaryOp, binaryCode, type Float, kernels, unaryCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
-import { changing, isShared, recording } from '../kernels/recorder.ts';
+import { changing, recording } from '../kernels/recorder.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { broadcastLayout, broadcastShapes, sameShape, show } from '../shape.ts';
 import {
@@ -26,9 +26,8 @@ function checkTarget(op: string, x: Tensor): void {
   checkTensor(op, x);
   checkElements(op, x);
   if (x.node === null) {
-    const { array } = x.storage;
     // Runs that were asked for before may read and write it.
-    if (recording === null && array !== null && isShared(array)) settleRuns();
+    if (recording === null && x.storage.isShared) settleRuns();
     return;
   }
   throw new AutogradError(

@@ -5,7 +5,6 @@ import { drain, enqueue, isBusy, runNow } from '../kernels/queue.ts';
 import { nextPass, recording } from '../kernels/recorder.ts';
 import type { Tensor } from '../tensor.ts';
 import { Kept } from './kept.ts';
-import { Pace } from './pace.ts';
 import { Entry, trace } from './program.ts';
 import { keyOf } from './signature.ts';
 
@@ -99,15 +98,6 @@ function compileBoth<Args extends unknown[], Returned>(
   once: boolean,
 ): { compiled: Compiled<Args, Returned>; steps: Steps<Args, Returned> } {
   const programs = new Kept<Entry>();
-  const paces = new WeakMap<Entry, Pace>();
-  const paceOf = (entry: Entry): Pace => {
-    let pace = paces.get(entry);
-    if (pace === undefined) {
-      pace = new Pace();
-      paces.set(entry, pace);
-    }
-    return pace;
-  };
 
   const find = (args: readonly unknown[]): Known | undefined => {
     // Mostly it is the kind of the call before.
@@ -121,8 +111,7 @@ function compileBoth<Args extends unknown[], Returned>(
     return entry === undefined ? undefined : { entry, tensors: tensors! };
   };
   /** The program for a call, which is written down if it is the first of its kind. */
-  const programFor = (args: Args): Known => {
-    const known = find(args);
+  const programFor = (args: Args, known = find(args)): Known => {
     if (known !== undefined && !known.entry.isDue) return known;
     const traced = trace(fn, args);
     let isUnstable = false;
@@ -172,17 +161,16 @@ function compileBoth<Args extends unknown[], Returned>(
     soon(...args) {
       const isAlone = !isBusy();
       const known = find(args);
-      if (known !== undefined && isAlone && paceOf(known.entry).isShort) {
-        const pace = paceOf(known.entry);
+      if (isAlone && known?.entry.pace.isShort) {
         const start = performance.now();
-        const result = once ? fn(...args) : here(programFor(args));
-        pace.tookHere(performance.now() - start);
+        const result = once ? fn(...args) : here(programFor(args, known));
+        known.entry.pace.tookHere(performance.now() - start);
         return result;
       }
-      const { entry, tensors } = programFor(args);
-      const pace = paceOf(entry);
+      const own = programFor(args, known);
+      const { pace } = own.entry;
       const start = performance.now();
-      const result = elsewhere({ entry, tensors });
+      const result = elsewhere(own);
       // Among others it tells nothing.
       return isAlone ? result.finally(() => pace.tookElsewhere(performance.now() - start)) : result;
     },

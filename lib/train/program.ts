@@ -16,6 +16,7 @@ import {
 import { modeInForce } from '../layers/mode.ts';
 import { copyOf, type Elements, Storage } from '../memory.ts';
 import { Tensor } from '../tensor.ts';
+import { Pace } from './pace.ts';
 import { type Form, readForm, sameForms } from './results.ts';
 import { Signature } from './signature.ts';
 
@@ -70,6 +71,7 @@ export class Entry {
   readonly written: readonly Elements[];
   /** Bytes that it has for itself, about. */
   readonly weight: number;
+  readonly pace = new Pace();
   /** Whether the function may do something else by now, for a reason. */
   isDoubtful = false;
   private runs = 0;
