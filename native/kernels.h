@@ -41,4 +41,11 @@ template <class T>
 void applyWhere(T* out, int64_t n, const T* condition, int64_t stepC, const T* a, int64_t stepA, const T* b,
                 int64_t stepB);
 
+// ── finite.cc
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Whether all are finite, on the calling thread.
+template <class T>
+bool areFinite(const T* x, int64_t n);
+
 }  // namespace axpy

@@ -9,43 +9,8 @@
 #include "kernels.h"
 #include "parallel.h"
 #include "range.h"
-#include "simd.h"
 #include "workspaces.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/elementwise.cc"
-#include "hwy/foreach_target.h"
-
-#include "hwy/highway.h"
-#include "loops-inl.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace axpy {
-namespace HWY_NAMESPACE {
-
-template <class T>
-bool areFinite(const T* x, int64_t n) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto differences = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto v = hn::LoadU(d, x + i);
-    differences = hn::Add(differences, hn::Sub(v, v));
-  }
-  if (i < n) {
-    const auto v = loadFirst(d, x + i, n - i);
-    differences = hn::Add(differences, hn::Sub(v, v));
-  }
-  return isFinite(d, differences);
-}
-
-// NOLINTNEXTLINE(google-readability-namespace-comments)
-}  // namespace HWY_NAMESPACE
-}  // namespace axpy
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace axpy {
 namespace {
 
@@ -413,8 +378,7 @@ class Worker {
     for (int i = 0; i < list_.outs; i++) {
       const int value = choices_.source[list_.becomes[i]];
       if (value < list_.firstResult || list_.isScalar[value]) continue;
-      if (!AXPY_SIMD(areFinite<T>)(registers_ + list_.registerOf[value] * blockOf<T>, elements_))
-        return false;
+      if (!areFinite(registers_ + list_.registerOf[value] * blockOf<T>, elements_)) return false;
     }
     return true;
   }
@@ -545,4 +509,3 @@ constexpr bind::Kernel kernels[] = {
 const bind::Family family(kernels);
 
 }  // namespace axpy
-#endif  // HWY_ONCE

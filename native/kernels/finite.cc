@@ -46,12 +46,19 @@ HWY_AFTER_NAMESPACE();
 namespace axpy {
 
 template <class T>
+bool areFinite(const T* x, int64_t n) {
+  return AXPY_SIMD(finite<T>)(x, n);
+}
+
+template bool areFinite(const float*, int64_t);
+template bool areFinite(const double*, int64_t);
+
+template <class T>
 void checkFinite(const Check& check, Array<const T> x) {
-  const auto isFinite = AXPY_SIMD(finite<T>);
   // The first chunk with such an element, whichever thread comes upon it first.
   std::atomic<int64_t> first{x.length};
   parallel::forRange(x.length, parallel::lightChunk, [&](int64_t begin, int64_t end) {
-    if (begin >= first.load(std::memory_order_relaxed) || isFinite(x.data + begin, end - begin)) return;
+    if (begin >= first.load(std::memory_order_relaxed) || areFinite(x.data + begin, end - begin)) return;
     int64_t known = first.load(std::memory_order_relaxed);
     while (begin < known && !first.compare_exchange_weak(known, begin, std::memory_order_relaxed)) {
     }
