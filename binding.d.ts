@@ -377,16 +377,21 @@ export interface Kernels {
 
   /**
    * mean and inverse, of length channels, = the mean and 1/√(variance + epsilon) of each column of x rows × channels, with
-   * the variance divided by rows; 0 and 1/√epsilon for no rows. Computed as exactly as `reduce`, about the mean.
-   * Unless null, runningMean and runningVariance are updated: r ← (1 − momentum)·r + momentum·(mean, or rows/(rows − 1)
-   * times the variance); not at all for no rows, and with the variance as it is for one. A variance may be too large for
-   * the arrays where `inverse` is not: the running one is then Infinity.
+   * the variance divided by rows; 0 and 1/√epsilon for no rows. Computed as exactly as `reduce`, about the mean. remainder
+   * = what `mean` lacks for being rounded, 0 where that is not finite: deviations of numbers far from 0 are not much larger.
+   *
+   * Unless null, runningMean and runningVariance are updated, r ← (1 − m)·r + m·(mean, or rows/(rows − 1) times the
+   * variance), with m = momentum; with recentRows, of one element, m = momentum·(rows − 1)/(R − 1) for R = max(rows,
+   * recentRows), and recentRows ← max(rows, R/2). Nothing is updated for fewer than two rows. A variance may be too large
+   * for the arrays where `inverse` is not: the running one is then Infinity.
    */
   batchMoments(
     mean: Float,
+    remainder: Float,
     inverse: Float,
     runningMean: Float | null,
     runningVariance: Float | null,
+    recentRows: Float | null,
     x: Float,
     rows: number,
     channels: number,
@@ -394,11 +399,15 @@ export interface Kernels {
     momentum: number,
   ): void;
 
-  /** out = activation((x − mean)·inverse·scale + shift) by columns; a null scale is 1, a null shift 0. out may be x. */
+  /**
+   * out = activation((x − mean − remainder)·inverse·scale + shift) by columns; a null scale is 1, a null remainder or shift
+   * 0. out may be x.
+   */
   batchNorm(
     out: Float,
     x: Float,
     mean: Float,
+    remainder: Float | null,
     inverse: Float,
     scale: Float | null,
     shift: Float | null,
@@ -409,8 +418,8 @@ export interface Kernels {
   ): void;
 
   /**
-   * The gradients of `batchNorm` (Ioffe & Szegedy, 2015). With x̂ = (x − mean)·inverse and dz = gradient·f′, where f′ is
-   * that of the output, recomputed: scaleGradient = Σ dz·x̂ and shiftGradient = Σ dz over the rows; out =
+   * The gradients of `batchNorm` (Ioffe & Szegedy, 2015). With x̂ = (x − mean − remainder)·inverse and dz = gradient·f′,
+   * where f′ is that of the output, recomputed: scaleGradient = Σ dz·x̂ and shiftGradient = Σ dz over the rows; out =
    * scale·inverse·(dz − (shiftGradient + x̂·scaleGradient) / rows) with `moments` 1, where mean and inverse are those of
    * x; out = scale·inverse·dz with 0, where they are constants. `activation` is −1 or one of `gradientFromOutput`.
    * `out` may be the very array `gradient`.
@@ -422,6 +431,7 @@ export interface Kernels {
     gradient: Float,
     x: Float,
     mean: Float,
+    remainder: Float | null,
     inverse: Float,
     scale: Float | null,
     shift: Float | null,
@@ -434,12 +444,13 @@ export interface Kernels {
 
   /**
    * out = (x − mean)·inverse·scale + shift by rows (Ba, Kiros & Hinton, 2016), with mean and inverse = 1/√(variance +
-   * epsilon) of each row of x rows × size, which are returned for the gradient; scale and shift have length size, null
-   * for 1 and 0. For size 0, mean is 0 and inverse 1/√epsilon.
+   * epsilon) of each row of x rows × size, which are returned for the gradient, and remainder as by `batchMoments`; scale
+   * and shift have length size, null for 1 and 0. For size 0, mean is 0 and inverse 1/√epsilon.
    */
   layerNorm(
     out: Float,
     mean: Float,
+    remainder: Float,
     inverse: Float,
     x: Float,
     scale: Float | null,
@@ -457,6 +468,7 @@ export interface Kernels {
     gradient: Float,
     x: Float,
     mean: Float,
+    remainder: Float,
     inverse: Float,
     scale: Float | null,
     rows: number,

@@ -55,13 +55,29 @@ const pools: readonly Call[] = [
 const [rows, columns] = [32 * 32 * 32, 64];
 const column = () => random(columns);
 const positive = (length: number) => random(length).fill(0.5);
+/** Too small to make a mean another one. */
+const remainder = (length: number) => random(length).map((value) => value * 2 ** -60);
 const norms: readonly Call[] = [
-  ['batchMoments', column(), column(), column(), column(), random(rows * columns), rows, columns, 1e-5, 0.1],
+  [
+    'batchMoments',
+    column(),
+    column(),
+    column(),
+    column(),
+    column(),
+    random(1),
+    random(rows * columns),
+    rows,
+    columns,
+    1e-5,
+    0.1,
+  ],
   [
     'batchNorm',
     random(rows * columns),
     random(rows * columns),
     column(),
+    remainder(columns),
     positive(columns),
     column(),
     column(),
@@ -78,6 +94,7 @@ const norms: readonly Call[] = [
     random(rows * columns),
     random(rows * columns),
     column(),
+    remainder(columns),
     positive(columns),
     column(),
     column(),
@@ -90,6 +107,7 @@ const norms: readonly Call[] = [
   [
     'layerNorm',
     random(1024 * 128),
+    random(1024),
     random(1024),
     random(1024),
     random(1024 * 128),
@@ -107,6 +125,7 @@ const norms: readonly Call[] = [
     random(1024 * 128),
     random(1024 * 128),
     random(1024),
+    remainder(1024),
     positive(1024),
     random(128),
     1024,

@@ -69,7 +69,11 @@ const geometry = int32(input());
 const convolved = { weight: input(), bias: orNull(input()), geometry, ...epilogue, fast: flag };
 const rowsOf = { count: size, rows: size, width: size };
 const line = { outer: size, size, inner: size, log: flag };
-const columns = { mean: input('channels'), inverse: input('channels') };
+const columns = {
+  mean: input('channels'),
+  remainder: orNull(input('channels')),
+  inverse: input('channels'),
+};
 const affine = { scale: orNull(input('channels')), shift: orNull(input('channels')) };
 const state = uint32(updated(6));
 
@@ -338,16 +342,18 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   batchMoments: {
     arguments: {
       mean: out('channels'),
+      remainder: out('channels'),
       inverse: out('channels'),
       runningMean: orNull(updated('channels')),
       runningVariance: orNull(updated('channels')),
+      recentRows: orNull(updated(1)),
       x: input('rows', 'channels'),
       rows: size,
       channels: size,
       epsilon: finite,
       momentum: finite,
     },
-    cost: (_mean, _inverse, _runningMean, _runningVariance, x) => 4 * x.length,
+    cost: (_mean, _remainder, _inverse, _runningMean, _runningVariance, _recentRows, x) => 4 * x.length,
   },
   batchNorm: {
     arguments: {
@@ -359,7 +365,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       channels: size,
       ...epilogue,
     },
-    cost: (out, _x, _mean, _inverse, _scale, _shift, _rows, _channels, activation) =>
+    cost: (out, _x, _mean, _remainder, _inverse, _scale, _shift, _rows, _channels, activation) =>
       (2 + epilogueWork(activation)) * out.length,
   },
   batchNormGradient: {
@@ -377,7 +383,21 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       parameter: anyNumber,
       moments: flag,
     },
-    cost: (out, _scale, _shift, gradient, x, _mean, _inverse, _s, _t, _rows, _channels, activation) => ({
+    cost: (
+      out,
+      _scale,
+      _shift,
+      gradient,
+      x,
+      _mean,
+      _remainder,
+      _inverse,
+      _s,
+      _t,
+      _rows,
+      _channels,
+      activation,
+    ) => ({
       operations: (9 + (activation < 0 ? 0 : 3)) * out.length,
       // Two passes over gradient and x: the sums come first.
       bytes: out.byteLength + 2 * (gradient.byteLength + x.byteLength),
@@ -387,6 +407,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     arguments: {
       out: out('rows', 'size'),
       mean: out('rows'),
+      remainder: out('rows'),
       inverse: out('rows'),
       x: input('rows', 'size'),
       scale: orNull(input('size')),
@@ -405,6 +426,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       gradient: input('rows', 'size'),
       x: input('rows', 'size'),
       mean: input('rows'),
+      remainder: input('rows'),
       inverse: input('rows'),
       scale: orNull(input('size')),
       rows: size,

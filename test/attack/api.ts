@@ -171,7 +171,7 @@ const kinds = {
 type Kind = keyof typeof kinds;
 
 function random3(): unknown {
-  return { mean: axpy.zeros([3]), variance: axpy.ones([3]) };
+  return { mean: axpy.zeros([3]), variance: axpy.ones([3]), count: axpy.zeros([1]) };
 }
 
 /** Options by name: their kinds. */

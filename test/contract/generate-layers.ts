@@ -33,6 +33,13 @@ const layer = (draw: Draw, transposed: boolean): unknown[] => {
 
 const pooling = ({ geometry }: Draw) => ({ ...geometry, outChannels: geometry.channels, groups: 1 });
 
+/** A mean, and what its rounding may have taken from it, or null for that. */
+const meanOf = (draw: Draw, length: number, isWhole: boolean): unknown[] => {
+  const mean = draw.floats(length);
+  const share = mean instanceof Float32Array ? 2 ** -25 : 2 ** -54;
+  return [mean, isWhole ? null : mean.map((value) => share * value)];
+};
+
 export const layerMakers = {
   epilogueGradient: (draw) => {
     const [rows, columns] = draw.sizes;
@@ -87,8 +94,10 @@ export const layerMakers = {
     return [
       draw.floats(channels),
       draw.floats(channels),
+      draw.floats(channels),
       draw.flags[0] ? null : draw.floats(channels),
       draw.flags[1] ? null : draw.floats(channels, 0, 2),
+      draw.flags[2] ? null : draw.floats(1, 0, 2 * rows),
       draw.floats(rows * channels, -1, 3),
       rows,
       channels,
@@ -102,7 +111,7 @@ export const layerMakers = {
     return [
       draw.flags[0] ? x : draw.floats(rows * channels),
       x,
-      draw.floats(channels),
+      ...meanOf(draw, channels, draw.flags[4] === 1),
       draw.floats(channels, 0.25, 2),
       draw.flags[1] ? null : draw.floats(channels),
       draw.flags[2] ? null : draw.floats(channels),
@@ -121,7 +130,7 @@ export const layerMakers = {
       draw.floats(channels),
       gradient,
       draw.floats(rows * channels),
-      draw.floats(channels),
+      ...meanOf(draw, channels, draw.flags[4] === 1),
       draw.floats(channels, 0.25, 2),
       draw.flags[1] ? null : draw.floats(channels),
       draw.flags[2] ? null : draw.floats(channels),
@@ -136,6 +145,7 @@ export const layerMakers = {
     const [rows, size] = draw.sizes;
     return [
       draw.floats(rows * size),
+      draw.floats(rows),
       draw.floats(rows),
       draw.floats(rows),
       draw.floats(rows * size, -1, 3),
@@ -155,7 +165,7 @@ export const layerMakers = {
       draw.floats(size),
       gradient,
       draw.floats(rows * size),
-      draw.floats(rows),
+      ...meanOf(draw, rows, false),
       draw.floats(rows, 0.25, 2),
       draw.flags[1] ? null : draw.floats(size),
       rows,

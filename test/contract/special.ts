@@ -71,7 +71,9 @@ function sprinkle(call: Call, seed: number, code: number): Call {
   const palette = choose(palettes);
   const args = mapArrays(call.args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
-    if (['hyper', 'scalars', 'shared', 'constants'].includes(parameters[position].name)) return array;
+    // A remainder is one of a mean alone.
+    if (['hyper', 'scalars', 'shared', 'constants', 'remainder'].includes(parameters[position].name))
+      return array;
     const values = palette(ends[array.constructor.name as keyof typeof ends]);
     const share = choose(shares);
     const only = Math.floor(next() * array.length);
