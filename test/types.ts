@@ -6,8 +6,10 @@ import {
   evaluate,
   type FloatDtype,
   fit,
+  type History,
   Layer,
   losses,
+  type MetricName,
   metrics,
   Parameter,
   predict,
@@ -109,6 +111,20 @@ export async function typed(): Promise<void> {
   await fit(one, { x, y }, { loss: losses.huber, optimizer, metrics: [metrics.accuracy({ threshold: 0 })] });
   await evaluate(records, { x, y }, { loss: (p, t) => losses.mse(p.logits, t) });
 
+  // A record has the metrics that were asked for.
+  const seen = await fit(one, { x, y }, { loss: 'mse', optimizer, metrics: ['accuracy', 'r2'] });
+  const numbers: number[] = [seen.epochs[0].accuracy, seen.epochs[0].validation!.r2, seen.epochs[0].loss];
+  const plainHistory: History = seen;
+  // @ts-expect-error nobody asked for it
+  void seen.epochs[0].acuracy;
+  const score: number = (await evaluate(one, { x, y }, { metrics: ['r2'] })).r2;
+  // @ts-expect-error nor here
+  void (await evaluate(one, { x, y }, { metrics: ['r2'] })).accuracy;
+  const named = (p: Tensor, t: Tensor) => p.sub(t).mean();
+  numbers.push((await evaluate(one, { x, y }, { metrics: [named] })).named, score);
+  const chosen: MetricName[] = [];
+  numbers.push((await evaluate(one, { x, y }, { metrics: chosen })).r2);
+
   // @ts-expect-error the model returns no such part
   await fit(records, { x, y }, { loss: (p) => p.missing, optimizer });
   // @ts-expect-error a metric of one tensor
@@ -121,7 +137,7 @@ export async function typed(): Promise<void> {
   await fit(one, { x, y, sampleWeight: y }, { loss: 'mse', optimizer });
   // @ts-expect-error there is no such loss
   await fit(one, { x, y }, { loss: 'least', optimizer });
-  void [d, e];
+  void [d, e, numbers, plainHistory];
 }
 
 /** What an update in place returns is what it was called on. */
