@@ -60,9 +60,9 @@ export {
   layerFrom,
   registerLayer,
 } from './layers/config.ts';
-export { Conv1D, type Conv1DOptions } from './layers/conv1d.ts';
-export { Conv2D, type Conv2DOptions } from './layers/conv2d.ts';
-export { ConvTranspose2D, type ConvTranspose2DOptions } from './layers/convTranspose2d.ts';
+export { Conv1D, type Conv1DLayerOptions } from './layers/conv1d.ts';
+export { Conv2D, type Conv2DLayerOptions } from './layers/conv2d.ts';
+export { ConvTranspose2D, type ConvTranspose2DLayerOptions } from './layers/convTranspose2d.ts';
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
