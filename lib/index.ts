@@ -71,10 +71,10 @@ export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
 export {
   AvgPool2D,
-  type AvgPool2DOptions,
+  type AvgPool2DLayerOptions,
   GlobalAvgPool2D,
   MaxPool2D,
-  type Pool2DOptions,
+  type Pool2DLayerOptions,
 } from './layers/pool2d.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { Upsample } from './layers/upsample.ts';
