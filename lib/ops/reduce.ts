@@ -1,6 +1,6 @@
 /** Reductions over axes: sum, mean, product, max, min, variance, argmax. */
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
-import { contribute, track } from '../autograd.ts';
+import { contribute, noGrad, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { binaryCode, kernels, type ReduceOp, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
@@ -176,7 +176,13 @@ export function variance(
     );
   }
   const count = sizeOf(over.map((axis) => x.shape[axis]));
-  const centered = sub(x, mean(x, over, { keepDims: true }));
+  // Deviations add up to 0, so that the mean passes no gradient on. That of float32 is rounded: the second takes the rest.
+  const about = (values: Tensor): Tensor =>
+    sub(
+      values,
+      noGrad(() => mean(values, over, { keepDims: true })),
+    );
+  const centered = about(about(x));
   return count <= correction
     ? div(scaledSquares('variance', centered, over, rest, 1), 0)
     : scaledSquares('variance', centered, over, rest, 1 / (count - correction));
@@ -187,7 +193,7 @@ export function variance(
  * largest. Without an axis: of the flattened tensor.
  * @throws ShapeError when there is nothing to choose from.
  */
-export function argmax(x: Tensor, axis?: number): Tensor {
+export function argmax(x: Tensor, axis?: number): Tensor<'int32'> {
   checkTensor('argmax', x);
   checkFloat('argmax', x);
   if (axis === undefined) return argmaxOver(x, [x.size], 0, []);
@@ -195,7 +201,7 @@ export function argmax(x: Tensor, axis?: number): Tensor {
   return argmaxOver(x, x.shape, along, [...x.shape.slice(0, along), ...x.shape.slice(along + 1)]);
 }
 
-function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Tensor {
+function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Tensor<'int32'> {
   if (shape[axis] === 0) {
     throw new ShapeError(`[argmax] expected at least one element to choose from, got shape ${show(x.shape)}`);
   }
