@@ -68,6 +68,8 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
   readonly runningMean: SharedTensor<D>;
   /** [channels], ones at first; the mean of unbiased variances. */
   readonly runningVariance: SharedTensor<D>;
+  /** How many values per channel batches had of late: private, as a state of PyTorch's has no such number. */
+  readonly #count: SharedTensor<D>;
   /** The activation's name, or the function given. */
   readonly activation: ActivationName | ActivationFunction;
 
@@ -86,7 +88,7 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     this.runningMean = new SharedTensor([channels], own.dtype as D);
     this.runningVariance = new SharedTensor([channels], own.dtype as D);
     initialize(this.runningVariance, 'ones');
-    this.#count = new SharedTensor([1], own.dtype);
+    this.#count = new SharedTensor([1], own.dtype as D);
   }
 
   forward(x: Tensor): Tensor<D> {

@@ -10,7 +10,7 @@ import {
   isRecord,
   readList,
 } from '../arguments.ts';
-import { ArgumentError, NonFiniteError } from '../errors.ts';
+import { ArgumentError, NonFiniteError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
@@ -23,11 +23,13 @@ import { compileSteps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
-import { checkState, explainNonFinite } from './explain.ts';
+import { checkState, explainNonFinite, replay } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal, type MetricChoices } from './options.ts';
+import { trace } from './program.ts';
 import {
+  forwardOf,
   type GradientTransform,
   type InputsOf,
   type OutputOf,
@@ -52,6 +54,11 @@ export interface FitOptions<
   epochs?: number;
   /** Examples a step, for examples in memory; the last batch of an epoch may be smaller. Default 32. */
   batchSize?: number;
+  /**
+   * Whether to leave out the last batch of an epoch of examples in memory where it is smaller, as PyTorch's `drop_last`
+   * does; default false. With `shuffle` each epoch leaves out others.
+   */
+  dropLast?: boolean;
   /** Data to score after each epoch, in evaluation mode. */
   validation?: Data | undefined;
   /** Of the predictions of each step before its update, and of the validation data. */
@@ -79,6 +86,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'optimizer',
   'epochs',
   'batchSize',
+  'dropLast',
   'validation',
   'metrics',
   'callbacks',
@@ -140,11 +148,14 @@ export async function fit<
 ): Promise<History<NamesOf<Metrics>>> {
   const training = prepare(model, data, options);
   training.signal?.throwIfAborted();
+  const steps = stepsOf(training);
+  // Who trains on 33 examples by 32 learns now, not at the end of an epoch, that a layer wants more than one.
+  if (training.data.single) steps.rehearse(training.data.single.x, training.data.single.why);
   const context = begin(training);
   inTraining.add(model);
   let outcome: Outcome = {};
   try {
-    await run(training, context);
+    await run(training, context, steps);
   } catch (error) {
     outcome = { error };
   }
@@ -169,6 +180,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
   const {
     validation,
+    dropLast = false,
     shuffle = true,
     progress = false,
     compiled = true,
@@ -177,6 +189,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
   checkPositive(op, 'batchSize', batchSize);
+  checkBoolean(op, 'dropLast', dropLast);
   checkBoolean(op, 'shuffle', shuffle);
   checkBoolean(op, 'progress', progress);
   checkBoolean(op, 'compiled', compiled);
@@ -195,6 +208,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     metrics: resolveMetrics(op, metrics, loss),
     data: openData(data, {
       name: 'data',
+      dropLast,
       ...shared,
       ...(shuffle ? { order: (n: number) => permutation(n, random) } : {}),
     }),
@@ -258,10 +272,9 @@ function begin({ model, optimizer, data, validation, metrics, epochs }: Training
   };
 }
 
-async function run(training: Training, context: Progress): Promise<void> {
+async function run(training: Training, context: Progress, steps: Steps): Promise<void> {
   const { model, optimizer, callbacks, validation, loss, metrics, signal, epochs } = training;
   const { history } = context;
-  const steps = stepsOf(training);
   for (const callback of callbacks) await callback.onTrainBegin?.(context);
   for (let epoch = 1; epoch <= epochs && history.stopped === undefined; epoch++) {
     context.epoch = epoch;
@@ -287,6 +300,8 @@ type Take = (x: Tensors, y: Tensors, epoch: number, batch: number) => Promise<St
 /** Steps, and word that code of a user has run in between. */
 interface Steps {
   readonly take: Take;
+  /** @throws what a forward pass of such a batch throws; changes nothing, and computes nothing where steps are compiled. */
+  rehearse(x: Tensors, why: string): void;
   doubt(): void;
 }
 
@@ -297,8 +312,24 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
   const steps = compiled ? compileSteps(eager, false) : { soon: eager, doubt: () => {} };
   // A model in evaluation mode trains; where only some of its layers are, they stay so.
   const training = <Result>(fn: () => Result): Result => inMode(model.training ? null : true, fn);
+  const forward = (x: Tensors) => forwardOf(model, x);
+  // One example may be less than a layer takes, which an eager step would find when layers before that have been changed.
+  let isRehearsed = compiled;
+  const rehearse = (x: Tensors, why: string) => {
+    try {
+      training(() =>
+        compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x)),
+      );
+    } catch (error) {
+      if (!(error instanceof ShapeError) || why === '') throw error;
+      throw new ShapeError(`${error.message}; ${why}`);
+    }
+    isRehearsed = true;
+  };
   return {
+    rehearse,
     async take(x, y, epoch, batch) {
+      if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
       random.set(defaultState);
       try {
         return await training(() => steps.soon(x, y));
@@ -307,7 +338,10 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
         throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
       }
     },
-    doubt: () => steps.doubt(),
+    doubt() {
+      isRehearsed = compiled;
+      steps.doubt();
+    },
   };
 }
 

@@ -99,7 +99,7 @@ export const batchMoments: Kernels['batchMoments'] = (
     inverse[c] = factor;
     if (!moves) continue;
     const unbiased = variance * (rows / (rows - 1));
-    if (runningMean !== null) runningMean[c] = (1 - share) * runningMean[c] + share * center;
+    if (runningMean !== null) runningMean[c] = (1 - share) * runningMean[c] + share * (center + lack);
     if (runningVariance !== null) runningVariance[c] = (1 - share) * runningVariance[c] + share * unbiased;
   }
 };
