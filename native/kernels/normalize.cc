@@ -117,8 +117,7 @@ void momentSums(double* sums, double* squares, const T* x, const T* origin, int6
 
 /// What columns of arrays of T are normalised by, as vectors. For float64 all is taken by halves, as x −
 /// mean, and what it is times a factor beside the shift, may be twice as large as the largest number. float64
-/// holds the mean of float32 as a whole; in the arithmetic of float32 the remainder goes into what is added
-/// in the end.
+/// holds the mean of float32 with its remainder; the arithmetic of float32 finds none here, see `Folded`.
 template <class T, class W, class V>
 struct Shared {
   static constexpr bool halves = sizeof(T) == sizeof(double);
@@ -129,20 +128,18 @@ struct Shared {
   Shared() = default;
   HWY_INLINE Shared(W tag, V mean, V remainder, V inverse, V scale, V shift)
       : w(tag),
-        mean(half(halves || isNarrow ? mean : hn::Add(mean, remainder))),
-        remainder(isNarrow ? hn::Mul(remainder, inverse) : half(remainder)),
+        mean(halves || isNarrow ? half(mean) : hn::Add(mean, remainder)),
+        remainder(half(remainder)),
         inverse(inverse),
         factor(hn::Mul(inverse, scale)),
-        shift(isNarrow ? hn::NegMulAdd(remainder, factor, shift) : half(shift)) {}
+        shift(half(shift)) {}
 
   HWY_INLINE V centred(V x) const {
     const V off = hn::Sub(half(x), mean);
     return halves ? hn::Sub(off, remainder) : off;
   }
   /// x̂
-  HWY_INLINE V hat(V centred) const {
-    return isNarrow ? hn::MulSub(centred, inverse, remainder) : twice(hn::Mul(centred, inverse));
-  }
+  HWY_INLINE V hat(V centred) const { return twice(hn::Mul(centred, inverse)); }
   HWY_INLINE V output(V centred) const { return twice(hn::MulAdd(centred, factor, shift)); }
 
  private:
@@ -544,14 +541,40 @@ bool isRelu(const OptionalCode<UnaryOp>& activation) {
   return activation.present() && activation == UnaryOp::relu;
 }
 
+/// What normalises columns. Where the arithmetic of float32 holds all of it, the remainder of the mean goes
+/// into the shift, −remainder·inverse·scale, so that no element has to pay for it.
 template <class T>
-Normalisation<T> normalisation(const Array<const T>& mean, const Nullable<const T>& remainder,
-                               const Array<const T>& inverse, const Nullable<const T>& scale,
-                               const Nullable<const T>& shift) {
-  Normalisation<T> n{mean.data, remainder.data, inverse.data, scale.data, shift.data, false};
-  n.wide = sizeof(T) == sizeof(float) && !AXPY_SIMD(isOrdinary<T>)(n, mean.length);
-  return n;
-}
+class Folded {
+ public:
+  Folded(const Array<const T>& mean, const Nullable<const T>& remainder, const Array<const T>& inverse,
+         const Nullable<const T>& scale, const Nullable<const T>& shift)
+      : n_{mean.data, remainder.data, inverse.data, scale.data, shift.data, false},
+        shift_(sizeof(T) == sizeof(float) && remainder.data ? mean.length : 0) {
+    if (sizeof(T) == sizeof(double)) return;
+    n_.wide = !AXPY_SIMD(isOrdinary<T>)(n_, mean.length);
+    if (n_.wide || !n_.remainder) return;
+    off_ = n_.remainder;
+    for (int64_t c = 0; c < mean.length; c++) {
+      const double own = n_.shift ? static_cast<double>(n_.shift[c]) : 0,
+                   s = n_.scale ? static_cast<double>(n_.scale[c]) : 1;
+      shift_[c] = static_cast<T>(own - hat(c) * s);
+    }
+    n_.remainder = nullptr;
+    n_.shift = shift_.data();
+  }
+
+  /// For the vectors.
+  const Normalisation<T>& vectors() const { return n_; }
+  /// What x̂ of a column has to be less than the vectors find.
+  double hat(int64_t c) const {
+    return off_ ? static_cast<double>(off_[c]) * static_cast<double>(n_.inverse[c]) : 0.0;
+  }
+
+ private:
+  Normalisation<T> n_;
+  const T* off_ = nullptr;
+  const Buffer<T> shift_;
+};
 
 }  // namespace
 
@@ -633,7 +656,8 @@ void batchNorm(const Check& check, Array<T> out, Array<const T> x, Array<const T
   if (!scale.null) check.length(scale, width);
   if (!shift.null) check.length(shift, width);
   if (out.length == 0) return;
-  const Normalisation<T> n = normalisation(mean, remainder, inverse, scale, shift);
+  const Folded<T> folded(mean, remainder, inverse, scale, shift);
+  const Normalisation<T>& n = folded.vectors();
   const bool relu = isRelu(activation);
   const auto run = AXPY_SIMD(normalizeRows<T>);
   parallel::forRange(rows, rowsPerTask(channels), [&](int64_t begin, int64_t end) {
@@ -663,7 +687,8 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   if (!shift.null) check.length(shift, width);
   if (channels == 0) return;
 
-  Normalisation<T> n = normalisation(mean, remainder, inverse, scale, shift);
+  const Folded<T> folded(mean, remainder, inverse, scale, shift);
+  Normalisation<T> n = folded.vectors();
   const bool relu = isRelu(activation), other = activation.present() && !relu;
   const auto normalize = AXPY_SIMD(normalizeRows<T>);
   const auto sum = AXPY_SIMD(gradientSums<T>);
@@ -686,11 +711,15 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   const Buffer<double> wideShares(2 * channels);
   const Buffer<T> narrowShares(2 * channels);
   for (int64_t c = 0; c < channels; c++) {
-    shiftGradient[c] = static_cast<T>(sums.first(c));
-    scaleGradient[c] = static_cast<T>(sums.second(c));
+    const double off = folded.hat(c), total = sums.first(c);
+    // Of what overflows there is nothing to take.
+    const auto less = [off](double of) { return off == 0 ? 0 : off * of; };
+    const double product = sums.second(c) - less(total);
+    shiftGradient[c] = static_cast<T>(total);
+    scaleGradient[c] = static_cast<T>(product);
     const double count = moments && rows > 0 ? static_cast<double>(rows.value) : 0;
-    wideShares[c] = count == 0 ? 0 : sums.first(c) / count;
-    wideShares[channels + c] = count == 0 ? 0 : sums.second(c) / count;
+    wideShares[c] = count == 0 ? 0 : (total - less(product)) / count;
+    wideShares[channels + c] = count == 0 ? 0 : product / count;
   }
   int bad = 0;
   for (int64_t i = 0; i < 2 * channels; i++) {

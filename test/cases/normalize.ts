@@ -201,7 +201,8 @@ export default defineCases({
       name: 'one row',
       call: () => batchNorm(tensor([[1, 2]])),
       code: 'AXPY_SHAPE',
-      message: /more than one value per channel in training, got x \[1, 2\]: there is no variance of one value/,
+      message:
+        /more than one value per channel in training, got x \[1, 2\]: there is no variance of one value/,
     },
     {
       name: 'running count',

@@ -175,7 +175,7 @@ function absolute(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
   const { kernel, args } = call;
   if (kernel === 'batchNormGradient' || kernel === 'layerNormGradient') return cancelling(call, name);
   // What rounding takes from a mean depends on its last digit.
-  if (name === 'remainder') return largest(call, 'x');
+  if (name === 'remainder') return resultUnits * largest(call, 'x');
   if (name !== 'out') return 0;
   if (kernel.startsWith('convolve')) return winograd(call);
   if (kernel === 'softmax' && args[parameterIndex(kernel, 'log')] === 1) return resultUnits;

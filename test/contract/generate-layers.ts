@@ -1,5 +1,6 @@
 /** Random calls of the kernels behind layers: convolution, pooling, normalisation and epilogues. */
 import { gradientFromOutput, unaryCode } from '../../lib/kernels/codes.ts';
+import type { TypedArray } from './call.ts';
 import type { Draw, Make } from './generate.ts';
 import { inputLength, outputLength, pack, weightLength } from './geometries.ts';
 import type { KernelName } from './signature.ts';
@@ -33,11 +34,16 @@ const layer = (draw: Draw, transposed: boolean): unknown[] => {
 
 const pooling = ({ geometry }: Draw) => ({ ...geometry, outChannels: geometry.channels, groups: 1 });
 
-/** A mean, and what its rounding may have taken from it, or null for that. */
+/** What rounding may have taken from means. */
+export function remainderOf(mean: TypedArray): TypedArray {
+  const share = mean instanceof Float32Array ? 2 ** -25 : 2 ** -54;
+  return mean.map((value) => (Number.isFinite(value) ? share * value : 0)) as TypedArray;
+}
+
+/** A mean with its remainder, or null for that. */
 const meanOf = (draw: Draw, length: number, isWhole: boolean): unknown[] => {
   const mean = draw.floats(length);
-  const share = mean instanceof Float32Array ? 2 ** -25 : 2 ** -54;
-  return [mean, isWhole ? null : mean.map((value) => share * value)];
+  return [mean, isWhole ? null : remainderOf(mean)];
 };
 
 export const layerMakers = {

@@ -7,6 +7,7 @@ import { gradientFromOutput, unaryCode, unaryOps } from '../../lib/kernels/codes
 import { generator } from '../cases/values.ts';
 import { type Call, mapArrays, type TypedArray } from './call.ts';
 import { randomCall } from './generate.ts';
+import { remainderOf } from './generate-layers.ts';
 import { type KernelName, signatures } from './signature.ts';
 
 type Ends = Readonly<Record<'most' | 'root' | 'least' | 'normal', number>>;
@@ -71,9 +72,7 @@ function sprinkle(call: Call, seed: number, code: number): Call {
   const palette = choose(palettes);
   const args = mapArrays(call.args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
-    // A remainder is one of a mean alone.
-    if (['hyper', 'scalars', 'shared', 'constants', 'remainder'].includes(parameters[position].name))
-      return array;
+    if (['hyper', 'scalars', 'shared', 'constants'].includes(parameters[position].name)) return array;
     const values = palette(ends[array.constructor.name as keyof typeof ends]);
     const share = choose(shares);
     const only = Math.floor(next() * array.length);
@@ -89,6 +88,11 @@ function sprinkle(call: Call, seed: number, code: number): Call {
       if (Number.isFinite(y[i])) y[i] = isLog ? -Math.abs(y[i]) : Math.min(Math.abs(y[i]), 1);
     }
   }
+  const [mean, remainder] = ['mean', 'remainder'].map(
+    (own) => args[parameters.findIndex(({ name }) => name === own)] as Float64Array | null | undefined,
+  );
+  // A remainder is one of a mean.
+  if (mean && remainder) remainder.set(remainderOf(mean) as Float64Array);
   const activations = activationsOf(call.kernel);
   return {
     ...call,
