@@ -115,6 +115,11 @@ export async function typed(): Promise<void> {
   const seen = await fit(one, { x, y }, { loss: 'mse', optimizer, metrics: ['accuracy', 'r2'] });
   const numbers: number[] = [seen.epochs[0].accuracy, seen.epochs[0].validation!.r2, seen.epochs[0].loss];
   const plainHistory: History = seen;
+  const averaged = metrics.f1({ kind: 'multilabel', average: 'micro' });
+  numbers.push((await evaluate(one, { x, y }, { metrics: ['rocAuc', 'logLoss'] })).rocAuc);
+  await evaluate(one, { x, y }, { metrics: ['f1', averaged, metrics.rocAuc({ fromLogits: true })] });
+  // @ts-expect-error 'binary' is no average of ranks
+  metrics.rocAuc({ average: 'binary' });
   // @ts-expect-error nobody asked for it
   void seen.epochs[0].acuracy;
   const score: number = (await evaluate(one, { x, y }, { metrics: ['r2'] })).r2;

@@ -24,18 +24,24 @@ export function meanAbsoluteError(): Metric {
   });
 }
 
+/** Σ (p − t)² / n over all elements. Shapes agree. */
+export function meanSquaredError(): Metric {
+  return squaredError('meanSquaredError', (mean) => mean);
+}
+
 /** √(Σ (p − t)² / n) over all elements, in the units of the target. Shapes agree. */
 export function rootMeanSquaredError(): Metric {
-  return meanMetric(
-    'rootMeanSquaredError',
-    (prediction, target) => {
-      checkAlike('rootMeanSquaredError', prediction, target);
-      let sum = 0;
-      for (let i = 0; i < target.size; i++) sum += (prediction.data[i] - target.data[i]) ** 2;
-      return { sum, count: target.size };
-    },
-    Math.sqrt,
-  );
+  return squaredError('rootMeanSquaredError', Math.sqrt);
+}
+
+function squaredError(name: string, finish: (mean: number) => number): Metric {
+  const measure = (prediction: Tensor, target: Tensor) => {
+    checkAlike(name, prediction, target);
+    let sum = 0;
+    for (let i = 0; i < target.size; i++) sum += (prediction.data[i] - target.data[i]) ** 2;
+    return { sum, count: target.size };
+  };
+  return meanMetric(name, measure, finish);
 }
 
 /** The sums behind R², for each output. */

@@ -1,6 +1,6 @@
 /** The share of examples whose class is among the k with the highest scores. */
 import { describe } from '../../arguments.ts';
-import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
+import { ArgumentError, ShapeError } from '../../errors.ts';
 import { show } from '../../shape.ts';
 import { checkTensors, classesOf, trueClasses } from './classes.ts';
 import { type Metric, meanMetric } from './metric.ts';
@@ -22,15 +22,12 @@ export function topK(k = 5): Metric {
         `[topK] expected a prediction [..., classes] of at least two classes, got ${show(prediction.shape)}`,
       );
     }
-    const truth = trueClasses('topK', prediction, target);
+    const truth = trueClasses('topK', prediction, target, 'it is for one class of several');
     const scores = prediction.data;
     let sum = 0;
     for (let row = 0; row < truth.length; row++) {
       const start = row * classes;
       const label = truth[row];
-      if (!Number.isInteger(label) || label < 0 || label >= classes) {
-        throw new IndexError(`[topK] expected labels from 0 to ${classes - 1}, got ${label}`);
-      }
       const own = scores[start + label];
       let ahead = 0;
       for (let i = 0; i < classes; i++) {
