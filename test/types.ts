@@ -125,6 +125,22 @@ export async function typed(): Promise<void> {
   const score: number = (await evaluate(one, { x, y }, { metrics: ['r2'] })).r2;
   // @ts-expect-error nor here
   void (await evaluate(one, { x, y }, { metrics: ['r2'] })).accuracy;
+  const { epochs } = await fit(
+    one,
+    { x, y },
+    {
+      loss: 'mse',
+      optimizer,
+      metrics: ['topK', metrics.topK(3), 'f1', metrics.accuracy({ threshold: 0.7 })],
+    },
+  );
+  numbers.push(epochs[0].top5, epochs[0].top3, epochs[0].f1, epochs[0].accuracy);
+  // @ts-expect-error nobody asked for it
+  void epochs[0].rocAuc;
+  // @ts-expect-error there is no such average
+  metrics.f1({ average: 'mean' });
+  // @ts-expect-error nor such an option
+  metrics.f1({ averages: 'macro' });
   const named = (p: Tensor, t: Tensor) => p.sub(t).mean();
   numbers.push((await evaluate(one, { x, y }, { metrics: [named] })).named, score);
   const chosen: MetricName[] = [];

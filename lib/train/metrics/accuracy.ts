@@ -1,7 +1,7 @@
 /** The share of examples whose class was found. */
 import { readOptions } from '../../arguments.ts';
 import { checkThreshold, decide, type ThresholdOptions } from './classes.ts';
-import { type Metric, meanMetric } from './metric.ts';
+import { meanMetric, type Named } from './metric.ts';
 import { checkKind } from './task.ts';
 
 export interface AccuracyOptions extends ThresholdOptions {}
@@ -17,7 +17,7 @@ export interface AccuracyOptions extends ThresholdOptions {}
  * A score of NaN is never right.
  * @throws ArgumentError for an option out of its domain.
  */
-export function accuracy(options: AccuracyOptions = {}): Metric {
+export function accuracy(options: AccuracyOptions = {}): Named<'accuracy'> {
   const name = 'accuracy';
   const { kind, threshold } = readOptions(name, options, ['kind', 'threshold']);
   checkKind(name, kind);

@@ -12,7 +12,7 @@ import {
   trueClasses,
   truthOf,
 } from './classes.ts';
-import { type Metric, meanMetric } from './metric.ts';
+import { meanMetric, type Named } from './metric.ts';
 import { checkRows, checkScore, logSoftmaxRows, type ScoreOptions } from './scores.ts';
 import { checkKind } from './task.ts';
 
@@ -23,7 +23,7 @@ import { checkKind } from './task.ts';
  * @throws ArgumentError for an option out of its domain; when used, for scores that are neither said to be logits nor
  *   probabilities
  */
-export function logLoss(options: ScoreOptions = {}): Metric {
+export function logLoss(options: ScoreOptions = {}): Named<'logLoss'> {
   const op = 'logLoss';
   const { kind, fromLogits } = readOptions(op, options, ['kind', 'fromLogits']);
   checkKind(op, kind);

@@ -10,19 +10,22 @@ export interface Accumulator<Prediction = Tensor, Target = Tensor> {
   result(): number;
 }
 
-export interface Metric<Prediction = Tensor, Target = Tensor> {
+export interface Metric<Prediction = Tensor, Target = Tensor, Name extends string = string> {
   /** What records call it. */
-  readonly name: string;
+  readonly name: Name;
   /** A new sum, of nothing. `fit` and `evaluate` tell what the loss beside the metric says of predictions. */
   start(task?: MetricTask): Accumulator<Prediction, Target>;
 }
 
+/** One of a tensor of predictions, as those here are. */
+export type Named<Name extends string> = Metric<Tensor, Tensor, Name>;
+
 /** A metric that is a mean: `measure` returns the sum over a batch and how many it summed. */
-export function meanMetric<Prediction = Tensor, Target = Tensor>(
-  name: string,
+export function meanMetric<Name extends string, Prediction = Tensor, Target = Tensor>(
+  name: Name,
   measure: (prediction: Prediction, target: Target, task: MetricTask) => { sum: number; count: number },
   finish: (mean: number) => number = (mean) => mean,
-): Metric<Prediction, Target> {
+): Metric<Prediction, Target, Name> {
   return {
     name,
     start(task = {}) {

@@ -3,14 +3,14 @@ import { describe } from '../../arguments.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import { show } from '../../shape.ts';
 import { checkTensors, classesOf, trueClasses } from './classes.ts';
-import { type Metric, meanMetric } from './metric.ts';
+import { meanMetric, type Named } from './metric.ts';
 
 /**
  * Named 'top5' for k = 5, the default. Prediction [..., classes], targets as labels [...] or one-hot [..., classes]. At a
  * tie the lower class comes first, as in accuracy, so that k = 1 is accuracy; a class whose score is NaN is never found.
  * @throws ArgumentError unless k is an integer of at least 1; IndexError, when used, for a label that is no class.
  */
-export function topK(k = 5): Metric {
+export function topK(k = 5): Named<`top${number}`> {
   if (!Number.isInteger(k) || k < 1) {
     throw new ArgumentError(`[topK] expected k to be an integer of at least 1, got ${describe(k)}`);
   }
