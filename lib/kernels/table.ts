@@ -16,6 +16,7 @@ import {
   elementary,
   epilogueWork,
   instructionWork,
+  interpolation,
   lossWork,
   matrixProduct,
   moves,
@@ -72,6 +73,16 @@ const line = { outer: size, size, inner: size, log: flag };
 const columns = { mean: input('channels'), inverse: input('channels') };
 const affine = { scale: orNull(input('channels')), shift: orNull(input('channels')) };
 const state = uint32(updated(6));
+const resampling = {
+  rows: indices('height', input()),
+  rowShares: float64(input('rows')),
+  columns: indices('width', input()),
+  columnShares: float64(input('columns')),
+  batch: size,
+  height: size,
+  width: size,
+  channels: size,
+};
 
 export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name]> } = {
   gemm: {
@@ -331,6 +342,23 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   averagePoolGradient: {
     arguments: { out: out(), gradient: input(), geometry, countPadding: flag },
     cost: (_out, gradient, geometry) => pooling(geometry, windowOf(geometry) * gradient.length),
+  },
+
+  interpolate: {
+    arguments: {
+      out: out('batch', 'rows', 'columns', 'channels'),
+      x: input('batch', 'height', 'width', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _x, ...sizes) => interpolation(...sizes),
+  },
+  interpolateGradient: {
+    arguments: {
+      out: out('batch', 'height', 'width', 'channels'),
+      gradient: input('batch', 'rows', 'columns', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _gradient, ...sizes) => interpolation(...sizes),
   },
 
   // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
