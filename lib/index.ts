@@ -127,7 +127,14 @@ export {
   type OptimizerOptions,
 } from './optimizers/optimizer.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
-export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } from './parameter.ts';
+export {
+  type AnyParameter,
+  type AnySharedTensor,
+  Parameter,
+  type ParameterOptions,
+  type SharedParameter,
+  SharedTensor,
+} from './parameter.ts';
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
 export {

@@ -1,4 +1,5 @@
 /** Transposed convolution of images as a layer. */
+import type { FloatDtype } from '../memory.ts';
 import { checkOutputPadding, convTranspose2d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { checkPair, type Pair, pixelsOf, type Window, windowOf } from '../ops/window.ts';
@@ -9,7 +10,7 @@ import { type Conv2DOptions, imageArguments, imageOptions } from './conv2d.ts';
 import { Convolution } from './convolution.ts';
 import { layerForm, type OptionsOf, option } from './options.ts';
 
-export interface ConvTranspose2DOptions extends Conv2DOptions {
+export interface ConvTranspose2DOptions<D extends FloatDtype = FloatDtype> extends Conv2DOptions<D> {
   /** Rows and columns more at the bottom and on the right, below the stride or the dilation; default 0. */
   outputPadding?: Pair;
 }
@@ -32,9 +33,9 @@ const form = layerForm(name, imageArguments, {
  * Initializers count as inputs of an output in / groups · kernel height · kernel width / (stride down · stride across),
  * the mean over the pixels, and as outputs of an input out / groups · kernel height · kernel width.
  */
-export class ConvTranspose2D extends Convolution {
+export class ConvTranspose2D<D extends FloatDtype = 'float32'> extends Convolution<D> {
   /** [in, kernel height, kernel width, out / groups] */
-  declare readonly weight: Convolution['weight'];
+  declare readonly weight: Convolution<D>['weight'];
   private readonly window: Window;
   private readonly geometry: Required<
     Pick<ConvTranspose2DOptions, 'stride' | 'padding' | 'dilation' | 'outputPadding'>
@@ -44,7 +45,12 @@ export class ConvTranspose2D extends Convolution {
    * @param kernel its size, for both axes or [vertical, horizontal]
    * @throws ArgumentError, DtypeError for sizes and options out of their domains.
    */
-  constructor(inChannels: number, outChannels: number, kernel: Pair, options: ConvTranspose2DOptions = {}) {
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: Pair,
+    options: ConvTranspose2DOptions<D> = {},
+  ) {
     const own = form.read([inChannels, outChannels, kernel], options);
     const { kernel: size, groups, stride, padding, dilation } = own;
     const window = windowOf(name, size, own);
