@@ -1,6 +1,6 @@
-// Images at other sizes. An output pixel is a mean of at most four pixels, by weights that an axis gives each of
-// them; one of weight 0 is not read. Gradients gather, as those of pooling do: a pixel looks at the outputs that it is
-// in, so that nothing is scattered, and each sum has its order.
+// Images at other sizes. An output pixel is a mean of at most four pixels, by weights that an axis gives each
+// of them; one of weight 0 is not read. Gradients gather, as those of pooling do: a pixel looks at the
+// outputs that it is in, so that nothing is scattered, and each sum has its order.
 
 #include "kernels.h"
 #include "parallel.h"
@@ -24,7 +24,8 @@
 #define AXPY_KERNELS_INTERPOLATE_ONCE
 namespace axpy {
 
-/// The pixels of a source that an output pixel is a mean of, along one axis: first alone, with weight 1, unless `both`.
+/// The pixels of a source that an output pixel is a mean of, along one axis: first alone, with weight 1,
+/// unless `both`.
 struct Taps {
   int64_t first, next;
   double weights[2];
@@ -72,21 +73,44 @@ struct Mean {
   }
 };
 
+/// Below so many channels one at a time is faster than a part of a vector.
+constexpr int64_t fewChannels = 4;
+
 /// out[n] = the mean of the pixels `in`. What leaves the range of float32 on the way, and with `wide` all, is
 /// computed in float64.
 template <class T, size_t taps, class... In>
 HWY_INLINE void mean(T* out, const Mean<T, taps>& f, bool wide, int64_t n, const In*... in) {
-  if (HWY_UNLIKELY(wide)) {
+  if (n < fewChannels) {
+    const hn::CappedTag<T, 1> d;
+    for (int64_t i = 0; i < n; i++) {
+      auto v = f(d, hn::LoadU(d, in + i)...);
+      if (HWY_UNLIKELY(wide || !isFinite(d, v))) {
+        v = narrow(d, f(hn::CappedTag<double, 1>(), widen(hn::LoadU(d, in + i))...));
+      }
+      hn::StoreU(v, d, out + i);
+    }
+  } else if (HWY_UNLIKELY(wide)) {
     map(out, n, Wide<Mean<T, taps>>{f}, in...);
   } else {
     mapSafe(out, n, f, in...);
   }
 }
 
+/// out[n] = x[n]
+template <class T>
+HWY_INLINE void copyPixel(T* out, const T* x, int64_t n) {
+  if (n < fewChannels) {
+    for (int64_t i = 0; i < n; i++) out[i] = x[i];
+  } else {
+    map(
+        out, n, [](auto, auto v) HWY_ATTR { return v; }, x);
+  }
+}
+
 /// Pixels of one row of the output, of `row` and the source rows that its taps name.
 template <class T>
-void interpolateRow(T* out, const T* image, const Taps& row, int64_t stride, const Taps* columns, int64_t count,
-                    int64_t channels, bool wide) {
+void interpolateRow(T* out, const T* image, const Taps& row, int64_t stride, const Taps* columns,
+                    int64_t count, int64_t channels, bool wide) {
   const T* const top = image + row.first * stride;
   const T* const bottom = image + row.next * stride;
   const double *const y = row.weights, *x;
@@ -104,14 +128,15 @@ void interpolateRow(T* out, const T* image, const Taps& row, int64_t stride, con
     } else if (column.both) {
       mean(out, Mean<T, 2>{{own(x[0]), own(x[1])}, {x[0], x[1]}}, wide, channels, top + left, top + right);
     } else {
-      map(out, channels, [](auto, auto v) HWY_ATTR { return v; }, top + left);
+      copyPixel(out, top + left, channels);
     }
   }
 }
 
 /// out[vectors] = Σ weight · gradient over the outputs that a pixel is in, in float64.
 template <size_t vectors, class T>
-HWY_INLINE void sumUses(T* out, const T* gradient, Uses rows, Uses columns, int64_t stride, int64_t channels) {
+HWY_INLINE void sumUses(T* out, const T* gradient, Uses rows, Uses columns, int64_t stride,
+                        int64_t channels) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<T, decltype(dd)> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(dd));
@@ -132,6 +157,22 @@ HWY_INLINE void sumUses(T* out, const T* gradient, Uses rows, Uses columns, int6
   }
 }
 
+/// The same of single channels.
+template <size_t count, class T>
+HWY_INLINE void sumUsesOf(T* out, const T* gradient, Uses rows, Uses columns, int64_t stride,
+                          int64_t channels) {
+  double sums[count] = {};
+  for (const Use* row = rows.begin; row < rows.end; row++) {
+    const T* const from = gradient + row->at * stride;
+    for (const Use* column = columns.begin; column < columns.end; column++) {
+      const double weight = row->weight * column->weight;
+      const T* const pixel = from + column->at * channels;
+      for (size_t k = 0; k < count; k++) sums[k] += weight * static_cast<double>(pixel[k]);
+    }
+  }
+  for (size_t k = 0; k < count; k++) out[k] = static_cast<T>(sums[k]);
+}
+
 /// The gradients of pixels of one row of the source.
 template <class T>
 void gatherRow(T* out, const T* gradient, Uses row, int64_t stride, const Uses* columns, int64_t count,
@@ -145,19 +186,17 @@ void gatherRow(T* out, const T* gradient, Uses row, int64_t stride, const Uses* 
         sumUses<vectors>(out + i, gradient + i, row, columns[x], stride, channels);
       }
     };
+    const auto sumRest = [&]<size_t some>() HWY_ATTR {
+      for (; i + static_cast<int64_t>(some) <= channels; i += static_cast<int64_t>(some)) {
+        sumUsesOf<some>(out + i, gradient + i, row, columns[x], stride, channels);
+      }
+    };
     sum.template operator()<4>();
     sum.template operator()<2>();
     sum.template operator()<1>();
-    for (; i < channels; i++) {
-      double total = 0;
-      for (const Use* r = row.begin; r < row.end; r++) {
-        const T* const from = gradient + i + r->at * stride;
-        for (const Use* c = columns[x].begin; c < columns[x].end; c++) {
-          total += r->weight * c->weight * static_cast<double>(from[c->at * channels]);
-        }
-      }
-      out[i] = static_cast<T>(total);
-    }
+    sumRest.template operator()<3>();
+    sumRest.template operator()<2>();
+    sumRest.template operator()<1>();
   }
 }
 
@@ -174,7 +213,8 @@ namespace {
 struct Axis {
   std::vector<Taps> taps;
 
-  Axis(const Check& check, const Array<const int32_t>& first, const Array<const double>& shares, int64_t size) {
+  Axis(const Check& check, const Array<const int32_t>& first, const Array<const double>& shares,
+       int64_t size) {
     taps.reserve(static_cast<size_t>(first.length));
     for (int64_t i = 0; i < first.length; i++) {
       const int64_t at = first[i], next = std::min(at + 1, size - 1);
@@ -227,8 +267,8 @@ class Inverse {
   std::vector<Use> uses_;
 };
 
-/// Calls each(row, first column, columns, whether the row before was of the same block) over rows × columns, in blocks
-/// that are worth a task by what a pixel costs.
+/// Calls each(row, first column, columns, whether the row before was of the same block) over rows × columns,
+/// in blocks that are worth a task by what a pixel costs.
 template <class F>
 void forBlocks(int64_t rows, int64_t columns, double cost, const F& each) {
   const int64_t pixels = std::max<int64_t>(1, static_cast<int64_t>(parallel::lightChunk / cost));
@@ -256,8 +296,8 @@ Sizes sizesOf(int64_t batch, int64_t height, int64_t width, int64_t channels, in
 
 template <class T>
 void interpolate(const Check& check, Array<T> out, Array<const T> x, Array<const int32_t> rows,
-                 Array<const double> rowShares, Array<const int32_t> columns, Array<const double> columnShares,
-                 Size batch, Size height, Size width, Size channels) {
+                 Array<const double> rowShares, Array<const int32_t> columns,
+                 Array<const double> columnShares, Size batch, Size height, Size width, Size channels) {
   const Sizes sizes = sizesOf(batch, height, width, channels, rows.length, columns.length);
   check.length(out, sizes.output);
   check.length(x, sizes.input);
@@ -267,8 +307,8 @@ void interpolate(const Check& check, Array<T> out, Array<const T> x, Array<const
   if (out.length == 0) return;
   const auto least = [](double a, double b) { return std::min(a, b); };
   const auto most = [](double a, double b) { return std::max(a, b); };
-  const bool wide =
-      !fits<T>(down.weight(least) * across.weight(least)) || !fits<T>(down.weight(most) * across.weight(most));
+  const bool wide = !fits<T>(down.weight(least) * across.weight(least)) ||
+                    !fits<T>(down.weight(most) * across.weight(most));
   const auto run = AXPY_SIMD(interpolateRow<T>);
   const int64_t outHeight = down.size(), outWidth = across.size(), stride = width * channels;
   const double cost = static_cast<double>(channels.value);
@@ -283,15 +323,16 @@ void interpolate(const Check& check, Array<T> out, Array<const T> x, Array<const
         return;
       }
     }
-    run(to, x.data + row / outHeight * height * stride, taps, stride, across.taps.data() + left, count, channels,
-        wide);
+    run(to, x.data + row / outHeight * height * stride, taps, stride, across.taps.data() + left, count,
+        channels, wide);
   });
 }
 
 template <class T>
 void interpolateGradient(const Check& check, Array<T> out, Array<const T> gradient, Array<const int32_t> rows,
                          Array<const double> rowShares, Array<const int32_t> columns,
-                         Array<const double> columnShares, Size batch, Size height, Size width, Size channels) {
+                         Array<const double> columnShares, Size batch, Size height, Size width,
+                         Size channels) {
   const Sizes sizes = sizesOf(batch, height, width, channels, rows.length, columns.length);
   check.length(out, sizes.input);
   check.length(gradient, sizes.output);
@@ -311,8 +352,8 @@ void interpolateGradient(const Check& check, Array<T> out, Array<const T> gradie
 }
 
 constexpr bind::Kernel kernels[] = {
-    AXPY_FLOAT_KERNEL(interpolate, "out", "x", "rows", "rowShares", "columns", "columnShares", "batch", "height",
-                      "width", "channels"),
+    AXPY_FLOAT_KERNEL(interpolate, "out", "x", "rows", "rowShares", "columns", "columnShares", "batch",
+                      "height", "width", "channels"),
     AXPY_FLOAT_KERNEL(interpolateGradient, "out", "gradient", "rows", "rowShares", "columns", "columnShares",
                       "batch", "height", "width", "channels"),
 };
