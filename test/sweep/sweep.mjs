@@ -240,6 +240,18 @@ function sweepRows() {
         close,
         `${n}`,
       );
+      // Whole weights, so that sums are exact.
+      const axes = [Int32Array.of(0, 2, 2, 4), Float64Array.of(2, 0, -1, 1)];
+      const resampling = [...axes, Int32Array.of(3, 0, 1), Float64Array.of(0, 3, -1), 2, 5, 4, n];
+      check('interpolate', Type, [2 * 12 * n], [images, ...resampling], 0, `${n}`);
+      check(
+        'interpolateGradient',
+        Type,
+        [images.length],
+        [array(Type, 2 * 12 * n), ...resampling],
+        0,
+        `${n}`,
+      );
       const indices = Int32Array.from({ length: 2 * 6 * n }, (_, i) => i % 6);
       check('maxPoolGradient', Type, [images.length], [array(Type, 2 * 6 * n), indices, geometry], 0, `${n}`);
     }
