@@ -81,6 +81,15 @@ describe('nearest', () => {
     }
   });
 
+  test('goes by the scale where the size stays', () => {
+    // PyTorch: F.interpolate(torch.arange(4.).expand(1, 2, 3, 4).contiguous(), scale_factor=(1, 1.2))
+    const x = tensor([0, 1, 2, 3], { shape: [1, 1, 4, 1], requiresGrad: true });
+    const y = upsample(x, [1, 1.2]);
+    expect(Array.from(y.data)).toEqual([0, 0, 1, 2]);
+    y.sum().backward();
+    expect(Array.from(x.grad!.data)).toEqual([2, 1, 1, 0]);
+  });
+
   test('copies every bit', () => {
     const values = [-0, Number.NaN, -Infinity, 1.4e-45, 3.4028234663852886e38];
     const y = upsample(tensor(values, { shape: [1, 1, 5, 1] }), [3, 2]);

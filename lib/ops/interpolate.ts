@@ -90,7 +90,9 @@ export function resized(op: string, height: number, width: number, to: Resizing)
  * Images at another size, larger or smaller, as PyTorch's `interpolate`. Each new pixel is made of at most four: those
  * of weight 0, as where it lies on another's centre, are not read, and what they hold, NaN or Infinity, stays theirs
  * (PyTorch multiplies it by 0). With `scaleFactor` the new size is rounded down, and distances are those of the scale, as
- * with PyTorch's `recompute_scale_factor=False`. Nothing is smoothed before an image becomes smaller.
+ * with PyTorch's `recompute_scale_factor=False`; but 'bilinear' to the size that an image has copies it. ('nearest' by a
+ * scale such as 1.2 to the same size is, in PyTorch 1.13, one thing or the other by the layout in memory; here it is what
+ * the default layout gives.) Nothing is smoothed before an image becomes smaller.
  *
  *     interpolate(x, { scaleFactor: 2, mode: 'bilinear' })
  *     interpolate(x, { size: [224, 224], mode: 'bilinear', alignCorners: true })
@@ -162,7 +164,7 @@ function axisOf(x: Tensor, y: Tensor, { scale, mode, alignCorners }: Resizing, a
     let position = i;
     if (mode === 'nearest') {
       // What is a whole number but for the rounding of the scale counts as one.
-      if (size !== count) position = by === null ? (i * size) / count : (i / by) * (1 + 2 ** -51);
+      position = by === null ? (i * size) / count : (i / by) * (1 + 2 ** -51);
     } else if (alignCorners) {
       position = count === 1 ? 0 : (i * (size - 1)) / (count - 1);
     } else if (size !== count) {

@@ -43,10 +43,21 @@ interface Pixels {
   readonly weight: number[];
 }
 
-export const interpolate: Kernels['interpolate'] = (out, x, ...axes) => {
-  const channels = axes[7];
+export const interpolate: Kernels['interpolate'] = (
+  out,
+  x,
+  rows,
+  rowShares,
+  columns,
+  columnShares,
+  batch,
+  height,
+  width,
+  channels,
+) => {
   if (out.length === 0) return;
-  eachMean(...axes, (target, { count, first, weight }) => {
+  eachMean(rows, rowShares, columns, columnShares, batch, height, width, channels, (target, pixels) => {
+    const { count, first, weight } = pixels;
     for (let c = 0; c < channels; c++) {
       let sum = weight[0] * x[first[0] + c];
       for (let k = 1; k < count; k++) sum += weight[k] * x[first[k] + c];
@@ -55,16 +66,27 @@ export const interpolate: Kernels['interpolate'] = (out, x, ...axes) => {
   });
 };
 
-export const interpolateGradient: Kernels['interpolateGradient'] = (out, gradient, ...axes) => {
-  const channels = axes[7];
+export const interpolateGradient: Kernels['interpolateGradient'] = (
+  out,
+  gradient,
+  rows,
+  rowShares,
+  columns,
+  columnShares,
+  batch,
+  height,
+  width,
+  channels,
+) => {
+  out.fill(0);
+  if (gradient.length === 0) return;
   // Sums in float64.
-  const sums: Float = out instanceof Float64Array ? out.fill(0) : new Float64Array(out.length);
-  if (gradient.length > 0) {
-    eachMean(...axes, (from, { count, first, weight }) => {
-      for (let k = 0; k < count; k++) {
-        for (let c = 0; c < channels; c++) sums[first[k] + c] += weight[k] * gradient[from + c];
-      }
-    });
-  }
+  const sums: Float = out instanceof Float64Array ? out : new Float64Array(out.length);
+  eachMean(rows, rowShares, columns, columnShares, batch, height, width, channels, (from, pixels) => {
+    const { count, first, weight } = pixels;
+    for (let k = 0; k < count; k++) {
+      for (let c = 0; c < channels; c++) sums[first[k] + c] += weight[k] * gradient[from + c];
+    }
+  });
   if (sums !== out) out.set(sums);
 };
