@@ -378,7 +378,7 @@ export interface Kernels {
   /**
    * out, batch × rows.length × columns.length × channels, of x, batch × height × width × channels: along each axis the
    * pixel i is (1 − shares[i])·first + shares[i]·next, where first is the pixel of x that rows[i], or columns[i], names,
-   * and next the one after it, or the same where there is none. A pixel of weight 0 is not read, so that what it holds,
+   * and next the one after it, or the same where there is none; shares are from 0 to 1. A pixel of weight 0 is not read, so that what it holds,
    * NaN or Infinity, does not matter; a pixel alone is copied.
    */
   interpolate(

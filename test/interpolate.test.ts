@@ -13,6 +13,7 @@ import {
   upsample,
   zeros,
 } from '../lib/index.ts';
+import { kernels } from '../lib/kernels/index.ts';
 
 const bilinear = { mode: 'bilinear' } as const;
 const corners = { ...bilinear, alignCorners: true } as const;
@@ -189,4 +190,25 @@ describe('Upsample', () => {
   ])('%s is refused', (_, call, message) => {
     expect(call).toThrow(message);
   });
+});
+
+test('shares below 0 or above 1 are refused by the kernels, before anything is written', () => {
+  for (const share of [-0.25, 1.5, Number.NaN, Infinity]) {
+    const [out, x] = [Float32Array.of(7, 7), Float32Array.of(1, 2)];
+    const axes = [
+      Int32Array.of(0),
+      Float64Array.of(0),
+      Int32Array.of(0, 1),
+      Float64Array.of(0.5, share),
+    ] as const;
+    for (const name of ['interpolate', 'interpolateGradient'] as const) {
+      expect(() => kernels[name](out, x, ...axes, 1, 1, 2, 1)).toThrow(
+        expect.objectContaining({
+          code: 'AXPY_KERNEL',
+          message: `[${name}] expected columnShares[1] to be from 0 to 1, got ${share}`,
+        }),
+      );
+      expect(out).toEqual(Float32Array.of(7, 7));
+    }
+  }
 });

@@ -15,9 +15,6 @@
 #include "loops-inl.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <utility>
 #include <vector>
 
 #ifndef AXPY_KERNELS_INTERPOLATE_ONCE
@@ -179,24 +176,16 @@ void gatherRow(T* out, const T* gradient, Uses row, int64_t stride, const Uses* 
                int64_t channels) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<double>()));
   for (int64_t x = 0; x < count; x++, out += channels) {
+    const Uses column = columns[x];
     int64_t i = 0;
-    const auto sum = [&]<size_t vectors>() HWY_ATTR {
-      const int64_t step = static_cast<int64_t>(vectors) * lanes;
-      for (; i + step <= channels; i += step) {
-        sumUses<vectors>(out + i, gradient + i, row, columns[x], stride, channels);
-      }
-    };
-    const auto sumRest = [&]<size_t some>() HWY_ATTR {
-      for (; i + static_cast<int64_t>(some) <= channels; i += static_cast<int64_t>(some)) {
-        sumUsesOf<some>(out + i, gradient + i, row, columns[x], stride, channels);
-      }
-    };
-    sum.template operator()<4>();
-    sum.template operator()<2>();
-    sum.template operator()<1>();
-    sumRest.template operator()<3>();
-    sumRest.template operator()<2>();
-    sumRest.template operator()<1>();
+    for (; i + 4 * lanes <= channels; i += 4 * lanes) {
+      sumUses<4>(out + i, gradient + i, row, column, stride, channels);
+    }
+    for (; i + lanes <= channels; i += lanes) {
+      sumUses<1>(out + i, gradient + i, row, column, stride, channels);
+    }
+    for (; i + 3 <= channels; i += 3) sumUsesOf<3>(out + i, gradient + i, row, column, stride, channels);
+    for (; i < channels; i++) sumUsesOf<1>(out + i, gradient + i, row, column, stride, channels);
   }
 }
 
@@ -213,29 +202,38 @@ namespace {
 struct Axis {
   std::vector<Taps> taps;
 
-  Axis(const Check& check, const Array<const int32_t>& first, const Array<const double>& shares,
-       int64_t size) {
+  Axis(const Check& check, const Array<const int32_t>& first, int64_t size) {
     taps.reserve(static_cast<size_t>(first.length));
     for (int64_t i = 0; i < first.length; i++) {
-      const int64_t at = first[i], next = std::min(at + 1, size - 1);
+      const int64_t at = first[i];
       check.index(first.position, i, at, size);
-      const double share = shares[i], rest = 1 - share;
-      // Of two weights one of which is 0 the other is 1.
-      const bool both = share != 0 && rest != 0;
-      taps.push_back({rest != 0 ? at : next, next, {rest, share}, both});
+      taps.push_back({at, std::min(at + 1, size - 1), {1, 0}, false});
+    }
+  }
+
+  void weigh(const Check& check, const Array<const double>& shares) {
+    for (int64_t i = 0; i < shares.length; i++) {
+      Taps& tap = taps[static_cast<size_t>(i)];
+      const double share = shares[i];
+      if (!(share >= 0 && share <= 1)) {
+        check.failAt(shares.position, i, "to be from 0 to 1", formatNumber(share));
+      }
+      tap.weights[0] = 1 - share;
+      tap.weights[1] = share;
+      tap.both = share > 0 && share < 1;
+      if (share == 1) tap.first = tap.next;
     }
   }
 
   int64_t size() const { return static_cast<int64_t>(taps.size()); }
 
-  /// The smallest or the largest weight.
-  template <class Choose>
-  double weight(const Choose& choose) const {
-    double chosen = 1;
+  /// The smallest weight that is not 0.
+  double leastWeight() const {
+    double least = 1;
     for (const Taps& tap : taps) {
-      if (tap.both) chosen = choose(chosen, choose(std::fabs(tap.weights[0]), std::fabs(tap.weights[1])));
+      if (tap.both) least = std::min({least, tap.weights[0], tap.weights[1]});
     }
-    return chosen;
+    return least;
   }
 };
 
@@ -303,12 +301,11 @@ void interpolate(const Check& check, Array<T> out, Array<const T> x, Array<const
   check.length(x, sizes.input);
   check.length(rowShares, static_cast<double>(rows.length));
   check.length(columnShares, static_cast<double>(columns.length));
-  const Axis down(check, rows, rowShares, height), across(check, columns, columnShares, width);
+  Axis down(check, rows, height), across(check, columns, width);
+  down.weigh(check, rowShares);
+  across.weigh(check, columnShares);
   if (out.length == 0) return;
-  const auto least = [](double a, double b) { return std::min(a, b); };
-  const auto most = [](double a, double b) { return std::max(a, b); };
-  const bool wide = !fits<T>(down.weight(least) * across.weight(least)) ||
-                    !fits<T>(down.weight(most) * across.weight(most));
+  const bool wide = !fits<T>(down.leastWeight() * across.leastWeight());
   const auto run = AXPY_SIMD(interpolateRow<T>);
   const int64_t outHeight = down.size(), outWidth = across.size(), stride = width * channels;
   const double cost = static_cast<double>(channels.value);
@@ -338,7 +335,9 @@ void interpolateGradient(const Check& check, Array<T> out, Array<const T> gradie
   check.length(gradient, sizes.output);
   check.length(rowShares, static_cast<double>(rows.length));
   check.length(columnShares, static_cast<double>(columns.length));
-  const Axis down(check, rows, rowShares, height), across(check, columns, columnShares, width);
+  Axis down(check, rows, height), across(check, columns, width);
+  down.weigh(check, rowShares);
+  across.weigh(check, columnShares);
   if (out.length == 0) return;
   const Inverse inDown(down, height), inAcross(across, width);
   const auto run = AXPY_SIMD(gatherRow<T>);

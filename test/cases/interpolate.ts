@@ -69,12 +69,12 @@ const direct = axes.map(
       const input = batch * height * width * channels;
       const output = batch * first.length * second.length * channels;
       const [rows, columns] = [first, second].map((list) => Int32Array.from(list));
-      // 0 and 1 among them, and beyond.
+      // 0 and 1 among them, and one that no float32 holds.
       for (const [down, across] of [
         [0, 0.25],
         [1, 0],
-        [0.5, -0.5],
-        [1e-30, 1],
+        [0.5, 0.5],
+        [1e-50, 1],
       ]) {
         const shares = (list: Int32Array, share: number) =>
           Float64Array.from(list, (_, i) => (i === 0 ? share : next()));

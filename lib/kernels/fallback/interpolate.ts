@@ -1,4 +1,10 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
+import { refuse } from './check.ts';
+
+function checkShares(kernel: string, name: string, shares: Float64Array): void {
+  const at = shares.findIndex((share) => !(share >= 0 && share <= 1));
+  if (at >= 0) refuse(kernel, `${name}[${at}]`, 'be from 0 to 1', String(shares[at]));
+}
 
 /** Calls `visit` with each pixel of the output, its first element, and the pixels of the image that it is a mean of. */
 function eachMean(
@@ -55,6 +61,8 @@ export const interpolate: Kernels['interpolate'] = (
   width,
   channels,
 ) => {
+  checkShares('interpolate', 'rowShares', rowShares);
+  checkShares('interpolate', 'columnShares', columnShares);
   if (out.length === 0) return;
   eachMean(rows, rowShares, columns, columnShares, batch, height, width, channels, (target, pixels) => {
     const { count, first, weight } = pixels;
@@ -78,6 +86,8 @@ export const interpolateGradient: Kernels['interpolateGradient'] = (
   width,
   channels,
 ) => {
+  checkShares('interpolateGradient', 'rowShares', rowShares);
+  checkShares('interpolateGradient', 'columnShares', columnShares);
   out.fill(0);
   if (gradient.length === 0) return;
   // Sums in float64.
