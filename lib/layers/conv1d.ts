@@ -10,7 +10,7 @@ import { inputError } from './checks.ts';
 import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
 import { layerForm, type OptionsOf, option, unchecked } from './options.ts';
 
-export interface Conv1DOptions<D extends FloatDtype = FloatDtype> extends ConvolutionLayerOptions<D> {
+export interface Conv1DLayerOptions<D extends FloatDtype = FloatDtype> extends ConvolutionLayerOptions<D> {
   /** Steps from one position of the kernel to the next; default 1. */
   stride?: number;
   /** Zeros around the sequence; default 'valid', none. `{ left: dilation · (kernel − 1) }` makes it causal. */
@@ -30,7 +30,7 @@ const form = layerForm(name, { ...channels, kernel: unchecked<number>() }, {
     () => 'valid',
   ),
   dilation: unchecked<number>(() => 1),
-} satisfies OptionsOf<Conv1DOptions>);
+} satisfies OptionsOf<Conv1DLayerOptions>);
 
 /**
  * g(x ∗ W + b) over sequences: input [batch, length, in], output [batch, positions, out], as `conv1d`. The weight of
@@ -40,10 +40,10 @@ export class Conv1D<D extends FloatDtype = 'float32'> extends Convolution<D> {
   /** [out, kernel, in / groups] */
   declare readonly weight: Convolution<D>['weight'];
   private readonly window: Window;
-  private readonly geometry: Required<Pick<Conv1DOptions, 'stride' | 'padding' | 'dilation'>>;
+  private readonly geometry: Required<Pick<Conv1DLayerOptions, 'stride' | 'padding' | 'dilation'>>;
 
   /** @throws ArgumentError, DtypeError for sizes and options out of their domains. */
-  constructor(inChannels: number, outChannels: number, kernel: number, options: Conv1DOptions<D> = {}) {
+  constructor(inChannels: number, outChannels: number, kernel: number, options: Conv1DLayerOptions<D> = {}) {
     const own = form.read([inChannels, outChannels, kernel], options);
     const { groups, stride, padding, dilation } = own;
     const window = windowOf1d(name, kernel, own);

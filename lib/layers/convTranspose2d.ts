@@ -6,11 +6,12 @@ import { checkPair, type Pair, pixelsOf, type Window, windowOf } from '../ops/wi
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkImages, inputError } from './checks.ts';
-import { type Conv2DOptions, imageArguments, imageOptions } from './conv2d.ts';
+import { type Conv2DLayerOptions, imageArguments, imageOptions } from './conv2d.ts';
 import { Convolution } from './convolution.ts';
 import { layerForm, type OptionsOf, option } from './options.ts';
 
-export interface ConvTranspose2DOptions<D extends FloatDtype = FloatDtype> extends Conv2DOptions<D> {
+export interface ConvTranspose2DLayerOptions<D extends FloatDtype = FloatDtype>
+  extends Conv2DLayerOptions<D> {
   /** Rows and columns more at the bottom and on the right, below the stride or the dilation; default 0. */
   outputPadding?: Pair;
 }
@@ -24,7 +25,7 @@ const form = layerForm(name, imageArguments, {
     (layer, name, given) => checkPair(layer, name, given, 0),
     () => 0,
   ),
-} satisfies OptionsOf<ConvTranspose2DOptions>);
+} satisfies OptionsOf<ConvTranspose2DLayerOptions>);
 
 /**
  * g(x ∗ᵀ W + b), which makes images larger by the stride: input [batch, height, width, in], output as `convTranspose2d`.
@@ -38,7 +39,7 @@ export class ConvTranspose2D<D extends FloatDtype = 'float32'> extends Convoluti
   declare readonly weight: Convolution<D>['weight'];
   private readonly window: Window;
   private readonly geometry: Required<
-    Pick<ConvTranspose2DOptions, 'stride' | 'padding' | 'dilation' | 'outputPadding'>
+    Pick<ConvTranspose2DLayerOptions, 'stride' | 'padding' | 'dilation' | 'outputPadding'>
   >;
 
   /**
@@ -49,7 +50,7 @@ export class ConvTranspose2D<D extends FloatDtype = 'float32'> extends Convoluti
     inChannels: number,
     outChannels: number,
     kernel: Pair,
-    options: ConvTranspose2DOptions<D> = {},
+    options: ConvTranspose2DLayerOptions<D> = {},
   ) {
     const own = form.read([inChannels, outChannels, kernel], options);
     const { kernel: size, groups, stride, padding, dilation } = own;
