@@ -373,6 +373,41 @@ export interface Kernels {
   /** out, of the size of x, = the gradient of `averagePool`. */
   averagePoolGradient(out: Float, gradient: Float, geometry: Int32Array, countPadding: Flag): void;
 
+  // ── images at other sizes ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * out, batch × rows.length × columns.length × channels, of x, batch × height × width × channels: along each axis the
+   * pixel i is (1 − shares[i])·first + shares[i]·next, where first is the pixel of x that rows[i], or columns[i], names,
+   * and next the one after it, or the same where there is none; shares are from 0 to 1. A pixel of weight 0 is not read, so that what it holds,
+   * NaN or Infinity, does not matter; a pixel alone is copied.
+   */
+  interpolate(
+    out: Float,
+    x: Float,
+    rows: Int32Array,
+    rowShares: Float64Array,
+    columns: Int32Array,
+    columnShares: Float64Array,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+  ): void;
+
+  /** out, of the size of x, = the gradient of `interpolate`: Σ weight · gradient over the outputs that a pixel is in. */
+  interpolateGradient(
+    out: Float,
+    gradient: Float,
+    rows: Int32Array,
+    rowShares: Float64Array,
+    columns: Int32Array,
+    columnShares: Float64Array,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+  ): void;
+
   // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**

@@ -80,6 +80,24 @@ export function windowOf(geometry: Int32Array): number {
   return kernelHeight * kernelWidth;
 }
 
+/** A multiply-add for each pixel of weight in each output. */
+export function interpolation(
+  rows: Int32Array,
+  rowShares: Float64Array,
+  columns: Int32Array,
+  columnShares: Float64Array,
+  batch: number,
+  height: number,
+  width: number,
+  channels: number,
+): Estimate {
+  const taps = (shares: Float64Array) => shares.reduce((sum, share) => sum + (share === 0 ? 1 : 2), 0);
+  return {
+    operations: 2 * batch * taps(rowShares) * taps(columnShares) * channels,
+    size: `${times(batch, height, width, channels)} ↔ ${times(rows.length, columns.length)}`,
+  };
+}
+
 /** Reads and writes of as many elements as there are in both arrays together. */
 export const moves = (elements: number, array: Data) => 2 * elements * array.BYTES_PER_ELEMENT;
 

@@ -16,6 +16,7 @@ import {
   elementary,
   epilogueWork,
   instructionWork,
+  interpolation,
   lossWork,
   matrixProduct,
   moves,
@@ -76,6 +77,16 @@ const columns = {
 };
 const affine = { scale: orNull(input('channels')), shift: orNull(input('channels')) };
 const state = uint32(updated(6));
+const resampling = {
+  rows: indices('height', input()),
+  rowShares: float64(input('rows')),
+  columns: indices('width', input()),
+  columnShares: float64(input('columns')),
+  batch: size,
+  height: size,
+  width: size,
+  channels: size,
+};
 
 export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name]> } = {
   gemm: {
@@ -335,6 +346,23 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   averagePoolGradient: {
     arguments: { out: out(), gradient: input(), geometry, countPadding: flag },
     cost: (_out, gradient, geometry) => pooling(geometry, windowOf(geometry) * gradient.length),
+  },
+
+  interpolate: {
+    arguments: {
+      out: out('batch', 'rows', 'columns', 'channels'),
+      x: input('batch', 'height', 'width', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _x, ...sizes) => interpolation(...sizes),
+  },
+  interpolateGradient: {
+    arguments: {
+      out: out('batch', 'height', 'width', 'channels'),
+      gradient: input('batch', 'rows', 'columns', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _gradient, ...sizes) => interpolation(...sizes),
   },
 
   // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────

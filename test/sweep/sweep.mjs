@@ -249,6 +249,18 @@ function sweepRows() {
         close,
         `${n}`,
       );
+      // Weights of few digits, so that sums are exact.
+      const axes = [Int32Array.of(0, 2, 2, 4), Float64Array.of(0.5, 0, 0.25, 1)];
+      const resampling = [...axes, Int32Array.of(3, 0, 1), Float64Array.of(0, 0.75, 0.5), 2, 5, 4, n];
+      check('interpolate', Type, [2 * 12 * n], [images, ...resampling], 0, `${n}`);
+      check(
+        'interpolateGradient',
+        Type,
+        [images.length],
+        [array(Type, 2 * 12 * n), ...resampling],
+        0,
+        `${n}`,
+      );
       const indices = Int32Array.from({ length: 2 * 6 * n }, (_, i) => i % 6);
       check('maxPoolGradient', Type, [images.length], [array(Type, 2 * 6 * n), indices, geometry], 0, `${n}`);
     }
