@@ -1,3 +1,5 @@
+import type { History } from './train/history.ts';
+
 /**
  * Every error that axpy raises is an AxpyError with a stable `code`, and a message that says what was expected, what was
  * given and for which argument. Nothing was changed when one is thrown, unless its text says so.
@@ -5,13 +7,28 @@
 export class AxpyError extends Error {
   /** Stable across releases; what programs should compare. */
   readonly code: string;
+  /** Not a property, which `console.log` would show with all its records. */
+  #history: History | undefined;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
-    this.name = new.target.name;
+    this.name = names.get(new.target) ?? new.target.name;
+  }
+
+  /** The records of the training that this ended; undefined for what ended none. */
+  get history(): History | undefined {
+    return this.#history;
+  }
+
+  /** @internal Says which training an error ended, if it is one of these. */
+  static ended(error: unknown, history: History): void {
+    if (typeof error === 'object' && error !== null && #history in error) error.#history = history;
   }
 }
+
+/** Not from the classes, which a minifier may call otherwise. */
+const names = new Map<unknown, string>();
 
 /** `AXPY_SHAPE`: shapes that do not fit each other, the data or the layer. */
 export class ShapeError extends AxpyError {
@@ -62,6 +79,13 @@ export class NonFiniteError extends AxpyError {
   }
 }
 
+/** `AXPY_ABORT`: the operation was ended by its signal, whose reason is the `cause`. */
+export class AbortError extends AxpyError {
+  constructor(op: string, reason: unknown) {
+    super('AXPY_ABORT', `[${op}] was ended by its signal: see cause`, { cause: reason });
+  }
+}
+
 /** `AXPY_MEMORY`: memory for a tensor that the system did not give. */
 export class MemoryError extends AxpyError {
   constructor(message: string, options?: ErrorOptions) {
@@ -85,4 +109,21 @@ export class KernelError extends AxpyError {
   constructor(message: string) {
     super('AXPY_KERNEL', message);
   }
+}
+
+for (const [name, kind] of Object.entries({
+  AxpyError,
+  ShapeError,
+  DtypeError,
+  ArgumentError,
+  IndexError,
+  DataError,
+  AutogradError,
+  NonFiniteError,
+  AbortError,
+  MemoryError,
+  BackendError,
+  KernelError,
+})) {
+  names.set(kind, name);
 }
