@@ -39,10 +39,8 @@ clearInterval(timer);
 const scores = await evaluate(model, data, { loss: 'softmaxCrossEntropy' });
 const prediction = await predict(model, data.x);
 // Labels out of range: the run's own error.
-const error = await compile((a: typeof x, b: typeof x) => a.gather(b))(
-  x,
-  tensor([900], { dtype: 'int32' }),
-).catch((reason) => reason.code);
+const row = compile((i: ReturnType<typeof tensor<'int32'>>) => x.gather(i));
+const error = await row(tensor([900], { dtype: 'int32' })).catch((reason) => reason.code);
 await sleep(0);
 console.log(
   JSON.stringify({
