@@ -76,8 +76,8 @@ describe('each message names what was called:', () => {
       const isClass = /^[A-Z]/.test(name);
       if (isClass && fn.prototype instanceof Error) continue;
       for (const a of [good(), 2, ...bad]) {
-        for (const b of [2, good(), ...bad]) {
-          for (const c of [undefined, { unknown: 1 }, -1, good()]) {
+        for (const b of [2, good(), undefined, 'text', {}, -1, ints, ones([5, 7])]) {
+          for (const c of [undefined, { unknown: 1 }]) {
             sweep.call(name, () => (isClass ? new fn(a, b, c) : fn(a, b, c)));
           }
         }
@@ -178,6 +178,33 @@ describe('each message names what was called:', () => {
     const others = [...sweep.foreign].filter((message) => !message.includes('[loadStateDict]'));
     expect(others).toEqual([]);
     expect(sweep.count).toBeGreaterThan(500);
+  });
+
+  test('metrics', async () => {
+    const model = new axpy.Dense(2, 3);
+    const targets = [
+      [0, 1, 2, 9],
+      [0.5, 1, 1, 1],
+      ones([4, 5]),
+      ones([4, 3, 2]),
+      tensor([0, 1, 2, -1], { dtype: 'int32' }),
+    ];
+    const foreign: string[] = [];
+    let count = 0;
+    for (const name of Object.keys(axpy.metrics)) {
+      for (const y of targets) {
+        const data = { x: ones([4, 2]), y } as Any;
+        const message = await axpy.evaluate(model, data, { metrics: [name as Any] }).then(
+          () => null,
+          (error) => error.message,
+        );
+        if (message === null) continue;
+        count++;
+        if (![null, name, 'evaluate'].includes(speakerOf(message))) foreign.push(`${name}: ${message}`);
+      }
+    }
+    expect(foreign).toEqual([]);
+    expect(count).toBeGreaterThan(20);
   });
 });
 
