@@ -585,7 +585,8 @@ export interface Program {
   run(): void;
   /**
    * Queues a run on the executor, one native thread an environment, first in, first out over all programs. Resolves when
-   * all calls are made, rejects with what the first failing one throws.
+   * all calls are made, rejects with what the first failing one throws. Throws, with the code AXPY_THREAD and nothing
+   * queued, where the system gives no thread; a later call asks for one again.
    */
   runAsync(): Promise<void>;
   /** Makes all calls as `run` does, and returns how many nanoseconds each of them took. */
@@ -627,7 +628,7 @@ export interface Addon extends Kernels {
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
-      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE',
+      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE' | 'AXPY_THREAD',
       message: string,
     ) => Error,
   ): void;

@@ -8,6 +8,7 @@ export {
 export { noGrad } from './autograd.ts';
 export { arange, type CreateOptions, eye, full, ones, zeros } from './create.ts';
 export {
+  AbortError,
   ArgumentError,
   AutogradError,
   AxpyError,

@@ -10,7 +10,7 @@ import {
   softmaxCrossEntropyWithLabels,
 } from './ops/loss.ts';
 import { sameShape, show } from './shape.ts';
-import { checkTensor, type Tensor } from './tensor.ts';
+import { checkSameFloat, checkTensor, type Tensor } from './tensor.ts';
 
 export interface LossOptions {
   /** 'mean' (default) over elements, or over examples for softmaxCrossEntropy; 'sum'; or 'none' for each by itself. */
@@ -43,7 +43,7 @@ function mse<D extends FloatDtype>(
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
 ): Tensor<D> {
-  return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options));
+  return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options), 0, 'mse');
 }
 
 /** |p − t| */
@@ -52,7 +52,14 @@ function meanAbsoluteError<D extends FloatDtype>(
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
 ): Tensor<D> {
-  return elementwiseLoss('absoluteError', prediction, target, reductionOf('meanAbsoluteError', options));
+  return elementwiseLoss(
+    'absoluteError',
+    prediction,
+    target,
+    reductionOf('meanAbsoluteError', options),
+    0,
+    'meanAbsoluteError',
+  );
 }
 
 /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). @throws ArgumentError unless delta > 0. */
@@ -118,6 +125,7 @@ function softmaxCrossEntropy<D extends FloatDtype>(
         `got ${show(logits.shape)} and ${target.dtype} ${show(target.shape)}`,
     );
   }
+  checkSameFloat(name, logits, target);
   checkReduction(name, reduction);
   checkSome(name, logits.shape[0], reduction);
   const each = logits

@@ -4,6 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
+import { nameClass } from '../names.ts';
 import {
   type AnyParameter,
   type AnySharedTensor,
@@ -49,6 +50,10 @@ interface Naming {
  *     }
  */
 export abstract class Layer {
+  static {
+    nameClass(Layer, 'Layer');
+  }
+
   private isTraining = true;
   /** @internal Under a symbol, so that subclasses may call their fields as they like. */
   readonly [naming]: Naming = { own: undefined, number: undefined, path: '', place: undefined };
@@ -115,6 +120,11 @@ export abstract class Layer {
    */
   get config(): LayerConfig {
     return configOf(this, isLayer);
+  }
+
+  /** What `JSON.stringify` shows: `config`, of which `layerFrom` makes a layer. The values are in `stateDict`. */
+  toJSON(): LayerConfig {
+    return this.config;
   }
 
   /** Inner layers by where they are in the fields. */

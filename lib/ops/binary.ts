@@ -86,19 +86,19 @@ function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
 /** a + b */
 export function add(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('add', a);
-  return isNumber('add', b) ? unary('scale', a, 1, b) : sum('add', a, b);
+  return isNumber('add', b) ? unary('scale', a, 1, b, 'add') : sum('add', a, b);
 }
 
 /** a − b */
 export function sub(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('sub', a);
-  return isNumber('sub', b) ? unary('scale', a, 1, -b) : sum('sub', a, b);
+  return isNumber('sub', b) ? unary('scale', a, 1, -b, 'sub') : sum('sub', a, b);
 }
 
 /** a · b, element by element */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('mul', a);
-  return isNumber('mul', b) ? unary('scale', a, b, 0) : binary('mul', a, b);
+  return isNumber('mul', b) ? unary('scale', a, b, 0, 'mul') : binary('mul', a, b);
 }
 
 /** a / b, element by element */
@@ -110,7 +110,7 @@ export function div(a: Tensor, b: Tensor | number): Tensor {
 /** aᵇ, element by element; NaN for a negative a and a fractional b. */
 export function pow(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('pow', a);
-  return isNumber('pow', b) ? unary('powScalar', a, b) : binary('pow', a, b);
+  return isNumber('pow', b) ? unary('powScalar', a, b, 0, 'pow') : binary('pow', a, b);
 }
 
 type Operator = (a: Tensor, b: Tensor | number) => Tensor;

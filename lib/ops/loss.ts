@@ -26,13 +26,14 @@ export function checkSome(name: string, count: number, reduction: Reduction): vo
   }
 }
 
-/** l(prediction, target) element by element, for an op of codes.ts. Differentiable in both. */
+/** l(prediction, target) element by element, for an op of codes.ts. Differentiable in both. Errors name the loss. */
 export function elementwiseLoss(
-  name: LossOp,
+  code: LossOp,
   prediction: Tensor,
   target: Tensor,
   reduction: Reduction,
   parameter = 0,
+  name: string = code,
 ): Tensor {
   checkTensor(name, prediction, 'prediction');
   checkTensor(name, target, 'target');
@@ -47,7 +48,7 @@ export function elementwiseLoss(
   checkSome(name, n, reduction);
   const scale = reduction === 'mean' ? 1 / n : 1;
   const loss = empty(reduction === 'none' ? prediction.shape : [], dtype);
-  const op = lossCode[name];
+  const op = lossCode[code];
   kernels.loss(floats(loss), floats(prediction), floats(target), op, parameter, scale);
   return track(
     loss,

@@ -168,6 +168,7 @@ export function variance(
   options: ReduceOptions & { correction?: number } = {},
 ): Tensor {
   const over = axesOf('variance', x, axes);
+  checkFloat('variance', x);
   checkOptions('variance', options, ['keepDims', 'correction']);
   const { correction = 0, ...rest } = options;
   if (!(Number.isFinite(correction) && correction >= 0)) {

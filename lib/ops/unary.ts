@@ -12,10 +12,10 @@ const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
 /** Those whose derivative depends on neither. */
 const isConstant: ReadonlySet<UnaryOp> = new Set<UnaryOp>(['neg', 'scale', 'sign']);
 
-/** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. */
-export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0): Tensor {
-  checkTensor(name, x);
-  const dtype = checkFloat(name, x);
+/** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. Errors name the caller. */
+export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0, caller: string = name): Tensor {
+  checkTensor(caller, x);
+  const dtype = checkFloat(caller, x);
   const y = empty(x.shape, dtype);
   const op = unaryCode[name];
   kernels.unary(floats(y), floats(x), op, p, q);
