@@ -253,6 +253,12 @@ export interface Kernels {
   ): void;
 
   /**
+   * out = log Σ eˣ over `size`: x is outer × size × inner, out outer × inner. Shifted by the maximum; −Infinity of nothing and
+   * where all are −Infinity, Infinity where one is Infinity, NaN where one is NaN.
+   */
+  logSumExp(out: Float, x: Float, outer: number, size: number, inner: number): void;
+
+  /**
    * Cross-entropy of softmax(logits) against int labels: −log softmax(logits)[i, labels[i]], logits rows × classes.
    * `out` has length 1 (scale · the sum over rows) or, when rows ≠ 1, length rows (scale · each). `probabilities`
    * (rows × classes) receives the softmax, for the gradient. Labels within [0, classes).

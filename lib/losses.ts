@@ -9,7 +9,7 @@ import {
   softmaxCrossEntropyWithLabels,
 } from './ops/loss.ts';
 import { sameShape, show } from './shape.ts';
-import { checkTensor, type Tensor } from './tensor.ts';
+import { checkSameFloat, checkTensor, type Tensor } from './tensor.ts';
 
 export interface LossOptions {
   /** 'mean' (default) over elements, or over examples for softmaxCrossEntropy; 'sum'; or 'none' for each by itself. */
@@ -74,7 +74,7 @@ function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, options: L
 
 /**
  * −log softmax(logits)[label] for logits [batch, classes] and int32 labels [batch]; or, for a target of probabilities
- * [batch, classes], −Σ t·log softmax(logits).
+ * [batch, classes], −Σ t·log softmax(logits), where 0·log 0 is 0: a logit of −Infinity takes a class out.
  * @throws IndexError for a label out of range.
  */
 function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
@@ -91,9 +91,10 @@ function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOption
   }
   checkReduction(name, reduction);
   checkSome(name, logits.shape[0], reduction);
-  const each = logits.logSoftmax().mul(target).sum(-1).neg();
-  if (reduction === 'none') return each;
-  return reduction === 'sum' ? each.sum() : each.mean();
+  checkSameFloat(name, logits, target);
+  const logs = logits.logSoftmax();
+  if (reduction === 'none') return elementwiseLoss('crossEntropy', logs, target, 'none').sum(-1);
+  return elementwiseLoss('crossEntropy', logs, target, reduction, 0, logits.shape[0]);
 }
 
 export const losses = {

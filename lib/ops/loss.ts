@@ -26,13 +26,17 @@ export function checkSome(name: string, count: number, reduction: Reduction): vo
   }
 }
 
-/** l(prediction, target) element by element, for an op of codes.ts. Differentiable in both. */
+/**
+ * l(prediction, target) element by element, for an op of codes.ts. Differentiable in both.
+ * @param count what a mean divides by
+ */
 export function elementwiseLoss(
   name: LossOp,
   prediction: Tensor,
   target: Tensor,
   reduction: Reduction,
   parameter = 0,
+  count = prediction?.size,
 ): Tensor {
   checkTensor(name, prediction, 'prediction');
   checkTensor(name, target, 'target');
@@ -43,9 +47,8 @@ export function elementwiseLoss(
       `[${name}] expected prediction and target of one shape, got ${show(prediction.shape)} and ${show(target.shape)}`,
     );
   }
-  const n = prediction.size;
-  checkSome(name, n, reduction);
-  const scale = reduction === 'mean' ? 1 / n : 1;
+  checkSome(name, count, reduction);
+  const scale = reduction === 'mean' ? 1 / count : 1;
   const loss = empty(reduction === 'none' ? prediction.shape : [], dtype);
   const op = lossCode[name];
   kernels.loss(floats(loss), floats(prediction), floats(target), op, parameter, scale);
