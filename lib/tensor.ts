@@ -24,16 +24,25 @@ export type Nested = number | readonly Nested[];
 /** What becomes a tensor: a number, nested arrays of them, or a typed array. */
 export type Values = Nested | Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray;
 
-// The ops are methods too; `ops/index.ts` puts them on the prototype, and this makes the compiler see them.
-export interface Tensor extends TensorMethods {}
+/** D itself; every dtype for `any`, of which a condition takes all branches. */
+type Known<D extends Dtype> = D extends 'float32' ? 'float32' : D extends 'float64' ? 'float64' : 'int32';
 
+// The ops are methods too; `ops/index.ts` puts them on the prototype, and this makes the compiler see them.
+// biome-ignore lint/suspicious/noExplicitAny: see the class
+export interface Tensor<out D extends Dtype = any> extends TensorMethods<D> {}
+
+/**
+ * Numbers in a shape. `Tensor<'float32'>` tells the compiler the dtype, which ops pass on, so that it refuses to mix two; a
+ * plain `Tensor`, as layers take and return it, goes with all of them, and what is wrong there is found as it runs.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: what no one has said goes with everything
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the list the type is made of
-export class Tensor {
+export class Tensor<out D extends Dtype = any> {
   /** Only what the constructor made has it. */
   readonly #genuine = true;
   /** An array of its own: what happens to it concerns no other tensor. */
   readonly shape: Shape;
-  readonly dtype: Dtype;
+  readonly dtype: Known<D>;
   /** @internal The memory, which views share; `data` shows its elements. */
   readonly storage: Storage;
   readonly size: number;
@@ -51,7 +60,7 @@ export class Tensor {
   /** @internal Use `tensor()`, `zeros()` and the like. `data` is taken over, not copied. */
   constructor(data: Arrays[Dtype] | Storage, shape: Shape, dtype: Dtype) {
     this.shape = shape.slice();
-    this.dtype = dtype;
+    this.dtype = dtype as Known<D>;
     this.size = sizeOf(shape);
     this.storage = data instanceof Storage ? data : new Storage(dtype, this.size, data);
     recording?.add(this);
@@ -66,9 +75,9 @@ export class Tensor {
    * The elements, row-major. Writing to them is allowed where no history depends on them; autograd cannot see it.
    * @throws AutogradError in a function that is being compiled, unless it can be recorded anew for other values.
    */
-  get data(): Arrays[Dtype] {
+  get data(): Arrays[Known<D>] {
     this.storage.isExposed = true;
-    return this.values();
+    return this.values() as Arrays[Known<D>];
   }
 
   /** The elements, to be read at once. */
@@ -96,7 +105,7 @@ export class Tensor {
    * dL/dthis after `backward`, for a leaf with `requiresGrad`; null before, and after `zeroGrad`. Its memory is the
    * leaf's own and is written again by the next backward: `clone()` what must last.
    */
-  get grad(): Tensor | null {
+  get grad(): Tensor<D> | null {
     if (this.node !== null) return null;
     this.observeGradient('read');
     if (this.gradient === null) return null;
@@ -147,7 +156,7 @@ export class Tensor {
    * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since; what a kernel
    *   throws, for a buffer that was detached in the meantime, say.
    */
-  backward(gradient?: Tensor): void {
+  backward(gradient?: Tensor<D>): void {
     checkTensor('backward', this);
     if (gradient !== undefined) {
       checkTensor('backward', gradient, 'gradient');
@@ -162,7 +171,7 @@ export class Tensor {
   }
 
   /** The same data without the history. Shares memory. */
-  detach(): Tensor {
+  detach(): Tensor<D> {
     checkTensor('detach', this);
     return new Tensor(this.storage, this.shape, this.dtype);
   }
@@ -177,8 +186,11 @@ export class Tensor {
     return this.values()[0];
   }
 
-  /** Nested arrays of numbers; a number for a scalar. @throws MemoryError where the heap of JavaScript has no room. */
-  toArray(): Nested {
+  /**
+   * Nested arrays of numbers; a number for a scalar. `toArray<number[][]>()` says how deep they are, which nobody checks.
+   * @throws MemoryError where the heap of JavaScript has no room
+   */
+  toArray<Values extends Nested = Nested>(): Values {
     checkTensor('toArray', this);
     checkElements('toArray', this);
     const data = this.values();
@@ -191,7 +203,7 @@ export class Tensor {
       for (let i = 0; i < row.length; i++) row[i] = nest(axis + 1);
       return row;
     };
-    return nest(0);
+    return nest(0) as Values;
   }
 
   /** Marks a leaf as wanting a gradient (or no longer). @throws AutogradError for a computed tensor or an int32 one. */
@@ -293,11 +305,11 @@ export function empty(shape: Shape, dtype: Dtype): Tensor {
   );
 }
 
-export interface TensorOptions {
+export interface TensorOptions<D extends Dtype = Dtype> {
   /** Wanted where values is flat or should be folded; otherwise the nesting gives it. */
   shape?: Shape;
   /** Default: that of a typed array (float32 for bytes), otherwise float32. */
-  dtype?: Dtype;
+  dtype?: D;
   requiresGrad?: boolean;
 }
 
@@ -306,6 +318,12 @@ export interface TensorOptions {
  * @throws DataError for ragged arrays, elements that are not numbers, fractions for int32 or a detached buffer;
  *   ShapeError when `shape` does not fit; DtypeError for an unknown dtype or a gradient on int32.
  */
+export function tensor(values: Float64Array, options?: TensorOptions<never>): Tensor<'float64'>;
+export function tensor(values: Int32Array, options?: TensorOptions<never>): Tensor<'int32'>;
+export function tensor<D extends Dtype = 'float32'>(
+  values: Values,
+  options?: TensorOptions<D>,
+): Tensor<NoInfer<D>>;
 export function tensor(values: Values, options: TensorOptions = {}): Tensor {
   const op = 'tensor';
   checkOptions(op, options, ['shape', 'dtype', 'requiresGrad']);

@@ -157,13 +157,11 @@ HWY_INLINE const T* collect(T* block, const T* from, int64_t step, int64_t n) {
   return block;
 }
 
-/// out[i] = f(first[i]…, a[i · stepA], b[i · stepB])
+/// out[i] = f(first[i]…, a[i · stepA], b[i · stepB]), an operand as a plain array: one loop for every kind,
+/// for functions that take so long that copies do not show.
 template <class T, class F, class... First>
-HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
-                        First... first) {
-  if (stepA == 1 && stepB == 1) return map(out, n, f, first..., a, b);
-  if (stepA == 1 && stepB == 0) return map(out, n, f, first..., a, Same<T>{*b});
-  if (stepA == 0 && stepB == 1) return map(out, n, f, first..., Same<T>{*a}, b);
+HWY_INLINE void mapBlocks(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
+                          First... first) {
   T blockA[blockSize], blockB[blockSize];
   for (int64_t i = 0; i < n; i += blockSize) {
     const int64_t count = std::min(blockSize, n - i);
@@ -171,6 +169,16 @@ HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA
     const T* pb = stepB == 1 ? b + i : collect(blockB, b + i * stepB, stepB, count);
     map(out + i, count, f, (first + i)..., pa, pb);
   }
+}
+
+/// The same with a loop for each kind of operand.
+template <class T, class F, class... First>
+HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
+                        First... first) {
+  if (stepA == 1 && stepB == 1) return map(out, n, f, first..., a, b);
+  if (stepA == 1 && stepB == 0) return map(out, n, f, first..., a, Same<T>{*b});
+  if (stepA == 0 && stepB == 1) return map(out, n, f, first..., Same<T>{*a}, b);
+  mapBlocks(out, n, f, a, stepA, b, stepB, first...);
 }
 
 template <BinaryOp... ops, class F>
@@ -182,7 +190,7 @@ template <class T>
 void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op) {
   using enum BinaryOp;
   if (op == BinaryOp::pow) {
-    return mapPair(out, n, Wide<Power<sizeof(T) == sizeof(double)>>(), a, stepA, b, stepB);
+    return mapBlocks(out, n, Wide<Power<sizeof(T) == sizeof(double)>>(), a, stepA, b, stepB);
   }
   select<add, sub, mul, div, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
       op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
@@ -194,8 +202,8 @@ void backward(T* out, int64_t n, const T* g, const T* a, int64_t stepA, const T*
   using enum BinaryOp;
   constexpr bool precise = sizeof(T) == sizeof(double);
   if (op == BinaryOp::pow) {
-    if (operand == 0) return mapPair(out, n, Wide<PowerSlopeOfBase<precise>>(), a, stepA, b, stepB, g);
-    return mapPair(out, n, Wide<PowerSlopeOfExponent<precise>>(), a, stepA, b, stepB, g);
+    if (operand == 0) return mapBlocks(out, n, Wide<PowerSlopeOfBase<precise>>(), a, stepA, b, stepB, g);
+    return mapBlocks(out, n, Wide<PowerSlopeOfExponent<precise>>(), a, stepA, b, stepB, g);
   }
   if (op >= equal) return std::fill(out, out + n, T(0));
   if (sizeof(T) == sizeof(float) && op == div && operand == 1) {
