@@ -28,7 +28,7 @@ export function checkSome(name: string, count: number, reduction: Reduction): vo
 
 /**
  * l(prediction, target) element by element, for an op of codes.ts. Differentiable in both.
- * @param count what a mean divides by
+ * @param count what a mean divides by; the number of elements by default
  */
 export function elementwiseLoss(
   name: LossOp,
@@ -36,7 +36,7 @@ export function elementwiseLoss(
   target: Tensor,
   reduction: Reduction,
   parameter = 0,
-  count = prediction?.size,
+  count?: number,
 ): Tensor {
   checkTensor(name, prediction, 'prediction');
   checkTensor(name, target, 'target');
@@ -47,8 +47,9 @@ export function elementwiseLoss(
       `[${name}] expected prediction and target of one shape, got ${show(prediction.shape)} and ${show(target.shape)}`,
     );
   }
-  checkSome(name, count, reduction);
-  const scale = reduction === 'mean' ? 1 / count : 1;
+  const examples = count ?? prediction.size;
+  checkSome(name, examples, reduction);
+  const scale = reduction === 'mean' ? 1 / examples : 1;
   const loss = empty(reduction === 'none' ? prediction.shape : [], dtype);
   const op = lossCode[name];
   kernels.loss(floats(loss), floats(prediction), floats(target), op, parameter, scale);
