@@ -120,7 +120,8 @@ export interface Kernels {
    * out = gradient · f′, where x is the input and y the output of `unary`. The ops named in `gradientFromOutput` of
    * codes.ts read only y, all others only x; pass null for what is not read. At a kink f′ is 0 for relu and abs, the
    * slope p for leakyRelu at 0, and 1 at both borders of clip; f′ of sqrt at 0 is Infinity (NaN times a zero gradient).
-   * The gradient of relu is the gradient where y > 0 and 0 elsewhere; that of clip likewise where p ≤ x ≤ q.
+   * The gradient of relu is the gradient where y > 0 and 0 elsewhere; that of clip likewise where p ≤ x ≤ q. That of
+   * powScalar is 0 for p = 0. At ±Infinity f′ of gelu and silu is its limit, 1 and 0.
    */
   unaryGradient(
     out: Float,
@@ -136,7 +137,7 @@ export interface Kernels {
    * out = f(a, b) for a code of `binaryOps`. With `layout` null there is no broadcasting: a and b are as long as out,
    * or of length 1. Otherwise `layout` is dims, strides of a, strides of b, one group after the other, each `rank` ≤ 16
    * long (so 3·rank in all): out is contiguous over dims, strides count elements and are ≥ 0, 0 where an operand is
-   * broadcast. a and b must be long enough for every position that the layout reaches.
+   * broadcast. a and b must be long enough for every position that the layout reaches. pow is that of C.
    */
   binary(out: Float, a: Float, b: Float, layout: Int32Array | null, op: number): void;
 
@@ -251,6 +252,12 @@ export interface Kernels {
     inner: number,
     log: Flag,
   ): void;
+
+  /**
+   * out = log Σ eˣ over `size`: x is outer × size × inner, out outer × inner. Shifted by the maximum; −Infinity of nothing and
+   * where all are −Infinity, Infinity where one is Infinity, NaN where one is NaN.
+   */
+  logSumExp(out: Float, x: Float, outer: number, size: number, inner: number): void;
 
   /**
    * Cross-entropy of softmax(logits) against int labels: −log softmax(logits)[i, labels[i]], logits rows × classes.

@@ -162,6 +162,8 @@ const calls: Record<string, (value: never) => unknown> = {
   'variance, correction': (v) => matrix().variance(0, { correction: v }),
   argmax: (v) => matrix().argmax(v),
   softmax: (v) => matrix().softmax(v),
+  logSumExp: (v) => matrix().logSumExp(v),
+  'logSumExp, options': (v) => matrix().logSumExp(0, v),
   flatten: (v) => matrix().flatten(v),
   broadcastTo: (v) => matrix().broadcastTo(v),
   cast: (v) => matrix().cast(v),

@@ -23,6 +23,9 @@ const elementaryUnary: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
   'softplus',
   'sigmoid',
   'tanh',
+  'log1p',
+  'expm1',
+  'logSigmoid',
 ]);
 
 export const unaryWork = (op: number) => (elementaryUnary.has(unaryOps[op]) ? elementary : 1);

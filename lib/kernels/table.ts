@@ -262,6 +262,16 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     },
     cost: (out, _gradient, _y, _outer, _size, _inner, log) => (log === 1 ? elementary + 3 : 4) * out.length,
   },
+  logSumExp: {
+    arguments: {
+      out: out('outer', 'inner'),
+      x: input('outer', 'size', 'inner'),
+      outer: size,
+      size,
+      inner: size,
+    },
+    cost: (_out, x) => (elementary + 2) * x.length,
+  },
   softmaxCrossEntropy: {
     arguments: {
       out: orOne(out('rows')),

@@ -107,7 +107,10 @@ export function div(a: Tensor, b: Tensor | number): Tensor {
   return isNumber('div', b) ? binary('div', a, scalar('div', b, a)) : binary('div', a, b);
 }
 
-/** aᵇ, element by element; NaN for a negative a and a fractional b. */
+/**
+ * aᵇ, element by element, as C's pow: NaN for a negative a and a fractional b; 1 for b = 0 and for a = 1, whatever the other
+ * is. The gradient of a is 0 where b is 0, that of b is 0 where a is 0 and b ≥ 0.
+ */
 export function pow(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('pow', a);
   return isNumber('pow', b) ? unary('powScalar', a, b, 0, 'pow') : binary('pow', a, b);

@@ -1,4 +1,4 @@
-/** Reductions over axes: sum, mean, product, max, min, variance, argmax. */
+/** Reductions over axes: sum, mean, product, max, min, logSumExp, variance, argmax. */
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
 import { contribute, noGrad, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
@@ -156,6 +156,52 @@ export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 /** The smallest element over axes. NaN when one is NaN. @throws ShapeError over nothing. */
 export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return extreme('min', x, axes, options);
+}
+
+/** log Σ eˣ over axes [first, last), into a tensor of `shape`; dx = dy · softmax(x). */
+function logSumExpOver(x: Tensor, first: number, last: number, shape: Shape): Tensor {
+  const dtype = checkFloat('logSumExp', x);
+  const outer = sizeOf(x.shape.slice(0, first));
+  const size = sizeOf(x.shape.slice(first, last));
+  const inner = sizeOf(x.shape.slice(last));
+  const y = empty(shape, dtype);
+  kernels.logSumExp(floats(y), floats(x), outer, size, inner);
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(x, (dx) => {
+        const over = Array.from({ length: last - first }, (_, i) => first + i);
+        const layout =
+          y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
+        kernels.softmax(dx, floats(x), outer, size, inner, 0);
+        kernels.binary(dx, dy, dx, layout, binaryCode.mul);
+      }),
+    [x],
+  );
+}
+
+/**
+ * log Σ eˣ over axes (all of them by default), shifted by the maximum so that it does not overflow; −Infinity over nothing and
+ * where all are −Infinity. The gradient is softmax(x), which is NaN there and where one is Infinity.
+ */
+export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  const over = axesOf('logSumExp', x, axes).sort((a, b) => a - b);
+  checkOptions('logSumExp', options, ['keepDims']);
+  const { keepDims = false } = options;
+  checkBoolean('logSumExp', 'keepDims', keepDims);
+  const shape = reducedShape(x.shape, over, keepDims);
+  if (over.length === 0) return logSumExpOver(x, 0, 0, shape);
+  // Axes beside each other at a time, from the last on.
+  let y = x;
+  for (let end = over.length; end > 0; ) {
+    let begin = end - 1;
+    while (begin > 0 && over[begin - 1] === over[begin] - 1) begin--;
+    const next = begin === 0 ? shape : reducedShape(y.shape, over.slice(begin, end), true);
+    y = logSumExpOver(y, over[begin], over[end - 1] + 1, next);
+    end = begin;
+  }
+  return y;
 }
 
 /**

@@ -389,6 +389,7 @@ const methodRecipes: Readonly<Record<string, string>> = {
   variance: 'axes {keepDims,correction}',
   argmax: 'axis',
   softmax: 'axis',
+  logSumExp: 'axes {keepDims}',
   logSoftmax: 'axis',
   matmul: 'matrix {transposeA,transposeB}',
   transpose: 'axes',

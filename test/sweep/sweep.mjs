@@ -224,6 +224,8 @@ function sweepRows() {
           check('softmax', Type, [size], [x, rows, n, 1, log], close, title);
           check('softmax', Type, [size], [x, 1, rows, n, log], close, `${title} by columns`);
         }
+        check('logSumExp', Type, [rows], [x, rows, n, 1], close, title);
+        check('logSumExp', Type, [n], [x, 1, rows, n], close, `${title} by columns`);
         for (let op = 0; op < 5; op++) {
           check('reduce', Type, [rows], [x, rows, n, 1, 1, op, 1], close, `${title}, ${op}`);
           check('reduce', Type, [n], [x, 1, rows, n, 1, op, 1], close, `${title} by columns, ${op}`);
