@@ -6,6 +6,7 @@ import type { Addon } from '../../binding.d.ts';
 import {
   ArgumentError,
   BackendError,
+  DataError,
   IndexError,
   KernelError,
   MemoryError,
@@ -103,6 +104,7 @@ export function loadNative(): Addon {
     AXPY_ARGUMENT: ArgumentError,
     AXPY_MEMORY: MemoryError,
     AXPY_NON_FINITE: NonFiniteError,
+    AXPY_DATA: DataError,
   };
   addon.setErrorFactory((code, message) => new errors[code](message));
   return addon;

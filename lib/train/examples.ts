@@ -7,12 +7,13 @@ import { type AnyLoss, type LossName, losses } from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
 import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
+import { isArrayLike } from '../values.ts';
 import { checkFinite } from './finite.ts';
 
 /**
  * What a model takes or is to return: a tensor, or values to make one of; or several. Several in an array are arguments of
  * `forward`, in a record they are one argument. Only an array with tensors or records in it is one of several: an array of
- * numbers, nested or not, is the values of one tensor.
+ * numbers, nested or not, is the values of one tensor, and so is an array of typed arrays, which are its rows.
  */
 export type Inputs = Tensor | Values | readonly Inputs[] | { readonly [name: string]: Inputs };
 
@@ -75,9 +76,9 @@ export function toTensor(name: string, values: Tensor | Values, dtype: Dtype): T
 }
 
 /** True for a typed array and for an array of nothing but numbers. */
-function isFlat(values: Values): values is Exclude<Values, number> {
+function isFlat(values: Values): values is ArrayLike<number> {
   if (ArrayBuffer.isView(values)) return true;
-  if (!isArray(values)) return false;
+  if (!isArrayLike(values)) return false;
   // Not by a method of the array, which would walk the holes of a sparse one.
   for (let i = 0; i < values.length; i++) if (typeof values[i] !== 'number') return false;
   return values.length > 0;
@@ -85,11 +86,10 @@ function isFlat(values: Values): values is Exclude<Values, number> {
 
 function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Conversion): Tensor {
   if (isTensor(values) || !labels || !isFlat(values)) return toTensor(name, values, dtype);
-  const flat = values as ArrayLike<number>;
-  for (let i = 0; i < flat.length; i++) {
-    if (!Number.isInteger(flat[i])) {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isInteger(values[i])) {
       throw new DataError(
-        `expected ${name} to hold integer labels for softmaxCrossEntropy, got ${flat[i]} at row ${i}, position 0 ` +
+        `expected ${name} to hold integer labels for softmaxCrossEntropy, got ${values[i]} at row ${i}, position 0 ` +
           '(counted from 0)',
       );
     }
@@ -115,7 +115,7 @@ function isSeveral(values: readonly unknown[], depth = 0): boolean {
 }
 
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  isContainer(value) && isRecord(value) && !(value instanceof Map);
+  isContainer(value) && isRecord(value) && !(value instanceof Map) && !isArrayLike(value);
 
 /**
  * Tensors for inputs, in arrays and records of their own, each item read once.
