@@ -60,9 +60,9 @@ export {
   layerFrom,
   registerLayer,
 } from './layers/config.ts';
-export { Conv1D, type Conv1DOptions } from './layers/conv1d.ts';
-export { Conv2D, type Conv2DOptions } from './layers/conv2d.ts';
-export { ConvTranspose2D, type ConvTranspose2DOptions } from './layers/convTranspose2d.ts';
+export { Conv1D, type Conv1DLayerOptions } from './layers/conv1d.ts';
+export { Conv2D, type Conv2DLayerOptions } from './layers/conv2d.ts';
+export { ConvTranspose2D, type ConvTranspose2DLayerOptions } from './layers/convTranspose2d.ts';
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
@@ -71,10 +71,10 @@ export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
 export {
   AvgPool2D,
-  type AvgPool2DOptions,
+  type AvgPool2DLayerOptions,
   GlobalAvgPool2D,
   MaxPool2D,
-  type Pool2DOptions,
+  type Pool2DLayerOptions,
 } from './layers/pool2d.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { Upsample } from './layers/upsample.ts';
@@ -127,7 +127,14 @@ export {
   type OptimizerOptions,
 } from './optimizers/optimizer.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
-export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } from './parameter.ts';
+export {
+  type AnyParameter,
+  type AnySharedTensor,
+  Parameter,
+  type ParameterOptions,
+  type SharedParameter,
+  SharedTensor,
+} from './parameter.ts';
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
 export {

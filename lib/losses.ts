@@ -1,6 +1,7 @@
 /** Losses. Each takes a prediction and a target, and an options object with `reduction`, by default the mean. */
 import { checkOptions, describe, isFunction } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
+import type { FloatDtype } from './memory.ts';
 import {
   checkReduction,
   checkSome,
@@ -37,17 +38,29 @@ function reductionOf(name: string, options: LossOptions, others: readonly string
 }
 
 /** (p − t)², the squared error. Shapes agree. */
-function mse(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+function mse<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
   return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options));
 }
 
 /** |p − t| */
-function meanAbsoluteError(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+function meanAbsoluteError<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
   return elementwiseLoss('absoluteError', prediction, target, reductionOf('meanAbsoluteError', options));
 }
 
 /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). @throws ArgumentError unless delta > 0. */
-function huber(prediction: Tensor, target: Tensor, options: LossOptions & { delta?: number } = {}): Tensor {
+function huber<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions & { delta?: number } = {},
+): Tensor<D> {
   const reduction = reductionOf('huber', options, ['delta']);
   const { delta = 1 } = options;
   if (!(Number.isFinite(delta) && delta > 0)) {
@@ -57,7 +70,11 @@ function huber(prediction: Tensor, target: Tensor, options: LossOptions & { delt
 }
 
 /** −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. */
-function binaryCrossEntropy(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+function binaryCrossEntropy<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
   return elementwiseLoss(
     'binaryCrossEntropy',
     prediction,
@@ -67,7 +84,11 @@ function binaryCrossEntropy(prediction: Tensor, target: Tensor, options: LossOpt
 }
 
 /** The same on logits z with p = σ(z), finite for every finite z. */
-function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+function binaryCrossEntropyWithLogits<D extends FloatDtype>(
+  logits: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
   const reduction = reductionOf('binaryCrossEntropyWithLogits', options);
   return elementwiseLoss('binaryCrossEntropyWithLogits', logits, target, reduction);
 }
@@ -77,7 +98,11 @@ function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, options: L
  * [batch, classes], −Σ t·log softmax(logits).
  * @throws IndexError for a label out of range.
  */
-function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+function softmaxCrossEntropy<D extends FloatDtype>(
+  logits: Tensor<D>,
+  target: Tensor<NoInfer<D>> | Tensor<'int32'>,
+  options: LossOptions = {},
+): Tensor<D> {
   const name = 'softmaxCrossEntropy';
   checkTensor(name, logits, 'logits');
   checkTensor(name, target, 'target');
@@ -91,7 +116,11 @@ function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOption
   }
   checkReduction(name, reduction);
   checkSome(name, logits.shape[0], reduction);
-  const each = logits.logSoftmax().mul(target).sum(-1).neg();
+  const each = logits
+    .logSoftmax()
+    .mul(target as Tensor)
+    .sum(-1)
+    .neg();
   if (reduction === 'none') return each;
   return reduction === 'sum' ? each.sum() : each.mean();
 }

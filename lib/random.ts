@@ -47,8 +47,8 @@ export function seed(n: number): void {
   reseed(defaultState, n);
 }
 
-export interface RandomOptions {
-  dtype?: FloatDtype;
+export interface RandomOptions<D extends FloatDtype = FloatDtype> {
+  dtype?: D;
   requiresGrad?: boolean;
 }
 
@@ -66,12 +66,18 @@ function filled(op: string, shape: Shape, options: RandomOptions, fill: (x: Tens
 }
 
 /** A tensor of independent N(0, 1) values. */
-export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
+export function randn<D extends FloatDtype = 'float32'>(
+  shape: Shape,
+  options: RandomOptions<D> = {},
+): Tensor<NoInfer<D>> {
   return filled('randn', shape, options, (x) => kernels.randomNormal(floats(x), defaultState, 0, 1));
 }
 
 /** A tensor of independent values, uniform on [0, 1). */
-export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
+export function rand<D extends FloatDtype = 'float32'>(
+  shape: Shape,
+  options: RandomOptions<D> = {},
+): Tensor<NoInfer<D>> {
   return filled('rand', shape, options, (x) => kernels.randomUniform(floats(x), defaultState, 0, 1));
 }
 

@@ -16,23 +16,32 @@ import {
 } from './memory.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
-import { fill, natureOf, type Values } from './values.ts';
+import { fill, natureOf, type Rows, type Values } from './values.ts';
 
 /** Numbers nested as deep as the rank. */
 export type Nested = number | readonly Nested[];
 
 export type { Values } from './values.ts';
 
-// The ops are methods too; `ops/index.ts` puts them on the prototype, and this makes the compiler see them.
-export interface Tensor extends TensorMethods {}
+/** D itself; every dtype for `any`, of which a condition takes all branches. */
+type Known<D extends Dtype> = D extends 'float32' ? 'float32' : D extends 'float64' ? 'float64' : 'int32';
 
+// The ops are methods too; `ops/index.ts` puts them on the prototype, and this makes the compiler see them.
+// biome-ignore lint/suspicious/noExplicitAny: see the class
+export interface Tensor<out D extends Dtype = any> extends TensorMethods<D> {}
+
+/**
+ * Numbers in a shape. `Tensor<'float32'>` tells the compiler the dtype, which ops pass on, so that it refuses to mix two; a
+ * plain `Tensor`, as layers take and return it, goes with all of them, and what is wrong there is found as it runs.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: what no one has said goes with everything
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the list the type is made of
-export class Tensor {
+export class Tensor<out D extends Dtype = any> {
   /** Only what the constructor made has it. */
   readonly #genuine = true;
   /** An array of its own: what happens to it concerns no other tensor. */
   readonly shape: Shape;
-  readonly dtype: Dtype;
+  readonly dtype: Known<D>;
   /** @internal The memory, which views share; `data` shows its elements. */
   readonly storage: Storage;
   readonly size: number;
@@ -50,7 +59,7 @@ export class Tensor {
   /** @internal Use `tensor()`, `zeros()` and the like. `data` is taken over, not copied. */
   constructor(data: Arrays[Dtype] | Storage, shape: Shape, dtype: Dtype) {
     this.shape = shape.slice();
-    this.dtype = dtype;
+    this.dtype = dtype as Known<D>;
     this.size = sizeOf(shape);
     this.storage = data instanceof Storage ? data : new Storage(dtype, this.size, data);
     recording?.add(this);
@@ -65,9 +74,9 @@ export class Tensor {
    * The elements, row-major. Writing to them is allowed where no history depends on them; autograd cannot see it.
    * @throws AutogradError in a function that is being compiled, unless it can be recorded anew for other values.
    */
-  get data(): Arrays[Dtype] {
+  get data(): Arrays[Known<D>] {
     this.storage.isExposed = true;
-    return this.values();
+    return this.values() as Arrays[Known<D>];
   }
 
   /** The elements, to be read at once. */
@@ -95,7 +104,7 @@ export class Tensor {
    * dL/dthis after `backward`, for a leaf with `requiresGrad`; null before, and after `zeroGrad`. Its memory is the
    * leaf's own and is written again by the next backward: `clone()` what must last.
    */
-  get grad(): Tensor | null {
+  get grad(): Tensor<D> | null {
     if (this.node !== null) return null;
     this.observeGradient('read');
     if (this.gradient === null) return null;
@@ -146,7 +155,7 @@ export class Tensor {
    * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since; what a kernel
    *   throws, for a buffer that was detached in the meantime, say.
    */
-  backward(gradient?: Tensor): void {
+  backward(gradient?: Tensor<D>): void {
     checkTensor('backward', this);
     if (gradient !== undefined) {
       checkTensor('backward', gradient, 'gradient');
@@ -161,7 +170,7 @@ export class Tensor {
   }
 
   /** The same data without the history. Shares memory. */
-  detach(): Tensor {
+  detach(): Tensor<D> {
     checkTensor('detach', this);
     return new Tensor(this.storage, this.shape, this.dtype);
   }
@@ -176,8 +185,11 @@ export class Tensor {
     return this.values()[0];
   }
 
-  /** Nested arrays of numbers; a number for a scalar. @throws MemoryError where the heap of JavaScript has no room. */
-  toArray(): Nested {
+  /**
+   * Nested arrays of numbers; a number for a scalar. `toArray<number[][]>()` says how deep they are, which nobody checks.
+   * @throws MemoryError where the heap of JavaScript has no room
+   */
+  toArray<Values extends Nested = Nested>(): Values {
     checkTensor('toArray', this);
     checkElements('toArray', this);
     const data = this.values();
@@ -199,8 +211,8 @@ export class Tensor {
       }
       return ([] as Nested[]).concat(...parts);
     };
-    if (shape.length === 0) return data[0];
-    return nest(0);
+    if (shape.length === 0) return data[0] as Values;
+    return nest(0) as Values;
   }
 
   /** Marks a leaf as wanting a gradient (or no longer). @throws AutogradError for a computed tensor or an int32 one. */
@@ -308,11 +320,11 @@ export function empty(shape: Shape, dtype: Dtype): Tensor {
   );
 }
 
-export interface TensorOptions {
+export interface TensorOptions<D extends Dtype = Dtype> {
   /** Wanted where values is flat or should be folded; otherwise the nesting gives it. */
   shape?: Shape;
   /** Default: float64 for a Float64Array or rows of such, int32 for an Int32Array, float32 for all else. */
-  dtype?: Dtype;
+  dtype?: D;
   requiresGrad?: boolean;
 }
 
@@ -323,6 +335,16 @@ export interface TensorOptions {
  * @throws DataError for ragged arrays, elements that are not numbers, fractions for int32 or a detached buffer;
  *   ShapeError when `shape` does not fit; DtypeError for an unknown dtype or a gradient on int32.
  */
+export function tensor<D extends Dtype = 'float32'>(
+  values: Rows<never>,
+  options?: TensorOptions<D>,
+): Tensor<NoInfer<D>>;
+export function tensor(values: Rows<Float64Array>, options?: TensorOptions<never>): Tensor<'float64'>;
+export function tensor(values: Rows<Int32Array>, options?: TensorOptions<never>): Tensor<'int32'>;
+export function tensor<D extends Dtype = 'float32'>(
+  values: Values,
+  options?: TensorOptions<D>,
+): Tensor<NoInfer<D>>;
 export function tensor(values: Values, options: TensorOptions = {}): Tensor {
   const op = 'tensor';
   checkOptions(op, options, ['shape', 'dtype', 'requiresGrad']);

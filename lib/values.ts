@@ -17,6 +17,9 @@ const classOf = Object.getOwnPropertyDescriptor(
   Symbol.toStringTag,
 )!.get!;
 
+/** A row, or arrays of rows; of `never` an array of nothing. */
+export type Rows<Row> = Row | readonly Rows<Row>[];
+
 const isView = (value: unknown): value is ArrayBufferView => ArrayBuffer.isView(value);
 
 /** How many elements it has; undefined for what is neither an array nor a typed array nor looks like one. */

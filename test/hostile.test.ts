@@ -267,7 +267,7 @@ describe('lists', () => {
     'Sequential, layers': [
       [new Flatten(), new Flatten()],
       -9,
-      (v) => new Sequential(v).forward(matrix()).shape,
+      (v) => new Sequential<Flatten[]>(v).forward(matrix()).shape,
     ],
     outputShape: [[3, 3], -9, (v) => new Flatten().outputShape(v)],
     'options of Adam': [

@@ -223,7 +223,7 @@ describe('refused', () => {
     layer.train().forward(x.mul(100));
     y.backward();
     expect(runningMean.data[0]).not.toBe(0.5);
-    (x.grad!.toArray() as number[][]).forEach((row) => {
+    x.grad!.toArray<number[][]>().forEach((row) => {
       row.forEach((value, i) => {
         expect(value).toBeCloseTo(gradient[i], 6);
       });

@@ -15,7 +15,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { activation, count, dtype, flag, layerForm, number, type OptionsOf } from './options.ts';
 
-export interface BatchNormLayerOptions {
+export interface BatchNormLayerOptions<D extends FloatDtype = FloatDtype> {
   /** How far the running statistics move at each batch; default 0.1. */
   momentum?: number;
   /** Added to the variance; default 1e-5. */
@@ -25,7 +25,7 @@ export interface BatchNormLayerOptions {
   /** Applied to the result; default 'linear', which is none. */
   activation?: ActivationName | ActivationFunction;
   /** Default float32. */
-  dtype?: FloatDtype;
+  dtype?: D;
 }
 
 const form = layerForm('BatchNorm', { channels: count }, {
@@ -49,23 +49,23 @@ const form = layerForm('BatchNorm', { channels: count }, {
  * normalises by the running statistics and leaves them, as Keras does with `trainable = False`. Without `affine` there is
  * nothing to freeze, and the mode alone decides.
  */
-export class BatchNorm extends Layer {
+export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
   readonly channels: number;
   readonly momentum: number;
   readonly epsilon: number;
   /** The scale, [channels], ones at first; null without `affine`. */
-  readonly weight: Parameter | null;
+  readonly weight: Parameter<D> | null;
   /** The shift, [channels], zeros at first; null without `affine`. */
-  readonly bias: Parameter | null;
+  readonly bias: Parameter<D> | null;
   /** [channels], zeros at first. */
-  readonly runningMean: SharedTensor;
+  readonly runningMean: SharedTensor<D>;
   /** [channels], ones at first; the mean of unbiased variances. */
-  readonly runningVariance: SharedTensor;
+  readonly runningVariance: SharedTensor<D>;
   /** The activation's name, or the function given. */
   readonly activation: ActivationName | ActivationFunction;
 
   /** @throws ArgumentError, DtypeError for options out of their domains. */
-  constructor(channels: number, options: BatchNormLayerOptions = {}) {
+  constructor(channels: number, options: BatchNormLayerOptions<D> = {}) {
     super();
     const own = form.read([channels], options);
     configure(this, own);
@@ -73,15 +73,15 @@ export class BatchNorm extends Layer {
     this.momentum = own.momentum;
     this.epsilon = own.epsilon;
     this.activation = own.activation;
-    this.weight = own.affine ? new Parameter([channels], own.dtype) : null;
-    this.bias = own.affine ? new Parameter([channels], own.dtype) : null;
+    this.weight = own.affine ? new Parameter([channels], own.dtype as D) : null;
+    this.bias = own.affine ? new Parameter([channels], own.dtype as D) : null;
     if (this.weight) initialize(this.weight, 'ones');
-    this.runningMean = new SharedTensor([channels], own.dtype);
-    this.runningVariance = new SharedTensor([channels], own.dtype);
+    this.runningMean = new SharedTensor([channels], own.dtype as D);
+    this.runningVariance = new SharedTensor([channels], own.dtype as D);
     initialize(this.runningVariance, 'ones');
   }
 
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor<D> {
     checkTensor(this.label, x);
     if (x.rank < 2 || x.shape[x.rank - 1] !== this.channels) {
       throw inputError(this, `[batch, ..., ${this.channels}]`, x.shape);

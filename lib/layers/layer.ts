@@ -4,7 +4,13 @@ import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
-import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
+import {
+  type AnyParameter,
+  type AnySharedTensor,
+  Parameter,
+  type SharedParameter,
+  SharedTensor,
+} from '../parameter.ts';
 import { readShape, type Shape } from '../shape.ts';
 import { type Named, readNamed, readState } from '../state.ts';
 import { isTensor, Tensor } from '../tensor.ts';
@@ -156,20 +162,22 @@ export abstract class Layer {
   }
 
   /** This layer's own parameters and then those of inner layers, as 'weight' or '0.weight'; a shared one once. */
-  namedParameters(): [name: string, parameter: Parameter][] {
-    return this.namedTensors().filter((named): named is [string, Parameter] => named[1] instanceof Parameter);
+  namedParameters(): [name: string, parameter: AnyParameter][] {
+    return this.namedTensors().filter(
+      (named): named is [string, AnyParameter] => named[1] instanceof Parameter,
+    );
   }
 
   /**
    * What this layer and inner ones keep beside parameters, as the running statistics of BatchNorm: a forward pass may
    * change it, no optimizer does, and it is part of the state.
    */
-  namedBuffers(): [name: string, buffer: SharedTensor][] {
+  namedBuffers(): [name: string, buffer: AnySharedTensor][] {
     return this.namedTensors().filter(([, tensor]) => !(tensor instanceof Parameter));
   }
 
   /** Parameters and buffers, each once, layer by layer. @throws ArgumentError for two of one name. */
-  private namedTensors(): Named<SharedTensor> {
+  private namedTensors(): Named<AnySharedTensor> {
     const found = [...this.tensorsBelow()];
     const names = new Set<string>();
     for (const [name] of found) {
@@ -183,8 +191,8 @@ export abstract class Layer {
     return found;
   }
 
-  private *tensorsBelow(): Generator<[name: string, tensor: SharedTensor]> {
-    const seen = new Set<SharedTensor>();
+  private *tensorsBelow(): Generator<[name: string, tensor: AnySharedTensor]> {
+    const seen = new Set<AnySharedTensor>();
     for (const [path, layer] of this.layersBelow()) {
       for (const [name, tensor] of walk(layer, isSharedTensor)) {
         if (seen.has(tensor)) continue;
@@ -195,13 +203,13 @@ export abstract class Layer {
   }
 
   /** @internal The first parameter; undefined where there is none. */
-  firstParameter(): Parameter | undefined {
+  firstParameter(): AnyParameter | undefined {
     for (const [, tensor] of this.tensorsBelow()) if (tensor instanceof Parameter) return tensor;
     return undefined;
   }
 
   /** All parameters, each once. */
-  parameters(): Parameter[] {
+  parameters(): AnyParameter[] {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
@@ -305,5 +313,5 @@ const switching = new Set<Layer>();
 
 const isLayer = (value: unknown): value is Layer => isInstance(value, Layer);
 
-const isSharedTensor = (value: unknown): value is SharedTensor =>
+const isSharedTensor = (value: unknown): value is AnySharedTensor =>
   isTensor(value) && value instanceof SharedTensor;

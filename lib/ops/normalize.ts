@@ -83,13 +83,13 @@ function readRunning(
  * @returns the shape of x
  * @throws ShapeError, DtypeError when tensors do not fit each other, ArgumentError for options out of their domains.
  */
-export function batchNorm(
-  x: Tensor,
+export function batchNorm<D extends FloatDtype>(
+  x: Tensor<D>,
   scale: Tensor | null = null,
   shift: Tensor | null = null,
   statistics: RunningStatistics | null = null,
   options: BatchNormOptions = {},
-): Tensor {
+): Tensor<D> {
   const op = 'batchNorm';
   checkTensor(op, x);
   const dtype = checkFloat(op, x);
@@ -212,13 +212,13 @@ export interface LayerNormOptions {
  * @returns the shape of x
  * @throws ShapeError, DtypeError when tensors do not fit each other, ArgumentError for options out of their domains.
  */
-export function layerNorm(
-  x: Tensor,
+export function layerNorm<D extends FloatDtype>(
+  x: Tensor<D>,
   shape: number | Shape,
   scale: Tensor | null = null,
   shift: Tensor | null = null,
   options: LayerNormOptions = {},
-): Tensor {
+): Tensor<D> {
   const op = 'layerNorm';
   checkTensor(op, x);
   const dtype = checkFloat(op, x);

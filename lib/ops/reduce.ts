@@ -187,7 +187,7 @@ export function variance(
  * largest. Without an axis: of the flattened tensor.
  * @throws ShapeError when there is nothing to choose from.
  */
-export function argmax(x: Tensor, axis?: number): Tensor {
+export function argmax(x: Tensor, axis?: number): Tensor<'int32'> {
   checkTensor('argmax', x);
   checkFloat('argmax', x);
   if (axis === undefined) return argmaxOver(x, [x.size], 0, []);
@@ -195,7 +195,7 @@ export function argmax(x: Tensor, axis?: number): Tensor {
   return argmaxOver(x, x.shape, along, [...x.shape.slice(0, along), ...x.shape.slice(along + 1)]);
 }
 
-function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Tensor {
+function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Tensor<'int32'> {
   if (shape[axis] === 0) {
     throw new ShapeError(`[argmax] expected at least one element to choose from, got shape ${show(x.shape)}`);
   }

@@ -22,16 +22,20 @@ import {
   type TensorsOf,
   toInputs,
 } from './examples.ts';
-import type { Scores } from './history.ts';
-import { type AnyMetric, type MetricChoice, resolveMetrics } from './metrics.ts';
-import { checkModel, checkSignal } from './options.ts';
+import type { NamesOf, Scores } from './history.ts';
+import { type AnyMetric, resolveMetrics } from './metrics.ts';
+import { checkModel, checkSignal, type MetricChoices } from './options.ts';
 import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { Tally } from './tally.ts';
 
-export interface EvaluateOptions<Model extends Layer = Layer, Y = Inputs> {
+export interface EvaluateOptions<
+  Model extends Layer = Layer,
+  Y = Inputs,
+  Metrics extends MetricChoices<Model, Y> = MetricChoices<Model, Y>,
+> {
   /** A loss to report as `loss`. Also says how plain labels are read: see `fit`. */
   loss?: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>>;
-  metrics?: readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
+  metrics?: Metrics;
   /** Examples a forward pass, for examples in memory; default 256. The scores do not depend on it. */
   batchSize?: number;
   /** Checked before each batch. */
@@ -47,11 +51,15 @@ export interface EvaluateOptions<Model extends Layer = Layer, Y = Inputs> {
  * @returns `{ loss?, ...metrics }`
  * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, the signal's reason.
  */
-export async function evaluate<Model extends Layer, Y extends Inputs>(
+export async function evaluate<
+  Model extends Layer,
+  Y extends Inputs,
+  const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+>(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: EvaluateOptions<Model, NoInfer<Y>>,
-): Promise<Scores> {
+  options: EvaluateOptions<Model, NoInfer<Y>, Metrics>,
+): Promise<Scores<NamesOf<Metrics>>> {
   const op = 'evaluate';
   checkModel(op, model);
   checkOptions(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
@@ -65,7 +73,8 @@ export async function evaluate<Model extends Layer, Y extends Inputs>(
     throw new ArgumentError(`[${op}] expected a loss or metrics, got neither`);
   }
   const dataset = openData(data, { name: 'data', batchSize, ...conversionFor(model, loss) });
-  return await score(scorer(model, lossFunction, compiled), dataset, chosen, signal);
+  const scores = await score(scorer(model, lossFunction, compiled), dataset, chosen, signal);
+  return scores as Scores<NamesOf<Metrics>>;
 }
 
 /** @internal The forward pass of a batch, with its mean loss where there is one, in evaluation mode. */

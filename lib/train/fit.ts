@@ -24,9 +24,9 @@ import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
 import { checkState, explainNonFinite } from './explain.ts';
-import type { EpochRecord, History } from './history.ts';
-import { type AnyMetric, type MetricChoice, resolveMetrics } from './metrics.ts';
-import { checkModel, checkSignal } from './options.ts';
+import type { EpochRecord, History, NamesOf } from './history.ts';
+import { type AnyMetric, resolveMetrics } from './metrics.ts';
+import { checkModel, checkSignal, type MetricChoices } from './options.ts';
 import {
   type GradientTransform,
   type InputsOf,
@@ -36,7 +36,11 @@ import {
 } from './step.ts';
 import { Tally } from './tally.ts';
 
-export interface FitOptions<Model extends Layer = Layer, Y = Inputs> {
+export interface FitOptions<
+  Model extends Layer = Layer,
+  Y = Inputs,
+  Metrics extends MetricChoices<Model, Y> = MetricChoices<Model, Y>,
+> {
   /**
    * A name of `losses`, or a function of what the model returns and of y that returns a scalar or the loss of each example.
    * With 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels.
@@ -51,7 +55,7 @@ export interface FitOptions<Model extends Layer = Layer, Y = Inputs> {
   /** Data to score after each epoch, in evaluation mode. */
   validation?: Data | undefined;
   /** Of the predictions of each step before its update, and of the validation data. */
-  metrics?: readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
+  metrics?: Metrics;
   callbacks?: readonly Callback[];
   /** Checked before each step; `fit` then rejects with its reason, after whole steps. */
   signal?: AbortSignal | undefined;
@@ -125,11 +129,15 @@ const inTraining = new WeakSet<Layer>();
  *   different lengths: all before anything has changed, but for batches of an iterable, which are checked as they come.
  *   NonFiniteError when training diverges. The reason of the signal. What a callback throws.
  */
-export async function fit<Model extends Layer, Y extends Inputs>(
+export async function fit<
+  Model extends Layer,
+  Y extends Inputs,
+  const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+>(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: FitOptions<Model, NoInfer<Y>>,
-): Promise<History> {
+  options: FitOptions<Model, NoInfer<Y>, Metrics>,
+): Promise<History<NamesOf<Metrics>>> {
   const training = prepare(model, data, options);
   training.signal?.throwIfAborted();
   const context = begin(training);
@@ -150,7 +158,7 @@ export async function fit<Model extends Layer, Y extends Inputs>(
   }
   inTraining.delete(model);
   if ('error' in outcome) throw outcome.error;
-  return context.history;
+  return context.history as History<NamesOf<Metrics>>;
 }
 
 /** Checks everything that can be checked without a step. */

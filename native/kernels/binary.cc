@@ -69,11 +69,21 @@ HWY_INLINE V share(D d, V g, V winner, V loser) {
 
 /// Nothing of int32 is NaN.
 template <class D, class V>
-HWY_INLINE hn::Mask<D> isNaN(D d, V x) {
+HWY_INLINE hn::Mask<D> isNaN(D, V x) {
   if constexpr (std::is_integral_v<hn::TFromD<D>>) {
-    return hn::MaskFalse(d);
+    return hn::Lt(x, x);
   } else {
     return hn::IsNaN(x);
+  }
+}
+
+/// 1 where a ≥ b, else 0. Highway has no Ge of integers.
+template <class D, class V>
+HWY_INLINE V isAtLeast(D d, V a, V b) {
+  if constexpr (std::is_integral_v<hn::TFromD<D>>) {
+    return hn::IfThenZeroElse(hn::Lt(a, b), constant(d, 1));
+  } else {
+    return indicator(d, hn::Ge(a, b));
   }
 }
 
@@ -87,9 +97,9 @@ AXPY_FORWARD(equal, return indicator(d, hn::Eq(a, b)););
 // Ne is false for NaN with AVX-512.
 AXPY_FORWARD(notEqual, return hn::IfThenZeroElse(hn::Eq(a, b), constant(d, 1)););
 AXPY_FORWARD(greater, return indicator(d, hn::Gt(a, b)););
-AXPY_FORWARD(greaterEqual, return indicator(d, hn::Ge(a, b)););
+AXPY_FORWARD(greaterEqual, return isAtLeast(d, a, b););
 AXPY_FORWARD(less, return indicator(d, hn::Lt(a, b)););
-AXPY_FORWARD(lessEqual, return indicator(d, hn::Le(a, b)););
+AXPY_FORWARD(lessEqual, return isAtLeast(d, b, a););
 
 AXPY_BACKWARD(add, 0, return g;);
 AXPY_BACKWARD(add, 1, return g;);

@@ -4,7 +4,7 @@
  *
  *   contract.test.ts   its kernel calls, forward and backward, on both implementations
  *   gradient.test.ts   backward against central differences
- *   reference.test.ts  values and gradients against PyTorch's (test/reference/make_reference.py evaluates `torch`)
+ *   reference.test.ts  values and gradients against PyTorch's (`npm run reference` evaluates `torch`)
  *   errors.test.ts     its bad calls
  *   bench:kernels      its bench sizes
  *

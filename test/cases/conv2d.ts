@@ -211,7 +211,7 @@ export default defineCases({
     },
     {
       name: 'int32',
-      call: () => conv2d(image().cast('int32'), weight().cast('int32')),
+      call: () => conv2d(image().cast('int32') as Tensor, weight().cast('int32')),
       code: 'AXPY_DTYPE',
       message: /int32/,
     },

@@ -260,7 +260,7 @@ export default defineCases({
     },
     {
       name: 'int32',
-      call: () => batchNorm(matrix().cast('int32')),
+      call: () => batchNorm(matrix().cast('int32') as Tensor),
       code: 'AXPY_DTYPE',
       message: /int32/,
     },

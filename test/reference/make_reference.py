@@ -1,10 +1,15 @@
-"""Writes what PyTorch computes for the cases, for trajectories of optimizers, for the training of a convolutional network,
-for whole trainings and for initializers, as JSON.
+"""Writes what PyTorch computes, in float64, as JSON beside this file: for the cases of test/cases (ops/<op>.json), for
+trajectories of optimizers, for the training of a convolutional network, for whole trainings and for initializers.
 
-    AXPY_BACKEND=fallback npx tsx test/reference/export.ts | /usr/bin/python3 test/reference/make_reference.py
+    npm run reference                       what is missing, or whose case is another now; the rest stays byte for byte
+    npm run reference -- softmax            the same for one op, or several
+    npm run reference -- --again softmax    all values of softmax
+    npm run reference -- --again programs   a file that no case stands behind, after its recipe below has changed
 
-from the repository's root, with Debian's python3-torch (1.13). All of it in float64; values are written with as many
-digits as tell them apart, so a second run writes the same files.
+It wants Debian's python3-torch (1.13), whose last digits depend on the CPU: so what fits its case is never made again
+unless it is asked for. A line is a case, and lines are sorted by name, so that branches which add cases
+to one op seldom meet; where they do, run it on the file as git leaves it: of lines that git could not merge, those that
+fit the cases are kept, and the rest is made.
 """
 
 import json
@@ -12,7 +17,10 @@ import math
 import os
 import sys
 
-import torch
+try:
+    import torch
+except ImportError:
+    raise SystemExit("PyTorch is missing. Run: apt-get install --no-install-recommends python3-torch")
 import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -92,11 +100,17 @@ def compact(value):
     return int(value) if value == int(value) and abs(value) < 2**53 else value
 
 
-def write(name, content):
-    path = os.path.join(HERE, name)
-    lines = [json.dumps(key) + ":" + json.dumps(value, separators=(",", ":")) for key, value in content.items()]
-    with open(path, "w") as file:
+def line_of(key, value):
+    return json.dumps(key) + ":" + json.dumps(value, separators=(",", ":"))
+
+
+def write_lines(name, lines):
+    with open(os.path.join(HERE, name), "w") as file:
         file.write("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def write(name, content):
+    write_lines(name, [line_of(key, value) for key, value in content.items()])
 
 
 # ops
@@ -136,15 +150,37 @@ def evaluate(case):
     return {"shape": list(y.shape), "value": plain(y), "gradients": gradients}
 
 
-def write_ops():
-    content = {}
-    for case in json.load(sys.stdin):
-        key = f"{case['op']}/{case['name']}"
+def stored(name):
+    """The lines of a file by their key and recipe; those that are none, as git's marks of a conflict, are left out."""
+    lines = {}
+    path = os.path.join(HERE, name)
+    for line in open(path).read().splitlines() if os.path.exists(path) else []:
+        line = line.rstrip(",")
         try:
-            content[key] = evaluate(case)
-        except Exception as error:
-            raise SystemExit(f"{key}: {case['torch']}: {error}")
-    write("ops.json", content)
+            ((key, value),) = json.loads("{" + line + "}").items()
+        except ValueError:
+            continue
+        lines[key, value["recipe"]] = line
+    return lines
+
+
+def write_op(op, cases, again):
+    name = f"ops/{op}.json"
+    before = {} if again else stored(name)
+    lines = []
+    made = 0
+    for case in sorted(cases, key=lambda case: case["name"]):
+        line = before.get((case["name"], case["recipe"]))
+        if line is None:
+            try:
+                line = line_of(case["name"], {"recipe": case["recipe"], **evaluate(case)})
+            except Exception as error:
+                raise SystemExit(f"{op}/{case['name']}: {case['torch']}: {error}")
+            made += 1
+        lines.append(line)
+    write_lines(name, lines)
+    if made:
+        print(f"{name}: {made} of {len(lines)} cases computed")
 
 
 # optimizers: ten steps of a network of 4, 3 and 1 units on 8 examples
@@ -491,9 +527,34 @@ def write_initializers():
     write("initializers.json", content)
 
 
-torch.set_default_dtype(torch.float64)
-write_ops()
-write_trajectories()
-write_convolutional()
-write_programs()
-write_initializers()
+FILES = {
+    "trajectories": write_trajectories,
+    "convolutional": write_convolutional,
+    "programs": write_programs,
+    "initializers": write_initializers,
+}
+
+
+def main():
+    ops = {}
+    for case in json.load(sys.stdin):
+        ops.setdefault(case["op"], []).append(case)
+    again = "--again" in sys.argv
+    names = [name for name in sys.argv[1:] if name != "--again"]
+    for name in names:
+        if name not in ops and name not in FILES:
+            raise SystemExit(f"{name}: expected one of {', '.join([*ops, *FILES])}")
+    torch.set_default_dtype(torch.float64)
+    os.makedirs(os.path.join(HERE, "ops"), exist_ok=True)
+    for op, cases in ops.items():
+        if not names or op in names:
+            write_op(op, cases, again)
+    for file in os.listdir(os.path.join(HERE, "ops")):
+        if file[: -len(".json")] not in ops:
+            os.remove(os.path.join(HERE, "ops", file))
+    for name, make in FILES.items():
+        if (not names or name in names) and (again or not os.path.exists(os.path.join(HERE, f"{name}.json"))):
+            make()
+
+
+main()

@@ -71,7 +71,7 @@ describe('learning', () => {
       [-2, -1],
       [2, -1],
     ];
-    const noise = randn([300, 2]).toArray() as number[][];
+    const noise = randn([300, 2]).toArray<number[][]>();
     const x = noise.map(([a, b], i) => [centres[i % 3][0] + 0.4 * a, centres[i % 3][1] + 0.4 * b]);
     const y = x.map((_, i) => i % 3);
     const model = new Sequential([new Dense(2, 16, { activation: 'relu' }), new Dense(16, 3)]);
