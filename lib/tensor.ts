@@ -212,7 +212,7 @@ export class Tensor<out D extends Dtype = any> {
       return ([] as Nested[]).concat(...parts);
     };
     if (shape.length === 0) return data[0] as Values;
-    return nest(0) as Values;
+    return nest(0) as Nested as Values;
   }
 
   /** Marks a leaf as wanting a gradient (or no longer). @throws AutogradError for a computed tensor or an int32 one. */
@@ -285,11 +285,15 @@ export function checkFloat(op: string, x: Tensor): FloatDtype {
   return x.dtype;
 }
 
-/** The dtype that both have. @throws DtypeError when they differ or are int32. */
+/** The dtype that both have. @throws DtypeError when they differ. */
+export function checkSame(op: string, a: Tensor, b: Tensor): Dtype {
+  if (a.dtype === b.dtype) return a.dtype;
+  throw new DtypeError(`[${op}] expected one dtype, got ${a.dtype} and ${b.dtype}: use cast`);
+}
+
+/** The same where it has to be a float. @throws DtypeError when they differ or are int32. */
 export function checkSameFloat(op: string, a: Tensor, b: Tensor): FloatDtype {
-  if (a.dtype !== b.dtype) {
-    throw new DtypeError(`[${op}] expected one dtype, got ${a.dtype} and ${b.dtype}: use cast`);
-  }
+  checkSame(op, a, b);
   return checkFloat(op, a);
 }
 

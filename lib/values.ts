@@ -86,7 +86,13 @@ export function natureOf(values: unknown): { shape: number[]; dtype: Dtype } {
  * @throws DataError where the nesting is ragged or holds something else than numbers, fractions for int32, or rows of two
  *   dtypes of which nobody chose one
  */
-export function fill(data: Arrays[Dtype], values: unknown, shape: Shape, dtype: Dtype, isGiven: boolean): void {
+export function fill(
+  data: Arrays[Dtype],
+  values: unknown,
+  shape: Shape,
+  dtype: Dtype,
+  isGiven: boolean,
+): void {
   const last = shape.length - 1;
   const place = shape.map(() => 0);
   const pathOf = (axis: number) =>
@@ -125,16 +131,24 @@ export function fill(data: Arrays[Dtype], values: unknown, shape: Shape, dtype: 
     const count = countOf(level);
     if (count !== shape[axis] || (isView(level) && axis < last)) {
       const got = count === undefined || isView(level) ? describe(level) : `one of ${describe(count)}`;
-      throw new DataError(`[tensor] expected an array of ${shape[axis]} at values${pathOf(axis)}, got ${got}`);
+      throw new DataError(
+        `[tensor] expected an array of ${shape[axis]} at values${pathOf(axis)}, got ${got}`,
+      );
     }
-    if (axis === last) return fillRow(level);
+    if (axis === last) {
+      fillRow(level);
+      return;
+    }
     for (let i = 0; i < shape[axis]; i++) {
       place[axis] = i;
       visit((level as ArrayLike<unknown>)[i], axis + 1);
     }
   };
 
-  if (last >= 0) return visit(values, 0);
+  if (last >= 0) {
+    visit(values, 0);
+    return;
+  }
   if (typeof values !== 'number') throw notNumber(values, '');
   if (dtype === 'int32' && (values | 0) !== values) throw notInteger(values, 0);
   data[0] = values;

@@ -5,7 +5,7 @@ import { DataError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type AnyLoss, type LossName, losses } from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
-import { isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
+import { checkDtype, isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
 import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
 import { checkFinite } from './finite.ts';
@@ -54,6 +54,8 @@ export function mapTensors<Tree>(tree: Tree, map: (x: Tensor) => Tensor): Tree {
 export interface Conversion {
   /** The model's. */
   dtype: FloatDtype;
+  /** That of an input by its path, as 'words'; '' for the only one. */
+  inputDtype(path: string): Dtype;
   /** Whether a flat y holds the labels of classes. */
   labels: boolean;
 }
@@ -61,7 +63,26 @@ export interface Conversion {
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
 export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
   const dtype = (model.firstParameter()?.dtype ?? 'float32') as FloatDtype;
-  return { dtype, labels: loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy };
+  return {
+    dtype,
+    inputDtype: inputDtypeOf(model, dtype),
+    labels: loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy,
+  };
+}
+
+function inputDtypeOf(model: Layer, dtype: Dtype): Conversion['inputDtype'] {
+  let layer = model;
+  for (let seen = 0; layer.inputDtype === undefined && seen < deepest; seen++) {
+    layer = layer.chain()?.layers[0] ?? layer;
+  }
+  const { inputDtype = dtype, label } = layer;
+  if (!isRecord(inputDtype)) {
+    checkDtype(label, inputDtype);
+    return () => inputDtype;
+  }
+  const byPath = new Map<string, Dtype>(Object.entries(inputDtype));
+  for (const own of byPath.values()) checkDtype(label, own);
+  return (path) => byPath.get(path) ?? dtype;
 }
 
 /** A tensor as it is, values as a tensor of `dtype`. @throws DataError that names them. */
@@ -146,6 +167,12 @@ function readTensors(
   return Object.fromEntries(entries.map(([key, item]) => [key, read(item, key)]));
 }
 
+function readInputs(whole: string, inputs: unknown, { inputDtype }: Conversion): Tensors {
+  return readTensors(whole, inputs, (name, values) =>
+    toTensor(name, values, inputDtype(name.slice(whole.length + 1))),
+  );
+}
+
 /** The tensors of examples with what messages call each of them. */
 function named(name: string, tensors: Tensors): [name: string, x: Tensor][] {
   if (isTensor(tensors)) return [[name, tensors]];
@@ -171,8 +198,8 @@ function checkRows(tensors: readonly [name: string, x: Tensor][]): void {
  * What `predict` is given, as checked tensors; they may be of no examples.
  * @throws as `toBatch`
  */
-export function toInputs(inputs: Inputs, dtype: FloatDtype): Tensors {
-  const x = readTensors('x', inputs, (name, values) => toTensor(name, values, dtype));
+export function toInputs(inputs: Inputs, conversion: Conversion): Tensors {
+  const x = readInputs('x', inputs, conversion);
   const tensors = named('x', x);
   checkRows(tensors);
   for (const [name, values] of tensors) checkFinite(name, values);
@@ -192,7 +219,7 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   ] as const) {
     if (value === undefined || value === null) throw new DataError(`expected ${nameOf(part)}, got none`);
   }
-  const x = readTensors(nameOf('x'), givenX, (name, values) => toTensor(name, values, conversion.dtype));
+  const x = readInputs(nameOf('x'), givenX, conversion);
   const y = readTensors(nameOf('y'), givenY, (name, values) => toTargets(name, values, conversion));
   const tensors = [...named(nameOf('x'), x), ...named(nameOf('y'), y)];
   checkRows(tensors);

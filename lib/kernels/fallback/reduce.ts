@@ -129,7 +129,9 @@ const reduceIntegers: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) =>
   reduceAll(results, x, k0, r0, k1, r1, op, scale);
   const wrong = results.findIndex((result) => (result | 0) !== result);
   if (wrong >= 0) {
-    throw new DataError(`[reduce] expected out[${wrong}] to fit int32, got ${results[wrong]}`);
+    throw new DataError(
+      `[reduce] expected out[${wrong}] to fit int32, got ${results[wrong]}: use cast('float64')`,
+    );
   }
   out.set(results);
 };
