@@ -9,6 +9,7 @@ import { checkDtype, isTensor, type Tensor, tensor, type Values } from '../tenso
 import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
 import { checkFinite } from './finite.ts';
+import { type TargetCheck, targetCheck } from './targets.ts';
 
 /**
  * What a model takes or is to return: a tensor, or values to make one of; or several. Several in an array are arguments of
@@ -58,16 +59,15 @@ export interface Conversion {
   inputDtype(path: string): Dtype;
   /** Whether a flat y holds the labels of classes. */
   labels: boolean;
+  /** Whether targets are in the domain of the loss, where that is known. */
+  checkTargets?: TargetCheck | undefined;
 }
 
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
 export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
   const dtype = (model.firstParameter()?.dtype ?? 'float32') as FloatDtype;
-  return {
-    dtype,
-    inputDtype: inputDtypeOf(model, dtype),
-    labels: loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy,
-  };
+  const labels = loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy;
+  return { dtype, inputDtype: inputDtypeOf(model, dtype), labels, checkTargets: targetCheck(model, loss) };
 }
 
 function inputDtypeOf(model: Layer, dtype: Dtype): Conversion['inputDtype'] {
@@ -209,7 +209,7 @@ export function toInputs(inputs: Inputs, conversion: Conversion): Tensors {
 /**
  * Checked tensors for examples. `nameOf` says what messages call them, as in 'validation.x'.
  * @throws DataError for no examples, values that are no numbers, NaN or Infinity; ShapeError unless all tensors in x and y
- *   have as many rows.
+ *   have as many rows; what the check of targets throws.
  */
 export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 'x' | 'y') => string): Batch {
   const { x: givenX, y: givenY } = given;
@@ -226,6 +226,7 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   const [first, { shape }] = tensors[0];
   if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
   for (const [name, values] of tensors) checkFinite(name, values);
+  conversion.checkTargets?.(nameOf('y'), y, x);
   return { x, y };
 }
 

@@ -196,10 +196,12 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
   reduce: (draw) => {
     const [k0, r0, k1, r1] = draw.sizes;
     if (draw.flags[4] === 1) {
-      // Sums of so many large ones do not fit, which is an outcome as well.
-      const x = integers(draw, k0 * r0 * k1 * r1);
-      const chosen = [reduceCode.sum, reduceCode.max, reduceCode.min][draw.code % 3];
-      return [new Int32Array(k0 * k1), x, k0, r0, k1, r1, chosen, 1];
+      const op = [reduceCode.sum, reduceCode.max, reduceCode.min][draw.code % 3];
+      // Sums have to fit, and of nothing there is no largest.
+      const isSum = op === reduceCode.sum || r0 * r1 === 0;
+      const n = k0 * r0 * k1 * r1;
+      const x = isSum ? draw.int32(n, 2 ** 16).map((value) => value - 2 ** 15) : integers(draw, n);
+      return [new Int32Array(k0 * k1), x, k0, r0, k1, r1, isSum ? reduceCode.sum : op, 1];
     }
     const op = draw.code % reduceOps.length;
     // Near 1, so that a product of many stays in range.
