@@ -288,7 +288,7 @@ describe('where', () => {
     );
     expect(() => where(labels, labels, 0.5)).toThrow(code('AXPY_ARGUMENT'));
     expect(() => where(scores.cast('float64'), scores, 0)).toThrow(
-      /condition of float32 or int32, got float64/,
+      /condition of int32, got float64 and float32/,
     );
   });
 });

@@ -166,7 +166,7 @@ function maskFor(condition: Tensor, operand: Tensor): Tensor {
   if (isInteger(condition)) return cast(condition, operand.dtype);
   if (isInteger(operand)) return cast(notEqual(condition, 0), 'int32');
   throw new DtypeError(
-    `[where] expected a condition of ${operand.dtype} or int32, got ${condition.dtype}: use cast`,
+    `[where] expected one dtype, or a condition of int32, got ${condition.dtype} and ${operand.dtype}: use cast`,
   );
 }
 
