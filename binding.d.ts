@@ -40,7 +40,7 @@
 
 export type Float = Float32Array | Float64Array;
 
-/** What the kernels that only move data accept; all `Data` arrays of one call share one type. */
+/** What kernels accept that work on int32 as well; all `Data` arrays of one call share one type. */
 export type Data = Float | Int32Array;
 
 /** 0 for no, 1 for yes. */
@@ -137,9 +137,10 @@ export interface Kernels {
    * out = f(a, b) for a code of `binaryOps`. With `layout` null there is no broadcasting: a and b are as long as out,
    * or of length 1. Otherwise `layout` is dims, strides of a, strides of b, one group after the other, each `rank` ≤ 16
    * long (so 3·rank in all): out is contiguous over dims, strides count elements and are ≥ 0, 0 where an operand is
-   * broadcast. a and b must be long enough for every position that the layout reaches. pow is that of C.
+   * broadcast. a and b must be long enough for every position that the layout reaches. pow is that of C. Of Int32Array sums,
+   * differences and products wrap around, and there is neither div nor pow.
    */
-  binary(out: Float, a: Float, b: Float, layout: Int32Array | null, op: number): void;
+  binary(out: Data, a: Data, b: Data, layout: Int32Array | null, op: number): void;
 
   /**
    * out = gradient · ∂f/∂a (operand 0) or gradient · ∂f/∂b (operand 1), over the broadcast shape; layout as in `binary`,
@@ -157,7 +158,7 @@ export interface Kernels {
   ): void;
 
   /** out = condition ≠ 0 ? a : b. Layout as in `binary`, with a third group of strides: condition, a, b (4·rank). */
-  where(out: Float, condition: Float, a: Float, b: Float, layout: Int32Array | null): void;
+  where(out: Data, condition: Data, a: Data, b: Data, layout: Int32Array | null): void;
 
   /**
    * Runs a list of elementwise instructions over groups of arrays, as a parameter, its gradient and what an optimizer
@@ -218,21 +219,17 @@ export interface Kernels {
    * out[i, j] = scale · R(x[i, :, j, :]) with x k0 × r0 × k1 × r1 and out k0 × k1, for a code of `reduceOps`.
    * Sums are compensated enough that their error does not grow with the length (blocks of a fixed size, summed in
    * float64). `scale` applies to sum, product and sumOfSquares, and must be 1 for max and min; what is scaled may leave
-   * the range of float64 before, so the mean of the largest numbers is one of them.
+   * the range of float64 before, so the mean of the largest numbers is one of them. Of Int32Array there are sum, max and
+   * min with scale 1; the results are exact, and one that int32 does not hold throws `DataError` (code `AXPY_DATA`) before
+   * anything is written, as the largest of nothing does.
    */
-  reduce(
-    out: Float,
-    x: Float,
-    k0: number,
-    r0: number,
-    k1: number,
-    r1: number,
-    op: number,
-    scale: number,
-  ): void;
+  reduce(out: Data, x: Data, k0: number, r0: number, k1: number, r1: number, op: number, scale: number): void;
 
-  /** out[i, j] = the first index of the largest x[i, :, j], x outer × size × inner. NaN counts as largest. size ≥ 1. */
-  argmax(out: Int32Array, x: Float, outer: number, size: number, inner: number): void;
+  /**
+   * out[i, j] = the first index of the largest x[i, :, j], or of the smallest with `least`, x outer × size × inner. NaN
+   * counts as the one that is looked for. size ≥ 1.
+   */
+  argmax(out: Int32Array, x: Data, outer: number, size: number, inner: number, least: Flag): void;
 
   // ── softmax and losses ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -635,7 +632,14 @@ export interface Addon extends Kernels {
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
-      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE' | 'AXPY_THREAD',
+      code:
+        | 'AXPY_KERNEL'
+        | 'AXPY_INDEX'
+        | 'AXPY_ARGUMENT'
+        | 'AXPY_MEMORY'
+        | 'AXPY_NON_FINITE'
+        | 'AXPY_THREAD'
+        | 'AXPY_DATA',
       message: string,
     ) => Error,
   ): void;

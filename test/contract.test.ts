@@ -191,6 +191,7 @@ describe('wrong arguments', () => {
           ['KernelError', 'AXPY_KERNEL'],
           ['IndexError', 'AXPY_INDEX'],
           ['NonFiniteError', 'AXPY_NON_FINITE'],
+          ['DataError', 'AXPY_DATA'],
         ]).toContainEqual([name, code]);
         expect(message).toMatch(new RegExp(`^\\[${kernel}\\] expected `));
       }

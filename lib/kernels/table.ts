@@ -142,7 +142,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     cost: (out, _gradient, _x, y, op) => (y === null && unaryWork(op) > 1 ? elementary + 2 : 2) * out.length,
   },
   binary: {
-    arguments: { out: out(), a: input(), b: input(), layout, op: code(binaryOps) },
+    arguments: { out: data(out()), a: data(input()), b: data(input()), layout, op: code(binaryOps) },
     cost: (out, _a, _b, _layout, op) => binaryWork(op) * out.length,
   },
   binaryGradient: {
@@ -158,7 +158,16 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     cost: (out, _gradient, _a, _b, _layout, op) =>
       (binaryOps[op] === 'pow' ? 2 * elementary : 2) * out.length,
   },
-  where: { arguments: { out: out(), condition: input(), a: input(), b: input(), layout }, cost: () => 0 },
+  where: {
+    arguments: {
+      out: data(out()),
+      condition: data(input()),
+      a: data(input()),
+      b: data(input()),
+      layout,
+    },
+    cost: () => 0,
+  },
   elementwise: {
     arguments: {
       outs: list(updated()),
@@ -225,8 +234,8 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
 
   reduce: {
     arguments: {
-      out: out('k0', 'k1'),
-      x: input('k0', 'r0', 'k1', 'r1'),
+      out: data(out('k0', 'k1')),
+      x: data(input('k0', 'r0', 'k1', 'r1')),
       k0: size,
       r0: size,
       k1: size,
@@ -239,10 +248,11 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   argmax: {
     arguments: {
       out: int32(out('outer', 'inner')),
-      x: input('outer', 'size', 'inner'),
+      x: data(input('outer', 'size', 'inner')),
       outer: size,
       size: positiveSize,
       inner: size,
+      least: flag,
     },
     cost: (_out, x) => x.length,
   },

@@ -7,6 +7,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from '../kernels/index.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { absoluteIntegers, isInteger, signsOfIntegers, withNumber } from './integer.ts';
 
 const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
 /** Those whose derivative depends on neither. */
@@ -44,7 +45,7 @@ export function unaryGradient(
 }
 
 /** −x */
-export const neg = (x: Tensor): Tensor => unary('neg', x);
+export const neg = (x: Tensor): Tensor => (isInteger(x) ? withNumber('mul', x, -1) : unary('neg', x));
 /** eˣ */
 export const exp = (x: Tensor): Tensor => unary('exp', x);
 /** The natural logarithm; NaN below 0, −Infinity at 0. */
@@ -56,13 +57,13 @@ export const expm1 = (x: Tensor): Tensor => unary('expm1', x);
 /** The square root; NaN below 0. */
 export const sqrt = (x: Tensor): Tensor => unary('sqrt', x);
 /** |x|, derivative 0 at 0. */
-export const abs = (x: Tensor): Tensor => unary('abs', x);
+export const abs = (x: Tensor): Tensor => (isInteger(x) ? absoluteIntegers(x) : unary('abs', x));
 /** x² */
 export const square = (x: Tensor): Tensor => unary('square', x);
 /** 1/x */
 export const reciprocal = (x: Tensor): Tensor => unary('reciprocal', x);
 /** −1, 0 or 1; derivative 0. */
-export const sign = (x: Tensor): Tensor => unary('sign', x);
+export const sign = (x: Tensor): Tensor => (isInteger(x) ? signsOfIntegers(x) : unary('sign', x));
 
 /**
  * min(max(x, low), high); the gradient passes where low ≤ x ≤ high.

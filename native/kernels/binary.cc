@@ -14,6 +14,7 @@
 #include "math-inl.h"
 
 #include <cmath>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
@@ -67,19 +68,39 @@ HWY_INLINE V share(D d, V g, V winner, V loser) {
   return hn::IfThenElse(hn::Or(hn::IsNaN(winner), hn::IsNaN(loser)), hn::Add(winner, loser), decided);
 }
 
+/// Nothing of int32 is NaN.
+template <class D, class V>
+HWY_INLINE hn::Mask<D> isNaN(D, V x) {
+  if constexpr (std::is_integral_v<hn::TFromD<D>>) {
+    return hn::Lt(x, x);
+  } else {
+    return hn::IsNaN(x);
+  }
+}
+
+/// 1 where a ≥ b, else 0. Highway has no Ge of integers.
+template <class D, class V>
+HWY_INLINE V isAtLeast(D d, V a, V b) {
+  if constexpr (std::is_integral_v<hn::TFromD<D>>) {
+    return hn::IfThenZeroElse(hn::Lt(a, b), constant(d, 1));
+  } else {
+    return indicator(d, hn::Ge(a, b));
+  }
+}
+
 AXPY_FORWARD(add, return hn::Add(a, b););
 AXPY_FORWARD(sub, return hn::Sub(a, b););
 AXPY_FORWARD(mul, return hn::Mul(a, b););
 AXPY_FORWARD(div, return hn::Div(a, b););
-AXPY_FORWARD(maximum, return hn::IfThenElse(hn::Or(hn::Gt(a, b), hn::IsNaN(a)), a, b););
-AXPY_FORWARD(minimum, return hn::IfThenElse(hn::Or(hn::Lt(a, b), hn::IsNaN(a)), a, b););
+AXPY_FORWARD(maximum, return hn::IfThenElse(hn::Or(hn::Gt(a, b), isNaN(d, a)), a, b););
+AXPY_FORWARD(minimum, return hn::IfThenElse(hn::Or(hn::Lt(a, b), isNaN(d, a)), a, b););
 AXPY_FORWARD(equal, return indicator(d, hn::Eq(a, b)););
 // Ne is false for NaN with AVX-512.
 AXPY_FORWARD(notEqual, return hn::IfThenZeroElse(hn::Eq(a, b), constant(d, 1)););
 AXPY_FORWARD(greater, return indicator(d, hn::Gt(a, b)););
-AXPY_FORWARD(greaterEqual, return indicator(d, hn::Ge(a, b)););
+AXPY_FORWARD(greaterEqual, return isAtLeast(d, a, b););
 AXPY_FORWARD(less, return indicator(d, hn::Lt(a, b)););
-AXPY_FORWARD(lessEqual, return indicator(d, hn::Le(a, b)););
+AXPY_FORWARD(lessEqual, return isAtLeast(d, b, a););
 
 AXPY_BACKWARD(add, 0, return g;);
 AXPY_BACKWARD(add, 1, return g;);
@@ -196,6 +217,14 @@ void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t s
       op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
 }
 
+/// Of int32; sums, differences and products wrap around.
+void forwardInteger(int32_t* out, int64_t n, const int32_t* a, int64_t stepA, const int32_t* b, int64_t stepB,
+                    BinaryOp op) {
+  using enum BinaryOp;
+  select<add, sub, mul, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
+      op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
+}
+
 template <class T>
 void backward(T* out, int64_t n, const T* g, const T* a, int64_t stepA, const T* b, int64_t stepB,
               BinaryOp op, int operand) {
@@ -292,8 +321,17 @@ void checkOperands(const Check& check, const Array<T>& out, const Array<const T>
 template <class T>
 void binary(const Check& check, Array<T> out, Array<const T> a, Array<const T> b,
             const NullableLayout& layout, Code<BinaryOp> op) {
+  if (std::is_integral_v<T> && (op == BinaryOp::div || op == BinaryOp::pow)) {
+    check.fail(op.position, "to be neither div nor pow for Int32Array", std::to_string(static_cast<int>(op.value)));
+  }
   checkOperands(check, out, a, b, layout);
-  const auto run = AXPY_SIMD(forward<T>);
+  const auto run = [] {
+    if constexpr (std::is_integral_v<T>) {
+      return AXPY_SIMD(forwardInteger);
+    } else {
+      return AXPY_SIMD(forward<T>);
+    }
+  }();
   forBroadcast<2>(layout, out.length, {a.length, b.length}, op == BinaryOp::pow,
                   [&](int64_t o, int64_t n, const auto& position, const auto& step) {
                     run(out.data + o, n, a.data + position[0], step[0], b.data + position[1], step[1], op);
@@ -351,9 +389,9 @@ AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);
 
 constexpr bind::Kernel kernels[] = {
-    AXPY_FLOAT_KERNEL(binary, "out", "a", "b", "layout", "op"),
+    AXPY_DATA_KERNEL(binary, "out", "a", "b", "layout", "op"),
     AXPY_FLOAT_KERNEL(binaryGradient, "out", "gradient", "a", "b", "layout", "op", "operand"),
-    AXPY_FLOAT_KERNEL(where, "out", "condition", "a", "b", "layout"),
+    AXPY_DATA_KERNEL(where, "out", "condition", "a", "b", "layout"),
 };
 const bind::Family family(kernels);
 
