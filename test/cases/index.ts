@@ -1,4 +1,4 @@
-/** Every declaration. */
+/** Every declaration, or those that AXPY_OPS names (npm run test:op). */
 import binary from './binary.ts';
 import broadcastTo from './broadcastTo.ts';
 import type { Declaration } from './case.ts';
@@ -29,7 +29,7 @@ import transpose from './transpose.ts';
 import unary from './unary.ts';
 import '../../lib/ops/index.ts';
 
-export const declarations: readonly Declaration[] = [
+const all: readonly Declaration[] = [
   unary,
   binary,
   matmul,
@@ -58,3 +58,16 @@ export const declarations: readonly Declaration[] = [
   imageKernels,
   normalizeKernels,
 ];
+
+/** Names of declarations, or of functions, with which cases begin: `relu` is in unary. */
+const names = (process.env.AXPY_OPS ?? '').split(' ').filter(Boolean);
+const has = ({ op, cases }: Declaration, name: string) =>
+  op === name || cases.some((c) => c.name.split(/\W/)[0] === name);
+for (const name of names) {
+  if (all.some((declaration) => has(declaration, name))) continue;
+  throw new Error(`no op is named ${name}; there are ${all.map(({ op }) => op).join(', ')}`);
+}
+
+export const declarations: readonly Declaration[] =
+  names.length === 0 ? all : all.filter((declaration) => names.some((name) => has(declaration, name)));
+export const complete: boolean = declarations.length === all.length;
