@@ -36,8 +36,8 @@ function layerByLoops(
 
 /** Forward, mean squared error, backward and W ← W − α·∂J/∂W, all by loops. */
 function stepByLoops(n: number): () => void {
-  const [x, y] = [randn([batch, n]).data as Float32Array, randn([batch, n]).data as Float32Array];
-  const weight = randn([n, n]).mul(1 / Math.sqrt(n)).data as Float32Array;
+  const [x, y] = [randn([batch, n]).data, randn([batch, n]).data];
+  const weight = randn([n, n]).mul(1 / Math.sqrt(n)).data;
   const bias = new Float32Array(n);
   const a = new Float32Array(batch * n);
   const gradient = new Float32Array(n * n);
@@ -57,7 +57,7 @@ function stepByLoops(n: number): () => void {
 }
 
 function forwardByLoops(n: number): () => void {
-  const [x, weight] = [randn([batch, n]).data as Float32Array, randn([n, n]).data as Float32Array];
+  const [x, weight] = [randn([batch, n]).data, randn([n, n]).data];
   const [a, bias] = [new Float32Array(batch * n), new Float32Array(n)];
   return () => layerByLoops(a, x, weight, bias, n);
 }

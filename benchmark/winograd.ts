@@ -49,7 +49,7 @@ const show = ({ largest, rms }: ReturnType<typeof deviation>) =>
   `${rms.toExponential(1)} / ${largest.toExponential(1)}`;
 
 const values = (shape: number[], scale: number): Float32Array => {
-  return (randn(shape).data as Float32Array).map((value) => value * scale);
+  return randn(shape).data.map((value) => value * scale);
 };
 
 const { name, blas, simd, threads } = backendInfo();

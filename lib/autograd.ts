@@ -6,7 +6,7 @@
 import { checkFunction, isInstance } from './arguments.ts';
 import { AutogradError, DataError } from './errors.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
-import { changing, recording as compiling, nextPass } from './kernels/recorder.ts';
+import { changing, nextPass, recording } from './kernels/recorder.ts';
 import { agePool, allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
 import { show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
@@ -28,22 +28,22 @@ export interface GraphNode {
 /** Takes the place of a node that has run, so that a loss kept for a plot does not keep its whole history. */
 const spent: GraphNode = { inputs: [], backward: null, order: -1, saved: [], versions: 0 };
 
-let recording = true;
+let gradEnabled = true;
 let created = 0;
 
-/** Whether ops record what backward needs. */
-export function isRecording(): boolean {
-  return recording;
+/** Whether ops keep the history that backward needs. */
+export function isGradEnabled(): boolean {
+  return gradEnabled;
 }
 
 /**
- * Runs `fn` without recording: what it computes has no history and `requiresGrad` false.
- * @throws AutogradError when fn returns a promise, as recording would resume before its work is done.
+ * Runs `fn` without gradients: what it computes has no history and `requiresGrad` false.
+ * @throws AutogradError when fn returns a promise, as gradients would be back before its work is done.
  */
 export function noGrad<Result>(fn: () => Result): Result {
   checkFunction('noGrad', 'fn', fn);
-  const before = recording;
-  recording = false;
+  const before = gradEnabled;
+  gradEnabled = false;
   try {
     const result = fn();
     if (isInstance(result, Promise)) {
@@ -53,7 +53,7 @@ export function noGrad<Result>(fn: () => Result): Result {
     }
     return result;
   } finally {
-    recording = before;
+    gradEnabled = before;
   }
 }
 
@@ -68,7 +68,7 @@ function sumVersions(tensors: readonly (Tensor | null)[]): number {
 
 /** True when an op over these inputs will be differentiated, and so has to save what its backward reads. */
 export function wantsGradient(inputs: readonly (Tensor | null)[]): boolean {
-  if (!recording) return false;
+  if (!gradEnabled) return false;
   for (let i = 0; i < inputs.length; i++) if (inputs[i]?.requiresGrad) return true;
   return false;
 }
@@ -87,7 +87,7 @@ export function track(
 ): Tensor {
   if (!wantsGradient(inputs)) return output;
   const wanting = inputs.filter((input): input is Tensor => input?.requiresGrad === true);
-  if (compiling !== null) checkOwn(wanting);
+  if (recording !== null) checkOwn(wanting);
   output.node = { inputs: wanting, backward, order: created++, saved, versions: sumVersions(saved) };
   output.wantsGradient = true;
   return output;
@@ -95,7 +95,7 @@ export function track(
 
 /** A history that began outside could be used up only once. */
 function checkOwn(inputs: readonly Tensor[]): void {
-  for (const { node, shape } of inputs.filter((input) => !compiling?.owns(input))) {
+  for (const { node, shape } of inputs.filter((input) => !recording?.owns(input))) {
     if (node === null) continue;
     throw new AutogradError(
       `[compile] expected tensors without a history from outside of a compiled function, got one of shape ${show(shape)}: ` +
@@ -145,7 +145,7 @@ let touched: { leaf: Tensor; before: Float | null }[] = [];
  */
 function remember(leaf: Tensor): void {
   const { gradient } = leaf;
-  if (compiling !== null) {
+  if (recording !== null) {
     touched.push({ leaf, before: gradient });
     return;
   }
@@ -166,7 +166,7 @@ function remember(leaf: Tensor): void {
 
 /** A program writes gradients where no user can detach the memory: those of Parameters, and of what it makes itself. */
 function checkLeaf(leaf: Tensor): void {
-  if (compiling === null || compiling.owns(leaf) || leaf.storage.isShared) return;
+  if (recording === null || recording.owns(leaf) || leaf.storage.isShared) return;
   throw new AutogradError(
     `[compile] expected gradients of Parameters only, got a leaf of shape ${show(leaf.shape)} that is none`,
   );
@@ -180,7 +180,7 @@ function prepareGradient(leaf: Tensor): void {
   const { size } = leaf;
   const dtype = leaf.dtype as FloatDtype;
   const { isShared } = leaf.storage;
-  if (compiling !== null && !isShared) leaf.gradientStorage = new Storage(dtype, size, null);
+  if (recording !== null && !isShared) leaf.gradientStorage = new Storage(dtype, size, null);
   // A user who transferred `grad` has taken it away.
   else if (leaf.gradientStorage?.array?.length !== size) {
     leaf.gradientStorage = new Storage(dtype, size, (isShared ? allocateShared : allocate)(size, dtype));
@@ -223,7 +223,7 @@ export function runBackward(root: Tensor, gradient: Float | null): Tensor[] {
     throw error;
   } finally {
     ({ pass, touched } = outer);
-    if (compiling === null) agePool();
+    if (recording === null) agePool();
   }
 }
 
@@ -247,7 +247,7 @@ function undo(pending: readonly Tensor[]): void {
     tensor.gradient = null;
   }
   for (const { leaf, before } of touched.reverse()) {
-    if (before === null || compiling !== null) {
+    if (before === null || recording !== null) {
       leaf.gradient = before;
     } else {
       leaf.gradient!.set(before);

@@ -6,9 +6,9 @@ import { allocate, type Dtype } from './memory.ts';
 import { readShape, type Shape, sizeOf } from './shape.ts';
 import { checkDtype, elements, empty, Tensor } from './tensor.ts';
 
-export interface CreateOptions {
+export interface CreateOptions<D extends Dtype = Dtype> {
   /** Default float32. */
-  dtype?: Dtype;
+  dtype?: D;
   requiresGrad?: boolean;
 }
 
@@ -24,18 +24,37 @@ function create(op: string, shape: Shape, options: CreateOptions, kind: 'zeros' 
 }
 
 /** A tensor of zeros. */
-export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
+export function zeros<D extends Dtype = 'float32'>(
+  shape: Shape,
+  options: CreateOptions<D> = {},
+): Tensor<NoInfer<D>> {
   return create('zeros', shape, options);
 }
 
 /** A tensor of ones. */
-export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
-  return full(shape, 1, options);
+export function ones<D extends Dtype = 'float32'>(
+  shape: Shape,
+  options: CreateOptions<D> = {},
+): Tensor<NoInfer<D>> {
+  return filled('ones', shape, 1, options);
 }
 
 /** A tensor of one value. @throws DataError for a value that an int32 tensor cannot hold. */
-export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
-  const x = create('full', shape, options, 'empty');
+export function full<D extends Dtype = 'float32'>(
+  shape: Shape,
+  value: number,
+  options: CreateOptions<D> = {},
+): Tensor<NoInfer<D>> {
+  return filled('full', shape, value, options);
+}
+
+function filled<D extends Dtype>(
+  op: string,
+  shape: Shape,
+  value: number,
+  options: CreateOptions<D>,
+): Tensor<NoInfer<D>> {
+  const x = create(op, shape, options, 'empty');
   if (typeof value !== 'number')
     throw new ArgumentError(`[full] expected value to be a number, got ${describe(value)}`);
   if (x.dtype === 'int32' && (value | 0) !== value) {
@@ -49,7 +68,12 @@ export function full(shape: Shape, value: number, options: CreateOptions = {}): 
  * start, start + step, … up to, and without, stop; with one argument, 0, 1, … stop − 1.
  * @throws ArgumentError for a step of 0 or a bound that is not finite.
  */
-export function arange(start: number, stop?: number, step = 1, options: CreateOptions = {}): Tensor {
+export function arange<D extends Dtype = 'float32'>(
+  start: number,
+  stop?: number,
+  step = 1,
+  options: CreateOptions<D> = {},
+): Tensor<NoInfer<D>> {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   if (![from, to, step].every(Number.isFinite) || step === 0) {
     throw new ArgumentError(
@@ -69,7 +93,10 @@ export function arange(start: number, stop?: number, step = 1, options: CreateOp
 }
 
 /** The identity matrix, n × n. */
-export function eye(n: number, options: CreateOptions = {}): Tensor {
+export function eye<D extends Dtype = 'float32'>(
+  n: number,
+  options: CreateOptions<D> = {},
+): Tensor<NoInfer<D>> {
   const x = create('eye', [n, n], options);
   const data = x.storage.array!;
   for (let i = 0; i < n; i++) data[i * (n + 1)] = 1;

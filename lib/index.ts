@@ -8,6 +8,7 @@ export {
 export { noGrad } from './autograd.ts';
 export { arange, type CreateOptions, eye, full, ones, zeros } from './create.ts';
 export {
+  AbortError,
   ArgumentError,
   AutogradError,
   AxpyError,
@@ -60,9 +61,9 @@ export {
   layerFrom,
   registerLayer,
 } from './layers/config.ts';
-export { Conv1D, type Conv1DOptions } from './layers/conv1d.ts';
-export { Conv2D, type Conv2DOptions } from './layers/conv2d.ts';
-export { ConvTranspose2D, type ConvTranspose2DOptions } from './layers/convTranspose2d.ts';
+export { Conv1D, type Conv1DLayerOptions } from './layers/conv1d.ts';
+export { Conv2D, type Conv2DLayerOptions } from './layers/conv2d.ts';
+export { ConvTranspose2D, type ConvTranspose2DLayerOptions } from './layers/convTranspose2d.ts';
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
@@ -71,10 +72,10 @@ export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
 export {
   AvgPool2D,
-  type AvgPool2DOptions,
+  type AvgPool2DLayerOptions,
   GlobalAvgPool2D,
   MaxPool2D,
-  type Pool2DOptions,
+  type Pool2DLayerOptions,
 } from './layers/pool2d.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { Upsample } from './layers/upsample.ts';
@@ -103,6 +104,13 @@ export { oneHot } from './ops/gather.ts';
 
 import './ops/index.ts';
 
+export {
+  type InterpolateOptions,
+  interpolate,
+  type UpsampleMode,
+  type UpsampleOptions,
+  upsample,
+} from './ops/interpolate.ts';
 export type { Reduction } from './ops/loss.ts';
 export type { MatmulOptions } from './ops/matmul.ts';
 export {
@@ -116,7 +124,6 @@ export { pad } from './ops/pad.ts';
 export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export type { ReduceOptions } from './ops/reduce.ts';
 export type { Range } from './ops/slice.ts';
-export { type UpsampleMode, type UpsampleOptions, upsample } from './ops/upsample.ts';
 export type { Padding, Pair, Sides } from './ops/window.ts';
 export { Adam, type AdamOptions } from './optimizers/adam.ts';
 export { clipGradNorm, clipGradValue } from './optimizers/clip.ts';
@@ -127,7 +134,14 @@ export {
   type OptimizerOptions,
 } from './optimizers/optimizer.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
-export { Parameter, type ParameterOptions, type SharedParameter, SharedTensor } from './parameter.ts';
+export {
+  type AnyParameter,
+  type AnySharedTensor,
+  Parameter,
+  type ParameterOptions,
+  type SharedParameter,
+  SharedTensor,
+} from './parameter.ts';
 export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
 export type { Shape } from './shape.ts';
 export {
@@ -148,12 +162,17 @@ export type { EpochRecord, History, Scores } from './train/history.ts';
 export {
   type Accumulator,
   type AccuracyOptions,
+  type ClassificationKind,
   type ConfusionMatrix,
+  type CountOptions,
   confusionMatrix,
   type Metric,
   type MetricChoice,
   type MetricName,
+  type MetricTask,
   metrics,
+  type RankingOptions,
+  type ScoreOptions,
 } from './train/metrics.ts';
 export {
   Profile,

@@ -1,6 +1,7 @@
 /** Losses. Each takes a prediction and a target, and an options object with `reduction`, by default the mean. */
 import { checkOptions, describe, isFunction } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
+import type { FloatDtype } from './memory.ts';
 import {
   checkReduction,
   checkSome,
@@ -9,7 +10,7 @@ import {
   softmaxCrossEntropyWithLabels,
 } from './ops/loss.ts';
 import { sameShape, show } from './shape.ts';
-import { checkTensor, type Tensor } from './tensor.ts';
+import { checkSameFloat, checkTensor, type Tensor } from './tensor.ts';
 
 export interface LossOptions {
   /** 'mean' (default) over elements, or over examples for softmaxCrossEntropy; 'sum'; or 'none' for each by itself. */
@@ -37,17 +38,36 @@ function reductionOf(name: string, options: LossOptions, others: readonly string
 }
 
 /** (p − t)², the squared error. Shapes agree. */
-function mse(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options));
+function mse<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
+  return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options), 0, 'mse');
 }
 
 /** |p − t| */
-function meanAbsoluteError(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  return elementwiseLoss('absoluteError', prediction, target, reductionOf('meanAbsoluteError', options));
+function meanAbsoluteError<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
+  return elementwiseLoss(
+    'absoluteError',
+    prediction,
+    target,
+    reductionOf('meanAbsoluteError', options),
+    0,
+    'meanAbsoluteError',
+  );
 }
 
 /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). @throws ArgumentError unless delta > 0. */
-function huber(prediction: Tensor, target: Tensor, options: LossOptions & { delta?: number } = {}): Tensor {
+function huber<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions & { delta?: number } = {},
+): Tensor<D> {
   const reduction = reductionOf('huber', options, ['delta']);
   const { delta = 1 } = options;
   if (!(Number.isFinite(delta) && delta > 0)) {
@@ -56,8 +76,15 @@ function huber(prediction: Tensor, target: Tensor, options: LossOptions & { delt
   return elementwiseLoss('huber', prediction, target, reduction, delta);
 }
 
-/** −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. */
-function binaryCrossEntropy(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+/**
+ * −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. NaN for p outside
+ * [0, 1], where PyTorch throws. `fit` and `evaluate` refuse targets outside [0, 1]; here, as in PyTorch, nobody looks.
+ */
+function binaryCrossEntropy<D extends FloatDtype>(
+  prediction: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
   return elementwiseLoss(
     'binaryCrossEntropy',
     prediction,
@@ -66,18 +93,28 @@ function binaryCrossEntropy(prediction: Tensor, target: Tensor, options: LossOpt
   );
 }
 
-/** The same on logits z with p = σ(z), finite for every finite z. */
-function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+/** The same on logits z with p = σ(z), finite for every finite z. Targets likewise. */
+function binaryCrossEntropyWithLogits<D extends FloatDtype>(
+  logits: Tensor<D>,
+  target: Tensor<NoInfer<D>>,
+  options: LossOptions = {},
+): Tensor<D> {
   const reduction = reductionOf('binaryCrossEntropyWithLogits', options);
   return elementwiseLoss('binaryCrossEntropyWithLogits', logits, target, reduction);
 }
 
 /**
  * −log softmax(logits)[label] for logits [batch, classes] and int32 labels [batch]; or, for a target of probabilities
- * [batch, classes], −Σ t·log softmax(logits).
+ * [batch, classes], −Σ t·log softmax(logits), where 0·log 0 is 0: a logit of −Infinity takes a class out. `fit` and
+ * `evaluate` refuse rows that are no probabilities or sum to something else than 1, by more than 0.05; here, as in PyTorch,
+ * nobody looks.
  * @throws IndexError for a label out of range.
  */
-function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+function softmaxCrossEntropy<D extends FloatDtype>(
+  logits: Tensor<D>,
+  target: Tensor<NoInfer<D>> | Tensor<'int32'>,
+  options: LossOptions = {},
+): Tensor<D> {
   const name = 'softmaxCrossEntropy';
   checkTensor(name, logits, 'logits');
   checkTensor(name, target, 'target');
@@ -89,11 +126,14 @@ function softmaxCrossEntropy(logits: Tensor, target: Tensor, options: LossOption
         `got ${show(logits.shape)} and ${target.dtype} ${show(target.shape)}`,
     );
   }
+  checkSameFloat(name, logits, target);
   checkReduction(name, reduction);
   checkSome(name, logits.shape[0], reduction);
-  const each = logits.logSoftmax().mul(target).sum(-1).neg();
-  if (reduction === 'none') return each;
-  return reduction === 'sum' ? each.sum() : each.mean();
+  const logs = logits.logSoftmax();
+  const probabilities = target as Tensor;
+  if (reduction === 'none')
+    return elementwiseLoss('crossEntropy', logs, probabilities, 'none', 0, name).sum(-1);
+  return elementwiseLoss('crossEntropy', logs, probabilities, reduction, 0, name, logits.shape[0]);
 }
 
 export const losses = {

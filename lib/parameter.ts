@@ -5,6 +5,7 @@ import { checkBoolean, checkOptions, describe, isRecord } from './arguments.ts';
 import { DtypeError, ShapeError } from './errors.ts';
 import { outdatePrograms } from './kernels/recorder.ts';
 import { allocateShared, type FloatDtype, lengthOf, type Storage } from './memory.ts';
+import { nameClass } from './names.ts';
 import { readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
@@ -13,8 +14,13 @@ import { Tensor } from './tensor.ts';
  * it is state that no gradient changes, as the running mean of BatchNorm: part of `stateDict`, `share` and `attach`, but no
  * parameter.
  */
-export class SharedTensor extends Tensor {
+export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
+  static {
+    nameClass(SharedTensor, 'SharedTensor');
+  }
+
   /** Zeros. @throws ShapeError for a bad shape, DtypeError unless dtype is float32 (default) or float64. */
+  constructor(shape: Shape, dtype?: D);
   constructor(shape: Shape, dtype: FloatDtype = 'float32') {
     const op = new.target.name;
     const own = readShape(op, shape);
@@ -75,6 +81,12 @@ export class SharedTensor extends Tensor {
   }
 }
 
+/** Of whichever dtype. */
+// biome-ignore lint/suspicious/noExplicitAny: as in a plain Tensor
+export type AnySharedTensor = SharedTensor<any>;
+// biome-ignore lint/suspicious/noExplicitAny: likewise
+export type AnyParameter = Parameter<any>;
+
 /** Whose memory has been given away. */
 const owners = new WeakMap<object, Storage>();
 
@@ -84,12 +96,16 @@ export interface ParameterOptions {
 }
 
 /** A leaf that an optimizer updates. Its data lives on a SharedArrayBuffer; write with `weight.data.set(…)` or `assign`. */
-export class Parameter extends SharedTensor {
+export class Parameter<D extends FloatDtype = 'float32'> extends SharedTensor<D> {
+  static {
+    nameClass(Parameter, 'Parameter');
+  }
+
   /** Whether L2 regularization applies. */
   readonly decays: boolean;
 
   /** Zeros. @throws ShapeError for a bad shape, DtypeError unless dtype is float32 (default) or float64. */
-  constructor(shape: Shape, dtype: FloatDtype = 'float32', options: ParameterOptions = {}) {
+  constructor(shape: Shape, dtype?: D, options: ParameterOptions = {}) {
     super(shape, dtype);
     checkOptions('Parameter', options, ['decays']);
     const { decays = this.rank >= 2 } = options;

@@ -18,14 +18,14 @@ export type RandomState = Uint32Array;
 /** A state of its own for a seed. @throws ArgumentError unless seed is an integer from 0 to 2⁵³ − 1. */
 export function randomState(seed: number): RandomState {
   const state = new Uint32Array(allocateBytes(24));
-  reseed(state, seed);
+  reseed('randomState', state, seed);
   return state;
 }
 
-function reseed(state: RandomState, seed: number): void {
-  refuseRecording('seed');
+function reseed(op: string, state: RandomState, seed: number): void {
+  refuseRecording(op);
   if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new ArgumentError(`[seed] expected an integer from 0 to 2^53 - 1, got ${describe(seed)}`);
+    throw new ArgumentError(`[${op}] expected an integer from 0 to 2^53 - 1, got ${describe(seed)}`);
   }
   settleRuns();
   state.fill(0);
@@ -44,11 +44,11 @@ export const defaultState: RandomState = randomState(Math.floor(Math.random() * 
 
 /** Starts the random numbers over: the same seed gives the same numbers on every backend. */
 export function seed(n: number): void {
-  reseed(defaultState, n);
+  reseed('seed', defaultState, n);
 }
 
-export interface RandomOptions {
-  dtype?: FloatDtype;
+export interface RandomOptions<D extends FloatDtype = FloatDtype> {
+  dtype?: D;
   requiresGrad?: boolean;
 }
 
@@ -66,12 +66,18 @@ function filled(op: string, shape: Shape, options: RandomOptions, fill: (x: Tens
 }
 
 /** A tensor of independent N(0, 1) values. */
-export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
+export function randn<D extends FloatDtype = 'float32'>(
+  shape: Shape,
+  options: RandomOptions<D> = {},
+): Tensor<NoInfer<D>> {
   return filled('randn', shape, options, (x) => kernels.randomNormal(floats(x), defaultState, 0, 1));
 }
 
 /** A tensor of independent values, uniform on [0, 1). */
-export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
+export function rand<D extends FloatDtype = 'float32'>(
+  shape: Shape,
+  options: RandomOptions<D> = {},
+): Tensor<NoInfer<D>> {
   return filled('rand', shape, options, (x) => kernels.randomUniform(floats(x), defaultState, 0, 1));
 }
 

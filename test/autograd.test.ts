@@ -40,7 +40,7 @@ describe('backward', () => {
     x.mul(3).backward(tensor([10, 100], { dtype: 'float64' }));
     expect(x.grad!.toArray()).toEqual([30, 300]);
     expect(() => x.mul(3).backward()).toThrow(AutogradError);
-    expect(() => x.mul(3).backward(tensor([1, 1]))).toThrow(/dtype float64, got \[2\] and float32/);
+    expect(() => x.mul(3).backward(tensor([1, 1]) as Tensor)).toThrow(/dtype float64, got \[2\] and float32/);
     expect(() => x.mul(3).backward(tensor([[1, 1]], { dtype: 'float64' }))).toThrow(/shape \[2\]/);
   });
 

@@ -194,6 +194,7 @@ describe('wrong arguments', () => {
           ['KernelError', 'AXPY_KERNEL'],
           ['IndexError', 'AXPY_INDEX'],
           ['NonFiniteError', 'AXPY_NON_FINITE'],
+          ['DataError', 'AXPY_DATA'],
         ]).toContainEqual([name, code]);
         expect(message).toMatch(new RegExp(`^\\[${kernel}\\] expected `));
       }
@@ -390,10 +391,10 @@ describe('numbers of threads', () => {
       const x = wave(rows * columns, 1);
       const g = wave(rows * columns, 2);
       const out = new Float32Array(rows * columns);
-      const [a, b, c, d] = [3, 4, 5, 6].map((by) => wave(columns, by));
+      const [a, b, c, d, e] = [3, 4, 5, 6, 7].map((by) => wave(columns, by));
       kernels.epilogueGradient(out, a, g, x, rows, columns, unaryCode.tanh, 0);
-      kernels.batchMoments(a, b, c, d.map(Math.abs), x, rows, columns, 1e-5, 0.1);
-      kernels.batchNorm(out, x, a, b, c, d, rows, columns, unaryCode.relu, 0);
+      kernels.batchMoments(a, e, b, c, d.map(Math.abs), null, x, rows, columns, 1e-5, 0.1);
+      kernels.batchNorm(out, x, a, e, b, c, d, rows, columns, unaryCode.relu, 0);
       kernels.batchNormGradient(
         out,
         a.slice(),
@@ -401,6 +402,7 @@ describe('numbers of threads', () => {
         g,
         x,
         a,
+        e,
         b,
         c,
         d,
@@ -410,9 +412,9 @@ describe('numbers of threads', () => {
         0,
         1,
       );
-      const [mean, inverse] = [new Float32Array(rows), new Float32Array(rows)];
-      kernels.layerNorm(out, mean, inverse, x, a, b, rows, columns, 1e-5);
-      kernels.layerNormGradient(out, c, d, g, x, mean, inverse, a, rows, columns);
+      const [mean, remainder, inverse] = [1, 2, 3].map(() => new Float32Array(rows));
+      kernels.layerNorm(out, mean, remainder, inverse, x, a, b, rows, columns, 1e-5);
+      kernels.layerNormGradient(out, c, d, g, x, mean, remainder, inverse, a, rows, columns);
     }
   }
 

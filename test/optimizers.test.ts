@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   Adam,
+  type AnyParameter,
   AxpyError,
   compile,
   Dense,
@@ -70,13 +71,13 @@ class Lion extends Optimizer {
   }
 }
 
-function parameter(values: readonly number[], dtype: FloatDtype, shape = [values.length]): Parameter {
+function parameter(values: readonly number[], dtype: FloatDtype, shape = [values.length]): AnyParameter {
   const p = new Parameter(shape, dtype);
   p.data.set(values);
   return p;
 }
 
-function give(p: Parameter, gradient: readonly number[]): void {
+function give(p: AnyParameter, gradient: readonly number[]): void {
   p.zeroGrad();
   p.backward(tensor([...gradient], { shape: p.shape, dtype: p.dtype }));
 }

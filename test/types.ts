@@ -1,18 +1,26 @@
 /** What the compiler makes of models and data: `npm run typecheck` reads this file, nobody runs it. */
 import {
+  type AnyParameter,
+  conv2d,
   Dense,
   evaluate,
+  type FloatDtype,
   fit,
+  type History,
   Layer,
   losses,
+  type MetricName,
   metrics,
-  type Parameter,
+  Parameter,
   predict,
+  ReLU,
   Sequential,
   SGD,
   SharedTensor,
   type Tensor,
+  type TensorOptions,
   tensor,
+  zeros,
 } from '../lib/index.ts';
 
 class One extends Layer {
@@ -103,6 +111,41 @@ export async function typed(): Promise<void> {
   await fit(one, { x, y }, { loss: losses.huber, optimizer, metrics: [metrics.accuracy({ threshold: 0 })] });
   await evaluate(records, { x, y }, { loss: (p, t) => losses.mse(p.logits, t) });
 
+  // A record has the metrics that were asked for.
+  const seen = await fit(one, { x, y }, { loss: 'mse', optimizer, metrics: ['accuracy', 'r2'] });
+  const numbers: number[] = [seen.epochs[0].accuracy, seen.epochs[0].validation!.r2, seen.epochs[0].loss];
+  const plainHistory: History = seen;
+  const averaged = metrics.f1({ kind: 'multilabel', average: 'micro' });
+  numbers.push((await evaluate(one, { x, y }, { metrics: ['rocAuc', 'logLoss'] })).rocAuc);
+  await evaluate(one, { x, y }, { metrics: ['f1', averaged, metrics.rocAuc({ fromLogits: true })] });
+  // @ts-expect-error 'binary' is no average of ranks
+  metrics.rocAuc({ average: 'binary' });
+  // @ts-expect-error nobody asked for it
+  void seen.epochs[0].acuracy;
+  const score: number = (await evaluate(one, { x, y }, { metrics: ['r2'] })).r2;
+  // @ts-expect-error nor here
+  void (await evaluate(one, { x, y }, { metrics: ['r2'] })).accuracy;
+  const { epochs } = await fit(
+    one,
+    { x, y },
+    {
+      loss: 'mse',
+      optimizer,
+      metrics: ['topK', metrics.topK(3), 'f1', metrics.accuracy({ threshold: 0.7 })],
+    },
+  );
+  numbers.push(epochs[0].top5, epochs[0].top3, epochs[0].f1, epochs[0].accuracy);
+  // @ts-expect-error nobody asked for it
+  void epochs[0].rocAuc;
+  // @ts-expect-error there is no such average
+  metrics.f1({ average: 'mean' });
+  // @ts-expect-error nor such an option
+  metrics.f1({ averages: 'macro' });
+  const named = (p: Tensor, t: Tensor) => p.sub(t).mean();
+  numbers.push((await evaluate(one, { x, y }, { metrics: [named] })).named, score);
+  const chosen: MetricName[] = [];
+  numbers.push((await evaluate(one, { x, y }, { metrics: chosen })).r2);
+
   // @ts-expect-error the model returns no such part
   await fit(records, { x, y }, { loss: (p) => p.missing, optimizer });
   // @ts-expect-error a metric of one tensor
@@ -115,7 +158,7 @@ export async function typed(): Promise<void> {
   await fit(one, { x, y, sampleWeight: y }, { loss: 'mse', optimizer });
   // @ts-expect-error there is no such loss
   await fit(one, { x, y }, { loss: 'least', optimizer });
-  void [d, e];
+  void [d, e, numbers, plainHistory];
 }
 
 /** What an update in place returns is what it was called on. */
@@ -125,4 +168,85 @@ export function updated(weight: Parameter, state: SharedTensor): void {
   // @ts-expect-error a SharedTensor is no Parameter
   const other: Parameter = state.add_(1);
   void [same, buffer, other];
+}
+
+/** What the compiler knows of a dtype: ops pass it on, and two do not mix. A plain Tensor goes with all. */
+export function dtypes(plain: Tensor, wide: FloatDtype): void {
+  const single = tensor([[1, 2]]);
+  const double = tensor(Float64Array.of(1));
+  const labels = tensor([1, 2], { dtype: 'int32' });
+  const options: TensorOptions = {};
+  const made: [Tensor<'float32'>, Tensor<'float64'>, Tensor<'int32'>, Tensor, Tensor<FloatDtype>] = [
+    single,
+    double,
+    labels,
+    tensor([1], options),
+    tensor([1], { dtype: wide }),
+  ];
+  const [a, b, c]: [Float32Array, Float64Array, Int32Array] = [
+    single.relu().add(single).mul(2).softmax().data,
+    single.cast('float64').matmul(double).data,
+    single.argmax().data,
+  ];
+  const all: Tensor[] = [single, double, labels, plain];
+  const loose: [Tensor<'float32'>, Tensor<'float64'>] = [plain, plain.add(single).sub(double)];
+  single.add(plain).detach().clone().sum([0]).backward(plain.grad!);
+  const rows = single.toArray<number[][]>()[0].length;
+  const model = new Sequential([new Dense(2, 3, { dtype: 'float64' }), new Dense(3, 1)]);
+  const [weight, bias]: [Float64Array, Float32Array] = [
+    model.layers[0].weight.data,
+    model.layers[1].bias!.data,
+  ];
+  const output: Float32Array = model.forward(plain).data;
+  const own = new Parameter([2]);
+  const learnt: Float32Array = single.mul(own).add(model.layers[1].weight).data;
+  const either: AnyParameter[] = [own, ...model.parameters(), new Parameter([1], 'float64')];
+  losses.mse(single, own).backward();
+  losses.softmaxCrossEntropy(single, labels);
+  conv2d(single, own, plain);
+  // @ts-expect-error an activation has no weight
+  void new Sequential([new ReLU()]).layers[0].weight;
+  // @ts-expect-error a target of another dtype
+  losses.mse(single, double);
+  // @ts-expect-error a weight of another dtype
+  conv2d(single, double);
+  // @ts-expect-error zeros are float32, whatever they are put into
+  const zero: Tensor<'float64'> = zeros([2]);
+  // @ts-expect-error indices are int32
+  single.gather(single);
+  // @ts-expect-error float64 to float32
+  single.add(double);
+  // @ts-expect-error likewise after ops
+  single.reshape([2]).mul(double.exp());
+  // @ts-expect-error likewise in place
+  single.add_(double);
+  // @ts-expect-error float32 is not float64
+  const wrong: Tensor<'float64'> = single;
+  // @ts-expect-error nor are its elements
+  const elements: Float64Array = single.data;
+  void [made, a, b, c, all, loose, rows, wrong, elements, weight, bias, output, learnt, either, zero];
+}
+
+/** Data as people have it. */
+export async function given(x: Float32Array[], y: Uint8Array, bytes: readonly Uint8Array[]): Promise<void> {
+  const doubles: Tensor<'float64'> = tensor([Float64Array.of(1)]);
+  const labels: Tensor<'int32'> = tensor([[Int32Array.of(1)]]);
+  const singles: Tensor<'float32'>[] = [tensor(bytes), tensor(new Int8Array(2)), tensor([]), tensor([[]])];
+  const chosen: Tensor<'float64'>[] = [
+    tensor([], { dtype: 'float64' }),
+    tensor([[1, 2]] as const, { dtype: 'float64' }),
+    tensor({ length: 1, 0: 2 }, { dtype: 'float64' }),
+  ];
+  const model = new One();
+  const optimizer = new SGD([], { learningRate: 0.1 });
+  await fit(model, { x, y }, { loss: 'softmaxCrossEntropy', optimizer });
+  await fit(model, { x: bytes, y: [[1, 2]] as const }, { loss: (p, t) => losses.mse(p, t), optimizer });
+  await predict(model, bytes);
+  // @ts-expect-error BigInts are no numbers
+  tensor(new BigInt64Array(1));
+  // @ts-expect-error nor as rows
+  tensor([new BigInt64Array(1)]);
+  // @ts-expect-error text is not an array of numbers
+  tensor('12');
+  void [doubles, labels, singles, chosen];
 }

@@ -320,7 +320,8 @@ const table: Record<string, Record<string, Act>> = {
     },
     'a proxy of a tensor': ({ model }) => model.parameters()[0].assign(new Proxy(zeros([4, 3]), {})),
     'a revoked proxy': ({ model }) => model.parameters()[0].assign(revoked()),
-    'another dtype': ({ model }) => model.parameters()[0].assign(zeros([4, 3], { dtype: 'float64' })),
+    'another dtype': ({ model }) =>
+      model.parameters()[0].assign(zeros([4, 3], { dtype: 'float64' }) as Tensor),
     'another shape': ({ model }) => model.parameters()[0].assign(zeros([3, 4])),
   },
   setThreads: Object.fromEntries(

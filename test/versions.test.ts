@@ -223,7 +223,7 @@ describe('refused', () => {
     layer.train().forward(x.mul(100));
     y.backward();
     expect(runningMean.data[0]).not.toBe(0.5);
-    (x.grad!.toArray() as number[][]).forEach((row) => {
+    x.grad!.toArray<number[][]>().forEach((row) => {
       row.forEach((value, i) => {
         expect(value).toBeCloseTo(gradient[i], 6);
       });
@@ -299,6 +299,9 @@ describe('allowed', () => {
     ['√x', (x) => x.sqrt(), ['x']],
     ['x²', (x) => x.square(), ['y']],
     ['softmax', (x) => x.softmax(), ['x']],
+    ['logSumExp', (x) => x.logSumExp(), ['y']],
+    ['log σ(x)', (x) => x.logSigmoid(), ['x']],
+    ['eˣ − 1', (x) => x.expm1(), ['y']],
     ['where', (x, w) => where(w.greater(15), x, x.neg()), ['x', 'w', 'y']],
     ['concat', (x, w) => concat([x, w]), ['x', 'w', 'y']],
     ['slice', (x) => x.slice([[1, 3]]), ['x', 'y']],

@@ -63,7 +63,7 @@ export function run(page: Page): void {
     const a = x1.matmul(w).sigmoid();
     const gradient = x1.matmul(a.sub(y), { transposeA: true });
     const hessian = x1.matmul(x1.mul(a.mul(a.neg().add(1))), { transposeA: true });
-    const d = solve(hessian.toArray() as number[][], [...gradient.data]);
+    const d = solve(hessian.toArray<number[][]>(), [...gradient.data]);
     w = w.sub(tensor(d, { dtype: 'float64' }).reshape([4, 1]));
     newton.push([...w.data]);
   }

@@ -69,7 +69,7 @@ export function run(page: Page): void {
   equation (1) and $g$, do the same ones:
   */
   const batch = 64;
-  const layerByLoops = (z: Numbers, layer: Dense, x: Tensor) => {
+  const layerByLoops = (z: Numbers, layer: Dense<'float64'>, x: Tensor) => {
     const [inputs, outputs] = [layer.inFeatures, layer.outFeatures];
     for (let i = 0; i < batch; i++) {
       const example = x.data.subarray(i * inputs, (i + 1) * inputs);

@@ -80,7 +80,7 @@ function timesOfLibrary(n: number): Times {
 }
 // hide
 
-const floats = (shape: number[], deviation = 1) => randn(shape).mul(deviation).data as Float32Array;
+const floats = (shape: number[], deviation = 1) => randn(shape).mul(deviation).data;
 
 function timesOfLoops(n: number): Times {
   const [x, y, weight] = [floats([batch, n]), floats([batch, n]), floats([n, n], 1 / Math.sqrt(n))];

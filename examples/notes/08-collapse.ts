@@ -39,7 +39,7 @@ export async function run(page: Page): Promise<void> {
   ];
 
   /** The one layer that layers without activation amount to: W̃ [out, in] and b̃ [out]. */
-  function collapse(layers: Dense[]): { weight: Tensor; bias: Tensor } {
+  function collapse(layers: Dense<'float64'>[]): { weight: Tensor; bias: Tensor } {
     let [weight, bias]: Tensor[] = [layers[0].weight, layers[0].bias!];
     for (const layer of layers.slice(1)) {
       weight = layer.weight.matmul(weight);
@@ -141,7 +141,7 @@ export async function run(page: Page): Promise<void> {
     const a = concat([x, ones([x.shape[0], 1], { dtype })], 1);
     const size = a.shape[1];
     // The rows of AᵀA, each followed by its element of Aᵀy.
-    const system = a.matmul(concat([a, y], 1), { transposeA: true }).toArray() as number[][];
+    const system = a.matmul(concat([a, y], 1), { transposeA: true }).toArray<number[][]>();
     for (let pivot = 0; pivot < size; pivot++) {
       for (let row = 0; row < size; row++) {
         if (row === pivot) continue;
@@ -162,7 +162,7 @@ export async function run(page: Page): Promise<void> {
   train(new Sequential(bent), inputs(columns, kept), steps);
 
   /** The root of the mean squared error on the houses held out, in dollars. */
-  const error = (layers: Dense[]) =>
+  const error = (layers: Dense<'float64'>[]) =>
     1e5 * Math.sqrt(losses.mse(new Sequential(layers).forward(inputs(columns, held)), heldY).item());
   // hide
   page.number('linear-error', Math.round(error(linear) / 100) * 100);
@@ -180,7 +180,7 @@ export async function run(page: Page): Promise<void> {
   for (const layers of [straight, curved]) train(new Sequential(layers), inputs(['Year_Built'], kept), steps);
   // hide
   const years = Array.from({ length: 67 }, (_, i) => ({ Year_Built: String(1878 + 2 * i) }));
-  const line = (layers: Dense[]) => {
+  const line = (layers: Dense<'float64'>[]) => {
     const predicted = new Sequential(layers).forward(inputs(['Year_Built'], years)).data;
     return years.map(({ Year_Built }, i) => [Number(Year_Built), 100 * predicted[i]]);
   };

@@ -1,5 +1,6 @@
 /** Convolution of sequences as a layer. */
 import { readOptions } from '../arguments.ts';
+import type { FloatDtype } from '../memory.ts';
 import { conv1d, type Padding1d, windowOf1d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { leastPixels, positions, type Window } from '../ops/window.ts';
@@ -9,7 +10,7 @@ import { inputError } from './checks.ts';
 import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
 import { layerForm, type OptionsOf, option, unchecked } from './options.ts';
 
-export interface Conv1DOptions extends ConvolutionLayerOptions {
+export interface Conv1DLayerOptions<D extends FloatDtype = FloatDtype> extends ConvolutionLayerOptions<D> {
   /** Steps from one position of the kernel to the next; default 1. */
   stride?: number;
   /** Zeros around the sequence; default 'valid', none. `{ left: dilation · (kernel − 1) }` makes it causal. */
@@ -29,20 +30,20 @@ const form = layerForm(name, { ...channels, kernel: unchecked<number>() }, {
     () => 'valid',
   ),
   dilation: unchecked<number>(() => 1),
-} satisfies OptionsOf<Conv1DOptions>);
+} satisfies OptionsOf<Conv1DLayerOptions>);
 
 /**
  * g(x ∗ W + b) over sequences: input [batch, length, in], output [batch, positions, out], as `conv1d`. The weight of
  * PyTorch's Conv1d fits after `fromChannelsFirst`.
  */
-export class Conv1D extends Convolution {
+export class Conv1D<D extends FloatDtype = 'float32'> extends Convolution<D> {
   /** [out, kernel, in / groups] */
-  declare readonly weight: Convolution['weight'];
+  declare readonly weight: Convolution<D>['weight'];
   private readonly window: Window;
-  private readonly geometry: Required<Pick<Conv1DOptions, 'stride' | 'padding' | 'dilation'>>;
+  private readonly geometry: Required<Pick<Conv1DLayerOptions, 'stride' | 'padding' | 'dilation'>>;
 
   /** @throws ArgumentError, DtypeError for sizes and options out of their domains. */
-  constructor(inChannels: number, outChannels: number, kernel: number, options: Conv1DOptions = {}) {
+  constructor(inChannels: number, outChannels: number, kernel: number, options: Conv1DLayerOptions<D> = {}) {
     const own = form.read([inChannels, outChannels, kernel], options);
     const { groups, stride, padding, dilation } = own;
     const window = windowOf1d(name, kernel, own);

@@ -1,4 +1,5 @@
 /** Convolution of images as a layer. */
+import type { FloatDtype } from '../memory.ts';
 import { conv2d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { type Padding, type Pair, type Window, windowOf } from '../ops/window.ts';
@@ -8,7 +9,7 @@ import { positionsOn } from './checks.ts';
 import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
 import { layerForm, type OptionsOf, padding, pair } from './options.ts';
 
-export interface Conv2DOptions extends ConvolutionLayerOptions {
+export interface Conv2DLayerOptions<D extends FloatDtype = FloatDtype> extends ConvolutionLayerOptions<D> {
   /** Pixels from one position of the kernel to the next; default 1. */
   stride?: Pair;
   /** Zeros around the image; default 'valid', none. */
@@ -26,7 +27,7 @@ export const imageOptions = {
   stride: pair(() => 1),
   padding,
   dilation: pair(() => 1),
-} satisfies OptionsOf<Conv2DOptions>;
+} satisfies OptionsOf<Conv2DLayerOptions>;
 
 const form = layerForm(name, imageArguments, imageOptions);
 
@@ -37,17 +38,17 @@ const form = layerForm(name, imageArguments, imageOptions);
  * Initializers count as inputs of an output in / groups · kernel height · kernel width, and as outputs of an input
  * out / groups times the same.
  */
-export class Conv2D extends Convolution {
+export class Conv2D<D extends FloatDtype = 'float32'> extends Convolution<D> {
   /** [out, kernel height, kernel width, in / groups] */
-  declare readonly weight: Convolution['weight'];
+  declare readonly weight: Convolution<D>['weight'];
   private readonly window: Window;
-  private readonly geometry: Required<Pick<Conv2DOptions, 'stride' | 'padding' | 'dilation'>>;
+  private readonly geometry: Required<Pick<Conv2DLayerOptions, 'stride' | 'padding' | 'dilation'>>;
 
   /**
    * @param kernel its size, for both axes or [vertical, horizontal]
    * @throws ArgumentError, DtypeError for sizes and options out of their domains.
    */
-  constructor(inChannels: number, outChannels: number, kernel: Pair, options: Conv2DOptions = {}) {
+  constructor(inChannels: number, outChannels: number, kernel: Pair, options: Conv2DLayerOptions<D> = {}) {
     const own = form.read([inChannels, outChannels, kernel], options);
     const { kernel: size, groups, stride, padding, dilation } = own;
     const [height, width] = size;

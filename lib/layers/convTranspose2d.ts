@@ -1,15 +1,17 @@
 /** Transposed convolution of images as a layer. */
+import type { FloatDtype } from '../memory.ts';
 import { checkOutputPadding, convTranspose2d } from '../ops/convolution.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { checkPair, type Pair, pixelsOf, type Window, windowOf } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkImages, inputError } from './checks.ts';
-import { type Conv2DOptions, imageArguments, imageOptions } from './conv2d.ts';
+import { type Conv2DLayerOptions, imageArguments, imageOptions } from './conv2d.ts';
 import { Convolution } from './convolution.ts';
 import { layerForm, type OptionsOf, option } from './options.ts';
 
-export interface ConvTranspose2DOptions extends Conv2DOptions {
+export interface ConvTranspose2DLayerOptions<D extends FloatDtype = FloatDtype>
+  extends Conv2DLayerOptions<D> {
   /** Rows and columns more at the bottom and on the right, below the stride or the dilation; default 0. */
   outputPadding?: Pair;
 }
@@ -23,7 +25,7 @@ const form = layerForm(name, imageArguments, {
     (layer, name, given) => checkPair(layer, name, given, 0),
     () => 0,
   ),
-} satisfies OptionsOf<ConvTranspose2DOptions>);
+} satisfies OptionsOf<ConvTranspose2DLayerOptions>);
 
 /**
  * g(x ∗ᵀ W + b), which makes images larger by the stride: input [batch, height, width, in], output as `convTranspose2d`.
@@ -32,19 +34,24 @@ const form = layerForm(name, imageArguments, {
  * Initializers count as inputs of an output in / groups · kernel height · kernel width / (stride down · stride across),
  * the mean over the pixels, and as outputs of an input out / groups · kernel height · kernel width.
  */
-export class ConvTranspose2D extends Convolution {
+export class ConvTranspose2D<D extends FloatDtype = 'float32'> extends Convolution<D> {
   /** [in, kernel height, kernel width, out / groups] */
-  declare readonly weight: Convolution['weight'];
+  declare readonly weight: Convolution<D>['weight'];
   private readonly window: Window;
   private readonly geometry: Required<
-    Pick<ConvTranspose2DOptions, 'stride' | 'padding' | 'dilation' | 'outputPadding'>
+    Pick<ConvTranspose2DLayerOptions, 'stride' | 'padding' | 'dilation' | 'outputPadding'>
   >;
 
   /**
    * @param kernel its size, for both axes or [vertical, horizontal]
    * @throws ArgumentError, DtypeError for sizes and options out of their domains.
    */
-  constructor(inChannels: number, outChannels: number, kernel: Pair, options: ConvTranspose2DOptions = {}) {
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: Pair,
+    options: ConvTranspose2DLayerOptions<D> = {},
+  ) {
     const own = form.read([inChannels, outChannels, kernel], options);
     const { kernel: size, groups, stride, padding, dilation } = own;
     const window = windowOf(name, size, own);

@@ -10,14 +10,14 @@ import { type Fans, type Initializer, initializeBoth } from '../initializers.ts'
 import type { FloatDtype } from '../memory.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { Parameter } from '../parameter.ts';
-import type { Shape } from '../shape.ts';
+import { checkSize, type Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { activation, biasInit, count, dtype, flag, init, type OptionsOf } from './options.ts';
 
-export interface ConvolutionLayerOptions {
+export interface ConvolutionLayerOptions<D extends FloatDtype = FloatDtype> {
   /** The channels fall into so many groups, each of which sees its share of the input channels alone. Default 1. */
   groups?: number;
   /** Default true. */
@@ -29,7 +29,7 @@ export interface ConvolutionLayerOptions {
   /** Of the bias; default 'zeros'. */
   biasInit?: Initializer;
   /** Default float32. */
-  dtype?: FloatDtype;
+  dtype?: D;
   /**
    * Whether float32 convolutions by 3 × 3 kernels may use Winograd's algorithm, which is about twice as fast and rounds
    * about three times as much. Default true; the environment variable AXPY_WINOGRAD=0 forbids it.
@@ -64,13 +64,13 @@ interface Own {
   winograd: boolean;
 }
 
-export abstract class Convolution extends Layer {
+export abstract class Convolution<D extends FloatDtype> extends Layer {
   readonly inChannels: number;
   readonly outChannels: number;
   readonly groups: number;
-  readonly weight: Parameter;
+  readonly weight: Parameter<D>;
   /** [out], or null without bias. */
-  readonly bias: Parameter | null;
+  readonly bias: Parameter<D> | null;
   /** The activation's name, or the function given. */
   readonly activation: ActivationName | ActivationFunction;
   protected readonly winograd: boolean;
@@ -91,12 +91,13 @@ export abstract class Convolution extends Layer {
     this.winograd = own.winograd;
     this.activation = own.activation;
     const { shape, fans } = weight();
-    this.weight = new Parameter(shape, own.dtype);
-    this.bias = own.bias ? new Parameter([outChannels], own.dtype) : null;
-    initializeBoth(this.weight, own.init, this.bias, own.biasInit, fans);
+    checkSize(name, shape);
+    this.weight = new Parameter(shape, own.dtype as D);
+    this.bias = own.bias ? new Parameter([outChannels], own.dtype as D) : null;
+    initializeBoth(this.weight, own.init, this.bias, own.biasInit, fans, name);
   }
 
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor<D> {
     checkTensor(this.label, x);
     this.exampleFrom(x.shape);
     checkInputDtype(this, x, this.weight.dtype);

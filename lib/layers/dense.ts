@@ -11,13 +11,14 @@ import type { FloatDtype } from '../memory.ts';
 import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
 import { Parameter } from '../parameter.ts';
+import { checkSize } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { activation, biasInit, count, dtype, flag, init, layerForm, type OptionsOf } from './options.ts';
 
-export interface DenseOptions {
+export interface DenseOptions<D extends FloatDtype = FloatDtype> {
   /** Applied to the sum; default 'linear', which is none. */
   activation?: ActivationName | ActivationFunction;
   /** Default true. */
@@ -27,7 +28,7 @@ export interface DenseOptions {
   /** Of the bias; default 'zeros'. */
   biasInit?: Initializer;
   /** Default float32. */
-  dtype?: FloatDtype;
+  dtype?: D;
 }
 
 const form = layerForm('Dense', { inFeatures: count, outFeatures: count }, {
@@ -41,29 +42,30 @@ const form = layerForm('Dense', { inFeatures: count, outFeatures: count }, {
 /**
  * g(x·Wᵀ + b), for every row of x: equation (1) of the notes. Input [..., in], output [..., out].
  */
-export class Dense extends Layer {
+export class Dense<D extends FloatDtype = 'float32'> extends Layer {
   readonly inFeatures: number;
   readonly outFeatures: number;
   /** [out, in] */
-  readonly weight: Parameter;
+  readonly weight: Parameter<D>;
   /** [out], or null without bias. */
-  readonly bias: Parameter | null;
+  readonly bias: Parameter<D> | null;
   /** The activation's name, or the function given. */
   readonly activation: ActivationName | ActivationFunction;
 
-  constructor(inFeatures: number, outFeatures: number, options: DenseOptions = {}) {
+  constructor(inFeatures: number, outFeatures: number, options: DenseOptions<D> = {}) {
     super();
     const own = form.read([inFeatures, outFeatures], options);
     configure(this, own);
     this.inFeatures = own.inFeatures;
     this.outFeatures = own.outFeatures;
     this.activation = own.activation;
-    this.weight = new Parameter([outFeatures, inFeatures], own.dtype);
-    this.bias = own.bias ? new Parameter([outFeatures], own.dtype) : null;
-    initializeBoth(this.weight, own.init, this.bias, own.biasInit);
+    checkSize('Dense', [outFeatures, inFeatures]);
+    this.weight = new Parameter([outFeatures, inFeatures], own.dtype as D);
+    this.bias = own.bias ? new Parameter([outFeatures], own.dtype as D) : null;
+    initializeBoth(this.weight, own.init, this.bias, own.biasInit, undefined, 'Dense');
   }
 
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor<D> {
     checkTensor(this.label, x);
     if (x.rank < 2 || x.shape[x.rank - 1] !== this.inFeatures) {
       throw inputError(this, `[batch, ${this.inFeatures}]`, x.shape);

@@ -3,8 +3,15 @@ import { checkBoolean, isInstance } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
-import { copyOf } from '../memory.ts';
-import { Parameter, type SharedParameter, SharedTensor } from '../parameter.ts';
+import { copyOf, type Dtype } from '../memory.ts';
+import { nameClass } from '../names.ts';
+import {
+  type AnyParameter,
+  type AnySharedTensor,
+  Parameter,
+  type SharedParameter,
+  SharedTensor,
+} from '../parameter.ts';
 import { readShape, type Shape } from '../shape.ts';
 import { type Named, readNamed, readState } from '../state.ts';
 import { isTensor, Tensor } from '../tensor.ts';
@@ -43,6 +50,17 @@ interface Naming {
  *     }
  */
 export abstract class Layer {
+  static {
+    nameClass(Layer, 'Layer');
+  }
+
+  /**
+   * What becomes of numbers that `fit`, `evaluate` and `predict` are given as a model's input: by default tensors of the
+   * dtype of its parameters. A layer that takes indices says `override readonly inputDtype = 'int32'`, one that takes
+   * several inputs says it of those that differ, by their names (of arguments by their positions): `{ words: 'int32' }`. A
+   * Sequential takes what its first layer takes.
+   */
+  declare readonly inputDtype?: Dtype | Readonly<Record<string, Dtype>>;
   private isTraining = true;
   /** @internal Under a symbol, so that subclasses may call their fields as they like. */
   readonly [naming]: Naming = { own: undefined, number: undefined, path: '', place: undefined };
@@ -111,6 +129,11 @@ export abstract class Layer {
     return configOf(this, isLayer);
   }
 
+  /** What `JSON.stringify` shows: `config`, of which `layerFrom` makes a layer. The values are in `stateDict`. */
+  toJSON(): LayerConfig {
+    return this.config;
+  }
+
   /** Inner layers by where they are in the fields. */
   children(): [name: string, layer: Layer][] {
     return [...walk(this, isLayer)];
@@ -156,20 +179,22 @@ export abstract class Layer {
   }
 
   /** This layer's own parameters and then those of inner layers, as 'weight' or '0.weight'; a shared one once. */
-  namedParameters(): [name: string, parameter: Parameter][] {
-    return this.namedTensors().filter((named): named is [string, Parameter] => named[1] instanceof Parameter);
+  namedParameters(): [name: string, parameter: AnyParameter][] {
+    return this.namedTensors().filter(
+      (named): named is [string, AnyParameter] => named[1] instanceof Parameter,
+    );
   }
 
   /**
    * What this layer and inner ones keep beside parameters, as the running statistics of BatchNorm: a forward pass may
    * change it, no optimizer does, and it is part of the state.
    */
-  namedBuffers(): [name: string, buffer: SharedTensor][] {
+  namedBuffers(): [name: string, buffer: AnySharedTensor][] {
     return this.namedTensors().filter(([, tensor]) => !(tensor instanceof Parameter));
   }
 
   /** Parameters and buffers, each once, layer by layer. @throws ArgumentError for two of one name. */
-  private namedTensors(): Named<SharedTensor> {
+  private namedTensors(): Named<AnySharedTensor> {
     const found = [...this.tensorsBelow()];
     const names = new Set<string>();
     for (const [name] of found) {
@@ -183,8 +208,8 @@ export abstract class Layer {
     return found;
   }
 
-  private *tensorsBelow(): Generator<[name: string, tensor: SharedTensor]> {
-    const seen = new Set<SharedTensor>();
+  private *tensorsBelow(): Generator<[name: string, tensor: AnySharedTensor]> {
+    const seen = new Set<AnySharedTensor>();
     for (const [path, layer] of this.layersBelow()) {
       for (const [name, tensor] of walk(layer, isSharedTensor)) {
         if (seen.has(tensor)) continue;
@@ -195,13 +220,13 @@ export abstract class Layer {
   }
 
   /** @internal The first parameter; undefined where there is none. */
-  firstParameter(): Parameter | undefined {
+  firstParameter(): AnyParameter | undefined {
     for (const [, tensor] of this.tensorsBelow()) if (tensor instanceof Parameter) return tensor;
     return undefined;
   }
 
   /** All parameters, each once. */
-  parameters(): Parameter[] {
+  parameters(): AnyParameter[] {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
@@ -305,5 +330,5 @@ const switching = new Set<Layer>();
 
 const isLayer = (value: unknown): value is Layer => isInstance(value, Layer);
 
-const isSharedTensor = (value: unknown): value is SharedTensor =>
+const isSharedTensor = (value: unknown): value is AnySharedTensor =>
   isTensor(value) && value instanceof SharedTensor;

@@ -5,20 +5,20 @@ import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkEpsilon, layerNorm } from '../ops/normalize.ts';
 import { Parameter } from '../parameter.ts';
-import { readShape, type Shape, sameShape } from '../shape.ts';
+import { checkSize, readShape, type Shape, sameShape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkCount, checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { dtype, flag, layerForm, number, type OptionsOf, option } from './options.ts';
 
-export interface LayerNormLayerOptions {
+export interface LayerNormLayerOptions<D extends FloatDtype = FloatDtype> {
   /** Added to the variance; default 1e-5. */
   epsilon?: number;
   /** Whether there are a scale and a shift to learn; default true. */
   affine?: boolean;
   /** Default float32. */
-  dtype?: FloatDtype;
+  dtype?: D;
 }
 
 const shape = option((layer, name, given: number | Shape): Shape => {
@@ -37,32 +37,33 @@ const form = layerForm('LayerNorm', { shape }, {
  * Layer normalisation (Ba, Kiros & Hinton, 2016): (x − μ) / √(σ² + ε) · weight + bias, with μ and σ² of each example over
  * the last axes, for input [..., ...shape]. The same in training and evaluation.
  */
-export class LayerNorm extends Layer {
+export class LayerNorm<D extends FloatDtype = 'float32'> extends Layer {
   readonly shape: Shape;
   readonly epsilon: number;
   /** The scale, of that shape, ones at first; null without `affine`. L2 regularization leaves it out. */
-  readonly weight: Parameter | null;
+  readonly weight: Parameter<D> | null;
   /** The shift, of that shape, zeros at first; null without `affine`. L2 regularization leaves it out. */
-  readonly bias: Parameter | null;
-  private readonly dtype: FloatDtype;
+  readonly bias: Parameter<D> | null;
+  private readonly dtype: D;
 
   /**
    * @param shape of what is normalised together; a number for the last axis alone
    * @throws ArgumentError, ShapeError, DtypeError for a shape and options out of their domains.
    */
-  constructor(shape: number | Shape, options: LayerNormLayerOptions = {}) {
+  constructor(shape: number | Shape, options: LayerNormLayerOptions<D> = {}) {
     super();
     const own = form.read([shape], options);
     configure(this, own);
+    checkSize('LayerNorm', own.shape);
     this.shape = own.shape;
     this.epsilon = own.epsilon;
-    this.dtype = own.dtype;
-    this.weight = own.affine ? new Parameter(this.shape, own.dtype, { decays: false }) : null;
-    this.bias = own.affine ? new Parameter(this.shape, own.dtype, { decays: false }) : null;
+    this.dtype = own.dtype as D;
+    this.weight = own.affine ? new Parameter(this.shape, this.dtype, { decays: false }) : null;
+    this.bias = own.affine ? new Parameter(this.shape, this.dtype, { decays: false }) : null;
     if (this.weight) initialize(this.weight, 'ones');
   }
 
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor<D> {
     checkTensor(this.label, x);
     this.checkInput(x.shape);
     checkInputDtype(this, x, this.dtype);

@@ -2,20 +2,20 @@
 import { averagePool2d, maxPool2d, poolingWindow } from '../ops/pool.ts';
 import type { Padding, Pair, Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
-import { checkTensor, type Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, type Tensor } from '../tensor.ts';
 import { checkImages, positionsOn, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { flag, layerForm, type OptionsOf, padding, pair } from './options.ts';
 
-export interface Pool2DOptions {
+export interface Pool2DLayerOptions {
   /** Pixels from one window to the next; default: as many as the window is large, so that windows do not overlap. */
   stride?: Pair;
   /** Places around the image, less than the window is large; default 'valid', none. */
   padding?: Padding;
 }
 
-export interface AvgPool2DOptions extends Pool2DOptions {
+export interface AvgPool2DLayerOptions extends Pool2DLayerOptions {
   /** Whether padding counts as zeros; default false, as in Keras. PyTorch's default is true (`count_include_pad`). */
   countPadding?: boolean;
 }
@@ -23,21 +23,21 @@ export interface AvgPool2DOptions extends Pool2DOptions {
 const window = {
   stride: pair(({ size }) => size as Pair),
   padding,
-} satisfies OptionsOf<Pool2DOptions>;
+} satisfies OptionsOf<Pool2DLayerOptions>;
 
 const maxForm = layerForm('MaxPool2D', { size: pair() }, window);
 
 const averageForm = layerForm('AvgPool2D', { size: pair() }, {
   ...window,
   countPadding: flag(false),
-} satisfies OptionsOf<AvgPool2DOptions>);
+} satisfies OptionsOf<AvgPool2DLayerOptions>);
 
 abstract class Pool2D extends Layer {
   protected readonly size: Pair;
-  protected readonly options: Required<Pool2DOptions>;
+  protected readonly options: Required<Pool2DLayerOptions>;
   private readonly window: Window;
 
-  constructor(name: string, { size, stride, padding }: { size: Pair } & Required<Pool2DOptions>) {
+  constructor(name: string, { size, stride, padding }: { size: Pair } & Required<Pool2DLayerOptions>) {
     super();
     this.size = size;
     this.options = { stride, padding };
@@ -68,7 +68,7 @@ export class MaxPool2D extends Pool2D {
    * @param size of the window, for both axes or [vertical, horizontal]
    * @throws ArgumentError for sizes and options out of their domains.
    */
-  constructor(size: Pair, options: Pool2DOptions = {}) {
+  constructor(size: Pair, options: Pool2DLayerOptions = {}) {
     const own = maxForm.read([size], options);
     super('MaxPool2D', own);
     configure(this, own);
@@ -87,7 +87,7 @@ export class AvgPool2D extends Pool2D {
    * @param size of the window, for both axes or [vertical, horizontal]
    * @throws ArgumentError for sizes and options out of their domains.
    */
-  constructor(size: Pair, options: AvgPool2DOptions = {}) {
+  constructor(size: Pair, options: AvgPool2DLayerOptions = {}) {
     const own = averageForm.read([size], options);
     super('AvgPool2D', own);
     configure(this, own);
@@ -104,6 +104,7 @@ export class GlobalAvgPool2D extends Layer {
   forward(x: Tensor): Tensor {
     checkTensor(this.label, x);
     checkImages(this, x.shape);
+    checkFloat(this.label, x);
     return x.mean([1, 2]);
   }
 

@@ -1,6 +1,7 @@
 /** Layers one after the other. */
 import { checkOptions, describe, isArray, isInstance, readArray } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
+import { nameClass } from '../names.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { most } from '../tree.ts';
@@ -13,20 +14,29 @@ export interface SequentialOptions {
   inputShape?: Shape;
 }
 
+/** What the last of them returns. */
+type OutputOf<Layers extends readonly Layer[]> = Layers extends readonly [
+  ...Layer[],
+  infer Last extends Layer,
+]
+  ? ReturnType<Last['forward']>
+  : Tensor;
+
 /** Feeds each layer's output to the next. Sizes are checked at construction as far as they are known. */
-export class Sequential extends Layer {
-  readonly layers: readonly Layer[];
+export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]> extends Layer {
+  /** In order, each of its own class. */
+  readonly layers: Layers;
   readonly inputShape: ExampleShape;
 
   /**
    * @throws ArgumentError for something that is no layer, ShapeError when a layer's output does not fit the next:
    *   `Dense 2 expected input [batch, 5], received [batch, 4]`.
    */
-  constructor(layers: readonly Layer[], options: SequentialOptions = {}) {
+  constructor(layers: Layers, options: SequentialOptions = {}) {
     super();
     const refuse = (got: string) =>
       new ArgumentError(`Sequential expected an array of at least one layer, ${most} at most, got ${got}`);
-    this.layers = readArray(layers, most, refuse);
+    this.layers = readArray(layers, most, refuse) as readonly Layer[] as Layers;
     if (this.layers.length === 0) throw refuse('none');
     this.layers.forEach((layer, i) => {
       if (!isInstance(layer, Layer)) {
@@ -61,7 +71,7 @@ export class Sequential extends Layer {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the first layer says what it takes
-  forward(x: any, ...others: any[]): Tensor {
+  forward(x: any, ...others: any[]): OutputOf<Layers> {
     const { layers } = this;
     let y = others.length === 0 ? layers[0].forward(x) : layers[0].forward(x, ...others);
     for (let i = 1; i < layers.length; i++) y = layers[i].forward(y);
@@ -89,6 +99,7 @@ export class Sequential extends Layer {
   }
 }
 
+nameClass(Sequential, 'Sequential');
 registerLayer('Sequential', Sequential, ({ layers, ...options }) => {
   return new Sequential(
     isArray(layers) ? layers.map((config) => layerFrom(config as LayerConfig)) : layers,

@@ -9,7 +9,9 @@
  *   weights of ConvTranspose2D [in, out / groups, kh, kw]          [in, kh, kw, out / groups]
  *   weights of Conv1D          [out, in / groups, k]               [out, k, in / groups]
  */
+
 import { ArgumentError, ShapeError } from '../errors.ts';
+import type { Dtype } from '../memory.ts';
 import { readShape, type Shape, show, sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './reshape.ts';
@@ -27,7 +29,7 @@ function checkRank(op: string, x: Tensor): void {
  * @returns [n, ..., channels], a copy
  * @throws ShapeError for fewer than two axes.
  */
-export function fromChannelsFirst(x: Tensor): Tensor {
+export function fromChannelsFirst<D extends Dtype>(x: Tensor<D>): Tensor<D> {
   checkRank('fromChannelsFirst', x);
   return transpose(x, [0, ...x.shape.slice(2).map((_, i) => i + 2), 1]);
 }
@@ -38,7 +40,7 @@ export function fromChannelsFirst(x: Tensor): Tensor {
  * @returns [n, channels, ...], a copy
  * @throws ShapeError for fewer than two axes.
  */
-export function toChannelsFirst(x: Tensor): Tensor {
+export function toChannelsFirst<D extends Dtype>(x: Tensor<D>): Tensor<D> {
   checkRank('toChannelsFirst', x);
   return transpose(x, [0, x.rank - 1, ...x.shape.slice(2).map((_, i) => i + 1)]);
 }
@@ -50,7 +52,7 @@ export function toChannelsFirst(x: Tensor): Tensor {
  * @returns [out, height · width · channels], a copy
  * @throws ShapeError when the image has another size.
  */
-export function denseFromChannelsFirst(weight: Tensor, image: Shape): Tensor {
+export function denseFromChannelsFirst<D extends Dtype>(weight: Tensor<D>, image: Shape): Tensor<D> {
   const [out, ...own] = checkDense('denseFromChannelsFirst', weight, image);
   const channels = own[own.length - 1];
   return reshape(fromChannelsFirst(reshape(weight, [out, channels, ...own.slice(0, -1)])), weight.shape);
@@ -63,7 +65,7 @@ export function denseFromChannelsFirst(weight: Tensor, image: Shape): Tensor {
  * @returns [out, channels · height · width], a copy
  * @throws ShapeError when the image has another size.
  */
-export function denseToChannelsFirst(weight: Tensor, image: Shape): Tensor {
+export function denseToChannelsFirst<D extends Dtype>(weight: Tensor<D>, image: Shape): Tensor<D> {
   const own = checkDense('denseToChannelsFirst', weight, image);
   return reshape(toChannelsFirst(reshape(weight, own)), weight.shape);
 }

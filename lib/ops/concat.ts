@@ -1,8 +1,10 @@
 /** Tensors joined along an axis, old or new. */
+
 import { readArray } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
+import type { Dtype } from '../memory.ts';
 import { checkSize, normalizeAxis, packLayout, sameShape, show, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { reshape } from './reshape.ts';
@@ -29,7 +31,7 @@ function readTensors(name: string, tensors: readonly Tensor[]): Tensor[] {
  * Tensors one after the other along an axis (default 0); the other axes agree.
  * @throws ArgumentError for no tensors, ShapeError when another axis differs, DtypeError for two dtypes.
  */
-export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
+export function concat<D extends Dtype>(tensors: readonly Tensor<D>[], axis = 0): Tensor<D> {
   const list = readTensors('concat', tensors);
   const first = list[0];
   const along = normalizeAxis('concat', axis, first.rank);
@@ -72,7 +74,7 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
 }
 
 /** Tensors of one shape along a new axis (default 0, negative ones counted from the end of the result's). */
-export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+export function stack<D extends Dtype>(tensors: readonly Tensor<D>[], axis = 0): Tensor<D> {
   const list = readTensors('stack', tensors);
   const { shape, rank } = list[0];
   for (const x of list) {

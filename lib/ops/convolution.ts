@@ -2,10 +2,12 @@
  * Convolutions, in the sense of neural networks: cross-correlations. Images are [batch, height, width, channels], weights
  * [out, kernel height, kernel width, in / groups]; `fromChannelsFirst` makes both of PyTorch's.
  */
+
 import { checkBoolean, checkOptions, checkPositive, readOptions } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Flag, kernels } from '../kernels/index.ts';
+import type { FloatDtype } from '../memory.ts';
 import { checkSize, type Shape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import {
@@ -109,12 +111,12 @@ function checkGroups(op: string, groups: number, channels: number): void {
  * @throws ShapeError when the shapes do not fit or an image is smaller than the kernel, DtypeError for two dtypes or int32,
  *   ArgumentError for options out of their domains.
  */
-export function conv2d(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null = null,
+export function conv2d<D extends FloatDtype>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias: Tensor<NoInfer<D>> | null = null,
   options: Conv2dOptions = {},
-): Tensor {
+): Tensor<D> {
   const op = 'conv2d';
   checkOperands(op, x, weight);
   checkOptions(op, options, common);
@@ -145,12 +147,12 @@ export function conv2d(
  * @returns [batch, positions, out]
  * @throws as `conv2d`
  */
-export function conv1d(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null = null,
+export function conv1d<D extends FloatDtype>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias: Tensor<NoInfer<D>> | null = null,
   options: Conv1dOptions = {},
-): Tensor {
+): Tensor<D> {
   const op = 'conv1d';
   checkOperands(op, x, weight);
   checkOptions(op, options, common);
@@ -245,12 +247,12 @@ function rowsOf(shape: Shape): number {
  *   axis, or size·stride with padding 'same', which takes no outputPadding
  * @throws as `conv2d`
  */
-export function convTranspose2d(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null = null,
+export function convTranspose2d<D extends FloatDtype>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias: Tensor<NoInfer<D>> | null = null,
   options: ConvTranspose2dOptions = {},
-): Tensor {
+): Tensor<D> {
   const op = 'convTranspose2d';
   checkOperands(op, x, weight);
   checkOptions(op, options, [...common, 'outputPadding']);

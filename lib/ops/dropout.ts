@@ -3,7 +3,7 @@ import { describe } from '../arguments.ts';
 import { contribute, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { binaryCode, kernels } from '../kernels/index.ts';
-import { release, take } from '../memory.ts';
+import { type FloatDtype, release, take } from '../memory.ts';
 import { checkState, defaultState, type RandomState } from '../random.ts';
 import { checkElements, checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 
@@ -11,7 +11,11 @@ import { checkElements, checkFloat, checkTensor, empty, floats, type Tensor } fr
  * Sets each element to 0 with probability `rate` and scales the others by 1 / (1 − rate), so that the expectation stays.
  * @throws ArgumentError unless 0 ≤ rate < 1.
  */
-export function dropout(x: Tensor, rate: number, state: RandomState = defaultState): Tensor {
+export function dropout<D extends FloatDtype>(
+  x: Tensor<D>,
+  rate: number,
+  state: RandomState = defaultState,
+): Tensor<D> {
   checkTensor('dropout', x);
   const dtype = checkFloat('dropout', x);
   if (typeof rate !== 'number' || !(rate >= 0 && rate < 1)) {

@@ -19,7 +19,7 @@ function checkIndices(name: string, indices: Tensor): Int32Array {
  * is taken several times is the sum.
  * @throws IndexError for an index out of range, DtypeError unless indices is int32, ShapeError for a scalar x.
  */
-export function gather(x: Tensor, indices: Tensor): Tensor {
+export function gather(x: Tensor, indices: Tensor<'int32'>): Tensor {
   checkTensor('gather', x);
   const index = checkIndices('gather', indices);
   if (x.rank === 0) throw new ShapeError(`[gather] expected at least one axis, got shape ${show(x.shape)}`);
@@ -49,6 +49,11 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
  * Rows of zeros with a one at each label: int32 [...shape] gives [...shape, classes].
  * @throws IndexError for a label out of range, DtypeError unless labels is int32.
  */
+export function oneHot<D extends FloatDtype = 'float32'>(
+  labels: Tensor<'int32'>,
+  classes: number,
+  dtype?: D,
+): Tensor<NoInfer<D>>;
 export function oneHot(labels: Tensor, classes: number, dtype: FloatDtype = 'float32'): Tensor {
   const index = checkIndices('oneHot', labels);
   if (!Number.isInteger(classes) || classes < 0) {

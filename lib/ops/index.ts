@@ -1,4 +1,5 @@
 /** The ops that are methods of Tensor: all that these modules export, with their docstrings, but for the helpers named here. */
+import type { Dtype } from '../memory.ts';
 import { Tensor } from '../tensor.ts';
 import * as binary from './binary.ts';
 import * as broadcastTo from './broadcastTo.ts';
@@ -18,35 +19,44 @@ import * as unary from './unary.ts';
 const helpers = ['oneHot', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
 type Helper = (typeof helpers)[number];
 
-type Method<Op> = Op extends (x: Tensor, ...rest: infer Rest) => infer Result
-  ? (...rest: Rest) => Result
+/** A tensor without a dtype in the signature of an op, as an operand or the result, has that of the tensor it is called on. */
+type Like<Type, D extends Dtype> =
+  Type extends Tensor<infer Own> ? (unknown extends Own ? Tensor<D> : Type) : Type;
+
+/** Declared as a method, so that a tensor of one dtype may stand where one of any is expected. */
+type Method<Op, D extends Dtype> = Op extends (x: Tensor, ...rest: infer Rest) => infer Result
+  ? { method(...rest: { [Index in keyof Rest]: Like<Rest[Index], D> }): Like<Result, D> }['method']
   : never;
 
+type Cast = <To extends Dtype>(dtype: To) => Tensor<To>;
+
 /** In this form, and with no `as`, editors show for a method what stands above its function. */
-type MethodsOf<Module, Name extends keyof Module = Exclude<keyof Module, Helper>> = {
-  [Key in Name]: Method<Module[Key]>;
+type MethodsOf<Module, D extends Dtype, Name extends keyof Module = Exclude<keyof Module, Helper>> = {
+  [Key in Name]: Key extends 'cast' ? Cast : Method<Module[Key], D>;
 };
 
 /** Updates in place return what they are called on, a Parameter a Parameter. */
-type InPlaceMethods<Module> = {
+type InPlaceMethods<Module, D extends Dtype> = {
   [Key in keyof Module]: Module[Key] extends (x: Tensor, ...rest: infer Rest) => Tensor
-    ? <Self>(this: Self, ...rest: Rest) => Self
+    ? {
+        method<Self>(this: Self, ...rest: { [Index in keyof Rest]: Like<Rest[Index], D> }): Self;
+      }['method']
     : never;
 };
 
-export type TensorMethods = MethodsOf<typeof binary> &
-  MethodsOf<typeof broadcastTo> &
-  MethodsOf<typeof cast> &
-  MethodsOf<typeof gather> &
-  InPlaceMethods<typeof inPlace> &
-  MethodsOf<typeof matmul> &
-  MethodsOf<typeof pad> &
-  MethodsOf<typeof reduce> &
-  MethodsOf<typeof reshape> &
-  MethodsOf<typeof slice> &
-  MethodsOf<typeof softmax> &
-  MethodsOf<typeof transpose> &
-  MethodsOf<typeof unary>;
+export type TensorMethods<D extends Dtype> = MethodsOf<typeof binary, D> &
+  MethodsOf<typeof broadcastTo, D> &
+  MethodsOf<typeof cast, D> &
+  MethodsOf<typeof gather, D> &
+  InPlaceMethods<typeof inPlace, D> &
+  MethodsOf<typeof matmul, D> &
+  MethodsOf<typeof pad, D> &
+  MethodsOf<typeof reduce, D> &
+  MethodsOf<typeof reshape, D> &
+  MethodsOf<typeof slice, D> &
+  MethodsOf<typeof softmax, D> &
+  MethodsOf<typeof transpose, D> &
+  MethodsOf<typeof unary, D>;
 
 type Op = (x: Tensor, ...rest: never[]) => Tensor;
 

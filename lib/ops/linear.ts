@@ -1,7 +1,9 @@
 /** The fully connected layer as one op: product, bias and activation in a single kernel call. */
+
 import { contribute, track } from '../autograd.ts';
 import { ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
+import type { FloatDtype } from '../memory.ts';
 import { show } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { type Activation, activationCode, checkVector, epilogueGradient } from './epilogue.ts';
@@ -15,12 +17,12 @@ import { type Activation, activationCode, checkVector, epilogueGradient } from '
  * @param activation one that `canFuse`, or null for none
  * @returns [batch, out]
  */
-export function linear(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null = null,
+export function linear<D extends FloatDtype>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias: Tensor<NoInfer<D>> | null = null,
   activation: Activation | null = null,
-): Tensor {
+): Tensor<D> {
   checkTensor('linear', x);
   checkTensor('linear', weight, 'weight');
   const dtype = checkSameFloat('linear', x, weight);

@@ -1,8 +1,10 @@
 /** Pooling: the largest or the mean of each channel under a window that moves over images. */
+
 import { checkBoolean, checkOptions } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
+import type { FloatDtype } from '../memory.ts';
 import { checkSize, show } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import {
@@ -78,7 +80,11 @@ function prepare(
  * @throws ShapeError unless x are images at least as large as the window, DtypeError for int32, ArgumentError for options
  *   out of their domains.
  */
-export function maxPool2d(x: Tensor, size: Pair, options: PoolOptions = {}): Tensor {
+export function maxPool2d<D extends FloatDtype>(
+  x: Tensor<D>,
+  size: Pair,
+  options: PoolOptions = {},
+): Tensor<D> {
   const op = 'maxPool2d';
   checkTensor(op, x);
   checkOptions(op, options, ['stride', 'padding']);
@@ -95,7 +101,11 @@ export function maxPool2d(x: Tensor, size: Pair, options: PoolOptions = {}): Ten
  * @returns [batch, positions down, positions across, channels], as for `conv2d`
  * @throws as `maxPool2d`
  */
-export function averagePool2d(x: Tensor, size: Pair, options: AveragePoolOptions = {}): Tensor {
+export function averagePool2d<D extends FloatDtype>(
+  x: Tensor<D>,
+  size: Pair,
+  options: AveragePoolOptions = {},
+): Tensor<D> {
   const op = 'averagePool2d';
   checkTensor(op, x);
   checkOptions(op, options, ['stride', 'padding', 'countPadding']);

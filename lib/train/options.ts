@@ -1,7 +1,13 @@
-/** Checks of arguments that fit, evaluate and predict share. */
+/** Types and checks of arguments that fit, evaluate and predict share. */
 import { describe, isInstance } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { Layer } from '../layers/layer.ts';
+import type { TensorsOf } from './examples.ts';
+import type { MetricChoice } from './metrics.ts';
+import type { OutputOf } from './step.ts';
+
+/** Metrics of what a model returns and of y. */
+export type MetricChoices<Model extends Layer, Y> = readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
 
 /** @throws ArgumentError unless value is a Layer. */
 export function checkModel(op: string, value: unknown): asserts value is Layer {

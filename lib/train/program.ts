@@ -1,6 +1,6 @@
 /** A kind of call of a compiled function, recorded: its program, what has to hold for it, and what a run does beside it. */
 import { isInstance } from '../arguments.ts';
-import { isRecording } from '../autograd.ts';
+import { isGradEnabled } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { type Call, createProgram, type Program, withKernels } from '../kernels/index.ts';
 import { type Captured, plan } from '../kernels/plan.ts';
@@ -77,7 +77,7 @@ export class Entry {
   private runs = 0;
   /** Before the run after so many the function is written down anew. */
   private nextCheck = 1;
-  private readonly isTracking = isRecording();
+  private readonly hadGradients = isGradEnabled();
   private readonly mode = modeInForce;
   private readonly born = generation;
   private readonly changing: ReadonlySet<ArrayBufferLike>;
@@ -112,7 +112,7 @@ export class Entry {
 
   /** The tensors of such arguments, if it is a call of this kind in the present state of layers, gradients and the like. */
   match(args: readonly unknown[]): Tensor[] | null {
-    if (generation !== this.born || isRecording() !== this.isTracking || modeInForce !== this.mode)
+    if (generation !== this.born || isGradEnabled() !== this.hadGradients || modeInForce !== this.mode)
       return null;
     const tensors = this.traced.signature.match(args);
     if (tensors === null) return null;

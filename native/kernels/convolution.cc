@@ -213,6 +213,7 @@ void gatherWeightGradient(T* out, const T* x, const T* gradient, const Window& w
   const int64_t rows = tileRows(pixels, terms), tiles = (pixels + rows - 1) / rows;
   if (tiles == 0) return std::fill_n(out, size, T(0)), void();
   int64_t parts = std::min<int64_t>(tiles, 16);
+  // What they take besides the result stays within 16 MB of float32.
   while (parts > 1 && parts * size > 4'000'000) parts /= 2;
   const int64_t tilesPerPart = (tiles + parts - 1) / parts;
   parts = (tiles + tilesPerPart - 1) / tilesPerPart;

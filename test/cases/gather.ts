@@ -1,6 +1,6 @@
 /** lib/ops/gather.ts: rows by index, and indices as rows. */
 import { gather, oneHot } from '../../lib/ops/gather.ts';
-import { tensor } from '../../lib/tensor.ts';
+import { type Tensor, tensor } from '../../lib/tensor.ts';
 import { defineCases, given, indices, uniform } from './case.ts';
 
 const table = () =>
@@ -66,7 +66,7 @@ export default defineCases({
     { name: 'negative', call: () => gather(table(), index(-1)), code: 'AXPY_INDEX', message: /got -1/ },
     {
       name: 'float indices',
-      call: () => gather(table(), tensor([0])),
+      call: () => gather(table(), tensor([0]) as Tensor),
       code: 'AXPY_DTYPE',
       message: /int32 indices/,
     },
@@ -98,7 +98,7 @@ export default defineCases({
     },
     {
       name: 'oneHot, float labels',
-      call: () => oneHot(tensor([0]), 2),
+      call: () => oneHot(tensor([0]) as Tensor, 2),
       code: 'AXPY_DTYPE',
       message: /int32 indices/,
     },

@@ -10,6 +10,7 @@ import convTranspose2d from './convTranspose2d.ts';
 import dropout from './dropout.ts';
 import gather from './gather.ts';
 import imageKernels from './imageKernels.ts';
+import interpolate from './interpolate.ts';
 import kernels from './kernels.ts';
 import linear from './linear.ts';
 import loss from './loss.ts';
@@ -26,7 +27,6 @@ import slice from './slice.ts';
 import softmax from './softmax.ts';
 import transpose from './transpose.ts';
 import unary from './unary.ts';
-import upsample from './upsample.ts';
 import '../../lib/ops/index.ts';
 
 const all: readonly Declaration[] = [
@@ -51,7 +51,7 @@ const all: readonly Declaration[] = [
   pool,
   normalize,
   pad,
-  upsample,
+  interpolate,
   random,
   optimizer,
   kernels,

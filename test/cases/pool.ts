@@ -144,7 +144,7 @@ export default defineCases({
     },
     {
       name: 'int32',
-      call: () => maxPool2d(sized(1, 2, 2, 1).cast('int32'), 2),
+      call: () => maxPool2d(sized(1, 2, 2, 1).cast('int32') as Tensor, 2),
       code: 'AXPY_DTYPE',
       message: /int32/,
     },

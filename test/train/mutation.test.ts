@@ -34,7 +34,7 @@ const row = (...values: number[]) => tensor(values);
 
 /** A network in training: [n, 3] to [n, 2]. */
 function training(optimize: (parameters: Parameter[]) => Optimizer = sgd(0.1)) {
-  const model = new Sequential([new Dense(3, 4, { activation: 'tanh' }), new Dense(4, 2)]);
+  const model: Sequential = new Sequential([new Dense(3, 4, { activation: 'tanh' }), new Dense(4, 2)]);
   const optimizer = optimize(model.parameters());
   const [x, y] = [randn([5, 3]), randn([5, 2])];
   const step = (input: Tensor, target: Tensor) => {
@@ -403,7 +403,7 @@ describe('arguments', () => {
 describe('tensors from outside', () => {
   const x = row(1, 2, 3);
   /** A function that reads a tensor in a certain way, with what changes the tensor between calls. */
-  const reading = (read: (outside: Tensor, x: Tensor) => unknown, make = () => row(4, 5, 6)) =>
+  const reading = (read: (outside: Tensor, x: Tensor) => unknown, make: () => Tensor = () => row(4, 5, 6)) =>
     calls(() => {
       const outside = make();
       return play(
@@ -771,7 +771,12 @@ describe('parameters', () => {
 describe('modes', () => {
   /** A network with layers that know modes, in training. */
   const noisy = () => {
-    const model = new Sequential([new Dense(3, 4), new BatchNorm(4), new Dropout(0.4), new Dense(4, 2)]);
+    const model: Sequential = new Sequential([
+      new Dense(3, 4),
+      new BatchNorm(4),
+      new Dropout(0.4),
+      new Dense(4, 2),
+    ]);
     const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
     const [x, y] = [randn([6, 3]), randn([6, 2])];
     const step = (input: Tensor, target: Tensor) => {

@@ -6,6 +6,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   Adam,
+  type AnyParameter,
   concat,
   Dense,
   type FloatDtype,
@@ -31,7 +32,7 @@ type Training = (dtype: FloatDtype, ...twin: Parameters<Program>) => void | Prom
 const rows = (dtype: FloatDtype, name: string, shape: number[]): Tensor =>
   tensor(elements(uniform(shape, -1, 1), name), { shape, dtype });
 
-function learnt(dtype: FloatDtype, name: string, shape: number[]): Parameter {
+function learnt(dtype: FloatDtype, name: string, shape: number[]): AnyParameter {
   const p = new Parameter(shape, dtype);
   p.assign(rows(dtype, name, shape));
   return p;

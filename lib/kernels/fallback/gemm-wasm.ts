@@ -1,5 +1,6 @@
 import type { Float } from '../../../binding.d.ts';
 import { type GemmModule, loadGemmModule, tileColumns } from './gemm-simd.ts';
+import { copyRun } from './move.ts';
 
 /**
  * Matrix products by WebAssembly SIMD. Operands are copied into the module's memory block by block, packed there, and
@@ -116,9 +117,6 @@ export function multiplyWasm(
   }
 }
 
-/** From this many elements on a `set` of a subarray beats a loop. */
-const longRow = 64;
-
 /** Copies rows × columns elements between matrices whose rows are `toStride` and `fromStride` apart. */
 function copyBlock(
   to: Float,
@@ -135,9 +133,6 @@ function copyBlock(
     return;
   }
   for (let row = 0; row < rows; row++) {
-    const source = fromFirst + row * fromStride;
-    const target = toFirst + row * toStride;
-    if (columns >= longRow) to.set(from.subarray(source, source + columns), target);
-    else for (let i = 0; i < columns; i++) to[target + i] = from[source + i];
+    copyRun(to, toFirst + row * toStride, from, fromFirst + row * fromStride, columns);
   }
 }

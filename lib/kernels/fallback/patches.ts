@@ -1,5 +1,6 @@
 import type { Float } from '../../../binding.d.ts';
 import { type Axis, endTap, firstTap, pixelOf } from './geometry.ts';
+import { copyRun } from './move.ts';
 
 /**
  * The patches of an image, one for each position (t, u) of the two axes: what the taps meet, in their order, each with
@@ -68,14 +69,6 @@ export function writePatches(
       }
     }
   }
-}
-
-/** From this many elements on a `set` of a subarray beats a loop. */
-const longRun = 64;
-
-function copyRun(to: Float, target: number, from: Float, source: number, length: number): void {
-  if (length >= longRun) to.set(from.subarray(source, source + length), target);
-  else for (let i = 0; i < length; i++) to[target + i] = from[source + i];
 }
 
 /** The pixel of the target image, 0 being the first of the first image, that patch n belongs to. */
