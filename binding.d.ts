@@ -581,7 +581,13 @@ export interface Addon extends Kernels {
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
-      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE' | 'AXPY_THREAD',
+      code:
+        | 'AXPY_KERNEL'
+        | 'AXPY_INDEX'
+        | 'AXPY_ARGUMENT'
+        | 'AXPY_MEMORY'
+        | 'AXPY_NON_FINITE'
+        | 'AXPY_THREAD',
       message: string,
     ) => Error,
   ): void;
