@@ -105,8 +105,9 @@ function binaryCrossEntropyWithLogits<D extends FloatDtype>(
 
 /**
  * −log softmax(logits)[label] for logits [batch, classes] and int32 labels [batch]; or, for a target of probabilities
- * [batch, classes], −Σ t·log softmax(logits). `fit` and `evaluate` refuse rows that are no probabilities or sum to something
- * else than 1, by more than 0.05; here, as in PyTorch, nobody looks.
+ * [batch, classes], −Σ t·log softmax(logits), where 0·log 0 is 0: a logit of −Infinity takes a class out. `fit` and
+ * `evaluate` refuse rows that are no probabilities or sum to something else than 1, by more than 0.05; here, as in PyTorch,
+ * nobody looks.
  * @throws IndexError for a label out of range.
  */
 function softmaxCrossEntropy<D extends FloatDtype>(
@@ -128,13 +129,11 @@ function softmaxCrossEntropy<D extends FloatDtype>(
   checkSameFloat(name, logits, target);
   checkReduction(name, reduction);
   checkSome(name, logits.shape[0], reduction);
-  const each = logits
-    .logSoftmax()
-    .mul(target as Tensor)
-    .sum(-1)
-    .neg();
-  if (reduction === 'none') return each;
-  return reduction === 'sum' ? each.sum() : each.mean();
+  const logs = logits.logSoftmax();
+  const probabilities = target as Tensor;
+  if (reduction === 'none')
+    return elementwiseLoss('crossEntropy', logs, probabilities, 'none', 0, name).sum(-1);
+  return elementwiseLoss('crossEntropy', logs, probabilities, reduction, 0, name, logits.shape[0]);
 }
 
 export const losses = {

@@ -7,6 +7,7 @@ import {
   ArgumentError,
   AxpyError,
   BackendError,
+  DataError,
   IndexError,
   KernelError,
   MemoryError,
@@ -104,6 +105,7 @@ export function loadNative(): Addon {
     AXPY_ARGUMENT: ArgumentError,
     AXPY_MEMORY: MemoryError,
     AXPY_NON_FINITE: NonFiniteError,
+    AXPY_DATA: DataError,
   };
   addon.setErrorFactory((code, message) =>
     code === 'AXPY_THREAD' ? new AxpyError(code, message) : new errors[code](message),

@@ -26,7 +26,11 @@ export function checkSome(name: string, count: number, reduction: Reduction): vo
   }
 }
 
-/** l(prediction, target) element by element, for an op of codes.ts. Differentiable in both. Errors name the loss. */
+/**
+ * l(prediction, target) element by element, for an op of codes.ts. Differentiable in both.
+ * @param name what errors call the loss
+ * @param count what a mean divides by; the number of elements by default
+ */
 export function elementwiseLoss(
   code: LossOp,
   prediction: Tensor,
@@ -34,6 +38,7 @@ export function elementwiseLoss(
   reduction: Reduction,
   parameter = 0,
   name: string = code,
+  count?: number,
 ): Tensor {
   checkTensor(name, prediction, 'prediction');
   checkTensor(name, target, 'target');
@@ -44,9 +49,9 @@ export function elementwiseLoss(
       `[${name}] expected prediction and target of one shape, got ${show(prediction.shape)} and ${show(target.shape)}`,
     );
   }
-  const n = prediction.size;
-  checkSome(name, n, reduction);
-  const scale = reduction === 'mean' ? 1 / n : 1;
+  const examples = count ?? prediction.size;
+  checkSome(name, examples, reduction);
+  const scale = reduction === 'mean' ? 1 / examples : 1;
   const loss = empty(reduction === 'none' ? prediction.shape : [], dtype);
   const op = lossCode[code];
   kernels.loss(floats(loss), floats(prediction), floats(target), op, parameter, scale);

@@ -170,10 +170,10 @@ export async function predict<Model extends Layer>(
   checkBoolean(op, 'compiled', compiled);
   checkPositive(op, 'batchSize', batchSize);
   checkSignal(op, signal);
-  const { dtype } = conversionFor(model);
-  const inputs = toInputs(x, dtype);
+  const conversion = conversionFor(model);
+  const inputs = toInputs(x, conversion);
   const n = rowsOf(inputs);
-  if (n === 0) return empty([0, ...outputShape(model, inputs)], dtype) as OutputOf<Model>;
+  if (n === 0) return empty([0, ...outputShape(model, inputs)], conversion.dtype) as OutputOf<Model>;
   const outputs: Tensors[] = [];
   const eager = (batch: Tensors) => noGrad(() => forwardOf(model, batch));
   const forward = compiled ? kept(model, predict, eager).soon : eager;

@@ -10,7 +10,7 @@ import {
   isRecord,
   readList,
 } from '../arguments.ts';
-import { ArgumentError, AxpyError, NonFiniteError } from '../errors.ts';
+import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
@@ -24,11 +24,13 @@ import { compileSteps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
-import { checkState, explainNonFinite } from './explain.ts';
+import { checkState, explainNonFinite, replay } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal, type MetricChoices } from './options.ts';
+import { trace } from './program.ts';
 import {
+  forwardOf,
   type GradientTransform,
   type InputsOf,
   type OutputOf,
@@ -55,6 +57,11 @@ export interface FitOptions<
   epochs?: number;
   /** Examples a step, for examples in memory; the last batch of an epoch may be smaller. Default 32. */
   batchSize?: number;
+  /**
+   * Whether to leave out the last batch of an epoch of examples in memory where it is smaller, as PyTorch's `drop_last`
+   * does; default false. With `shuffle` each epoch leaves out others.
+   */
+  dropLast?: boolean;
   /** Data to score after each epoch, in evaluation mode. */
   validation?: Data | undefined;
   /**
@@ -88,6 +95,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'optimizer',
   'epochs',
   'batchSize',
+  'dropLast',
   'validation',
   'metrics',
   'callbacks',
@@ -155,9 +163,12 @@ export async function fit<
   let outcome: Outcome = {};
   try {
     await interruptible('fit', training.signal, async (interruption) => {
+      const steps = stepsOf(training);
+      // Who trains on 33 examples by 32 learns now, not at the end of an epoch, that a layer wants more than one.
+      if (training.data.single) steps.rehearse(training.data.single.x, training.data.single.why);
       hasBegun = true;
       inTraining.add(model);
-      await run(training, context, interruption);
+      await run(training, context, steps, interruption);
     });
   } catch (error) {
     AxpyError.ended(error, context.history);
@@ -185,6 +196,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
   const {
     validation,
+    dropLast = false,
     shuffle = true,
     progress = false,
     compiled = true,
@@ -193,6 +205,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
   checkPositive(op, 'batchSize', batchSize);
+  checkBoolean(op, 'dropLast', dropLast);
   checkBoolean(op, 'shuffle', shuffle);
   checkBoolean(op, 'progress', progress);
   checkBoolean(op, 'compiled', compiled);
@@ -211,6 +224,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     metrics: resolveMetrics(op, metrics, loss),
     data: openData(data, {
       name: 'data',
+      dropLast,
       ...shared,
       ...(shuffle ? { order: (n: number) => permutation(n, random) } : {}),
     }),
@@ -279,10 +293,14 @@ function heard(returned: void | Promise<void>, interruption: Interruption): void
   return returned === undefined ? undefined : interruption.wait(returned);
 }
 
-async function run(training: Training, context: Progress, interruption: Interruption): Promise<void> {
+async function run(
+  training: Training,
+  context: Progress,
+  steps: Steps,
+  interruption: Interruption,
+): Promise<void> {
   const { model, optimizer, callbacks, validation, loss, metrics, epochs } = training;
   const { history } = context;
-  const steps = stepsOf(training);
   for (const callback of callbacks) await heard(callback.onTrainBegin?.(context), interruption);
   for (let epoch = 1; epoch <= epochs && history.stopped === undefined; epoch++) {
     interruption.check();
@@ -309,6 +327,8 @@ type Take = (x: Tensors, y: Tensors, epoch: number, batch: number) => Promise<St
 /** Steps, and word that code of a user has run in between. */
 interface Steps {
   readonly take: Take;
+  /** @throws what a forward pass of such a batch throws; changes nothing, and computes nothing where steps are compiled. */
+  rehearse(x: Tensors, why: string): void;
   doubt(): void;
 }
 
@@ -319,8 +339,24 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
   const steps = compiled ? compileSteps(eager, false) : { soon: eager, doubt: () => {} };
   // A model in evaluation mode trains; where only some of its layers are, they stay so.
   const training = <Result>(fn: () => Result): Result => inMode(model.training ? null : true, fn);
+  const forward = (x: Tensors) => forwardOf(model, x);
+  // One example may be less than a layer takes, which an eager step would find when layers before that have been changed.
+  let isRehearsed = compiled;
+  const rehearse = (x: Tensors, why: string) => {
+    try {
+      training(() =>
+        compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x)),
+      );
+    } catch (error) {
+      if (!(error instanceof ShapeError) || why === '') throw error;
+      throw new ShapeError(`${error.message}; ${why}`);
+    }
+    isRehearsed = true;
+  };
   return {
+    rehearse,
     async take(x, y, epoch, batch) {
+      if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
       random.set(defaultState);
       try {
         return await training(() => steps.soon(x, y));
@@ -329,7 +365,10 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
         throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
       }
     },
-    doubt: () => steps.doubt(),
+    doubt() {
+      isRehearsed = compiled;
+      steps.doubt();
+    },
   };
 }
 

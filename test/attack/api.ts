@@ -70,6 +70,9 @@ const kinds = {
       Float32Array.of(1, 2),
       Int32Array.of(1, 2),
       new Uint8Array(3),
+      [Float64Array.of(1, 2), Float64Array.of(3, 4)],
+      [[Int16Array.of(1, 2)], [Uint32Array.of(3, 4)]],
+      { length: 2, 0: 1, 1: 2 },
     ]),
   tensor: (random) =>
     filled(
@@ -78,6 +81,7 @@ const kinds = {
       random.pick([...floatDtypes, 'float32', 'int32']),
     ),
   matrix: (random) => filled(random, [4, 3]),
+  condition: (random) => filled(random, [4, 3], random.pick(['float32', 'int32'])),
   rows: (random) => filled(random, random.pick([[4, 2], [4, 2], [4]])),
   image: (random) => filled(random, [2, 6, 6, 3]),
   sequence: (random) => filled(random, [2, 9, 3]),
@@ -90,7 +94,14 @@ const kinds = {
   vector4: (random) => random.pick([null, filled(random, [4])]),
   running: () => random3(),
   labels: (random) => filled(random, [4], 'int32'),
-  operand: (random) => random.pick([2, filled(random, [3]), filled(random, [4, 1]), filled(random, [4, 3])]),
+  operand: (random) =>
+    random.pick([
+      2,
+      filled(random, [3]),
+      filled(random, [4, 1]),
+      filled(random, [4, 3]),
+      filled(random, [4, 3], 'int32'),
+    ]),
   tensors: (random) => [filled(random, [2, 3]), filled(random, [2, 3])],
   pair: (random) => random.pick([1, 2, [1, 2]]),
   zeroPair: (random) => random.pick([0, [0, 1]]),
@@ -174,7 +185,7 @@ const kinds = {
 type Kind = keyof typeof kinds;
 
 function random3(): unknown {
-  return { mean: axpy.zeros([3]), variance: axpy.ones([3]) };
+  return { mean: axpy.zeros([3]), variance: axpy.ones([3]), count: axpy.zeros([1]) };
 }
 
 /** Options by name: their kinds. */
@@ -201,6 +212,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   epsilon: 'positive',
   affine: 'boolean',
   countPadding: 'boolean',
+  alignCorners: 'boolean',
   mode: 'mode',
   reduction: 'reduction',
   delta: 'positive',
@@ -290,7 +302,7 @@ const recipes: Readonly<Record<string, string>> = {
   Parameter: 'shape floatDtype {decays}',
   SharedTensor: 'shape floatDtype',
   Sequential: 'layers {inputShape}',
-  Upsample: 'pair mode',
+  Upsample: 'pair {mode,alignCorners}',
   arange: `number size size ${create}`,
   averagePool2d: 'image pair {stride,padding,countPadding}',
   backendInfo: '',
@@ -334,8 +346,9 @@ const recipes: Readonly<Record<string, string>> = {
   setThreads: 'threads',
   stack: 'tensors axis',
   tensor: 'values {shape,dtype,requiresGrad}',
-  upsample: 'image pair {mode}',
-  where: 'matrix operand operand',
+  interpolate: 'image {scaleFactor:pair,size:pair,mode,alignCorners}',
+  upsample: 'image pair {mode,alignCorners}',
+  where: 'condition operand operand',
   'losses.mse': 'rows rows {reduction}',
   'losses.meanAbsoluteError': 'rows rows {reduction}',
   'losses.huber': 'rows rows {reduction,delta}',
@@ -386,7 +399,9 @@ const methodRecipes: Readonly<Record<string, string>> = {
   min: 'axes {keepDims}',
   variance: 'axes {keepDims,correction}',
   argmax: 'axis',
+  argmin: 'axis',
   softmax: 'axis',
+  logSumExp: 'axes {keepDims}',
   logSoftmax: 'axis',
   matmul: 'matrix {transposeA,transposeB}',
   transpose: 'axes',

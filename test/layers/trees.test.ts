@@ -61,7 +61,7 @@ class Everything extends Layer {
     }
     for (const layer of byName.values()) y = y.add(layer.forward(y));
     const [scale, { shift }] = scales as [Parameter, { shift: Parameter }];
-    return norm.forward(y.mul(scale.add(1)).add(shift));
+    return norm.forward(y).mul(scale.add(1)).add(shift);
   }
 }
 
