@@ -40,7 +40,7 @@
 
 export type Float = Float32Array | Float64Array;
 
-/** What the kernels that only move data accept; all `Data` arrays of one call share one type. */
+/** What kernels accept that work on int32 as well; all `Data` arrays of one call share one type. */
 export type Data = Float | Int32Array;
 
 /** 0 for no, 1 for yes. */
@@ -120,7 +120,8 @@ export interface Kernels {
    * out = gradient · f′, where x is the input and y the output of `unary`. The ops named in `gradientFromOutput` of
    * codes.ts read only y, all others only x; pass null for what is not read. At a kink f′ is 0 for relu and abs, the
    * slope p for leakyRelu at 0, and 1 at both borders of clip; f′ of sqrt at 0 is Infinity (NaN times a zero gradient).
-   * The gradient of relu is the gradient where y > 0 and 0 elsewhere; that of clip likewise where p ≤ x ≤ q.
+   * The gradient of relu is the gradient where y > 0 and 0 elsewhere; that of clip likewise where p ≤ x ≤ q. That of
+   * powScalar is 0 for p = 0. At ±Infinity f′ of gelu and silu is its limit, 1 and 0.
    */
   unaryGradient(
     out: Float,
@@ -136,9 +137,10 @@ export interface Kernels {
    * out = f(a, b) for a code of `binaryOps`. With `layout` null there is no broadcasting: a and b are as long as out,
    * or of length 1. Otherwise `layout` is dims, strides of a, strides of b, one group after the other, each `rank` ≤ 16
    * long (so 3·rank in all): out is contiguous over dims, strides count elements and are ≥ 0, 0 where an operand is
-   * broadcast. a and b must be long enough for every position that the layout reaches.
+   * broadcast. a and b must be long enough for every position that the layout reaches. pow is that of C. Of Int32Array sums,
+   * differences and products wrap around, and there is neither div nor pow.
    */
-  binary(out: Float, a: Float, b: Float, layout: Int32Array | null, op: number): void;
+  binary(out: Data, a: Data, b: Data, layout: Int32Array | null, op: number): void;
 
   /**
    * out = gradient · ∂f/∂a (operand 0) or gradient · ∂f/∂b (operand 1), over the broadcast shape; layout as in `binary`,
@@ -156,7 +158,7 @@ export interface Kernels {
   ): void;
 
   /** out = condition ≠ 0 ? a : b. Layout as in `binary`, with a third group of strides: condition, a, b (4·rank). */
-  where(out: Float, condition: Float, a: Float, b: Float, layout: Int32Array | null): void;
+  where(out: Data, condition: Data, a: Data, b: Data, layout: Int32Array | null): void;
 
   /**
    * Runs a list of elementwise instructions over groups of arrays, as a parameter, its gradient and what an optimizer
@@ -217,21 +219,17 @@ export interface Kernels {
    * out[i, j] = scale · R(x[i, :, j, :]) with x k0 × r0 × k1 × r1 and out k0 × k1, for a code of `reduceOps`.
    * Sums are compensated enough that their error does not grow with the length (blocks of a fixed size, summed in
    * float64). `scale` applies to sum, product and sumOfSquares, and must be 1 for max and min; what is scaled may leave
-   * the range of float64 before, so the mean of the largest numbers is one of them.
+   * the range of float64 before, so the mean of the largest numbers is one of them. Of Int32Array there are sum, max and
+   * min with scale 1; the results are exact, and one that int32 does not hold throws `DataError` (code `AXPY_DATA`) before
+   * anything is written, as the largest of nothing does.
    */
-  reduce(
-    out: Float,
-    x: Float,
-    k0: number,
-    r0: number,
-    k1: number,
-    r1: number,
-    op: number,
-    scale: number,
-  ): void;
+  reduce(out: Data, x: Data, k0: number, r0: number, k1: number, r1: number, op: number, scale: number): void;
 
-  /** out[i, j] = the first index of the largest x[i, :, j], x outer × size × inner. NaN counts as largest. size ≥ 1. */
-  argmax(out: Int32Array, x: Float, outer: number, size: number, inner: number): void;
+  /**
+   * out[i, j] = the first index of the largest x[i, :, j], or of the smallest with `least`, x outer × size × inner. NaN
+   * counts as the one that is looked for. size ≥ 1.
+   */
+  argmax(out: Int32Array, x: Data, outer: number, size: number, inner: number, least: Flag): void;
 
   // ── softmax and losses ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -251,6 +249,12 @@ export interface Kernels {
     inner: number,
     log: Flag,
   ): void;
+
+  /**
+   * out = log Σ eˣ over `size`: x is outer × size × inner, out outer × inner. Shifted by the maximum; −Infinity of nothing and
+   * where all are −Infinity, Infinity where one is Infinity, NaN where one is NaN.
+   */
+  logSumExp(out: Float, x: Float, outer: number, size: number, inner: number): void;
 
   /**
    * Cross-entropy of softmax(logits) against int labels: −log softmax(logits)[i, labels[i]], logits rows × classes.
@@ -372,6 +376,41 @@ export interface Kernels {
 
   /** out, of the size of x, = the gradient of `averagePool`. */
   averagePoolGradient(out: Float, gradient: Float, geometry: Int32Array, countPadding: Flag): void;
+
+  // ── images at other sizes ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * out, batch × rows.length × columns.length × channels, of x, batch × height × width × channels: along each axis the
+   * pixel i is (1 − shares[i])·first + shares[i]·next, where first is the pixel of x that rows[i], or columns[i], names,
+   * and next the one after it, or the same where there is none; shares are from 0 to 1. A pixel of weight 0 is not read, so that what it holds,
+   * NaN or Infinity, does not matter; a pixel alone is copied.
+   */
+  interpolate(
+    out: Float,
+    x: Float,
+    rows: Int32Array,
+    rowShares: Float64Array,
+    columns: Int32Array,
+    columnShares: Float64Array,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+  ): void;
+
+  /** out, of the size of x, = the gradient of `interpolate`: Σ weight · gradient over the outputs that a pixel is in. */
+  interpolateGradient(
+    out: Float,
+    gradient: Float,
+    rows: Int32Array,
+    rowShares: Float64Array,
+    columns: Int32Array,
+    columnShares: Float64Array,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+  ): void;
 
   // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -550,7 +589,8 @@ export interface Program {
   run(): void;
   /**
    * Queues a run on the executor, one native thread an environment, first in, first out over all programs. Resolves when
-   * all calls are made, rejects with what the first failing one throws.
+   * all calls are made, rejects with what the first failing one throws. Throws, with the code AXPY_THREAD and nothing
+   * queued, where the system gives no thread; a later call asks for one again.
    */
   runAsync(): Promise<void>;
   /** Makes all calls as `run` does, and returns how many nanoseconds each of them took. */
@@ -592,7 +632,14 @@ export interface Addon extends Kernels {
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
-      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE',
+      code:
+        | 'AXPY_KERNEL'
+        | 'AXPY_INDEX'
+        | 'AXPY_ARGUMENT'
+        | 'AXPY_MEMORY'
+        | 'AXPY_NON_FINITE'
+        | 'AXPY_THREAD'
+        | 'AXPY_DATA',
       message: string,
     ) => Error,
   ): void;

@@ -52,6 +52,16 @@ const pools: readonly Call[] = [
   ['averagePoolGradient', pool.input(), pool.output(), pool.geometry, 0],
 ];
 
+/** From 32 × 32 to 64 × 64 by halves of pixels. */
+const first = Int32Array.from({ length: 64 }, (_, i) => Math.max(0, Math.ceil(i / 2) - 1));
+const shares = Float64Array.from(first, (at, i) => (i === 0 || at === 31 ? 0 : 0.75 - 0.5 * (i % 2)));
+const resampling = [first, shares, first, shares, 32, 32, 32, 64] as const;
+const [small, large] = [32 * 32 * 32 * 64, 32 * 64 * 64 * 64];
+const resized: readonly Call[] = [
+  ['interpolate', random(large), random(small), ...resampling],
+  ['interpolateGradient', random(small), random(large), ...resampling],
+];
+
 const [rows, columns] = [32 * 32 * 32, 64];
 const column = () => random(columns);
 const positive = (length: number) => random(length).fill(0.5);
@@ -137,6 +147,7 @@ const norms: readonly Call[] = [
 export const directCalls: readonly Call[] = [
   ...convolutions,
   ...pools,
+  ...resized,
   ...norms,
   ['fill', random(million), 1],
   ['where', random(million), random(million), random(million), random(million), null],

@@ -1,6 +1,5 @@
 /** The Tensor: a contiguous, row-major array with a shape, and its place in the history that backward walks. */
-import { types } from 'node:util';
-import { checkBoolean, checkOptions, describe, isArray } from './arguments.ts';
+import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Float } from './kernels/index.ts';
@@ -15,14 +14,15 @@ import {
   nestedBytes,
   Storage,
 } from './memory.ts';
+import { nameClass } from './names.ts';
 import type { TensorMethods } from './ops/index.ts';
-import { checkShape, maxRank, readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
+import { checkShape, readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
+import { fill, natureOf, type Rows, type Values } from './values.ts';
 
 /** Numbers nested as deep as the rank. */
 export type Nested = number | readonly Nested[];
 
-/** What becomes a tensor: a number, nested arrays of them, or a typed array. */
-export type Values = Nested | Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray;
+export type { Values } from './values.ts';
 
 /** D itself; every dtype for `any`, of which a condition takes all branches. */
 type Known<D extends Dtype> = D extends 'float32' ? 'float32' : D extends 'float64' ? 'float64' : 'int32';
@@ -38,6 +38,10 @@ export interface Tensor<out D extends Dtype = any> extends TensorMethods<D> {}
 // biome-ignore lint/suspicious/noExplicitAny: what no one has said goes with everything
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the list the type is made of
 export class Tensor<out D extends Dtype = any> {
+  static {
+    nameClass(Tensor, 'Tensor');
+  }
+
   /** Only what the constructor made has it. */
   readonly #genuine = true;
   /** An array of its own: what happens to it concerns no other tensor. */
@@ -197,13 +201,23 @@ export class Tensor<out D extends Dtype = any> {
     const { shape } = this;
     checkNested('toArray', shape);
     let at = 0;
-    const nest = (axis: number): Nested => {
-      if (axis === shape.length) return data[at++];
-      const row = new Array<Nested>(shape[axis]);
-      for (let i = 0; i < row.length; i++) row[i] = nest(axis + 1);
+    const rowOf = (count: number, axis: number): Nested[] => {
+      const row = new Array<Nested>(count);
+      if (axis === shape.length - 1) for (let i = 0; i < count; i++) row[i] = data[at++];
+      else for (let i = 0; i < count; i++) row[i] = nest(axis + 1);
       return row;
     };
-    return nest(0) as Values;
+    const nest = (axis: number): Nested[] => {
+      const count = shape[axis];
+      if (count <= longestRow) return rowOf(count, axis);
+      const parts: Nested[][] = [];
+      for (let start = 0; start < count; start += longestRow) {
+        parts.push(rowOf(Math.min(longestRow, count - start), axis));
+      }
+      return ([] as Nested[]).concat(...parts);
+    };
+    if (shape.length === 0) return data[0] as Values;
+    return nest(0) as Nested as Values;
   }
 
   /** Marks a leaf as wanting a gradient (or no longer). @throws AutogradError for a computed tensor or an int32 one. */
@@ -227,10 +241,32 @@ export class Tensor<out D extends Dtype = any> {
     return `Tensor ${this.dtype} ${show(this.shape)} ${few}`;
   }
 
+  /**
+   * What `JSON.stringify` shows: dtype, shape and the values, flat, of which `tensor(values, { shape, dtype })` makes the
+   * tensor again. JSON has no text for NaN and infinities, which are strings: 'NaN', 'Infinity', '-Infinity'.
+   * @throws MemoryError where the heap of JavaScript has no room
+   */
+  toJSON(): { dtype: Dtype; shape: number[]; values: (number | string)[] } {
+    checkTensor('toJSON', this);
+    checkElements('toJSON', this);
+    checkNested('toJSON', [this.size]);
+    const { dtype, shape, size } = this;
+    const data = this.values();
+    const values = new Array<number | string>(size);
+    for (let i = 0; i < size; i++) values[i] = Number.isFinite(data[i]) ? data[i] : String(data[i]);
+    return { dtype, shape: [...shape], values };
+  }
+
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
 }
+
+/**
+ * A longer array than 2²⁵ of JavaScript grows as it is filled, slowly, and where it would grow beyond what an array can have,
+ * the engine ends the process. Joined from parts it has its size at once.
+ */
+const longestRow = 2 ** 24;
 
 /** Whether x is a tensor; a proxy of one is none, as it could answer otherwise each time it is asked. */
 export function isTensor(x: unknown): x is Tensor {
@@ -270,11 +306,15 @@ export function checkFloat(op: string, x: Tensor): FloatDtype {
   return x.dtype;
 }
 
-/** The dtype that both have. @throws DtypeError when they differ or are int32. */
+/** The dtype that both have. @throws DtypeError when they differ. */
+export function checkSame(op: string, a: Tensor, b: Tensor): Dtype {
+  if (a.dtype === b.dtype) return a.dtype;
+  throw new DtypeError(`[${op}] expected one dtype, got ${a.dtype} and ${b.dtype}: use cast`);
+}
+
+/** The same where it has to be a float. @throws DtypeError when they differ or are int32. */
 export function checkSameFloat(op: string, a: Tensor, b: Tensor): FloatDtype {
-  if (a.dtype !== b.dtype) {
-    throw new DtypeError(`[${op}] expected one dtype, got ${a.dtype} and ${b.dtype}: use cast`);
-  }
+  checkSame(op, a, b);
   return checkFloat(op, a);
 }
 
@@ -308,18 +348,24 @@ export function empty(shape: Shape, dtype: Dtype): Tensor {
 export interface TensorOptions<D extends Dtype = Dtype> {
   /** Wanted where values is flat or should be folded; otherwise the nesting gives it. */
   shape?: Shape;
-  /** Default: that of a typed array (float32 for bytes), otherwise float32. */
+  /** Default: float64 for a Float64Array or rows of such, int32 for an Int32Array, float32 for all else. */
   dtype?: D;
   requiresGrad?: boolean;
 }
 
 /**
- * A tensor from a number, nested arrays or a typed array, copied.
+ * A tensor from a number, nested arrays, whose rows may be typed arrays, or a typed array, copied. Numbers of other typed
+ * arrays than Float64Array and Int32Array become float32, which holds integers up to 2²⁴; nested arrays have a dtype in
+ * common, or it is given.
  * @throws DataError for ragged arrays, elements that are not numbers, fractions for int32 or a detached buffer;
  *   ShapeError when `shape` does not fit; DtypeError for an unknown dtype or a gradient on int32.
  */
-export function tensor(values: Float64Array, options?: TensorOptions<never>): Tensor<'float64'>;
-export function tensor(values: Int32Array, options?: TensorOptions<never>): Tensor<'int32'>;
+export function tensor<D extends Dtype = 'float32'>(
+  values: Rows<never>,
+  options?: TensorOptions<D>,
+): Tensor<NoInfer<D>>;
+export function tensor(values: Rows<Float64Array>, options?: TensorOptions<never>): Tensor<'float64'>;
+export function tensor(values: Rows<Int32Array>, options?: TensorOptions<never>): Tensor<'int32'>;
 export function tensor<D extends Dtype = 'float32'>(
   values: Values,
   options?: TensorOptions<D>,
@@ -330,11 +376,9 @@ export function tensor(values: Values, options: TensorOptions = {}): Tensor {
   const { shape, dtype: wanted, requiresGrad = false } = options;
   checkBoolean(op, 'requiresGrad', requiresGrad);
   const folded = shape === undefined ? undefined : readShape(op, shape);
-  const isTyped = ArrayBuffer.isView(values);
-  if (isTyped) checkTyped(values);
-  const dtype = wanted !== undefined ? wanted : isTyped ? dtypeOf(values) : 'float32';
+  const { shape: natural, dtype: own } = natureOf(values);
+  const dtype = wanted !== undefined ? wanted : own;
   checkDtype(op, dtype);
-  const natural = isTyped ? [lengthOf(values)] : shapeOfNested(values);
   checkShape(op, natural);
   const target = folded ?? natural;
   if (sizeOf(natural) !== sizeOf(target)) {
@@ -343,85 +387,7 @@ export function tensor(values: Values, options: TensorOptions = {}): Tensor {
     );
   }
   const data = allocate(sizeOf(target), dtype);
-  if (isTyped) fillTyped(data, values);
-  else fillNested(data, values, natural);
+  fill(data, values, natural, dtype, wanted !== undefined);
   const result = new Tensor(data, target, dtype);
   return requiresGrad ? result.setRequiresGrad() : result;
-}
-
-type Typed = Exclude<Values, Nested>;
-
-function dtypeOf(values: ArrayBufferView): Dtype {
-  if (values instanceof Float64Array) return 'float64';
-  if (values instanceof Int32Array) return 'int32';
-  const known =
-    values instanceof Float32Array || values instanceof Uint8Array || values instanceof Uint8ClampedArray;
-  if (known) return 'float32';
-  throw new DataError(
-    `[tensor] expected a Float32Array, Float64Array, Int32Array or Uint8Array, got ${describe(values)}`,
-  );
-}
-
-/**
- * BigInts are no numbers here, a DataView has no elements, and an array whose buffer was detached, or resized to end
- * before it, looks like an empty one.
- */
-function checkTyped(values: ArrayBufferView): void {
-  if (!types.isTypedArray(values) || types.isBigInt64Array(values) || types.isBigUint64Array(values)) {
-    throw new DataError(`[tensor] expected an array of numbers, got ${describe(values)}`);
-  }
-  try {
-    Uint8Array.prototype.keys.call(values);
-  } catch {
-    throw new DataError(
-      '[tensor] expected values, got an array whose buffer was detached (transferred) or made smaller',
-    );
-  }
-}
-
-function shapeOfNested(values: Nested): number[] {
-  const shape: number[] = [];
-  // An array may hold itself: the check of the rank ends what has no end here.
-  for (let level: unknown = values; isArray(level) && shape.length <= maxRank; level = level[0]) {
-    const { length } = level;
-    shape.push(length);
-    if (length === 0) break;
-  }
-  return shape;
-}
-
-function fillTyped(data: Arrays[Dtype], values: Typed): void {
-  data.set(values);
-  if (!(data instanceof Int32Array)) return;
-  for (let i = 0; i < data.length; i++) if (data[i] !== values[i]) throw notInteger(values[i], i);
-}
-
-/** Writes nested arrays out flat. @throws DataError where the nesting is ragged or holds something else than numbers. */
-function fillNested(data: Arrays[Dtype], values: Nested, shape: Shape): void {
-  const isInteger = data instanceof Int32Array;
-  let at = 0;
-  const visit = (level: unknown, axis: number, path: string): void => {
-    if (axis === shape.length) {
-      if (typeof level !== 'number') {
-        const got = isArray(level) ? `an array of ${describe(level.length)}` : describe(level);
-        throw new DataError(`[tensor] expected a number at values${path}, got ${got}`);
-      }
-      data[at] = level;
-      if (isInteger && data[at] !== level) throw notInteger(level, at);
-      at++;
-      return;
-    }
-    const length = isArray(level) ? level.length : undefined;
-    if (length !== shape[axis]) {
-      const got = isArray(level) ? `one of ${describe(length)}` : describe(level);
-      throw new DataError(`[tensor] expected an array of ${shape[axis]} at values${path}, got ${got}`);
-    }
-    const row = level as readonly unknown[];
-    for (let i = 0; i < length; i++) visit(row[i], axis + 1, `${path}[${i}]`);
-  };
-  visit(values, 0, '');
-}
-
-function notInteger(value: number, position: number): DataError {
-  return new DataError(`[tensor] expected integers for int32, got ${value} at position ${position}`);
 }

@@ -90,6 +90,7 @@ struct Flag {
 template <class Op>
 struct Code {
   Op value{};
+  int position = 0;
   operator Op() const { return value; }
 };
 
@@ -174,6 +175,10 @@ class Check {
   void index(int position, int64_t at, int64_t index, int64_t bound) const {
     if (index < 0 || index >= bound) failIndex(position, at, index, bound);
   }
+  /// Throws "[kernel] expected <argument>[index] to fit int32, got <value>" with a code of its own, where it does not.
+  void fitsInt32(int position, int64_t index, double value) const {
+    if (!(value >= INT32_MIN && value <= INT32_MAX)) failInt32(position, index, value);
+  }
   /// 0 or `step`.
   void stride(const Stride& stride, double step) const;
 
@@ -192,6 +197,7 @@ class Check {
  private:
   [[noreturn]] void failLength(int position, int64_t got, double expected, bool orOne) const;
   [[noreturn]] void failIndex(int position, int64_t at, int64_t index, int64_t bound) const;
+  [[noreturn]] void failInt32(int position, int64_t index, double value) const;
   [[noreturn]] void failReach(const Layout& layout, const char* operand, int64_t length,
                               double position) const;
   Window window(const Geometry& geometry) const;

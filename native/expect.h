@@ -105,7 +105,7 @@ struct Scalar<Code<Op>> {
   static constexpr int last = static_cast<int>(Codes<Op>::names.size()) - 1;
   static std::string expectation() { return "a code from 0 to " + std::to_string(last); }
   static bool accepts(double v) { return v >= 0 && v <= last && v == std::floor(v); }
-  static Code<Op> make(double v, int) { return {static_cast<Op>(static_cast<int>(v))}; }
+  static Code<Op> make(double v, int position) { return {static_cast<Op>(static_cast<int>(v)), position}; }
 };
 template <class Op>
 struct Scalar<OptionalCode<Op>> {

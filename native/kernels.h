@@ -3,7 +3,7 @@
 // sizes and scalars. Types and values of scalars are checked before; lengths and contents the kernel checks
 // itself, before it writes anything, in the order of lib/kernels/table.ts, and throws a Violation.
 //
-// T is float or double, and in `fill`, `copy` and `gather` also int32_t.
+// T is float or double, and where binding.d.ts says Data also int32_t.
 #pragma once
 
 #include "arguments.h"

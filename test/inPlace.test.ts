@@ -1,6 +1,7 @@
 /** The ops that write to a tensor in place. */
 import { describe, expect, test } from 'vitest';
 import {
+  ArgumentError,
   AutogradError,
   AxpyError,
   Dense,
@@ -175,7 +176,9 @@ describe('refused, and nothing changed', () => {
       (x) => x.lerp_(zeros([3], { dtype: 'float64' }), 0.5),
       DtypeError,
     ],
-    ['int32', () => zeros([3], { dtype: 'int32' }), (x) => x.add_(1), DtypeError],
+    ['a quotient of int32', () => zeros([3], { dtype: 'int32' }), (x) => x.div_(1), DtypeError],
+    ['a blend of int32', () => zeros([3], { dtype: 'int32' }), (x) => x.lerp_(x, 1), DtypeError],
+    ['a fraction beside int32', () => zeros([3], { dtype: 'int32' }), (x) => x.add_(0.5), ArgumentError],
     ['no tensor', () => zeros([3]), (x) => x.add_('1' as never), AxpyError as never],
     ['nothing', () => zeros([3]), (x) => x.mul_(undefined as never), AxpyError as never],
     ['no weight', () => zeros([3]), (x) => x.lerp_(zeros([3]), undefined as never), AxpyError as never],

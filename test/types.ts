@@ -226,3 +226,27 @@ export function dtypes(plain: Tensor, wide: FloatDtype): void {
   const elements: Float64Array = single.data;
   void [made, a, b, c, all, loose, rows, wrong, elements, weight, bias, output, learnt, either, zero];
 }
+
+/** Data as people have it. */
+export async function given(x: Float32Array[], y: Uint8Array, bytes: readonly Uint8Array[]): Promise<void> {
+  const doubles: Tensor<'float64'> = tensor([Float64Array.of(1)]);
+  const labels: Tensor<'int32'> = tensor([[Int32Array.of(1)]]);
+  const singles: Tensor<'float32'>[] = [tensor(bytes), tensor(new Int8Array(2)), tensor([]), tensor([[]])];
+  const chosen: Tensor<'float64'>[] = [
+    tensor([], { dtype: 'float64' }),
+    tensor([[1, 2]] as const, { dtype: 'float64' }),
+    tensor({ length: 1, 0: 2 }, { dtype: 'float64' }),
+  ];
+  const model = new One();
+  const optimizer = new SGD([], { learningRate: 0.1 });
+  await fit(model, { x, y }, { loss: 'softmaxCrossEntropy', optimizer });
+  await fit(model, { x: bytes, y: [[1, 2]] as const }, { loss: (p, t) => losses.mse(p, t), optimizer });
+  await predict(model, bytes);
+  // @ts-expect-error BigInts are no numbers
+  tensor(new BigInt64Array(1));
+  // @ts-expect-error nor as rows
+  tensor([new BigInt64Array(1)]);
+  // @ts-expect-error text is not an array of numbers
+  tensor('12');
+  void [doubles, labels, singles, chosen];
+}

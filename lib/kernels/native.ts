@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import type { Addon } from '../../binding.d.ts';
 import {
   ArgumentError,
+  AxpyError,
   BackendError,
+  DataError,
   IndexError,
   KernelError,
   MemoryError,
@@ -103,7 +105,10 @@ export function loadNative(): Addon {
     AXPY_ARGUMENT: ArgumentError,
     AXPY_MEMORY: MemoryError,
     AXPY_NON_FINITE: NonFiniteError,
+    AXPY_DATA: DataError,
   };
-  addon.setErrorFactory((code, message) => new errors[code](message));
+  addon.setErrorFactory((code, message) =>
+    code === 'AXPY_THREAD' ? new AxpyError(code, message) : new errors[code](message),
+  );
   return addon;
 }

@@ -16,6 +16,7 @@ import {
   elementary,
   epilogueWork,
   instructionWork,
+  interpolation,
   lossWork,
   matrixProduct,
   moves,
@@ -76,6 +77,16 @@ const columns = {
 };
 const affine = { scale: orNull(input('channels')), shift: orNull(input('channels')) };
 const state = uint32(updated(6));
+const resampling = {
+  rows: indices('height', input()),
+  rowShares: float64(input('rows')),
+  columns: indices('width', input()),
+  columnShares: float64(input('columns')),
+  batch: size,
+  height: size,
+  width: size,
+  channels: size,
+};
 
 export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name]> } = {
   gemm: {
@@ -131,7 +142,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     cost: (out, _gradient, _x, y, op) => (y === null && unaryWork(op) > 1 ? elementary + 2 : 2) * out.length,
   },
   binary: {
-    arguments: { out: out(), a: input(), b: input(), layout, op: code(binaryOps) },
+    arguments: { out: data(out()), a: data(input()), b: data(input()), layout, op: code(binaryOps) },
     cost: (out, _a, _b, _layout, op) => binaryWork(op) * out.length,
   },
   binaryGradient: {
@@ -147,7 +158,16 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     cost: (out, _gradient, _a, _b, _layout, op) =>
       (binaryOps[op] === 'pow' ? 2 * elementary : 2) * out.length,
   },
-  where: { arguments: { out: out(), condition: input(), a: input(), b: input(), layout }, cost: () => 0 },
+  where: {
+    arguments: {
+      out: data(out()),
+      condition: data(input()),
+      a: data(input()),
+      b: data(input()),
+      layout,
+    },
+    cost: () => 0,
+  },
   elementwise: {
     arguments: {
       outs: list(updated()),
@@ -214,8 +234,8 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
 
   reduce: {
     arguments: {
-      out: out('k0', 'k1'),
-      x: input('k0', 'r0', 'k1', 'r1'),
+      out: data(out('k0', 'k1')),
+      x: data(input('k0', 'r0', 'k1', 'r1')),
       k0: size,
       r0: size,
       k1: size,
@@ -228,10 +248,11 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   argmax: {
     arguments: {
       out: int32(out('outer', 'inner')),
-      x: input('outer', 'size', 'inner'),
+      x: data(input('outer', 'size', 'inner')),
       outer: size,
       size: positiveSize,
       inner: size,
+      least: flag,
     },
     cost: (_out, x) => x.length,
   },
@@ -250,6 +271,16 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       ...line,
     },
     cost: (out, _gradient, _y, _outer, _size, _inner, log) => (log === 1 ? elementary + 3 : 4) * out.length,
+  },
+  logSumExp: {
+    arguments: {
+      out: out('outer', 'inner'),
+      x: input('outer', 'size', 'inner'),
+      outer: size,
+      size,
+      inner: size,
+    },
+    cost: (_out, x) => (elementary + 2) * x.length,
   },
   softmaxCrossEntropy: {
     arguments: {
@@ -335,6 +366,23 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   averagePoolGradient: {
     arguments: { out: out(), gradient: input(), geometry, countPadding: flag },
     cost: (_out, gradient, geometry) => pooling(geometry, windowOf(geometry) * gradient.length),
+  },
+
+  interpolate: {
+    arguments: {
+      out: out('batch', 'rows', 'columns', 'channels'),
+      x: input('batch', 'height', 'width', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _x, ...sizes) => interpolation(...sizes),
+  },
+  interpolateGradient: {
+    arguments: {
+      out: out('batch', 'height', 'width', 'channels'),
+      gradient: input('batch', 'rows', 'columns', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _gradient, ...sizes) => interpolation(...sizes),
   },
 
   // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { batchNorm, checkEpsilon, checkMomentum } from '../ops/normalize.ts';
 import { Parameter, SharedTensor } from '../parameter.ts';
-import { show } from '../shape.ts';
+import { checkSize, show } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -78,6 +78,7 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     super();
     const own = form.read([channels], options);
     configure(this, own);
+    checkSize('BatchNorm', [channels]);
     this.channels = own.channels;
     this.momentum = own.momentum;
     this.epsilon = own.epsilon;

@@ -1,20 +1,32 @@
 /** Elementwise functions of two tensors, or of a tensor and a number, with broadcasting (NumPy's rule). */
 import { contribute, track } from '../autograd.ts';
+import { DtypeError } from '../errors.ts';
 import { type BinaryOp, binaryCode, type Float, kernels } from '../kernels/index.ts';
-import { allocate, type FloatDtype, release, take } from '../memory.ts';
+import { type Dtype, type FloatDtype, release, take } from '../memory.ts';
 import { broadcastLayout, broadcastShapes, type Shape, sameShape, sizeOf } from '../shape.ts';
-import { checkFloat, checkSameFloat, checkTensor, empty, floats, Tensor } from '../tensor.ts';
+import {
+  checkSame,
+  checkSameFloat,
+  checkTensor,
+  elements,
+  empty,
+  floats,
+  isTensor,
+  type Tensor,
+} from '../tensor.ts';
+import { cast } from './cast.ts';
+import { isInteger, scalarLike, withNumber } from './integer.ts';
 import { sumTo } from './reduceInto.ts';
 import { unary } from './unary.ts';
 
 /** y = f(a, b), each broadcast to the common shape. da = the sum of dy·∂f/∂a over what was broadcast; db likewise. */
 function binary(name: BinaryOp, a: Tensor, b: Tensor): Tensor {
-  const dtype = checkSameFloat(name, a, b);
+  const dtype = name === 'div' || name === 'pow' ? checkSameFloat(name, a, b) : checkSame(name, a, b);
   const shape = broadcastShapes(name, a.shape, b.shape);
   const layout = sameShape(a.shape, b.shape) ? null : broadcastLayout(shape, [a.shape, b.shape]);
   const y = empty(shape, dtype);
   const op = binaryCode[name];
-  kernels.binary(floats(y), floats(a), floats(b), layout, op);
+  kernels.binary(elements(y), elements(a), elements(b), layout, op);
   return track(
     y,
     [a, b],
@@ -22,7 +34,7 @@ function binary(name: BinaryOp, a: Tensor, b: Tensor): Tensor {
       for (const operand of [0, 1] as const) {
         const x = operand === 0 ? a : b;
         contribute(x, (dx) =>
-          withoutBroadcast(dx, x.shape, shape, dtype, (out) =>
+          withoutBroadcast(dx, x.shape, shape, dtype as FloatDtype, (out) =>
             kernels.binaryGradient(out, dy, floats(a), floats(b), layout, op, operand),
           ),
         );
@@ -62,55 +74,53 @@ function isNumber(op: string, b: Tensor | number): b is number {
   return false;
 }
 
-/** A scalar of the other operand's dtype. */
-function scalar(op: string, value: number, like: Tensor): Tensor {
-  const dtype = checkFloat(op, like);
-  const data = allocate(1, dtype);
-  data[0] = value;
-  return new Tensor(data, [], dtype);
-}
-
 /** a + sign·b without a pass for the products of gradients: both gradients are sums of dy. */
 function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
-  const dtype = checkSameFloat(name, a, b);
+  const dtype = checkSame(name, a, b);
   const shape = broadcastShapes(name, a.shape, b.shape);
   const layout = sameShape(a.shape, b.shape) ? null : broadcastLayout(shape, [a.shape, b.shape]);
   const y = empty(shape, dtype);
-  kernels.binary(floats(y), floats(a), floats(b), layout, binaryCode[name]);
+  kernels.binary(elements(y), elements(a), elements(b), layout, binaryCode[name]);
   return track(y, [a, b], (dy) => {
-    contribute(a, (da) => sumTo(da, dy, a.shape, shape, dtype, 1));
-    contribute(b, (db) => sumTo(db, dy, b.shape, shape, dtype, name === 'add' ? 1 : -1));
+    contribute(a, (da) => sumTo(da, dy, a.shape, shape, dtype as FloatDtype, 1));
+    contribute(b, (db) => sumTo(db, dy, b.shape, shape, dtype as FloatDtype, name === 'add' ? 1 : -1));
   });
 }
 
-/** a + b */
+/** a + b; of int32, as of differences and products, it wraps around, as in PyTorch. */
 export function add(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('add', a);
-  return isNumber('add', b) ? unary('scale', a, 1, b) : sum('add', a, b);
+  if (isInteger(a) && typeof b === 'number') return withNumber('add', a, b);
+  return isNumber('add', b) ? unary('scale', a, 1, b, 'add') : sum('add', a, b);
 }
 
 /** a − b */
 export function sub(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('sub', a);
-  return isNumber('sub', b) ? unary('scale', a, 1, -b) : sum('sub', a, b);
+  if (isInteger(a) && typeof b === 'number') return withNumber('sub', a, b);
+  return isNumber('sub', b) ? unary('scale', a, 1, -b, 'sub') : sum('sub', a, b);
 }
 
 /** a · b, element by element */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('mul', a);
-  return isNumber('mul', b) ? unary('scale', a, b, 0) : binary('mul', a, b);
+  if (isInteger(a) && typeof b === 'number') return withNumber('mul', a, b);
+  return isNumber('mul', b) ? unary('scale', a, b, 0, 'mul') : binary('mul', a, b);
 }
 
-/** a / b, element by element */
+/** a / b, element by element; of floats alone. */
 export function div(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('div', a);
-  return isNumber('div', b) ? binary('div', a, scalar('div', b, a)) : binary('div', a, b);
+  return isNumber('div', b) ? binary('div', a, scalarLike('div', b, a)) : binary('div', a, b);
 }
 
-/** aᵇ, element by element; NaN for a negative a and a fractional b. */
+/**
+ * aᵇ, element by element, as C's pow: NaN for a negative a and a fractional b; 1 for b = 0 and for a = 1, whatever the other
+ * is. The gradient of a is 0 where b is 0, that of b is 0 where a is 0 and b ≥ 0.
+ */
 export function pow(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('pow', a);
-  return isNumber('pow', b) ? unary('powScalar', a, b) : binary('pow', a, b);
+  return isNumber('pow', b) ? unary('powScalar', a, b, 0, 'pow') : binary('pow', a, b);
 }
 
 type Operator = (a: Tensor, b: Tensor | number) => Tensor;
@@ -118,7 +128,7 @@ type Operator = (a: Tensor, b: Tensor | number) => Tensor;
 function operator(name: BinaryOp): Operator {
   return (a, b) => {
     checkTensor(name, a);
-    return binary(name, a, isNumber(name, b) ? scalar(name, b, a) : b);
+    return binary(name, a, isNumber(name, b) ? scalarLike(name, b, a) : b);
   };
 }
 
@@ -141,23 +151,38 @@ export const lessEqual: Operator = operator('lessEqual');
 
 /**
  * a where the condition is not 0, else b, all broadcast. The gradient goes to the side that was taken.
- * @param condition of the same dtype as a and b, as comparisons give it.
+ * @param condition as comparisons give it: of the dtype of a and b, or of int32, or of floats where they are int32. Two
+ *   numbers have the condition's dtype.
  */
 export function where(condition: Tensor, a: Tensor | number, b: Tensor | number): Tensor {
   checkTensor('where', condition, 'condition');
-  const left = isNumber('where', a) ? scalar('where', a, condition) : a;
-  const right = isNumber('where', b) ? scalar('where', b, condition) : b;
-  const dtype = checkSameFloat('where', left, right);
-  checkSameFloat('where', condition, left);
+  const like = isTensor(a) ? a : isTensor(b) ? b : condition;
+  const left = isNumber('where', a) ? scalarLike('where', a, like) : a;
+  const right = isNumber('where', b) ? scalarLike('where', b, like) : b;
+  const dtype = checkSame('where', left, right);
+  return choose(maskFor(condition, left), left, right, dtype);
+}
+
+/** A condition in the dtype of the operands, which may be fractions where those are integers. */
+function maskFor(condition: Tensor, operand: Tensor): Tensor {
+  if (condition.dtype === operand.dtype) return condition;
+  if (isInteger(condition)) return cast(condition, operand.dtype);
+  if (isInteger(operand)) return cast(notEqual(condition, 0), 'int32');
+  throw new DtypeError(
+    `[where] expected one dtype, or a condition of int32, got ${condition.dtype} and ${operand.dtype}: use cast`,
+  );
+}
+
+function choose(condition: Tensor, left: Tensor, right: Tensor, dtype: Dtype): Tensor {
   const shape = broadcastShapes('where', condition.shape, broadcastShapes('where', left.shape, right.shape));
   const layout = broadcastLayout(shape, [condition.shape, left.shape, right.shape]);
   const y = empty(shape, dtype);
-  kernels.where(floats(y), floats(condition), floats(left), floats(right), layout);
+  kernels.where(elements(y), elements(condition), elements(left), elements(right), layout);
   return track(
     y,
     [left, right],
     (dy) => {
-      const zero = take(1, dtype);
+      const zero = take(1, dtype as FloatDtype);
       kernels.fill(zero, 0);
       for (const [side, first] of [
         [left, true],
@@ -166,7 +191,7 @@ export function where(condition: Tensor, a: Tensor | number, b: Tensor | number)
         const [a, b] = first ? [shape, []] : [[], shape];
         const masked = broadcastLayout(shape, [condition.shape, a, b]);
         contribute(side, (dx) =>
-          withoutBroadcast(dx, side.shape, shape, dtype, (out) =>
+          withoutBroadcast(dx, side.shape, shape, dtype as FloatDtype, (out) =>
             kernels.where(out, floats(condition), first ? dy : zero, first ? zero : dy, masked),
           ),
         );

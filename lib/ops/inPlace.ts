@@ -2,8 +2,8 @@
  * Updates in place, of parameters, their gradients and other state: averages of weights, target networks, clipped gradients,
  * optimizers of one's own. They are not differentiated; a backward pass whose history needs the elements as they were says so.
  */
-import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
-import { type BinaryOp, binaryCode, type Float, kernels, unaryCode } from '../kernels/index.ts';
+import { AutogradError, DtypeError, inNameOf, ShapeError } from '../errors.ts';
+import { type BinaryOp, binaryCode, type Data, kernels, unaryCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording } from '../kernels/recorder.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
@@ -11,7 +11,7 @@ import { broadcastLayout, broadcastShapes, sameShape, show } from '../shape.ts';
 import {
   checkElements,
   checkFloat,
-  checkSameFloat,
+  checkSame,
   checkTensor,
   elements,
   floats,
@@ -20,6 +20,7 @@ import {
   tensor,
   type Values,
 } from '../tensor.ts';
+import { isInteger, scalarLike } from './integer.ts';
 
 /** @throws AutogradError for what has a history, DataError for what has lost its elements. */
 function checkTarget(op: string, x: Tensor): void {
@@ -41,26 +42,32 @@ function operand(
   x: Tensor,
   b: Tensor,
   name: string,
-): { values: Float; layout: Int32Array | null } {
+): { values: Data; layout: Int32Array | null } {
   checkTensor(op, b, name);
-  checkSameFloat(op, x, b);
+  checkSame(op, x, b);
   checkElements(op, b);
-  if (sameShape(x.shape, b.shape)) return { values: floats(b), layout: null };
+  if (sameShape(x.shape, b.shape)) return { values: elements(b), layout: null };
   if (!sameShape(broadcastShapes(op, x.shape, b.shape), x.shape)) {
     throw new ShapeError(
       `[${op}] expected a shape that broadcasts to ${show(x.shape)}, got ${show(b.shape)}`,
     );
   }
-  return { values: floats(b), layout: broadcastLayout(x.shape, [x.shape, b.shape]) };
+  return { values: elements(b), layout: broadcastLayout(x.shape, [x.shape, b.shape]) };
 }
 
 /** x ← f(x, b) */
 function update(op: string, name: BinaryOp, x: Tensor, b: Tensor): Tensor {
   checkTarget(op, x);
+  if (name === 'div') checkFloat(op, x);
   const { values, layout } = operand(op, x, b, 'the operand');
   changing(op, x.storage);
-  kernels.binary(floats(x), floats(x), values, layout, binaryCode[name]);
+  kernels.binary(elements(x), elements(x), values, layout, binaryCode[name]);
   return x;
+}
+
+/** A number beside int32 as a tensor. */
+function operandOf(op: string, x: Tensor, b: Tensor | number): Tensor {
+  return typeof b === 'number' ? scalarLike(op, b, x) : b;
 }
 
 /** x ← p·x + q */
@@ -79,7 +86,7 @@ function scale(op: string, x: Tensor, p: number, q: number): Tensor {
 export function assign(x: Tensor, values: Values | Tensor): Tensor {
   const op = 'assign';
   checkTensor(op, x);
-  const source = isTensor(values) ? values : tensor(values, { dtype: x.dtype });
+  const source = isTensor(values) ? values : inNameOf(op, 'tensor', () => tensor(values, { dtype: x.dtype }));
   if (source.dtype !== x.dtype)
     throw new DtypeError(`[${op}] expected dtype ${x.dtype}, got ${source.dtype}`);
   const isFlat = ArrayBuffer.isView(values);
@@ -95,17 +102,23 @@ export function assign(x: Tensor, values: Values | Tensor): Tensor {
 
 /** x ← x + b, where b broadcasts to x's shape. @throws as `assign` */
 export function add_(x: Tensor, b: Tensor | number): Tensor {
-  return typeof b === 'number' ? scale('add_', x, 1, b) : update('add_', 'add', x, b);
+  return typeof b === 'number' && !isInteger(x)
+    ? scale('add_', x, 1, b)
+    : update('add_', 'add', x, operandOf('add_', x, b));
 }
 
 /** x ← x − b */
 export function sub_(x: Tensor, b: Tensor | number): Tensor {
-  return typeof b === 'number' ? scale('sub_', x, 1, -b) : update('sub_', 'sub', x, b);
+  return typeof b === 'number' && !isInteger(x)
+    ? scale('sub_', x, 1, -b)
+    : update('sub_', 'sub', x, operandOf('sub_', x, b));
 }
 
 /** x ← x · b, element by element */
 export function mul_(x: Tensor, b: Tensor | number): Tensor {
-  return typeof b === 'number' ? scale('mul_', x, b, 0) : update('mul_', 'mul', x, b);
+  return typeof b === 'number' && !isInteger(x)
+    ? scale('mul_', x, b, 0)
+    : update('mul_', 'mul', x, operandOf('mul_', x, b));
 }
 
 /** x ← x / b, element by element */
@@ -123,6 +136,7 @@ export function div_(x: Tensor, b: Tensor | number): Tensor {
 export function lerp_(x: Tensor, end: Tensor, weight: Tensor | number): Tensor {
   const op = 'lerp_';
   checkTarget(op, x);
+  checkFloat(op, x);
   const to = operand(op, x, end, 'end');
   const by = typeof weight === 'number' ? null : operand(op, x, weight, 'weight');
   changing(op, x.storage);

@@ -1,13 +1,15 @@
-/** Reductions over axes: sum, mean, product, max, min, variance, argmax. */
+/** Reductions over axes: sum, mean, product, max, min, logSumExp, variance, argmax, argmin. */
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
 import { contribute, noGrad, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { binaryCode, kernels, type ReduceOp, unaryCode } from '../kernels/index.ts';
+import { binaryCode, kernels, type ReduceOp, reduceCode, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { div, sub } from './binary.ts';
-import { reduceInto } from './reduceInto.ts';
+import { isInteger } from './integer.ts';
+import { groups, reduceInto } from './reduceInto.ts';
+import { transpose } from './transpose.ts';
 
 export interface ReduceOptions {
   /** Keep each reduced axis with size 1, so that the result broadcasts against the input. Default false. */
@@ -45,11 +47,27 @@ function reduction(
   checkOptions(name, options, ['keepDims']);
   const { keepDims = false } = options;
   checkBoolean(name, 'keepDims', keepDims);
-  const dtype = checkFloat(name, x);
-  const y = empty(reducedShape(x.shape, over, keepDims), dtype);
+  const y = empty(reducedShape(x.shape, over, keepDims), x.dtype);
   const count = over.reduce((product, axis) => product * x.shape[axis], 1);
-  const finish = (scale: number) => reduceInto(floats(y), floats(x), x.shape, over, dtype, op, scale);
+  const dtype = x.dtype as FloatDtype;
+  const finish = (scale: number) => {
+    if (isInteger(x)) return reduceIntegers(y, x, over, op);
+    reduceInto(floats(y), floats(x), x.shape, over, dtype, op, scale);
+  };
   return { y, count, dtype, finish };
+}
+
+/** Axes that one call of the kernel does not take are brought together: sums of a part need not fit int32. */
+function reduceIntegers(y: Tensor, x: Tensor, over: readonly number[], op: ReduceOp): void {
+  if (y.size === 0) return;
+  const [k0, r0 = 1, k1 = 1, r1 = 1, ...rest] = groups(x.shape, over);
+  if (rest.length === 0) {
+    kernels.reduce(elements(y), elements(x), k0, r0, k1, r1, reduceCode[op], 1);
+    return;
+  }
+  const kept = Array.from(x.shape.keys()).filter((axis) => !over.includes(axis));
+  const together = transpose(x, [...kept, ...over]);
+  kernels.reduce(elements(y), elements(together), y.size, x.size / y.size, 1, 1, reduceCode[op], 1);
 }
 
 /** scale · the sum over axes; dx = scale · dy, repeated. */
@@ -101,7 +119,10 @@ function scaledSquares(
   );
 }
 
-/** The sum over axes (all of them by default); 0 over nothing. */
+/**
+ * The sum over axes (all of them by default); 0 over nothing. That of int32 is int32, where PyTorch's is int64.
+ * @throws DataError for a sum that int32 does not hold: cast to float64 first
+ */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return scaledSum('sum', x, axesOf('sum', x, axes), options, () => 1);
 }
@@ -110,6 +131,7 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   // The mean of nothing is 0 · (0 / 0), as in NumPy; a kernel takes no NaN as a scale, so the zeros are divided.
   const over = axesOf('mean', x, axes);
+  checkFloat('mean', x);
   if (over.some((axis) => x.shape[axis] === 0)) {
     return div(
       scaledSum('mean', x, over, options, () => 1),
@@ -158,6 +180,52 @@ export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
   return extreme('min', x, axes, options);
 }
 
+/** log Σ eˣ over axes [first, last), into a tensor of `shape`; dx = dy · softmax(x). */
+function logSumExpOver(x: Tensor, first: number, last: number, shape: Shape): Tensor {
+  const dtype = checkFloat('logSumExp', x);
+  const outer = sizeOf(x.shape.slice(0, first));
+  const size = sizeOf(x.shape.slice(first, last));
+  const inner = sizeOf(x.shape.slice(last));
+  const y = empty(shape, dtype);
+  kernels.logSumExp(floats(y), floats(x), outer, size, inner);
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(x, (dx) => {
+        const over = Array.from({ length: last - first }, (_, i) => first + i);
+        const layout =
+          y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
+        kernels.softmax(dx, floats(x), outer, size, inner, 0);
+        kernels.binary(dx, dy, dx, layout, binaryCode.mul);
+      }),
+    [x],
+  );
+}
+
+/**
+ * log Σ eˣ over axes (all of them by default), shifted by the maximum so that it does not overflow; −Infinity over nothing and
+ * where all are −Infinity. The gradient is softmax(x), which is NaN there and where one is Infinity.
+ */
+export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  const over = axesOf('logSumExp', x, axes).sort((a, b) => a - b);
+  checkOptions('logSumExp', options, ['keepDims']);
+  const { keepDims = false } = options;
+  checkBoolean('logSumExp', 'keepDims', keepDims);
+  const shape = reducedShape(x.shape, over, keepDims);
+  if (over.length === 0) return logSumExpOver(x, 0, 0, shape);
+  // Axes beside each other at a time, from the last on.
+  let y = x;
+  for (let end = over.length; end > 0; ) {
+    let begin = end - 1;
+    while (begin > 0 && over[begin - 1] === over[begin] - 1) begin--;
+    const next = begin === 0 ? shape : reducedShape(y.shape, over.slice(begin, end), true);
+    y = logSumExpOver(y, over[begin], over[end - 1] + 1, next);
+    end = begin;
+  }
+  return y;
+}
+
 /**
  * The mean squared deviation from the mean over axes, divided by count − correction.
  * @param options.correction 0 (default) for the variance of the values themselves, 1 for the unbiased estimate.
@@ -168,6 +236,7 @@ export function variance(
   options: ReduceOptions & { correction?: number } = {},
 ): Tensor {
   const over = axesOf('variance', x, axes);
+  checkFloat('variance', x);
   checkOptions('variance', options, ['keepDims', 'correction']);
   const { correction = 0, ...rest } = options;
   if (!(Number.isFinite(correction) && correction >= 0)) {
@@ -194,20 +263,38 @@ export function variance(
  * @throws ShapeError when there is nothing to choose from.
  */
 export function argmax(x: Tensor, axis?: number): Tensor<'int32'> {
-  checkTensor('argmax', x);
-  checkFloat('argmax', x);
-  if (axis === undefined) return argmaxOver(x, [x.size], 0, []);
-  const along = normalizeAxis('argmax', axis, x.rank);
-  return argmaxOver(x, x.shape, along, [...x.shape.slice(0, along), ...x.shape.slice(along + 1)]);
+  return position('argmax', x, axis);
 }
 
-function argmaxOver(x: Tensor, shape: Shape, axis: number, outShape: Shape): Tensor<'int32'> {
+/** The same of the smallest element; NaN counts as smallest. */
+export function argmin(x: Tensor, axis?: number): Tensor<'int32'> {
+  return position('argmin', x, axis);
+}
+
+function position(name: 'argmax' | 'argmin', x: Tensor, axis: number | undefined): Tensor<'int32'> {
+  checkTensor(name, x);
+  if (axis === undefined) return positionOver(name, x, [x.size], 0, []);
+  const along = normalizeAxis(name, axis, x.rank);
+  return positionOver(name, x, x.shape, along, [...x.shape.slice(0, along), ...x.shape.slice(along + 1)]);
+}
+
+function positionOver(
+  name: 'argmax' | 'argmin',
+  x: Tensor,
+  shape: Shape,
+  axis: number,
+  outShape: Shape,
+): Tensor<'int32'> {
   if (shape[axis] === 0) {
-    throw new ShapeError(`[argmax] expected at least one element to choose from, got shape ${show(x.shape)}`);
+    throw new ShapeError(
+      `[${name}] expected at least one element to choose from, got shape ${show(x.shape)}`,
+    );
   }
   const y = empty(outShape, 'int32');
   if (y.size === 0) return y;
   const outer = sizeOf(shape.slice(0, axis));
-  kernels.argmax(elements<'int32'>(y), floats(x), outer, shape[axis], sizeOf(shape.slice(axis + 1)));
+  const inner = sizeOf(shape.slice(axis + 1));
+  const least = name === 'argmin' ? 1 : 0;
+  kernels.argmax(elements<'int32'>(y), elements(x), outer, shape[axis], inner, least);
   return y;
 }

@@ -4,7 +4,7 @@ import { type FloatDtype, release, take } from '../memory.ts';
 import type { Shape } from '../shape.ts';
 
 /** Neighbouring axes merged into groups, alternately kept and reduced, beginning with a kept one. */
-function groups(shape: Shape, axes: readonly number[]): number[] {
+export function groups(shape: Shape, axes: readonly number[]): number[] {
   const sizes = [1];
   for (let axis = 0; axis < shape.length; axis++) {
     const reduced = axes.includes(axis);

@@ -7,15 +7,16 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from '../kernels/index.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { absoluteIntegers, isInteger, signsOfIntegers, withNumber } from './integer.ts';
 
 const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
 /** Those whose derivative depends on neither. */
 const isConstant: ReadonlySet<UnaryOp> = new Set<UnaryOp>(['neg', 'scale', 'sign']);
 
-/** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. */
-export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0): Tensor {
-  checkTensor(name, x);
-  const dtype = checkFloat(name, x);
+/** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. Errors name the caller. */
+export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0, caller: string = name): Tensor {
+  checkTensor(caller, x);
+  const dtype = checkFloat(caller, x);
   const y = empty(x.shape, dtype);
   const op = unaryCode[name];
   kernels.unary(floats(y), floats(x), op, p, q);
@@ -44,21 +45,25 @@ export function unaryGradient(
 }
 
 /** −x */
-export const neg = (x: Tensor): Tensor => unary('neg', x);
+export const neg = (x: Tensor): Tensor => (isInteger(x) ? withNumber('mul', x, -1) : unary('neg', x));
 /** eˣ */
 export const exp = (x: Tensor): Tensor => unary('exp', x);
 /** The natural logarithm; NaN below 0, −Infinity at 0. */
 export const log = (x: Tensor): Tensor => unary('log', x);
+/** log(1 + x), accurate near 0, where 1 + x would be rounded; NaN below −1, −Infinity at −1. */
+export const log1p = (x: Tensor): Tensor => unary('log1p', x);
+/** eˣ − 1, accurate near 0. */
+export const expm1 = (x: Tensor): Tensor => unary('expm1', x);
 /** The square root; NaN below 0. */
 export const sqrt = (x: Tensor): Tensor => unary('sqrt', x);
 /** |x|, derivative 0 at 0. */
-export const abs = (x: Tensor): Tensor => unary('abs', x);
+export const abs = (x: Tensor): Tensor => (isInteger(x) ? absoluteIntegers(x) : unary('abs', x));
 /** x² */
 export const square = (x: Tensor): Tensor => unary('square', x);
 /** 1/x */
 export const reciprocal = (x: Tensor): Tensor => unary('reciprocal', x);
 /** −1, 0 or 1; derivative 0. */
-export const sign = (x: Tensor): Tensor => unary('sign', x);
+export const sign = (x: Tensor): Tensor => (isInteger(x) ? signsOfIntegers(x) : unary('sign', x));
 
 /**
  * min(max(x, low), high); the gradient passes where low ≤ x ≤ high.
@@ -92,6 +97,8 @@ export const gelu = (x: Tensor): Tensor => unary('gelu', x);
 export const silu = (x: Tensor): Tensor => unary('silu', x);
 /** log(1 + eˣ), without overflow. */
 export const softplus = (x: Tensor): Tensor => unary('softplus', x);
+/** log σ(x) = −log(1 + e⁻ˣ), without overflow, and −e⁻ˣ rather than 0 where σ(x) is rounded to 1. */
+export const logSigmoid = (x: Tensor): Tensor => unary('logSigmoid', x);
 /** σ(x) = 1 / (1 + e⁻ˣ), the notes' logistic function. */
 export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x);
 /** The hyperbolic tangent. */

@@ -6,6 +6,7 @@ import { DataError } from '../errors.ts';
 import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
+import type { Interruption } from './abort.ts';
 import {
   type Batch,
   type Conversion,
@@ -42,8 +43,8 @@ export interface Dataset {
   readonly batchCount: number | undefined;
   /** The x of a batch of one example and why it is one, where it is known beforehand that there will be such. */
   readonly single: { readonly x: Tensors; readonly why: string } | undefined;
-  /** A pass over all of them. */
-  batches(): Iterable<Batch> | AsyncIterable<Batch>;
+  /** A pass over all of them, whose waits an abort interrupts. */
+  batches(interruption: Interruption): Iterable<Batch> | AsyncIterable<Batch>;
 }
 
 export interface DatasetOptions extends Conversion {
@@ -133,16 +134,16 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
   return {
     batchCount: Array.isArray(data) ? data.length : undefined,
     single: undefined,
-    async *batches() {
+    async *batches(interruption) {
       passes++;
-      const source = isFunction(data) ? await called(data) : data;
+      const source = isFunction(data) ? await interruption.wait(called(data)) : data;
       if (!isIterable(source)) {
         throw new DataError(
           `expected the function ${name} to return an iterable of { x, y } batches, got ${describe(source)}`,
         );
       }
       let count = 0;
-      for await (const given of source) {
+      for await (const given of interruption.over(source)) {
         count++;
         const which = `batch ${count} of ${name}`;
         checkExamples(which, given);

@@ -5,15 +5,16 @@ import { DataError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { type AnyLoss, type LossName, losses } from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
-import { isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
+import { checkDtype, isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
 import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
+import { isArrayLike } from '../values.ts';
 import { checkFinite } from './finite.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
 /**
  * What a model takes or is to return: a tensor, or values to make one of; or several. Several in an array are arguments of
  * `forward`, in a record they are one argument. Only an array with tensors or records in it is one of several: an array of
- * numbers, nested or not, is the values of one tensor.
+ * numbers, nested or not, is the values of one tensor, and so is an array of typed arrays, which are its rows.
  */
 export type Inputs = Tensor | Values | readonly Inputs[] | { readonly [name: string]: Inputs };
 
@@ -54,6 +55,8 @@ export function mapTensors<Tree>(tree: Tree, map: (x: Tensor) => Tensor): Tree {
 export interface Conversion {
   /** The model's. */
   dtype: FloatDtype;
+  /** That of an input by its path, as 'words'; '' for the only one. */
+  inputDtype(path: string): Dtype;
   /** Whether a flat y holds the labels of classes. */
   labels: boolean;
   /** Whether targets are in the domain of the loss, where that is known. */
@@ -64,7 +67,22 @@ export interface Conversion {
 export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
   const dtype = (model.firstParameter()?.dtype ?? 'float32') as FloatDtype;
   const labels = loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy;
-  return { dtype, labels, checkTargets: targetCheck(model, loss) };
+  return { dtype, inputDtype: inputDtypeOf(model, dtype), labels, checkTargets: targetCheck(model, loss) };
+}
+
+function inputDtypeOf(model: Layer, dtype: Dtype): Conversion['inputDtype'] {
+  let layer = model;
+  for (let seen = 0; layer.inputDtype === undefined && seen < deepest; seen++) {
+    layer = layer.chain()?.layers[0] ?? layer;
+  }
+  const { inputDtype = dtype, label } = layer;
+  if (!isRecord(inputDtype)) {
+    checkDtype(label, inputDtype);
+    return () => inputDtype;
+  }
+  const byPath = new Map<string, Dtype>(Object.entries(inputDtype));
+  for (const own of byPath.values()) checkDtype(label, own);
+  return (path) => byPath.get(path) ?? dtype;
 }
 
 /** A tensor as it is, values as a tensor of `dtype`. @throws DataError that names them. */
@@ -79,9 +97,9 @@ export function toTensor(name: string, values: Tensor | Values, dtype: Dtype): T
 }
 
 /** True for a typed array and for an array of nothing but numbers. */
-function isFlat(values: Values): values is Exclude<Values, number> {
+function isFlat(values: Values): values is ArrayLike<number> {
   if (ArrayBuffer.isView(values)) return true;
-  if (!isArray(values)) return false;
+  if (!isArrayLike(values)) return false;
   // Not by a method of the array, which would walk the holes of a sparse one.
   for (let i = 0; i < values.length; i++) if (typeof values[i] !== 'number') return false;
   return values.length > 0;
@@ -89,11 +107,10 @@ function isFlat(values: Values): values is Exclude<Values, number> {
 
 function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Conversion): Tensor {
   if (isTensor(values) || !labels || !isFlat(values)) return toTensor(name, values, dtype);
-  const flat = values as ArrayLike<number>;
-  for (let i = 0; i < flat.length; i++) {
-    if (!Number.isInteger(flat[i])) {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isInteger(values[i])) {
       throw new DataError(
-        `expected ${name} to hold integer labels for softmaxCrossEntropy, got ${flat[i]} at row ${i}, position 0 ` +
+        `expected ${name} to hold integer labels for softmaxCrossEntropy, got ${values[i]} at row ${i}, position 0 ` +
           '(counted from 0)',
       );
     }
@@ -119,7 +136,7 @@ function isSeveral(values: readonly unknown[], depth = 0): boolean {
 }
 
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  isContainer(value) && isRecord(value) && !(value instanceof Map);
+  isContainer(value) && isRecord(value) && !(value instanceof Map) && !isArrayLike(value);
 
 /**
  * Tensors for inputs, in arrays and records of their own, each item read once.
@@ -150,6 +167,12 @@ function readTensors(
   return Object.fromEntries(entries.map(([key, item]) => [key, read(item, key)]));
 }
 
+function readInputs(whole: string, inputs: unknown, { inputDtype }: Conversion): Tensors {
+  return readTensors(whole, inputs, (name, values) =>
+    toTensor(name, values, inputDtype(name.slice(whole.length + 1))),
+  );
+}
+
 /** The tensors of examples with what messages call each of them. */
 function named(name: string, tensors: Tensors): [name: string, x: Tensor][] {
   if (isTensor(tensors)) return [[name, tensors]];
@@ -175,8 +198,8 @@ function checkRows(tensors: readonly [name: string, x: Tensor][]): void {
  * What `predict` is given, as checked tensors; they may be of no examples.
  * @throws as `toBatch`
  */
-export function toInputs(inputs: Inputs, dtype: FloatDtype): Tensors {
-  const x = readTensors('x', inputs, (name, values) => toTensor(name, values, dtype));
+export function toInputs(inputs: Inputs, conversion: Conversion): Tensors {
+  const x = readInputs('x', inputs, conversion);
   const tensors = named('x', x);
   checkRows(tensors);
   for (const [name, values] of tensors) checkFinite(name, values);
@@ -196,7 +219,7 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   ] as const) {
     if (value === undefined || value === null) throw new DataError(`expected ${nameOf(part)}, got none`);
   }
-  const x = readTensors(nameOf('x'), givenX, (name, values) => toTensor(name, values, conversion.dtype));
+  const x = readInputs(nameOf('x'), givenX, conversion);
   const y = readTensors(nameOf('y'), givenY, (name, values) => toTargets(name, values, conversion));
   const tensors = [...named(nameOf('x'), x), ...named(nameOf('y'), y)];
   checkRows(tensors);

@@ -11,8 +11,10 @@
 
 #include "hwy/highway.h"
 #include "loops-inl.h"
+#include "math-inl.h"
 
 #include <cmath>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
@@ -66,19 +68,39 @@ HWY_INLINE V share(D d, V g, V winner, V loser) {
   return hn::IfThenElse(hn::Or(hn::IsNaN(winner), hn::IsNaN(loser)), hn::Add(winner, loser), decided);
 }
 
+/// Nothing of int32 is NaN.
+template <class D, class V>
+HWY_INLINE hn::Mask<D> isNaN(D, V x) {
+  if constexpr (std::is_integral_v<hn::TFromD<D>>) {
+    return hn::Lt(x, x);
+  } else {
+    return hn::IsNaN(x);
+  }
+}
+
+/// 1 where a ≥ b, else 0. Highway has no Ge of integers.
+template <class D, class V>
+HWY_INLINE V isAtLeast(D d, V a, V b) {
+  if constexpr (std::is_integral_v<hn::TFromD<D>>) {
+    return hn::IfThenZeroElse(hn::Lt(a, b), constant(d, 1));
+  } else {
+    return indicator(d, hn::Ge(a, b));
+  }
+}
+
 AXPY_FORWARD(add, return hn::Add(a, b););
 AXPY_FORWARD(sub, return hn::Sub(a, b););
 AXPY_FORWARD(mul, return hn::Mul(a, b););
 AXPY_FORWARD(div, return hn::Div(a, b););
-AXPY_FORWARD(maximum, return hn::IfThenElse(hn::Or(hn::Gt(a, b), hn::IsNaN(a)), a, b););
-AXPY_FORWARD(minimum, return hn::IfThenElse(hn::Or(hn::Lt(a, b), hn::IsNaN(a)), a, b););
+AXPY_FORWARD(maximum, return hn::IfThenElse(hn::Or(hn::Gt(a, b), isNaN(d, a)), a, b););
+AXPY_FORWARD(minimum, return hn::IfThenElse(hn::Or(hn::Lt(a, b), isNaN(d, a)), a, b););
 AXPY_FORWARD(equal, return indicator(d, hn::Eq(a, b)););
 // Ne is false for NaN with AVX-512.
 AXPY_FORWARD(notEqual, return hn::IfThenZeroElse(hn::Eq(a, b), constant(d, 1)););
 AXPY_FORWARD(greater, return indicator(d, hn::Gt(a, b)););
-AXPY_FORWARD(greaterEqual, return indicator(d, hn::Ge(a, b)););
+AXPY_FORWARD(greaterEqual, return isAtLeast(d, a, b););
 AXPY_FORWARD(less, return indicator(d, hn::Lt(a, b)););
-AXPY_FORWARD(lessEqual, return indicator(d, hn::Le(a, b)););
+AXPY_FORWARD(lessEqual, return isAtLeast(d, b, a););
 
 AXPY_BACKWARD(add, 0, return g;);
 AXPY_BACKWARD(add, 1, return g;);
@@ -104,6 +126,37 @@ struct QuotientSlope {
   }
 };
 
+/// aᵇ and its gradients, in float64 and rounded once; `precise` is for float64 itself.
+template <bool precise>
+struct Power {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V a, V b) const {
+    return pow<precise>(d, a, b);
+  }
+};
+
+/// a⁰ is constant, whatever g is.
+template <bool precise>
+struct PowerSlopeOfBase {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V a, V b) const {
+    const V slope = hn::Mul(b, pow<precise>(d, a, hn::Sub(b, constant(d, 1))));
+    return hn::IfThenZeroElse(hn::Eq(b, hn::Zero(d)), hn::Mul(g, slope));
+  }
+};
+
+/// The slope is 0 where the formula would give 0 · ∞.
+template <bool precise>
+struct PowerSlopeOfExponent {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V a, V b) const {
+    const V zero = hn::Zero(d);
+    const auto isFlat = hn::And(hn::Eq(a, zero), hn::Ge(b, zero));
+    const V slope = hn::Mul(pow<precise>(d, a, b), log(d, a));
+    return hn::Mul(g, hn::IfThenZeroElse(isFlat, slope));
+  }
+};
+
 /// condition ≠ 0 ? a : b
 struct Choose {
   template <class D, class V>
@@ -125,13 +178,11 @@ HWY_INLINE const T* collect(T* block, const T* from, int64_t step, int64_t n) {
   return block;
 }
 
-/// out[i] = f(first[i]…, a[i · stepA], b[i · stepB])
+/// out[i] = f(first[i]…, a[i · stepA], b[i · stepB]), an operand as a plain array: one loop for every kind,
+/// for functions that take so long that copies do not show.
 template <class T, class F, class... First>
-HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
-                        First... first) {
-  if (stepA == 1 && stepB == 1) return map(out, n, f, first..., a, b);
-  if (stepA == 1 && stepB == 0) return map(out, n, f, first..., a, Same<T>{*b});
-  if (stepA == 0 && stepB == 1) return map(out, n, f, first..., Same<T>{*a}, b);
+HWY_INLINE void mapBlocks(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
+                          First... first) {
   T blockA[blockSize], blockB[blockSize];
   for (int64_t i = 0; i < n; i += blockSize) {
     const int64_t count = std::min(blockSize, n - i);
@@ -139,6 +190,16 @@ HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA
     const T* pb = stepB == 1 ? b + i : collect(blockB, b + i * stepB, stepB, count);
     map(out + i, count, f, (first + i)..., pa, pb);
   }
+}
+
+/// The same with a loop for each kind of operand.
+template <class T, class F, class... First>
+HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
+                        First... first) {
+  if (stepA == 1 && stepB == 1) return map(out, n, f, first..., a, b);
+  if (stepA == 1 && stepB == 0) return map(out, n, f, first..., a, Same<T>{*b});
+  if (stepA == 0 && stepB == 1) return map(out, n, f, first..., Same<T>{*a}, b);
+  mapBlocks(out, n, f, a, stepA, b, stepB, first...);
 }
 
 template <BinaryOp... ops, class F>
@@ -149,33 +210,29 @@ HWY_INLINE void select(BinaryOp op, const F& f) {
 template <class T>
 void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op) {
   using enum BinaryOp;
-  if (op == pow) {
-    // No vector version: std::pow in float64, rounded once.
-    for (int64_t i = 0; i < n; i++) {
-      out[i] = static_cast<T>(std::pow(static_cast<double>(a[i * stepA]), static_cast<double>(b[i * stepB])));
-    }
-    return;
+  if (op == BinaryOp::pow) {
+    return mapBlocks(out, n, Wide<Power<sizeof(T) == sizeof(double)>>(), a, stepA, b, stepB);
   }
   select<add, sub, mul, div, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
       op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
 }
 
-/// g · ∂(aᵇ)/∂a or g · ∂(aᵇ)/∂b. a⁰ is constant, whatever g is, and the slope is 0 where the formula would
-/// give 0 · ∞.
-inline double powerGradient(double g, double a, double b, int operand) {
-  if (operand == 0) return b == 0 ? 0 : g * (b * std::pow(a, b - 1));
-  return g * (a == 0 && b >= 0 ? 0 : std::pow(a, b) * std::log(a));
+/// Of int32; sums, differences and products wrap around.
+void forwardInteger(int32_t* out, int64_t n, const int32_t* a, int64_t stepA, const int32_t* b, int64_t stepB,
+                    BinaryOp op) {
+  using enum BinaryOp;
+  select<add, sub, mul, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
+      op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
 }
 
 template <class T>
 void backward(T* out, int64_t n, const T* g, const T* a, int64_t stepA, const T* b, int64_t stepB,
               BinaryOp op, int operand) {
   using enum BinaryOp;
-  if (op == pow) {
-    for (int64_t i = 0; i < n; i++) {
-      out[i] = static_cast<T>(powerGradient(g[i], a[i * stepA], b[i * stepB], operand));
-    }
-    return;
+  constexpr bool precise = sizeof(T) == sizeof(double);
+  if (op == BinaryOp::pow) {
+    if (operand == 0) return mapBlocks(out, n, Wide<PowerSlopeOfBase<precise>>(), a, stepA, b, stepB, g);
+    return mapBlocks(out, n, Wide<PowerSlopeOfExponent<precise>>(), a, stepA, b, stepB, g);
   }
   if (op >= equal) return std::fill(out, out + n, T(0));
   if (sizeof(T) == sizeof(float) && op == div && operand == 1) {
@@ -215,7 +272,7 @@ namespace {
 template <int groups, class F>
 void forBroadcast(const NullableLayout& layout, int64_t length, const std::array<int64_t, groups>& lengths,
                   bool costly, const F& run) {
-  const int64_t chunk = costly ? parallel::heavyChunk / 8 : parallel::lightChunk;
+  const int64_t chunk = costly ? parallel::heavyChunk : parallel::lightChunk;
   if (layout.null) {
     std::array<int64_t, groups> step;
     for (int g = 0; g < groups; g++) step[g] = lengths[g] == length ? 1 : 0;
@@ -264,8 +321,17 @@ void checkOperands(const Check& check, const Array<T>& out, const Array<const T>
 template <class T>
 void binary(const Check& check, Array<T> out, Array<const T> a, Array<const T> b,
             const NullableLayout& layout, Code<BinaryOp> op) {
+  if (std::is_integral_v<T> && (op == BinaryOp::div || op == BinaryOp::pow)) {
+    check.fail(op.position, "to be neither div nor pow for Int32Array", std::to_string(static_cast<int>(op.value)));
+  }
   checkOperands(check, out, a, b, layout);
-  const auto run = AXPY_SIMD(forward<T>);
+  const auto run = [] {
+    if constexpr (std::is_integral_v<T>) {
+      return AXPY_SIMD(forwardInteger);
+    } else {
+      return AXPY_SIMD(forward<T>);
+    }
+  }();
   forBroadcast<2>(layout, out.length, {a.length, b.length}, op == BinaryOp::pow,
                   [&](int64_t o, int64_t n, const auto& position, const auto& step) {
                     run(out.data + o, n, a.data + position[0], step[0], b.data + position[1], step[1], op);
@@ -323,9 +389,9 @@ AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);
 
 constexpr bind::Kernel kernels[] = {
-    AXPY_FLOAT_KERNEL(binary, "out", "a", "b", "layout", "op"),
+    AXPY_DATA_KERNEL(binary, "out", "a", "b", "layout", "op"),
     AXPY_FLOAT_KERNEL(binaryGradient, "out", "gradient", "a", "b", "layout", "op", "operand"),
-    AXPY_FLOAT_KERNEL(where, "out", "condition", "a", "b", "layout"),
+    AXPY_DATA_KERNEL(where, "out", "condition", "a", "b", "layout"),
 };
 const bind::Family family(kernels);
 

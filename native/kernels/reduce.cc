@@ -13,6 +13,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 HWY_BEFORE_NAMESPACE();
@@ -204,8 +205,8 @@ class Sums {
 };
 
 /// out[i] = scale · R(x[i, :]), count × length
-template <class T>
-void reduceRows(T* out, const T* x, int64_t count, int64_t length, ReduceOp op, double scale) {
+template <class Out, class T>
+void reduceRows(Out* out, const T* x, int64_t count, int64_t length, ReduceOp op, double scale) {
   const auto run = AXPY_SIMD(rows<T>);
   if (length <= block) {
     const int64_t batch = 64;
@@ -215,7 +216,7 @@ void reduceRows(T* out, const T* x, int64_t count, int64_t length, ReduceOp op, 
       for (int64_t i = begin; i < end; i += batch) {
         const int64_t some = std::min(batch, end - i);
         run(sums, x + i * length, some, length, op);
-        for (int64_t j = 0; j < some; j++) out[i + j] = static_cast<T>(scale * sums[j]);
+        for (int64_t j = 0; j < some; j++) out[i + j] = static_cast<Out>(scale * sums[j]);
       }
     });
     return;
@@ -228,13 +229,13 @@ void reduceRows(T* out, const T* x, int64_t count, int64_t length, ReduceOp op, 
   });
   for (int64_t i = 0; i < count; i++) {
     AXPY_SIMD(merge)(partial + i * blocks, blocks, 1, op);
-    out[i] = static_cast<T>(scale * partial[i * blocks]);
+    out[i] = static_cast<Out>(scale * partial[i * blocks]);
   }
 }
 
 /// out[i, j] = scale · R(x[i, :, j]), outer × count × width
-template <class T>
-void reduceColumns(T* out, const T* x, int64_t outer, int64_t count, int64_t width, ReduceOp op,
+template <class Out, class T>
+void reduceColumns(Out* out, const T* x, int64_t outer, int64_t count, int64_t width, ReduceOp op,
                    double scale) {
   const auto run = AXPY_SIMD(columns<T>);
   // A stripe is narrow enough for its accumulators to stay in registers and wide enough for whole cache
@@ -252,7 +253,7 @@ void reduceColumns(T* out, const T* x, int64_t outer, int64_t count, int64_t wid
         const int64_t i = task / stripes, left = task % stripes * stripe,
                       some = std::min(stripe, width - left);
         run(sums, x + i * count * width + left, count, some, width, op);
-        for (int64_t j = 0; j < some; j++) out[i * width + left + j] = static_cast<T>(scale * sums[j]);
+        for (int64_t j = 0; j < some; j++) out[i * width + left + j] = static_cast<Out>(scale * sums[j]);
       }
     });
     return;
@@ -267,13 +268,13 @@ void reduceColumns(T* out, const T* x, int64_t outer, int64_t count, int64_t wid
   for (int64_t i = 0; i < outer; i++) {
     double* sums = partial + i * blocks * width;
     AXPY_SIMD(merge)(sums, blocks, width, op);
-    for (int64_t j = 0; j < width; j++) out[i * width + j] = static_cast<T>(scale * sums[j]);
+    for (int64_t j = 0; j < width; j++) out[i * width + j] = static_cast<Out>(scale * sums[j]);
   }
 }
 
 /// The general case: short runs of r1, r0 of them apart.
-template <class T>
-void reduceRuns(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op,
+template <class Out, class T>
+void reduceRuns(Out* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op,
                 double scale) {
   const auto run = AXPY_SIMD(rows<T>);
   const auto join = AXPY_SIMD(merge);
@@ -286,9 +287,50 @@ void reduceRuns(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t 
         run(sums + (r == 0 ? 0 : 1), x + ((i * r0 + r) * k1 + j) * r1, 1, r1, op);
         if (r > 0) join(sums, 2, 1, op);
       }
-      out[o] = static_cast<T>(scale * sums[0]);
+      out[o] = static_cast<Out>(scale * sums[0]);
     }
   });
+}
+
+template <class Out, class T>
+void reduceAll(Out* out, int64_t length, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op,
+               double scale) {
+  if (length == 0) return;
+  if (r0 == 0 || r1 == 0) return reduceRows(out, x, length, 0, op, scale);
+  // Where nothing is summed, a copy: one row.
+  if (r0 == 1 && r1 == 1) return reduceColumns(out, x, 1, 1, length, op, scale);
+  if (k1 == 1) return reduceRows(out, x, k0, r0 * r1, op, scale);
+  if (r0 == 1) return reduceRows(out, x, k0 * k1, r1, op, scale);
+  if (r1 == 1) return reduceColumns(out, x, k0, r0, k1, op, scale);
+  reduceRuns(out, x, k0, r0, k1, r1, op, scale);
+}
+
+/// Sums of so many of int32 are exact in float64.
+constexpr double exactCount = 0x1p22;
+
+/// out[k0, k1] = Σ x[k0, :, k1, :] in int64, for any number of them.
+void sumMany(double* out, const int32_t* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1) {
+  parallel::forEach(k0 * k1, [&](int64_t o) {
+    int64_t sum = 0;
+    for (int64_t r = 0; r < r0; r++) {
+      const int32_t* const run = x + ((o / k1 * r0 + r) * k1 + o % k1) * r1;
+      for (int64_t i = 0; i < r1; i++) sum += run[i];
+    }
+    out[o] = static_cast<double>(sum);
+  });
+}
+
+/// By way of float64, so that nothing is written unless int32 holds all of it.
+void reduceIntegers(const Check& check, const Array<int32_t>& out, const int32_t* x, int64_t k0, int64_t r0,
+                    int64_t k1, int64_t r1, ReduceOp op) {
+  std::vector<double> results(static_cast<size_t>(out.length));
+  if (op == ReduceOp::sum && static_cast<double>(r0) * static_cast<double>(r1) > exactCount) {
+    sumMany(results.data(), x, k0, r0, k1, r1);
+  } else {
+    reduceAll(results.data(), out.length, x, k0, r0, k1, r1, op, 1);
+  }
+  for (int64_t i = 0; i < out.length; i++) check.fitsInt32(out.position, i, results[i]);
+  std::copy(results.begin(), results.end(), out.data);
 }
 
 /// A product whose factors may be of any size: by a power of two away from the ends of the range.
@@ -365,15 +407,21 @@ void mend(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, Re
   }
 }
 
+/// Nothing of int32 is NaN.
 template <class T>
+bool isNaN(T x) {
+  return x != x;
+}
+
+template <bool least, class T>
 void argmaxRange(int32_t* out, const T* x, int64_t size, int64_t inner, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; o++) {
     const T* p = x + o / inner * size * inner + o % inner;
     T best = p[0];
     int64_t index = 0;
-    for (int64_t i = 1; i < size && !std::isnan(best); i++) {
+    for (int64_t i = 1; i < size && !isNaN(best); i++) {
       const T value = p[i * inner];
-      if (value > best || std::isnan(value)) {
+      if ((least ? value < best : value > best) || isNaN(value)) {
         best = value;
         index = i;
       }
@@ -394,38 +442,34 @@ void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0
   if ((op == ReduceOp::max || op == ReduceOp::min) && scale != 1) {
     check.fail(scale.position, "to be 1 for max and min", formatNumber(scale));
   }
-  if (out.length == 0) return;
-  if (r0 == 0 || r1 == 0) return reduceRows(out.data, x.data, out.length, 0, op, scale);
-  // Where nothing is summed, a copy: one row.
-  if (r0 == 1 && r1 == 1) {
-    reduceColumns(out.data, x.data, 1, 1, out.length, op, scale);
-  } else if (k1 == 1) {
-    reduceRows(out.data, x.data, k0, r0 * r1, op, scale);
-  } else if (r0 == 1) {
-    reduceRows(out.data, x.data, k0 * k1, r1, op, scale);
-  } else if (r1 == 1) {
-    reduceColumns(out.data, x.data, k0, r0, k1, op, scale);
+  if constexpr (std::is_integral_v<T>) {
+    if (op == ReduceOp::product || op == ReduceOp::sumOfSquares) {
+      check.fail(op.position, "to be sum, max or min for Int32Array", std::to_string(static_cast<int>(op.value)));
+    }
+    if (scale != 1) check.fail(scale.position, "to be 1 for Int32Array", formatNumber(scale));
+    reduceIntegers(check, out, x.data, k0, r0, k1, r1, op);
   } else {
-    reduceRuns(out.data, x.data, k0, r0, k1, r1, op, scale);
+    reduceAll(out.data, out.length, x.data, k0, r0, k1, r1, op, scale);
+    mend(out.data, x.data, k0, r0, k1, r1, op, scale);
   }
-  mend(out.data, x.data, k0, r0, k1, r1, op, scale);
 }
 
 template <class T>
 void argmax(const Check& check, Array<int32_t> out, Array<const T> x, Size outer, PositiveSize size,
-            Size inner) {
+            Size inner, Flag least) {
   const double positions = static_cast<double>(outer.value) * static_cast<double>(inner.value);
   check.length(out, positions);
   check.length(x, static_cast<double>(outer.value) * static_cast<double>(size.value) *
                       static_cast<double>(inner.value));
+  const auto run = least ? argmaxRange<true, T> : argmaxRange<false, T>;
   parallel::forRange(
       out.length, std::max<int64_t>(1, parallel::lightChunk / size),
-      [&](int64_t begin, int64_t end) { argmaxRange(out.data, x.data, size, inner, begin, end); });
+      [&](int64_t begin, int64_t end) { run(out.data, x.data, size, inner, begin, end); });
 }
 
 constexpr bind::Kernel kernels[] = {
-    AXPY_FLOAT_KERNEL(reduce, "out", "x", "k0", "r0", "k1", "r1", "op", "scale"),
-    AXPY_FLOAT_KERNEL(argmax, "out", "x", "outer", "size", "inner"),
+    AXPY_DATA_KERNEL(reduce, "out", "x", "k0", "r0", "k1", "r1", "op", "scale"),
+    AXPY_DATA_KERNEL(argmax, "out", "x", "outer", "size", "inner", "least"),
 };
 const bind::Family family(kernels);
 

@@ -250,7 +250,7 @@ export default defineCases({
       code: 'AXPY_DTYPE',
       message: /one dtype, got float32 and float64/,
     },
-    { name: 'int32', call: () => ops.mul(whole(), whole()), code: 'AXPY_DTYPE', message: /got int32/ },
+    { name: 'int32', call: () => ops.div(whole(), whole()), code: 'AXPY_DTYPE', message: /got int32/ },
     {
       name: 'no operand',
       call: () => ops.sub(two(), undefined as never),

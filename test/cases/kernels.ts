@@ -20,6 +20,11 @@ function random(name: string, dtype: FloatDtype, length: number, low = -2, high 
   return allocate(length, dtype).map(() => low + (high - low) * next()) as Float;
 }
 
+/** From −bound on and below it. */
+function integers(name: string, length: number, bound: number): Int32Array {
+  return Int32Array.from(random(name, 'float64', length, -bound, bound), Math.floor);
+}
+
 const activations: DirectCase[] = unaryOps.map((op) => ({
   name: `gemm with ${op}`,
   run: (dtype) => {
@@ -141,6 +146,28 @@ export default defineCases({
         }
         const [a, b] = [random('a', dtype, 21), random('b', dtype, 21)];
         kernels.where(a, b, a, b, null);
+      },
+    },
+    {
+      name: 'int32',
+      run: () => {
+        const few = integers('few', 24, 2);
+        for (const a of [few, integers('all', 24, 2 ** 31)]) {
+          const b = a.toReversed();
+          for (const [op, name] of binaryOps.entries()) {
+            if (name === 'div' || name === 'pow') continue;
+            kernels.binary(new Int32Array(24), a, b, null, op);
+            kernels.binary(a.slice(), a, b.subarray(0, 1), null, op);
+            kernels.binary(new Int32Array(24), a, b.subarray(0, 4), Int32Array.of(6, 4, 4, 1, 0, 1), op);
+          }
+          kernels.where(new Int32Array(24), few, a, b, null);
+          for (const op of [reduceCode.max, reduceCode.min]) {
+            kernels.reduce(new Int32Array(4), a, 2, 3, 2, 2, op, 1);
+          }
+          for (const least of [0, 1] as const) kernels.argmax(new Int32Array(8), a, 2, 3, 4, least);
+        }
+        kernels.reduce(new Int32Array(4), few, 2, 3, 2, 2, reduceCode.sum, 1);
+        kernels.reduce(new Int32Array(2), new Int32Array(0), 2, 0, 1, 1, reduceCode.sum, 1);
       },
     },
     {

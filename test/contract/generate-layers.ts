@@ -46,6 +46,26 @@ const meanOf = (draw: Draw, length: number, isWhole: boolean): unknown[] => {
   return [mean, isWhole ? null : remainderOf(mean)];
 };
 
+/** Axes in any order, whose shares are sometimes 0 or 1, between images of any size. */
+const resampling = (draw: Draw) => {
+  const [height, width] = draw.sizes.map((size) => (size % 20) + 1);
+  const [channels, outHeight, outWidth] = draw.sizes.slice(1).map((size) => size % 70);
+  const batch = draw.code % 4;
+  const axis = (count: number, size: number, wholes: number) => [
+    draw.int32(count, size),
+    Float64Array.from(draw.floats(count, 0, 1), (share) => (wholes === 1 ? Math.round(share) : share)),
+  ];
+  return {
+    axes: [
+      ...axis(outHeight, height, draw.flags[0]),
+      ...axis(outWidth, width, draw.flags[1]),
+      ...[batch, height, width, channels],
+    ],
+    input: batch * height * width * channels,
+    output: batch * outHeight * outWidth * channels,
+  };
+};
+
 export const layerMakers = {
   epilogueGradient: (draw) => {
     const [rows, columns] = draw.sizes;
@@ -94,6 +114,14 @@ export const layerMakers = {
   averagePoolGradient: (draw) => {
     const g = pooling(draw);
     return [draw.floats(inputLength(g)), draw.floats(outputLength(g)), pack(g), draw.flags[0]];
+  },
+  interpolate: (draw) => {
+    const { axes, input, output } = resampling(draw);
+    return [draw.floats(output), draw.floats(input), ...axes];
+  },
+  interpolateGradient: (draw) => {
+    const { axes, input, output } = resampling(draw);
+    return [draw.floats(input), draw.floats(output), ...axes];
   },
   batchMoments: (draw) => {
     const [rows, channels] = draw.sizes;

@@ -1,6 +1,7 @@
 /** Random calls of each kernel, for fast-check: sizes of 0, 1, odd ones and large ones, every flag and op code. */
 import fc from 'fast-check';
 import {
+  binaryCode,
   binaryOps,
   gradientFromOutput,
   lossOps,
@@ -86,15 +87,23 @@ function broadcasting(draw: Draw, operands: number): { layout: Int32Array; size:
 
 export type Make = (draw: Draw) => unknown[];
 
+/** Of all sizes, so that they wrap around, or few, so that they tie. */
+const integers = (draw: Draw, length: number): Int32Array =>
+  draw.int32(length, draw.flags[3] ? 4 : 2 ** 32).map((value) => value - 2);
+
+/** Of int32 there are not all ops. */
+const opsOfIntegers = binaryOps.filter((op) => op !== 'div' && op !== 'pow').map((op) => binaryCode[op]);
+
 const binaryLike = (draw: Draw, gradient: boolean): unknown[] => {
-  const op = draw.code % binaryOps.length;
+  const isInteger = !gradient && draw.flags[4] === 1;
+  const op = isInteger ? opsOfIntegers[draw.code % opsOfIntegers.length] : draw.code % binaryOps.length;
   const plain = draw.flags[0] === 1;
   const n = draw.sizes[0];
   const { layout, size, lengths } = plain
     ? { layout: null, size: n, lengths: [draw.flags[1] ? 1 : n, draw.flags[2] ? 1 : n] }
     : broadcasting(draw, 2);
-  const [a, b] = lengths.map((length) => draw.floats(length, 0.25, 2));
-  const out = draw.floats(size);
+  const [a, b] = lengths.map((length) => (isInteger ? integers(draw, length) : draw.floats(length, 0.25, 2)));
+  const out = isInteger ? new Int32Array(size) : draw.floats(size);
   return gradient ? [out, draw.floats(size), a, b, layout, op, draw.flags[3]] : [out, a, b, layout, op];
 };
 
@@ -155,8 +164,17 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
   binaryGradient: (draw) => binaryLike(draw, true),
   where: (draw) => {
     const { layout, size, lengths } = broadcasting(draw, 3);
-    const [condition, a, b] = lengths.map((length) => draw.floats(length));
-    return [draw.floats(size), condition.map((x) => (x > 0 ? 1 : 0)), a, b, layout];
+    const isInteger = draw.flags[4] === 1;
+    const [condition, a, b] = lengths.map((length) =>
+      isInteger ? integers(draw, length) : draw.floats(length),
+    );
+    return [
+      isInteger ? new Int32Array(size) : draw.floats(size),
+      condition.map((x) => (x > 0 ? 1 : 0)),
+      a,
+      b,
+      layout,
+    ];
   },
   fill: (draw) => [draw.floats(draw.sizes[0] * draw.sizes[1]), draw.code / 7],
   cast: (draw) => {
@@ -177,6 +195,14 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
   },
   reduce: (draw) => {
     const [k0, r0, k1, r1] = draw.sizes;
+    if (draw.flags[4] === 1) {
+      const op = [reduceCode.sum, reduceCode.max, reduceCode.min][draw.code % 3];
+      // Sums have to fit, and of nothing there is no largest.
+      const isSum = op === reduceCode.sum || r0 * r1 === 0;
+      const n = k0 * r0 * k1 * r1;
+      const x = isSum ? draw.int32(n, 2 ** 16).map((value) => value - 2 ** 15) : integers(draw, n);
+      return [new Int32Array(k0 * k1), x, k0, r0, k1, r1, isSum ? reduceCode.sum : op, 1];
+    }
     const op = draw.code % reduceOps.length;
     // Near 1, so that a product of many stays in range.
     const near =
@@ -189,10 +215,13 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
     // Integers tie often.
     return [
       new Int32Array(outer * inner),
-      draw.floats(outer * size * inner, 0, 9).map(Math.floor),
+      draw.flags[4]
+        ? integers(draw, outer * size * inner)
+        : draw.floats(outer * size * inner, 0, 9).map(Math.floor),
       outer,
       size,
       inner,
+      draw.flags[0],
     ];
   },
   softmax: (draw) => {
@@ -205,6 +234,10 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
     const n = outer * size * inner;
     const y = draw.flags[0] ? draw.floats(n, -4, -0.1) : draw.floats(n, 0, 1);
     return [draw.floats(n), draw.floats(n), y, outer, size, inner, draw.flags[0]];
+  },
+  logSumExp: (draw) => {
+    const [outer, size, inner] = draw.sizes;
+    return [draw.floats(outer * inner), draw.floats(outer * size * inner, -9, 9), outer, size, inner];
   },
   softmaxCrossEntropy: (draw) => {
     const [rows, classes] = [draw.sizes[0], draw.sizes[1] + 1];

@@ -19,6 +19,8 @@ const linear: ReadonlySet<KernelName> = new Set<KernelName>([
   'maxPoolGradient',
   'averagePool',
   'averagePoolGradient',
+  'interpolate',
+  'interpolateGradient',
   'scatterAdd',
 ]);
 

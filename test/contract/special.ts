@@ -73,7 +73,11 @@ function sprinkle(call: Call, seed: number, code: number): Call {
   const args = mapArrays(call.args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
     if (['hyper', 'scalars', 'shared', 'constants'].includes(parameters[position].name)) return array;
-    const values = palette(ends[array.constructor.name as keyof typeof ends]);
+    const ownValues = palette(ends[array.constructor.name as keyof typeof ends]);
+    // From 0 to 1.
+    const values = parameters[position].name.endsWith('Shares')
+      ? ownValues.map((value) => Math.min(Math.abs(value) || 0, 1))
+      : ownValues;
     const share = choose(shares);
     const only = Math.floor(next() * array.length);
     return array.map((value, i) =>

@@ -224,6 +224,8 @@ function sweepRows() {
           check('softmax', Type, [size], [x, rows, n, 1, log], close, title);
           check('softmax', Type, [size], [x, 1, rows, n, log], close, `${title} by columns`);
         }
+        check('logSumExp', Type, [rows], [x, rows, n, 1], close, title);
+        check('logSumExp', Type, [n], [x, 1, rows, n], close, `${title} by columns`);
         for (let op = 0; op < 5; op++) {
           check('reduce', Type, [rows], [x, rows, n, 1, 1, op, 1], close, `${title}, ${op}`);
           check('reduce', Type, [n], [x, 1, rows, n, 1, op, 1], close, `${title} by columns, ${op}`);
@@ -247,6 +249,18 @@ function sweepRows() {
         [images.length],
         [array(Type, 2 * 6 * n), geometry, 1],
         close,
+        `${n}`,
+      );
+      // Weights of few digits, so that sums are exact.
+      const axes = [Int32Array.of(0, 2, 2, 4), Float64Array.of(0.5, 0, 0.25, 1)];
+      const resampling = [...axes, Int32Array.of(3, 0, 1), Float64Array.of(0, 0.75, 0.5), 2, 5, 4, n];
+      check('interpolate', Type, [2 * 12 * n], [images, ...resampling], 0, `${n}`);
+      check(
+        'interpolateGradient',
+        Type,
+        [images.length],
+        [array(Type, 2 * 12 * n), ...resampling],
+        0,
         `${n}`,
       );
       const indices = Int32Array.from({ length: 2 * 6 * n }, (_, i) => i % 6);

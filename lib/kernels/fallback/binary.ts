@@ -1,6 +1,6 @@
-import type { Float, Kernels } from '../../../binding.d.ts';
-import { type BinaryOp, binaryOps } from '../codes.ts';
-import { checkLength, checkLengthOneOr } from './check.ts';
+import type { Data, Float, Kernels } from '../../../binding.d.ts';
+import { type BinaryOp, binaryCode, binaryOps } from '../codes.ts';
+import { checkLength, checkLengthOneOr, refuseValue } from './check.ts';
 import { checkDims, checkLayoutLength, checkReach, checkStrides, Walk } from './layout.ts';
 import { pow } from './math.ts';
 
@@ -9,13 +9,13 @@ import { pow } from './math.ts';
  * and 1 are those of a broadcast and of an ordinary operand; one loop serves both.
  */
 type Forward = (
-  out: Float,
+  out: Data,
   o: number,
   n: number,
-  a: Float,
+  a: Data,
   i: number,
   stepA: number,
-  b: Float,
+  b: Data,
   j: number,
   stepB: number,
 ) => void;
@@ -185,6 +185,11 @@ const rules: Record<BinaryOp, Rule> = {
 };
 
 const rule = binaryOps.map((name) => rules[name]);
+
+/** Of int32: what else leaves its range is exact in float64, and wraps around when it is stored. */
+const multiplyIntegers: Forward = (out, o, n, a, i, stepA, b, j, stepB) => {
+  for (const end = o + n; o < end; o++, i += stepA, j += stepB) out[o] = Math.imul(a[i], b[j]);
+};
 const walk = new Walk(2);
 
 /** out = f(a, b) without checks, with steps of 0 or 1: an instruction of `elementwise`. */
@@ -193,9 +198,13 @@ export function applyBinary(out: Float, a: Float, stepA: number, b: Float, stepB
 }
 
 export const binary: Kernels['binary'] = (out, a, b, layout, op) => {
+  const isInteger = out instanceof Int32Array;
+  if (isInteger && (op === binaryCode.div || op === binaryCode.pow)) {
+    refuseValue('binary', 'op', 'neither div nor pow for Int32Array', op);
+  }
   checkOperands('binary', out, a, b, layout);
 
-  const { forward } = rule[op];
+  const forward = isInteger && op === binaryCode.mul ? multiplyIntegers : rule[op].forward;
   if (layout === null) {
     const n = out.length;
     forward(out, 0, n, a, 0, a.length === n ? 1 : 0, b, 0, b.length === n ? 1 : 0);
@@ -230,7 +239,7 @@ export const binaryGradient: Kernels['binaryGradient'] = (out, gradient, a, b, l
   } while (walk.next());
 };
 
-function checkOperands(kernel: string, out: Float, a: Float, b: Float, layout: Int32Array | null): void {
+function checkOperands(kernel: string, out: Data, a: Data, b: Data, layout: Int32Array | null): void {
   if (layout === null) {
     checkLengthOneOr(kernel, 'a', a, out.length);
     checkLengthOneOr(kernel, 'b', b, out.length);
@@ -292,16 +301,16 @@ export const where: Kernels['where'] = (out, condition, a, b, layout) => {
 };
 
 function select(
-  out: Float,
+  out: Data,
   o: number,
   n: number,
-  condition: Float,
+  condition: Data,
   c: number,
   stepC: number,
-  a: Float,
+  a: Data,
   i: number,
   stepA: number,
-  b: Float,
+  b: Data,
   j: number,
   stepB: number,
 ): void {

@@ -163,6 +163,8 @@ interface Length {
 
 /** The positions of arguments by what is to be found out about them. */
 interface Plan {
+  /** Whether the arrays of one type may be of int32. */
+  readonly isData: boolean;
   /** Arrays of one type, and those that may be null. */
   readonly arrays: readonly number[];
   readonly nullable: readonly number[];
@@ -181,6 +183,7 @@ function planOf(names: readonly string[], facts: readonly Fact[]): Plan {
   const alike = arrays.filter(({ fact }) => isAlike(fact));
   const are = (kind: Fact) => scalars.filter(({ fact }) => fact === kind).map(({ position }) => position);
   return {
+    isData: alike.some(({ fact }) => fact.elements === 'Data'),
     arrays: alike.filter(({ fact }) => !fact.isList && !fact.orNull).map(({ position }) => position),
     nullable: alike.filter(({ fact }) => !fact.isList && fact.orNull).map(({ position }) => position),
     integers: scalars.flatMap(({ position, fact: { range } }) =>
@@ -220,11 +223,14 @@ function isOneOf({ elements, orNull }: ArrayFact): (value: unknown) => boolean {
 
 const isFloat32 = (value: unknown) => value instanceof Float32Array && isAttached(value);
 const isFloat64 = (value: unknown) => value instanceof Float64Array && isAttached(value);
+const isInt32 = (value: unknown) => value instanceof Int32Array && isAttached(value);
 
 /** Whether nothing is wrong with types, values and lengths, lists apart; false says that something may be. */
 function areRight(plan: Plan, args: Arguments): boolean {
-  const { arrays, nullable, integers, numbers, finites, others, lengths } = plan;
-  const isLike = args[arrays[0]] instanceof Float32Array ? isFloat32 : isFloat64;
+  const { isData, arrays, nullable, integers, numbers, finites, others, lengths } = plan;
+  const first = args[arrays[0]];
+  const isFloat = first instanceof Float32Array ? isFloat32 : isFloat64;
+  const isLike = isData && first instanceof Int32Array ? isInt32 : isFloat;
   for (let i = 0; i < arrays.length; i++) if (!isLike(args[arrays[i]])) return false;
   for (let i = 0; i < nullable.length; i++) {
     const value = args[nullable[i]];

@@ -1,4 +1,5 @@
-import type { Float, Kernels } from '../../../binding.d.ts';
+import type { Data, Kernels } from '../../../binding.d.ts';
+import { DataError } from '../../errors.ts';
 import { type ReduceOp, reduceCode, reduceOps } from '../codes.ts';
 import { refuseValue } from './check.ts';
 import { Product, Sum } from './math.ts';
@@ -16,9 +17,9 @@ const products: Product[] = [];
 interface Rule {
   start: number;
   /** Takes the `count` elements from `first` on into value[lane]. */
-  along(x: Float, first: number, count: number, lane: number): void;
+  along(x: Data, first: number, count: number, lane: number): void;
   /** Takes the `count` elements from `first` on into value[0], value[1], … */
-  across(x: Float, first: number, count: number): void;
+  across(x: Data, first: number, count: number): void;
 }
 
 const rules: Record<ReduceOp, Rule> = {
@@ -114,7 +115,28 @@ export const reduce: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => 
   if ((op === reduceCode.max || op === reduceCode.min) && scale !== 1) {
     refuseValue('reduce', 'scale', '1 for max and min', scale);
   }
+  if (out instanceof Int32Array) reduceIntegers(out, x, k0, r0, k1, r1, op, scale);
+  else reduceAll(out, x, k0, r0, k1, r1, op, scale);
+};
 
+/** By way of float64, whose corrected sums are exact, so that nothing is written unless int32 holds all of it. */
+const reduceIntegers: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => {
+  if (op === reduceCode.product || op === reduceCode.sumOfSquares) {
+    refuseValue('reduce', 'op', 'sum, max or min for Int32Array', op);
+  }
+  if (scale !== 1) refuseValue('reduce', 'scale', '1 for Int32Array', scale);
+  const results = new Float64Array(out.length);
+  reduceAll(results, x, k0, r0, k1, r1, op, scale);
+  const wrong = results.findIndex((result) => (result | 0) !== result);
+  if (wrong >= 0) {
+    throw new DataError(
+      `[reduce] expected out[${wrong}] to fit int32, got ${results[wrong]}: use cast('float64')`,
+    );
+  }
+  out.set(results);
+};
+
+const reduceAll: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => {
   if (out.length === 0) return;
   const rule = x instanceof Float32Array ? float32Rule[op] : float64Rule[op];
   // Empty runs are none, however many.
@@ -152,7 +174,7 @@ export const reduce: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => 
  * where not all are finite, and for extremes.
  */
 function reduceAgain(
-  x: Float,
+  x: Data,
   first: number,
   r0: number,
   stride: number,
@@ -179,18 +201,18 @@ function reduceAgain(
   return result.value;
 }
 
-export const argmax: Kernels['argmax'] = (out, x, outer, size, inner) => {
+export const argmax: Kernels['argmax'] = (out, x, outer, size, inner, least) => {
   if (out.length === 0) return;
   for (let i = 0; i < outer; i++) {
     for (let j = 0; j < inner; j++) {
       const first = i * size * inner + j;
       let best = 0;
-      let largest = x[first];
-      for (let n = 1; n < size && !Number.isNaN(largest); n++) {
+      let found = x[first];
+      for (let n = 1; n < size && !Number.isNaN(found); n++) {
         const candidate = x[first + n * inner];
-        if (!(candidate <= largest)) {
+        if (!(least === 1 ? candidate >= found : candidate <= found)) {
           best = n;
-          largest = candidate;
+          found = candidate;
         }
       }
       out[i * inner + j] = best;
