@@ -115,28 +115,37 @@ void momentSums(double* sums, double* squares, const T* x, const T* origin, int6
       });
 }
 
-/// What columns of arrays of T are normalised by, as vectors. For float64 all is taken by halves, as x −
-/// mean, and what it is times a factor beside the shift, may be twice as large as the largest number. float64
-/// holds the mean of float32 with its remainder; the arithmetic of float32 finds none here, see `Folded`.
-template <class T, class W, class V>
+/// In the place of a vector that nobody needs.
+struct Nothing {};
+
+/// What columns are normalised by, as vectors. For arrays of float64 all is taken by halves, as x − mean, and
+/// what it is times a factor beside the shift, may be twice as large as the largest number; and the remainder
+/// of the mean by itself.
+template <class W, class V, bool halves>
 struct Shared {
-  static constexpr bool halves = sizeof(T) == sizeof(double);
-  static constexpr bool isNarrow = sizeof(hn::TFromD<W>) == sizeof(float);
+  using Remainder = std::conditional_t<halves, V, Nothing>;
   W w;
-  V mean, remainder, inverse, factor, shift;
+  V mean, inverse, factor, shift;
+  Remainder remainder;
 
   Shared() = default;
-  HWY_INLINE Shared(W tag, V mean, V remainder, V inverse, V scale, V shift)
+  HWY_INLINE Shared(W tag, V mean, Remainder remainder, V inverse, V scale, V shift)
       : w(tag),
-        mean(halves || isNarrow ? half(mean) : hn::Add(mean, remainder)),
-        remainder(half(remainder)),
+        mean(half(mean)),
         inverse(inverse),
         factor(hn::Mul(inverse, scale)),
-        shift(half(shift)) {}
+        shift(half(shift)),
+        remainder(remainder) {
+    if constexpr (halves) this->remainder = half(remainder);
+  }
 
   HWY_INLINE V centred(V x) const {
     const V off = hn::Sub(half(x), mean);
-    return halves ? hn::Sub(off, remainder) : off;
+    if constexpr (halves) {
+      return hn::Sub(off, remainder);
+    } else {
+      return off;
+    }
   }
   /// x̂
   HWY_INLINE V hat(V centred) const { return twice(hn::Mul(centred, inverse)); }
@@ -147,12 +156,22 @@ struct Shared {
   HWY_INLINE V twice(V x) const { return halves ? hn::Add(x, x) : x; }
 };
 
-template <class T, class C>
+/// Of float32, float64 holds the mean with its remainder; the variants that are not `wide` find none, see
+/// `Folded`.
+template <bool wide, class T, class C>
 HWY_INLINE auto load(const C& columns, const Normalisation<T>& n) {
-  const auto mean = columns.shared(n.mean, 0);
-  return Shared<T, decltype(columns.w), std::remove_const_t<decltype(mean)>>(
-      columns.w, mean, columns.shared(n.remainder, 0), columns.shared(n.inverse, 1),
-      columns.shared(n.scale, 1), columns.shared(n.shift, 0));
+  constexpr bool halves = sizeof(T) == sizeof(double);
+  using V = hn::Vec<decltype(columns.w)>;
+  using Own = Shared<decltype(columns.w), V, halves>;
+  const V mean = columns.shared(n.mean, 0), inverse = columns.shared(n.inverse, 1);
+  const V scale = columns.shared(n.scale, 1), shift = columns.shared(n.shift, 0);
+  if constexpr (halves) {
+    return Own(columns.w, mean, columns.shared(n.remainder, 0), inverse, scale, shift);
+  } else if constexpr (wide) {
+    return Own(columns.w, hn::Add(mean, columns.shared(n.remainder, 0)), Nothing(), inverse, scale, shift);
+  } else {
+    return Own(columns.w, mean, Nothing(), inverse, scale, shift);
+  }
 }
 
 /// out = (x − mean)·inverse·scale + shift, and perhaps ReLU of it
@@ -160,7 +179,7 @@ template <bool wide, class T>
 HWY_INLINE void normalizeRowsAs(T* out, const T* x, const Normalisation<T>& n, int64_t rows, int64_t channels,
                                 bool relu) {
   forColumns<wide, T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
-    const auto own = load(columns, n);
+    const auto own = load<wide>(columns, n);
     const auto zero = hn::Zero(columns.w);
     for (int64_t row = begin; row < end; row++) {
       auto y = own.output(own.centred(columns.at(x, row)));
@@ -197,7 +216,8 @@ HWY_INLINE void gradientSumsAs(double* sums, double* products, const T* dy, cons
   };
   sumColumns<T>(
       sums, products, rows, channels,
-      [&](const auto& columns) HWY_ATTR { return std::pair(load(columns, n), load(side(columns), n)); },
+      [&](const auto& columns)
+          HWY_ATTR { return std::pair(load<wide>(columns, n), load<wide>(side(columns), n)); },
       [&](const auto& columns, const auto& own, int64_t row, auto& dz, auto& product) HWY_ATTR {
         dz = columns.at(dy, row);
         if (relu) {
@@ -238,7 +258,7 @@ HWY_INLINE void gradientRowsAs(T* out, const T* dy, const T* x, const Normalisat
                                const Shares<T>& shares, int64_t rows, int64_t channels, bool relu) {
   forColumns<wide, T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
     const auto w = columns.w;
-    const auto own = load(columns, n);
+    const auto own = load<wide>(columns, n);
     const auto share = [&](const double* values, const T* narrow) HWY_ATTR {
       if constexpr (wide) {
         return columns.shared(values, 0);
