@@ -155,12 +155,17 @@ export type { EpochRecord, History, Scores } from './train/history.ts';
 export {
   type Accumulator,
   type AccuracyOptions,
+  type ClassificationKind,
   type ConfusionMatrix,
+  type CountOptions,
   confusionMatrix,
   type Metric,
   type MetricChoice,
   type MetricName,
+  type MetricTask,
   metrics,
+  type RankingOptions,
+  type ScoreOptions,
 } from './train/metrics.ts';
 export {
   Profile,

@@ -69,7 +69,10 @@ function huber<D extends FloatDtype>(
   return elementwiseLoss('huber', prediction, target, reduction, delta);
 }
 
-/** −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. */
+/**
+ * −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. NaN for p outside
+ * [0, 1], where PyTorch throws. `fit` and `evaluate` refuse targets outside [0, 1]; here, as in PyTorch, nobody looks.
+ */
 function binaryCrossEntropy<D extends FloatDtype>(
   prediction: Tensor<D>,
   target: Tensor<NoInfer<D>>,
@@ -83,7 +86,7 @@ function binaryCrossEntropy<D extends FloatDtype>(
   );
 }
 
-/** The same on logits z with p = σ(z), finite for every finite z. */
+/** The same on logits z with p = σ(z), finite for every finite z. Targets likewise. */
 function binaryCrossEntropyWithLogits<D extends FloatDtype>(
   logits: Tensor<D>,
   target: Tensor<NoInfer<D>>,
@@ -95,7 +98,9 @@ function binaryCrossEntropyWithLogits<D extends FloatDtype>(
 
 /**
  * −log softmax(logits)[label] for logits [batch, classes] and int32 labels [batch]; or, for a target of probabilities
- * [batch, classes], −Σ t·log softmax(logits), where 0·log 0 is 0: a logit of −Infinity takes a class out.
+ * [batch, classes], −Σ t·log softmax(logits), where 0·log 0 is 0, so that a logit of −Infinity takes a class out. `fit` and
+ * `evaluate` refuse rows that are no probabilities or sum to something else than 1, by more than 0.05; here, as in PyTorch,
+ * nobody looks.
  * @throws IndexError for a label out of range.
  */
 function softmaxCrossEntropy<D extends FloatDtype>(

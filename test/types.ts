@@ -115,11 +115,32 @@ export async function typed(): Promise<void> {
   const seen = await fit(one, { x, y }, { loss: 'mse', optimizer, metrics: ['accuracy', 'r2'] });
   const numbers: number[] = [seen.epochs[0].accuracy, seen.epochs[0].validation!.r2, seen.epochs[0].loss];
   const plainHistory: History = seen;
+  const averaged = metrics.f1({ kind: 'multilabel', average: 'micro' });
+  numbers.push((await evaluate(one, { x, y }, { metrics: ['rocAuc', 'logLoss'] })).rocAuc);
+  await evaluate(one, { x, y }, { metrics: ['f1', averaged, metrics.rocAuc({ fromLogits: true })] });
+  // @ts-expect-error 'binary' is no average of ranks
+  metrics.rocAuc({ average: 'binary' });
   // @ts-expect-error nobody asked for it
   void seen.epochs[0].acuracy;
   const score: number = (await evaluate(one, { x, y }, { metrics: ['r2'] })).r2;
   // @ts-expect-error nor here
   void (await evaluate(one, { x, y }, { metrics: ['r2'] })).accuracy;
+  const { epochs } = await fit(
+    one,
+    { x, y },
+    {
+      loss: 'mse',
+      optimizer,
+      metrics: ['topK', metrics.topK(3), 'f1', metrics.accuracy({ threshold: 0.7 })],
+    },
+  );
+  numbers.push(epochs[0].top5, epochs[0].top3, epochs[0].f1, epochs[0].accuracy);
+  // @ts-expect-error nobody asked for it
+  void epochs[0].rocAuc;
+  // @ts-expect-error there is no such average
+  metrics.f1({ average: 'mean' });
+  // @ts-expect-error nor such an option
+  metrics.f1({ averages: 'macro' });
   const named = (p: Tensor, t: Tensor) => p.sub(t).mean();
   numbers.push((await evaluate(one, { x, y }, { metrics: [named] })).named, score);
   const chosen: MetricName[] = [];

@@ -8,6 +8,7 @@ import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
 import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
 import { checkFinite } from './finite.ts';
+import { type TargetCheck, targetCheck } from './targets.ts';
 
 /**
  * What a model takes or is to return: a tensor, or values to make one of; or several. Several in an array are arguments of
@@ -55,12 +56,15 @@ export interface Conversion {
   dtype: FloatDtype;
   /** Whether a flat y holds the labels of classes. */
   labels: boolean;
+  /** Whether targets are in the domain of the loss, where that is known. */
+  checkTargets?: TargetCheck | undefined;
 }
 
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
 export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
   const dtype = (model.firstParameter()?.dtype ?? 'float32') as FloatDtype;
-  return { dtype, labels: loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy };
+  const labels = loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy;
+  return { dtype, labels, checkTargets: targetCheck(model, loss) };
 }
 
 /** A tensor as it is, values as a tensor of `dtype`. @throws DataError that names them. */
@@ -182,7 +186,7 @@ export function toInputs(inputs: Inputs, dtype: FloatDtype): Tensors {
 /**
  * Checked tensors for examples. `nameOf` says what messages call them, as in 'validation.x'.
  * @throws DataError for no examples, values that are no numbers, NaN or Infinity; ShapeError unless all tensors in x and y
- *   have as many rows.
+ *   have as many rows; what the check of targets throws.
  */
 export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 'x' | 'y') => string): Batch {
   const { x: givenX, y: givenY } = given;
@@ -199,6 +203,7 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   const [first, { shape }] = tensors[0];
   if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
   for (const [name, values] of tensors) checkFinite(name, values);
+  conversion.checkTargets?.(nameOf('y'), y, x);
   return { x, y };
 }
 

@@ -3,7 +3,7 @@ import { noGrad } from '../autograd.ts';
 import { NonFiniteError } from '../errors.ts';
 import type { Float } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { AnyLoss } from '../losses.ts';
+import { type AnyLoss, losses } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
 import { floats, isTensor, type Tensor } from '../tensor.ts';
@@ -36,15 +36,31 @@ export function explainNonFinite(
   optimizer: Optimizer,
   random: RandomState,
 ): NonFiniteError {
-  const value = replay(random, model, () => noGrad(() => batchLoss(loss, forwardOf(model, x), y).item()));
+  const { value, prediction } = replay(random, model, () =>
+    noGrad(() => {
+      const prediction = forwardOf(model, x);
+      return { value: batchLoss(loss, prediction, y).item(), prediction };
+    }),
+  );
   const layer = replay(random, model, () => firstNonFiniteLayer(model, x));
   const broken = brokenPart(parametersOf(model));
   const why =
     layer !== null
       ? `the output of ${layer} is the first that is not finite${broken ? ` (${broken})` : ''}`
-      : (broken ?? 'the output of the model is finite, the loss itself is not');
+      : (broken ?? `the output of the model is finite, the loss itself is not${outside(loss, prediction)}`);
   return new NonFiniteError(
     `loss is ${value} at epoch ${epoch}, batch ${batch}: ${why}${advice(model, optimizer)}`,
+  );
+}
+
+/** What a loss takes, where the output of the model is something else. */
+function outside(loss: AnyLoss, prediction: Tensors): string {
+  if (loss !== losses.binaryCrossEntropy || !isTensor(prediction)) return '';
+  const score = Array.from(prediction.data).find((p) => p < 0 || p > 1);
+  if (score === undefined) return '';
+  return (
+    `: binaryCrossEntropy takes probabilities, and one is ${score}; end the model with a sigmoid, or use ` +
+    'binaryCrossEntropyWithLogits'
   );
 }
 

@@ -26,7 +26,7 @@ export function areFinite(values: Float): boolean {
 }
 
 /** Where element `at` of examples [rows, ...] is, for messages; both numbers count from 0. */
-function place(x: Tensor, at: number): string {
+export function place(x: Tensor, at: number): string {
   const width = x.size / x.shape[0];
   return `row ${Math.floor(at / width)}, position ${at % width} (counted from 0)`;
 }

@@ -43,7 +43,9 @@ export interface FitOptions<
 > {
   /**
    * A name of `losses`, or a function of what the model returns and of y that returns a scalar or the loss of each example.
-   * With 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels.
+   * With 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels. For a name, or a function of `losses`
+   * itself, targets that the loss has no meaning for are refused: outside [0, 1] for a binary cross-entropy, labels that are
+   * no class and rows that are no probabilities for softmaxCrossEntropy.
    */
   loss: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>>;
   /** Over the model's parameters, or some of them: the others stay as they are. */
@@ -54,7 +56,10 @@ export interface FitOptions<
   batchSize?: number;
   /** Data to score after each epoch, in evaluation mode. */
   validation?: Data | undefined;
-  /** Of the predictions of each step before its update, and of the validation data. */
+  /**
+   * Of the predictions of each step before its update, and of the validation data. Those of `metrics` know from the loss, as
+   * far as it is one of `losses`, whether predictions are logits, and whether labels exclude each other.
+   */
   metrics?: Metrics;
   callbacks?: readonly Callback[];
   /** Checked before each step; `fit` then rejects with its reason, after whole steps. */
@@ -125,8 +130,8 @@ const inTraining = new WeakSet<Layer>();
  * @param data `{ x, y }`, each [examples, ...], several tensors as `Inputs` says; or an iterable of such batches, or a
  *   function that returns one
  * @returns the history, one record an epoch
- * @throws ArgumentError for a bad option, DataError for data that is empty or not finite, ShapeError for x and y of
- *   different lengths: all before anything has changed, but for batches of an iterable, which are checked as they come.
+ * @throws ArgumentError for a bad option, DataError for data that is empty or not finite and for targets that
+ *   the loss has no meaning for, ShapeError for x and y of different lengths: all before anything has changed, but for batches of an iterable, which are checked as they come.
  *   NonFiniteError when training diverges. The reason of the signal. What a callback throws.
  */
 export async function fit<

@@ -3,7 +3,9 @@
 /** What a list of metrics, or one of it, is called; any `string` where the types do not tell, as for a function. */
 export type NamesOf<Choices extends readonly unknown[]> = Choices[number] extends infer Choice
   ? Choice extends string
-    ? Choice
+    ? Choice extends 'topK'
+      ? 'top5'
+      : Choice
     : Choice extends { readonly name: infer Name extends string }
       ? Name
       : string

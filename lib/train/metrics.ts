@@ -2,27 +2,49 @@
 
 import { describe, isFunction, isRecord, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { type AnyLoss, type LossName, losses } from '../losses.ts';
+import type { AnyLoss, LossName } from '../losses.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import { rowsOf } from './examples.ts';
 import { reservedNames } from './history.ts';
 import { accuracy } from './metrics/accuracy.ts';
+import { f1, precision, recall } from './metrics/counts.ts';
+import { logLoss } from './metrics/logLoss.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
-import { meanAbsoluteError, r2, rootMeanSquaredError } from './metrics/regression.ts';
+import { averagePrecision, rocAuc } from './metrics/ranking.ts';
+import { meanAbsoluteError, meanSquaredError, r2, rootMeanSquaredError } from './metrics/regression.ts';
+import { taskOf } from './metrics/task.ts';
 import { topK } from './metrics/topK.ts';
 
 export type { AccuracyOptions } from './metrics/accuracy.ts';
 export { type ConfusionMatrix, confusionMatrix } from './metrics/confusionMatrix.ts';
+export type { CountOptions } from './metrics/counts.ts';
 export type { Accumulator, Metric } from './metrics/metric.ts';
+export type { RankingOptions } from './metrics/ranking.ts';
+export type { ScoreOptions } from './metrics/scores.ts';
+export type { ClassificationKind, MetricTask } from './metrics/task.ts';
 
 /** The metrics to choose from; by name they take their default options. */
 export const metrics = {
-  /** The share of examples whose class was found. */
+  /** The share of examples whose class was found; of labels that are right, where there are several. */
   accuracy,
   /** The share of examples whose class is among the k (default 5) with the highest scores. */
   topK,
+  /** Of the examples predicted as a class, the share that is of it. */
+  precision,
+  /** Of the examples of a class, the share that was found. */
+  recall,
+  /** The harmonic mean of precision and recall. */
+  f1,
+  /** The probability that a positive example has a higher score than a negative one. */
+  rocAuc,
+  /** The mean of the precisions at the scores of the positive examples. */
+  averagePrecision,
+  /** −log of the probability that was given to what is true, the mean. */
+  logLoss,
   /** Σ |p − t| / n over all elements. */
   meanAbsoluteError,
+  /** Σ (p − t)² / n over all elements. */
+  meanSquaredError,
   /** √(Σ (p − t)² / n) over all elements. */
   rootMeanSquaredError,
   /** 1 − Σ(p − t)² / Σ(t − mean t)², the coefficient of determination. */
@@ -53,12 +75,13 @@ export type AnyMetric = Metric<any, any>;
 /** Of the metrics here, those of which more is better, and those of which less is; undefined for any other name. */
 export function higherIsBetter(name: string): boolean | undefined {
   if (/^(accuracy|r2|top\d+)$/.test(name)) return true;
-  if (/^(loss|meanAbsoluteError|rootMeanSquaredError)$/.test(name)) return false;
+  if (/^(precision|recall|f1|rocAuc|averagePrecision)(Macro|Micro|Weighted)?$/.test(name)) return true;
+  if (/^(loss|logLoss|meanAbsoluteError|meanSquaredError|rootMeanSquaredError)$/.test(name)) return false;
   return undefined;
 }
 
 /**
- * The metrics of a list. Beside a loss on logits, 'accuracy' takes 0 as its threshold.
+ * The metrics of a list, which are told what the loss says of predictions: beside one on logits the threshold is 0, say.
  * @throws ArgumentError for an unknown name, a name twice, or one that a record uses otherwise.
  */
 export function resolveMetrics(
@@ -68,9 +91,7 @@ export function resolveMetrics(
   loss?: LossName | AnyLoss,
 ): AnyMetric[] {
   const given = readList(op, 'metrics', choices);
-  const onLogits = loss === 'binaryCrossEntropyWithLogits' || loss === losses.binaryCrossEntropyWithLogits;
   const chosen = given.map((choice, i): AnyMetric => {
-    if (choice === 'accuracy') return accuracy({ threshold: onLogits ? 0 : 0.5 });
     if (typeof choice === 'string' && Object.hasOwn(metrics, choice)) return metrics[choice]();
     if (isFunction(choice)) return ownMetric(op, nameOf(choice) || `metric ${i + 1}`, choice);
     if (isRecord(choice) && isFunction(choice.start) && nameOf(choice)) return choice;
@@ -88,7 +109,8 @@ export function resolveMetrics(
       throw new ArgumentError(`[${op}] expected each metric once, got ${name} twice`);
     }
   });
-  return chosen;
+  const task = Object.freeze({ ...taskOf(loss) });
+  return chosen.map((metric, i) => ({ name: names[i], start: () => metric.start(task) }));
 }
 
 /** The name of a metric or a function; undefined where it is no string. */

@@ -1,35 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ArgumentError, IndexError, losses, ShapeError, type Tensor, tensor } from '../../lib/index.ts';
-import {
-  confusionMatrix,
-  type Metric,
-  type MetricChoice,
-  metrics,
-  resolveMetrics,
-} from '../../lib/train/metrics.ts';
-import { labels } from './support.ts';
-
-/** The metric over batches of the given sizes. */
-function over(metric: Metric, prediction: Tensor, target: Tensor, sizes: number[]): number {
-  const sum = metric.start();
-  let start = 0;
-  for (const size of sizes) {
-    const range = [[start, start + size]] as const;
-    sum.add(prediction.slice(range), target.slice(range));
-    start += size;
-  }
-  return sum.result();
-}
-
-/** The same number for every division into batches. */
-function exactly(metric: Metric, prediction: Tensor, target: Tensor): number {
-  const n = target.shape[0];
-  const whole = over(metric, prediction, target, [n]);
-  for (const sizes of [[n - 1, 1], [1, n - 1], Array.from({ length: n }, () => 1)]) {
-    expect(over(metric, prediction, target, sizes)).toBeCloseTo(whole, 12);
-  }
-  return whole;
-}
+import { confusionMatrix, type MetricChoice, metrics, resolveMetrics } from '../../lib/train/metrics.ts';
+import { exactly, labels, over } from './support.ts';
 
 const scores = tensor([
   [0.1, 0.7, 0.2],
@@ -211,7 +183,7 @@ describe('resolveMetrics', () => {
       expect(() => named(choices)).toThrow(ArgumentError);
     }
     expect(() => named(['nothing'])).toThrow(
-      /accuracy, topK, meanAbsoluteError, rootMeanSquaredError, r2, a metric or a function, got "nothing"/,
+      /one of accuracy, topK, precision, .*, r2, a metric or a function, got "nothing"/,
     );
     const loss = () => 1;
     expect(() => named([loss])).toThrow(/another name for a metric than loss/);
@@ -276,6 +248,7 @@ describe('confusionMatrix', () => {
     expect(() => confusionMatrix(scores, labels([1, 0, 1, 1, 3]))).toThrow(IndexError);
     expect(() => confusionMatrix(scores, [1, 0, 1, 1, 0.5])).toThrow(/got 0.5 for example 4/);
     expect(() => confusionMatrix(tensor([Number.NaN]), [1])).toThrow(IndexError);
+    expect(() => confusionMatrix(tensor([[Number.NaN, 1]]), [1])).toThrow(/got NaN for example 0/);
     expect(() => confusionMatrix(labels([-1]), [0])).toThrow(IndexError);
     expect(() => confusionMatrix(scores, labels([1, 0]))).toThrow(ShapeError);
     expect(() => confusionMatrix(tensor([[[1, 2]]]), labels([1]))).toThrow(ShapeError);

@@ -1,6 +1,14 @@
 /** Small models and data sets, and the error of a call that must fail. */
 import { expect } from 'vitest';
-import { type AxpyError, Dense, type Layer, Sequential, type Tensor, tensor } from '../../lib/index.ts';
+import {
+  type AxpyError,
+  Dense,
+  type Layer,
+  type Metric,
+  Sequential,
+  type Tensor,
+  tensor,
+} from '../../lib/index.ts';
 
 /** A Dense of known weights: y = x·Wᵀ + b. */
 export function dense(weight: number[][], bias: number[] = weight.map(() => 0)): Dense {
@@ -59,4 +67,28 @@ export function matrix(values: number[][]): Tensor {
 
 export function labels(values: number[]): Tensor {
   return tensor(values, { dtype: 'int32' });
+}
+
+/** The metric over batches of the given sizes. */
+export function over(metric: Metric, prediction: Tensor, target: Tensor, sizes: number[]): number {
+  const sum = metric.start();
+  let start = 0;
+  for (const size of sizes) {
+    const range = [[start, start + size]] as const;
+    sum.add(prediction.slice(range), target.slice(range));
+    start += size;
+  }
+  return sum.result();
+}
+
+/** The same number for every division into batches. */
+export function exactly(metric: Metric, prediction: Tensor, target: Tensor): number {
+  const n = target.shape[0];
+  const whole = over(metric, prediction, target, [n]);
+  for (const sizes of [[n - 1, 1], [1, n - 1], Array.from({ length: n }, () => 1)]) {
+    const value = over(metric, prediction, target, sizes);
+    if (Number.isNaN(whole)) expect(value).toBeNaN();
+    else expect(value).toBeCloseTo(whole, 12);
+  }
+  return whole;
 }

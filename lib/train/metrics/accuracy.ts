@@ -1,45 +1,32 @@
 /** The share of examples whose class was found. */
-import { checkOptions, describe } from '../../arguments.ts';
-import { ArgumentError } from '../../errors.ts';
-import { argmaxRows, checkPaired, checkTensors, classesOf, trueClasses } from './classes.ts';
-import { type Metric, meanMetric } from './metric.ts';
+import { readOptions } from '../../arguments.ts';
+import { checkThreshold, decide, type ThresholdOptions } from './classes.ts';
+import { meanMetric, type Named } from './metric.ts';
+import { checkKind } from './task.ts';
 
-export interface AccuracyOptions {
-  /**
-   * A single score above it means class 1. Default 0.5, for probabilities; 0 suits logits, and is what the name
-   * 'accuracy' takes beside the loss 'binaryCrossEntropyWithLogits'.
-   */
-  threshold?: number;
-}
+export interface AccuracyOptions extends ThresholdOptions {}
 
 /**
  * The share of rows whose predicted class is the true one.
- * - Prediction [..., classes]: the largest score wins. Targets are labels [...] or one-hot [..., classes].
+ * - One class of several, prediction [..., classes]: the largest score wins. Targets are labels [...], one-hot or
+ *   probabilities [..., classes].
+ * - Several labels, prediction and targets [..., labels]: the share of labels that are right, each by itself, where
+ *   scikit-learn counts the examples of which all are.
  * - Prediction [batch] or [batch, 1]: class 1 above the threshold, else class 0. Targets are 0 or 1 likewise.
- * @throws ArgumentError for a threshold that is no number.
+ *
+ * A score of NaN is never right.
+ * @throws ArgumentError for an option out of its domain.
  */
-export function accuracy(options: AccuracyOptions = {}): Metric {
-  checkOptions('accuracy', options, ['threshold']);
-  const { threshold = 0.5 } = options;
-  if (typeof threshold !== 'number' || Number.isNaN(threshold)) {
-    throw new ArgumentError(`[accuracy] expected threshold to be a number, got ${describe(threshold)}`);
-  }
-  return meanMetric('accuracy', (prediction, target) => {
-    checkTensors('accuracy', prediction, target);
-    const classes = classesOf(prediction);
+export function accuracy(options: AccuracyOptions = {}): Named<'accuracy'> {
+  const name = 'accuracy';
+  const { kind, threshold } = readOptions(name, options, ['kind', 'threshold']);
+  checkKind(name, kind);
+  checkThreshold(name, threshold);
+  return meanMetric(name, (prediction, target, task) => {
+    const level = threshold ?? (task.fromLogits ? 0 : 0.5);
+    const { truth, chosen } = decide(name, prediction, target, kind ?? task.kind, level);
     let sum = 0;
-    if (classes === 0) {
-      checkPaired('accuracy', prediction, target);
-      for (let i = 0; i < target.size; i++) {
-        const score = prediction.data[i];
-        // NaN is no prediction, and so never a right one.
-        if (!Number.isNaN(score) && (score > threshold ? 1 : 0) === target.data[i]) sum++;
-      }
-      return { sum, count: target.size };
-    }
-    const truth = trueClasses('accuracy', prediction, target);
-    const chosen = argmaxRows(prediction, classes);
-    for (let row = 0; row < chosen.length; row++) if (chosen[row] === truth[row]) sum++;
+    for (let i = 0; i < chosen.length; i++) if (chosen[i] === truth[i]) sum++;
     return { sum, count: chosen.length };
   });
 }

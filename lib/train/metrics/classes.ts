@@ -1,8 +1,25 @@
 /** How predictions and targets name classes. */
-import { ShapeError } from '../../errors.ts';
+import { describe } from '../../arguments.ts';
+import { ArgumentError, DataError, IndexError, ShapeError } from '../../errors.ts';
 import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import { checkTensor, type Tensor } from '../../tensor.ts';
+import { firstNoDistribution, isProbability } from '../targets.ts';
+import type { ClassificationKind, KindOptions } from './task.ts';
+
+export interface ThresholdOptions extends KindOptions {
+  /**
+   * A score above it means class 1, or that an example has the label. Default 0.5, for probabilities; 0 beside the loss
+   * 'binaryCrossEntropyWithLogits', whose scores are logits. Where classes compete, the largest score wins instead.
+   */
+  threshold?: number;
+}
+
+/** @throws ArgumentError unless it is a number or undefined. */
+export function checkThreshold(op: string, threshold: number | undefined): void {
+  if (threshold === undefined || (typeof threshold === 'number' && !Number.isNaN(threshold))) return;
+  throw new ArgumentError(`[${op}] expected threshold to be a number, got ${describe(threshold)}`);
+}
 
 /** @throws ArgumentError unless both are tensors: of several outputs one has to be chosen. */
 export function checkTensors(name: string, prediction: Tensor, target: Tensor): void {
@@ -10,51 +27,147 @@ export function checkTensors(name: string, prediction: Tensor, target: Tensor): 
   checkTensor(name, target, 'the target');
 }
 
-/** The number of classes that scores [..., classes] tell apart; 0 for [batch] or [batch, 1], one score an example. */
+/** The number of classes that scores [..., classes] tell apart; 0 for [batch] or [..., 1], one score an example. */
 export function classesOf(scores: Tensor): number {
   if (scores.rank < 2) return 0;
   const classes = scores.shape[scores.rank - 1];
   return classes === 1 ? 0 : classes;
 }
 
-/** The index of the largest of each row of `width` scores; the first one at a tie. NaN counts as largest. */
-export function argmaxRows(scores: Tensor, width: number): Int32Array {
-  const { data } = scores;
-  const rows = data.length / width;
-  const chosen = allocate(rows, 'int32');
-  for (let row = 0; row < rows; row++) {
+/** The index of the largest of each row of `width` scores, the first one at a tie; NaN for a row that holds NaN. */
+export function argmaxRows({ data }: Tensor, width: number): Float64Array {
+  const chosen = allocate(data.length / width, 'float64');
+  for (let row = 0; row < chosen.length; row++) {
     const start = row * width;
     let best = 0;
-    for (let i = 1; i < width; i++) {
+    let hasNaN = false;
+    for (let i = 0; i < width; i++) {
       const value = data[start + i];
-      const held = data[start + best];
-      if (value > held || (Number.isNaN(value) && !Number.isNaN(held))) best = i;
+      if (value > data[start + best]) best = i;
+      if (Number.isNaN(value)) hasNaN = true;
     }
-    chosen[row] = best;
+    chosen[row] = hasNaN ? Number.NaN : best;
   }
   return chosen;
+}
+
+/** What follows where rows of targets name several classes at once. */
+export const kindHint =
+  "set kind to 'multilabel' for several labels at once, or to 'multiclass' to take the largest";
+
+/** @throws DataError for targets [..., classes] with a row that is neither one-hot nor of probabilities. */
+export function checkDistributions(name: string, target: Tensor, hint: string): void {
+  const row = firstNoDistribution(target.data, classesOf(target));
+  if (row < 0) return;
+  throw new DataError(
+    `[${name}] expected each row of targets to be one-hot or of probabilities that sum to 1, which row ${row} ` +
+      `(counted from 0) is not: ${hint}`,
+  );
 }
 
 /**
  * The true class of each row of scores [..., classes]: targets [...] are the labels, targets [..., classes] name it by
  * their largest element (one-hot, or probabilities).
- * @throws ShapeError for any other shape.
+ * @param hint what to do about rows that are neither, which are refused; null takes the largest element of any row
+ * @throws ShapeError for any other shape, DataError, IndexError for a label that is no class.
  */
-export function trueClasses(name: string, scores: Tensor, target: Tensor): ArrayLike<number> {
-  if (sameShape(target.shape, scores.shape)) return argmaxRows(target, classesOf(scores));
-  if (sameShape(target.shape, scores.shape.slice(0, -1))) return target.data;
-  throw new ShapeError(
-    `[${name}] expected labels ${show(scores.shape.slice(0, -1))} or one-hot targets ${show(scores.shape)} for a ` +
-      `prediction ${show(scores.shape)}, got ${show(target.shape)}`,
+export function trueClasses(
+  name: string,
+  scores: Tensor,
+  target: Tensor,
+  hint: string | null,
+): ArrayLike<number> {
+  const classes = classesOf(scores);
+  const shape = scores.shape.slice(0, -1);
+  let labels: ArrayLike<number> = target.data;
+  if (sameShape(target.shape, scores.shape)) {
+    if (hint !== null) checkDistributions(name, target, hint);
+    labels = argmaxRows(target, classes);
+  } else if (!sameShape(target.shape, shape)) {
+    throw new ShapeError(
+      `[${name}] expected labels ${show(shape)} or one-hot targets ${show(scores.shape)} for a ` +
+        `prediction ${show(scores.shape)}, got ${show(target.shape)}`,
+    );
+  }
+  for (let i = 0; i < labels.length; i++) checkLabel(name, labels[i], classes, i);
+  return labels;
+}
+
+/** @throws IndexError for a label that is no class. */
+export function checkLabel(name: string, label: number, classes: number, example: number): void {
+  if (Number.isInteger(label) && label >= 0 && label < classes) return;
+  throw new IndexError(
+    `[${name}] expected labels from 0 to ${classes - 1}, got ${label} for example ${example} (counted from 0)`,
   );
 }
 
-/** @throws ShapeError unless prediction and target, [batch] or [batch, 1] each, hold as many. */
+/** @throws ShapeError unless prediction and target have one shape, or are [batch] and [batch, 1]. */
 export function checkPaired(name: string, prediction: Tensor, target: Tensor): void {
   const single = (x: Tensor) => x.rank === 1 || (x.rank === 2 && x.shape[1] === 1);
+  if (sameShape(prediction.shape, target.shape)) return;
   if (single(prediction) && single(target) && prediction.size === target.size) return;
   throw new ShapeError(
-    `[${name}] expected a prediction and a target of [batch] or [batch, 1], got ${show(prediction.shape)} and ` +
-      show(target.shape),
+    `[${name}] expected a prediction and a target of one shape, or of [batch] and [batch, 1], got ` +
+      `${show(prediction.shape)} and ${show(target.shape)}`,
   );
+}
+
+/** What predictions are, by what was said of them and by their shape: one score an example is always 'binary'. */
+export function kindOf(
+  name: string,
+  prediction: Tensor,
+  kind: ClassificationKind | undefined,
+): ClassificationKind {
+  if (classesOf(prediction) > 0) return kind ?? 'multiclass';
+  if (kind !== 'multiclass') return 'binary';
+  throw new ShapeError(
+    `[${name}] expected a prediction [..., classes] of at least two classes, got ${show(prediction.shape)}`,
+  );
+}
+
+/** 1 for a target above 0.5, else 0. @throws DataError outside [0, 1] */
+export function truthOf(name: string, target: number): number {
+  if (isProbability(target)) return target > 0.5 ? 1 : 0;
+  throw new DataError(`[${name}] expected targets to be 0 or 1, or probabilities, got ${target}`);
+}
+
+/** What was predicted and what is true: classes by number, or each label (`truth[i]` of label `i % classes`) as 0 or 1. */
+export interface Decisions {
+  kind: ClassificationKind;
+  /** Of labels or classes; 2 for 'binary'. */
+  classes: number;
+  truth: ArrayLike<number>;
+  /** NaN, which is never right, where a score is NaN. */
+  chosen: ArrayLike<number>;
+}
+
+/**
+ * The decisions of a batch.
+ * @param given the kind, where it was said
+ * @param threshold what a score must exceed to mean 1, where classes do not compete
+ */
+export function decide(
+  name: string,
+  prediction: Tensor,
+  target: Tensor,
+  given: ClassificationKind | undefined,
+  threshold: number,
+): Decisions {
+  checkTensors(name, prediction, target);
+  const kind = kindOf(name, prediction, given);
+  const classes = kind === 'binary' ? 2 : classesOf(prediction);
+  if (kind === 'multiclass') {
+    const truth = trueClasses(name, prediction, target, given === undefined ? kindHint : null);
+    return { kind, classes, truth, chosen: argmaxRows(prediction, classes) };
+  }
+  checkPaired(name, prediction, target);
+  const { size } = prediction;
+  const truth = allocate(size, 'float64');
+  const chosen = allocate(size, 'float64');
+  for (let i = 0; i < size; i++) {
+    const score = prediction.data[i];
+    truth[i] = truthOf(name, target.data[i]);
+    chosen[i] = Number.isNaN(score) ? score : score > threshold ? 1 : 0;
+  }
+  return { kind, classes, truth, chosen };
 }

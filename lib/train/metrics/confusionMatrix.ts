@@ -1,9 +1,9 @@
 /** How often each class was taken for each other. */
 import { describe } from '../../arguments.ts';
-import { ArgumentError, IndexError, ShapeError } from '../../errors.ts';
+import { ArgumentError, ShapeError } from '../../errors.ts';
 import { allocate, checkNested } from '../../memory.ts';
 import { checkElements, checkTensor, isTensor, type Tensor, tensor, type Values } from '../../tensor.ts';
-import { argmaxRows, checkPaired, classesOf, trueClasses } from './classes.ts';
+import { argmaxRows, checkLabel, checkPaired, classesOf, trueClasses } from './classes.ts';
 
 export interface ConfusionMatrix {
   /** counts[true class][predicted class] */
@@ -25,8 +25,8 @@ export interface ConfusionMatrix {
  * @param labels int32 or whole numbers [batch] (or [batch, 1] where there are two classes), an array of numbers, or
  *   one-hot [batch, classes]
  * @param classes the size of the table; by default the number of scores, 2 for probabilities, or enough for all labels
- * @throws IndexError for a label that is no class, ShapeError when the numbers of examples differ, ArgumentError; MemoryError
- *   for more classes than a table has room for
+ * @throws IndexError for a label that is no class or a score of NaN, ShapeError when the numbers of examples differ,
+ *   DataError for rows of several labels at once, ArgumentError; MemoryError for more classes than a table has room for
  */
 export function confusionMatrix(
   prediction: Tensor,
@@ -48,13 +48,7 @@ export function confusionMatrix(
   checkNested(name, [size, size]);
   const counts = Array.from({ length: size }, () => new Array<number>(size).fill(0));
   for (let i = 0; i < truth.length; i++) {
-    for (const label of [truth[i], chosen[i]]) {
-      if (!Number.isInteger(label) || label < 0 || label >= size) {
-        throw new IndexError(
-          `[${name}] expected labels from 0 to ${size - 1}, got ${label} for example ${i} (counted from 0)`,
-        );
-      }
-    }
+    for (const label of [truth[i], chosen[i]]) checkLabel(name, label, size, i);
     counts[truth[i]][chosen[i]]++;
   }
   return summarize(counts);
@@ -87,7 +81,7 @@ function compared(
   }
   return {
     chosen: argmaxRows(prediction, scores),
-    truth: trueClasses(name, prediction, target),
+    truth: trueClasses(name, prediction, target, 'take a table for each of several labels, by its column'),
     natural: scores,
   };
 }

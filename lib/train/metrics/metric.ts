@@ -1,5 +1,6 @@
 /** What a metric is: a number about predictions, gathered batch by batch. */
 import type { Tensor } from '../../tensor.ts';
+import type { MetricTask } from './task.ts';
 
 /** Sums over batches, so that the result does not depend on how examples are divided among them. */
 export interface Accumulator<Prediction = Tensor, Target = Tensor> {
@@ -9,27 +10,30 @@ export interface Accumulator<Prediction = Tensor, Target = Tensor> {
   result(): number;
 }
 
-export interface Metric<Prediction = Tensor, Target = Tensor> {
+export interface Metric<Prediction = Tensor, Target = Tensor, Name extends string = string> {
   /** What records call it. */
-  readonly name: string;
-  /** A new sum, of nothing. */
-  start(): Accumulator<Prediction, Target>;
+  readonly name: Name;
+  /** A new sum, of nothing. `fit` and `evaluate` tell what the loss beside the metric says of predictions. */
+  start(task?: MetricTask): Accumulator<Prediction, Target>;
 }
 
+/** One of a tensor of predictions, as those here are. */
+export type Named<Name extends string> = Metric<Tensor, Tensor, Name>;
+
 /** A metric that is a mean: `measure` returns the sum over a batch and how many it summed. */
-export function meanMetric<Prediction = Tensor, Target = Tensor>(
-  name: string,
-  measure: (prediction: Prediction, target: Target) => { sum: number; count: number },
+export function meanMetric<Name extends string, Prediction = Tensor, Target = Tensor>(
+  name: Name,
+  measure: (prediction: Prediction, target: Target, task: MetricTask) => { sum: number; count: number },
   finish: (mean: number) => number = (mean) => mean,
-): Metric<Prediction, Target> {
+): Metric<Prediction, Target, Name> {
   return {
     name,
-    start() {
+    start(task = {}) {
       let total = 0;
       let counted = 0;
       return {
         add(prediction, target) {
-          const { sum, count } = measure(prediction, target);
+          const { sum, count } = measure(prediction, target, task);
           total += sum;
           counted += count;
         },

@@ -4,7 +4,7 @@ import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import { checkTensors } from './classes.ts';
-import { type Metric, meanMetric } from './metric.ts';
+import { meanMetric, type Named } from './metric.ts';
 
 function checkAlike(name: string, prediction: Tensor, target: Tensor): void {
   checkTensors(name, prediction, target);
@@ -15,7 +15,7 @@ function checkAlike(name: string, prediction: Tensor, target: Tensor): void {
 }
 
 /** Σ |p − t| / n over all elements, in the units of the target. Shapes agree. */
-export function meanAbsoluteError(): Metric {
+export function meanAbsoluteError(): Named<'meanAbsoluteError'> {
   return meanMetric('meanAbsoluteError', (prediction, target) => {
     checkAlike('meanAbsoluteError', prediction, target);
     let sum = 0;
@@ -24,18 +24,24 @@ export function meanAbsoluteError(): Metric {
   });
 }
 
+/** Σ (p − t)² / n over all elements. Shapes agree. */
+export function meanSquaredError(): Named<'meanSquaredError'> {
+  return squaredError('meanSquaredError', (mean) => mean);
+}
+
 /** √(Σ (p − t)² / n) over all elements, in the units of the target. Shapes agree. */
-export function rootMeanSquaredError(): Metric {
-  return meanMetric(
-    'rootMeanSquaredError',
-    (prediction, target) => {
-      checkAlike('rootMeanSquaredError', prediction, target);
-      let sum = 0;
-      for (let i = 0; i < target.size; i++) sum += (prediction.data[i] - target.data[i]) ** 2;
-      return { sum, count: target.size };
-    },
-    Math.sqrt,
-  );
+export function rootMeanSquaredError(): Named<'rootMeanSquaredError'> {
+  return squaredError('rootMeanSquaredError', Math.sqrt);
+}
+
+function squaredError<Name extends string>(name: Name, finish: (mean: number) => number): Named<Name> {
+  const measure = (prediction: Tensor, target: Tensor) => {
+    checkAlike(name, prediction, target);
+    let sum = 0;
+    for (let i = 0; i < target.size; i++) sum += (prediction.data[i] - target.data[i]) ** 2;
+    return { sum, count: target.size };
+  };
+  return meanMetric(name, measure, finish);
 }
 
 /** The sums behind R², for each output. */
@@ -53,7 +59,7 @@ interface Sums {
  * of theirs. 1 is perfect, 0 what predicting the mean reaches. For an output whose targets are all equal: 1 when every
  * prediction is exact, otherwise 0.
  */
-export function r2(): Metric {
+export function r2(): Named<'r2'> {
   return {
     name: 'r2',
     start() {

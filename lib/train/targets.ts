@@ -1,0 +1,113 @@
+/** Targets that a loss of `losses` has no meaning for. */
+import { DataError, IndexError } from '../errors.ts';
+import type { Layer } from '../layers/layer.ts';
+import { type AnyLoss, type LossName, losses } from '../losses.ts';
+import { isTensor, type Tensor } from '../tensor.ts';
+import type { Tensors } from './examples.ts';
+import { place } from './finite.ts';
+
+/** How far rounding may take a probability out of [0, 1]: interpolation and scaling in float32 do. */
+const rounding = 1e-6;
+
+/** How far from 1 probabilities of a row may sum: they may be rounded to two decimals, but two labels make 2. */
+const slack = 0.05;
+
+/** False outside [0, 1], and for NaN. */
+export function isProbability(value: number): boolean {
+  return value >= -rounding && value <= 1 + rounding;
+}
+
+/** The first row of `width` values that are no probabilities or do not sum to 1, or −1. One with NaN may be let through. */
+export function firstNoDistribution(values: ArrayLike<number>, width: number, allowsNaN = false): number {
+  for (let start = 0; start < values.length; start += width) {
+    const sum = rowSum(values, start, width);
+    if (allowsNaN && Number.isNaN(sum)) continue;
+    if (!(Math.abs(sum - 1) <= slack)) return start / width;
+    for (let i = start; i < start + width; i++) if (!isProbability(values[i])) return start / width;
+  }
+  return -1;
+}
+
+function rowSum(values: ArrayLike<number>, start: number, width: number): number {
+  let sum = 0;
+  for (let i = start; i < start + width; i++) sum += values[i];
+  return sum;
+}
+
+/** @throws DataError, IndexError for targets out of the domain of a loss; `name` is what messages call them. */
+export type TargetCheck = (name: string, target: Tensors, x: Tensors) => void;
+
+/** The check for a loss of `losses`, by name or itself; undefined for any other, which may mean anything by its targets. */
+export function targetCheck(model: Layer, loss: LossName | AnyLoss | undefined): TargetCheck | undefined {
+  for (const name of ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits'] as const) {
+    if (loss !== name && loss !== losses[name]) continue;
+    return (part, target) => {
+      if (isTensor(target) && target.dtype !== 'int32') checkProbabilities(part, target, name);
+    };
+  }
+  if (loss !== 'softmaxCrossEntropy' && loss !== losses.softmaxCrossEntropy) return undefined;
+  return (part, target, x) => {
+    if (!isTensor(target)) return;
+    if (target.dtype === 'int32') checkLabels(part, target, classesFor(model, x));
+    else if (target.rank === 2) checkDistributions(part, target);
+  };
+}
+
+function checkProbabilities(part: string, target: Tensor, loss: LossName): void {
+  const { data } = target;
+  let at = 0;
+  while (at < data.length && isProbability(data[at])) at++;
+  if (at === data.length) return;
+  throw new DataError(
+    `expected ${part} to hold targets between 0 and 1 for ${loss}, got ${data[at]} at ${place(target, at)}` +
+      advice(data),
+  );
+}
+
+/** What values look like that are no probabilities. */
+function advice(values: ArrayLike<number>): string {
+  let least = Infinity;
+  let largest = -Infinity;
+  for (let i = 0; i < values.length; i++) {
+    least = Math.min(least, values[i]);
+    largest = Math.max(largest, values[i]);
+  }
+  if (least >= 0 && largest > 2 && largest <= 255) return ': divide by 255 if they are pixels';
+  if (least === -1 && largest <= 1) return ': map −1 to 0, by (y + 1) / 2';
+  return '';
+}
+
+function checkDistributions(part: string, target: Tensor): void {
+  const row = firstNoDistribution(target.data, target.shape[1]);
+  if (row < 0) return;
+  checkProbabilities(part, target, 'softmaxCrossEntropy');
+  const width = target.shape[1];
+  const sum = rowSum(target.data, row * width, width);
+  throw new DataError(
+    `expected each row of ${part} to be one-hot or of probabilities that sum to 1 for softmaxCrossEntropy, got a sum of ` +
+      `${sum} in row ${row} (counted from 0)` +
+      (sum > 1 ? ': several labels at once are for binaryCrossEntropyWithLogits' : ''),
+  );
+}
+
+function checkLabels(part: string, target: Tensor, classes: number | undefined): void {
+  const { data } = target;
+  for (let i = 0; i < data.length; i++) {
+    if (data[i] >= 0 && !(data[i] >= (classes ?? Infinity))) continue;
+    const wanted = classes === undefined ? 'labels of at least 0' : `labels from 0 to ${classes - 1}`;
+    throw new IndexError(
+      `expected ${part} to hold ${wanted} for softmaxCrossEntropy, got ${data[i]} at ${place(target, i)}` +
+        (data[i] === classes ? ': classes count from 0' : ''),
+    );
+  }
+}
+
+/** How many classes the model tells apart, where that is known without a step; what does not fit the step tells. */
+function classesFor(model: Layer, x: Tensors): number | undefined {
+  try {
+    const shape = model.outputShape(isTensor(x) && x.rank > 1 ? x.shape.slice(1) : undefined);
+    return shape?.length === 1 ? shape[0] : undefined;
+  } catch {
+    return undefined;
+  }
+}
