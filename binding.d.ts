@@ -120,7 +120,8 @@ export interface Kernels {
    * out = gradient · f′, where x is the input and y the output of `unary`. The ops named in `gradientFromOutput` of
    * codes.ts read only y, all others only x; pass null for what is not read. At a kink f′ is 0 for relu and abs, the
    * slope p for leakyRelu at 0, and 1 at both borders of clip; f′ of sqrt at 0 is Infinity (NaN times a zero gradient).
-   * The gradient of relu is the gradient where y > 0 and 0 elsewhere; that of clip likewise where p ≤ x ≤ q.
+   * The gradient of relu is the gradient where y > 0 and 0 elsewhere; that of clip likewise where p ≤ x ≤ q. That of
+   * powScalar is 0 for p = 0. At ±Infinity f′ of gelu and silu is its limit, 1 and 0.
    */
   unaryGradient(
     out: Float,
@@ -136,8 +137,8 @@ export interface Kernels {
    * out = f(a, b) for a code of `binaryOps`. With `layout` null there is no broadcasting: a and b are as long as out,
    * or of length 1. Otherwise `layout` is dims, strides of a, strides of b, one group after the other, each `rank` ≤ 16
    * long (so 3·rank in all): out is contiguous over dims, strides count elements and are ≥ 0, 0 where an operand is
-   * broadcast. a and b must be long enough for every position that the layout reaches. Of Int32Array sums, differences and
-   * products wrap around, and there is neither div nor pow.
+   * broadcast. a and b must be long enough for every position that the layout reaches. pow is that of C. Of Int32Array sums,
+   * differences and products wrap around, and there is neither div nor pow.
    */
   binary(out: Data, a: Data, b: Data, layout: Int32Array | null, op: number): void;
 
@@ -222,16 +223,7 @@ export interface Kernels {
    * min with scale 1; the results are exact, and one that int32 does not hold throws `DataError` (code `AXPY_DATA`) before
    * anything is written, as the largest of nothing does.
    */
-  reduce(
-    out: Data,
-    x: Data,
-    k0: number,
-    r0: number,
-    k1: number,
-    r1: number,
-    op: number,
-    scale: number,
-  ): void;
+  reduce(out: Data, x: Data, k0: number, r0: number, k1: number, r1: number, op: number, scale: number): void;
 
   /**
    * out[i, j] = the first index of the largest x[i, :, j], or of the smallest with `least`, x outer × size × inner. NaN
@@ -257,6 +249,12 @@ export interface Kernels {
     inner: number,
     log: Flag,
   ): void;
+
+  /**
+   * out = log Σ eˣ over `size`: x is outer × size × inner, out outer × inner. Shifted by the maximum; −Infinity of nothing and
+   * where all are −Infinity, Infinity where one is Infinity, NaN where one is NaN.
+   */
+  logSumExp(out: Float, x: Float, outer: number, size: number, inner: number): void;
 
   /**
    * Cross-entropy of softmax(logits) against int labels: −log softmax(logits)[i, labels[i]], logits rows × classes.
@@ -379,20 +377,60 @@ export interface Kernels {
   /** out, of the size of x, = the gradient of `averagePool`. */
   averagePoolGradient(out: Float, gradient: Float, geometry: Int32Array, countPadding: Flag): void;
 
+  // ── images at other sizes ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * out, batch × rows.length × columns.length × channels, of x, batch × height × width × channels: along each axis the
+   * pixel i is (1 − shares[i])·first + shares[i]·next, where first is the pixel of x that rows[i], or columns[i], names,
+   * and next the one after it, or the same where there is none; shares are from 0 to 1. A pixel of weight 0 is not read, so that what it holds,
+   * NaN or Infinity, does not matter; a pixel alone is copied.
+   */
+  interpolate(
+    out: Float,
+    x: Float,
+    rows: Int32Array,
+    rowShares: Float64Array,
+    columns: Int32Array,
+    columnShares: Float64Array,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+  ): void;
+
+  /** out, of the size of x, = the gradient of `interpolate`: Σ weight · gradient over the outputs that a pixel is in. */
+  interpolateGradient(
+    out: Float,
+    gradient: Float,
+    rows: Int32Array,
+    rowShares: Float64Array,
+    columns: Int32Array,
+    columnShares: Float64Array,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+  ): void;
+
   // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
    * mean and inverse, of length channels, = the mean and 1/√(variance + epsilon) of each column of x rows × channels, with
-   * the variance divided by rows; 0 and 1/√epsilon for no rows. Computed as exactly as `reduce`, about the mean.
-   * Unless null, runningMean and runningVariance are updated: r ← (1 − momentum)·r + momentum·(mean, or rows/(rows − 1)
-   * times the variance); not at all for no rows, and with the variance as it is for one. A variance may be too large for
-   * the arrays where `inverse` is not: the running one is then Infinity.
+   * the variance divided by rows; 0 and 1/√epsilon for no rows. Computed as exactly as `reduce`, about the mean. remainder
+   * = what `mean` lacks for being rounded, 0 where that is not finite: deviations of numbers far from 0 are not much larger.
+   *
+   * Unless null, runningMean and runningVariance are updated, r ← (1 − m)·r + m·(mean, or rows/(rows − 1) times the
+   * variance), with m = momentum; with recentRows, of one element, m = momentum·(rows − 1)/(R − 1) for R = max(rows,
+   * recentRows), and recentRows ← max(rows, R/2). Nothing is updated for fewer than two rows. A variance may be too large
+   * for the arrays where `inverse` is not: the running one is then Infinity.
    */
   batchMoments(
     mean: Float,
+    remainder: Float,
     inverse: Float,
     runningMean: Float | null,
     runningVariance: Float | null,
+    recentRows: Float | null,
     x: Float,
     rows: number,
     channels: number,
@@ -400,11 +438,15 @@ export interface Kernels {
     momentum: number,
   ): void;
 
-  /** out = activation((x − mean)·inverse·scale + shift) by columns; a null scale is 1, a null shift 0. out may be x. */
+  /**
+   * out = activation((x − mean − remainder)·inverse·scale + shift) by columns; a null scale is 1, a null remainder or shift
+   * 0. out may be x.
+   */
   batchNorm(
     out: Float,
     x: Float,
     mean: Float,
+    remainder: Float | null,
     inverse: Float,
     scale: Float | null,
     shift: Float | null,
@@ -415,8 +457,8 @@ export interface Kernels {
   ): void;
 
   /**
-   * The gradients of `batchNorm` (Ioffe & Szegedy, 2015). With x̂ = (x − mean)·inverse and dz = gradient·f′, where f′ is
-   * that of the output, recomputed: scaleGradient = Σ dz·x̂ and shiftGradient = Σ dz over the rows; out =
+   * The gradients of `batchNorm` (Ioffe & Szegedy, 2015). With x̂ = (x − mean − remainder)·inverse and dz = gradient·f′,
+   * where f′ is that of the output, recomputed: scaleGradient = Σ dz·x̂ and shiftGradient = Σ dz over the rows; out =
    * scale·inverse·(dz − (shiftGradient + x̂·scaleGradient) / rows) with `moments` 1, where mean and inverse are those of
    * x; out = scale·inverse·dz with 0, where they are constants. `activation` is −1 or one of `gradientFromOutput`.
    * `out` may be the very array `gradient`.
@@ -428,6 +470,7 @@ export interface Kernels {
     gradient: Float,
     x: Float,
     mean: Float,
+    remainder: Float | null,
     inverse: Float,
     scale: Float | null,
     shift: Float | null,
@@ -440,12 +483,13 @@ export interface Kernels {
 
   /**
    * out = (x − mean)·inverse·scale + shift by rows (Ba, Kiros & Hinton, 2016), with mean and inverse = 1/√(variance +
-   * epsilon) of each row of x rows × size, which are returned for the gradient; scale and shift have length size, null
-   * for 1 and 0. For size 0, mean is 0 and inverse 1/√epsilon.
+   * epsilon) of each row of x rows × size, which are returned for the gradient, and remainder as by `batchMoments`; scale
+   * and shift have length size, null for 1 and 0. For size 0, mean is 0 and inverse 1/√epsilon.
    */
   layerNorm(
     out: Float,
     mean: Float,
+    remainder: Float,
     inverse: Float,
     x: Float,
     scale: Float | null,
@@ -463,6 +507,7 @@ export interface Kernels {
     gradient: Float,
     x: Float,
     mean: Float,
+    remainder: Float,
     inverse: Float,
     scale: Float | null,
     rows: number,
@@ -544,7 +589,8 @@ export interface Program {
   run(): void;
   /**
    * Queues a run on the executor, one native thread an environment, first in, first out over all programs. Resolves when
-   * all calls are made, rejects with what the first failing one throws.
+   * all calls are made, rejects with what the first failing one throws. Throws, with the code AXPY_THREAD and nothing
+   * queued, where the system gives no thread; a later call asks for one again.
    */
   runAsync(): Promise<void>;
   /** Makes all calls as `run` does, and returns how many nanoseconds each of them took. */
@@ -586,7 +632,14 @@ export interface Addon extends Kernels {
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
-      code: 'AXPY_KERNEL' | 'AXPY_INDEX' | 'AXPY_ARGUMENT' | 'AXPY_MEMORY' | 'AXPY_NON_FINITE' | 'AXPY_DATA',
+      code:
+        | 'AXPY_KERNEL'
+        | 'AXPY_INDEX'
+        | 'AXPY_ARGUMENT'
+        | 'AXPY_MEMORY'
+        | 'AXPY_NON_FINITE'
+        | 'AXPY_THREAD'
+        | 'AXPY_DATA',
       message: string,
     ) => Error,
   ): void;

@@ -9,7 +9,7 @@ function project(name: 'native' | 'fallback') {
     test: {
       name,
       include: ['test/**/*.test.ts'],
-      // What the addon alone has.
+      // What the addon alone has, and what holds both against each other.
       exclude: name === 'native' ? [] : ['test/**/*.native.test.ts'],
       // Workspaces of kernels lie between zones that are looked at after every call (native/workspaces.h).
       env: { AXPY_BACKEND: name, AXPY_GUARD: '1' },
@@ -21,5 +21,6 @@ function project(name: 'native' | 'fallback') {
 }
 
 export default defineConfig({
-  test: { projects: [project('native'), project('fallback')] },
+  // Of two cores by default one would be left to Vite, which has next to nothing to do.
+  test: { maxWorkers: '100%', projects: [project('native'), project('fallback')] },
 });

@@ -52,16 +52,42 @@ const pools: readonly Call[] = [
   ['averagePoolGradient', pool.input(), pool.output(), pool.geometry, 0],
 ];
 
+/** From 32 × 32 to 64 × 64 by halves of pixels. */
+const first = Int32Array.from({ length: 64 }, (_, i) => Math.max(0, Math.ceil(i / 2) - 1));
+const shares = Float64Array.from(first, (at, i) => (i === 0 || at === 31 ? 0 : 0.75 - 0.5 * (i % 2)));
+const resampling = [first, shares, first, shares, 32, 32, 32, 64] as const;
+const [small, large] = [32 * 32 * 32 * 64, 32 * 64 * 64 * 64];
+const resized: readonly Call[] = [
+  ['interpolate', random(large), random(small), ...resampling],
+  ['interpolateGradient', random(small), random(large), ...resampling],
+];
+
 const [rows, columns] = [32 * 32 * 32, 64];
 const column = () => random(columns);
 const positive = (length: number) => random(length).fill(0.5);
+/** Too small to make a mean another one. */
+const remainder = (length: number) => random(length).map((value) => value * 2 ** -60);
 const norms: readonly Call[] = [
-  ['batchMoments', column(), column(), column(), column(), random(rows * columns), rows, columns, 1e-5, 0.1],
+  [
+    'batchMoments',
+    column(),
+    column(),
+    column(),
+    column(),
+    column(),
+    random(1),
+    random(rows * columns),
+    rows,
+    columns,
+    1e-5,
+    0.1,
+  ],
   [
     'batchNorm',
     random(rows * columns),
     random(rows * columns),
     column(),
+    remainder(columns),
     positive(columns),
     column(),
     column(),
@@ -78,6 +104,7 @@ const norms: readonly Call[] = [
     random(rows * columns),
     random(rows * columns),
     column(),
+    remainder(columns),
     positive(columns),
     column(),
     column(),
@@ -90,6 +117,7 @@ const norms: readonly Call[] = [
   [
     'layerNorm',
     random(1024 * 128),
+    random(1024),
     random(1024),
     random(1024),
     random(1024 * 128),
@@ -107,6 +135,7 @@ const norms: readonly Call[] = [
     random(1024 * 128),
     random(1024 * 128),
     random(1024),
+    remainder(1024),
     positive(1024),
     random(128),
     1024,
@@ -118,6 +147,7 @@ const norms: readonly Call[] = [
 export const directCalls: readonly Call[] = [
   ...convolutions,
   ...pools,
+  ...resized,
   ...norms,
   ['fill', random(million), 1],
   ['where', random(million), random(million), random(million), random(million), null],

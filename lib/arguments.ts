@@ -28,6 +28,9 @@ export function describe(value: unknown): string {
       if (types.isProxy(value)) return 'a proxy';
       if (Array.isArray(value)) return 'an array';
       const name = className(value);
+      if (name === 'Object' && Object.hasOwn(value, 'dtype') && Object.hasOwn(value, 'shape')) {
+        return 'an object of dtype and shape that is no tensor, as structuredClone and JSON make of one';
+      }
       return name ? `an object of class ${name}` : 'an object';
     }
     default:

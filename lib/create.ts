@@ -36,7 +36,7 @@ export function ones<D extends Dtype = 'float32'>(
   shape: Shape,
   options: CreateOptions<D> = {},
 ): Tensor<NoInfer<D>> {
-  return full(shape, 1, options);
+  return filled('ones', shape, 1, options);
 }
 
 /** A tensor of one value. @throws DataError for a value that an int32 tensor cannot hold. */
@@ -45,7 +45,16 @@ export function full<D extends Dtype = 'float32'>(
   value: number,
   options: CreateOptions<D> = {},
 ): Tensor<NoInfer<D>> {
-  const x = create('full', shape, options, 'empty');
+  return filled('full', shape, value, options);
+}
+
+function filled<D extends Dtype>(
+  op: string,
+  shape: Shape,
+  value: number,
+  options: CreateOptions<D>,
+): Tensor<NoInfer<D>> {
+  const x = create(op, shape, options, 'empty');
   if (typeof value !== 'number')
     throw new ArgumentError(`[full] expected value to be a number, got ${describe(value)}`);
   if (x.dtype === 'int32' && (value | 0) !== value) {

@@ -1,20 +1,58 @@
+import { nameClass } from './names.ts';
+import type { History } from './train/history.ts';
+
 /**
  * Every error that axpy raises is an AxpyError with a stable `code`, and a message that says what was expected, what was
  * given and for which argument. Nothing was changed when one is thrown, unless its text says so.
  */
 export class AxpyError extends Error {
+  static {
+    nameClass(AxpyError, 'AxpyError');
+  }
+
   /** Stable across releases; what programs should compare. */
   readonly code: string;
+  /** Not a property, which `console.log` would show with all its records. */
+  #history: History | undefined;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
     this.name = new.target.name;
   }
+
+  /** The records of the training that this ended; undefined for what ended none. */
+  get history(): History | undefined {
+    return this.#history;
+  }
+
+  /** @internal Says which training an error ended, if it is one of these. */
+  static ended(error: unknown, history: History): void {
+    if (typeof error === 'object' && error !== null && #history in error) error.#history = history;
+  }
+}
+
+/** Runs `fn`, whose errors then name the op that a user called, not the one that this is made of. */
+export function inNameOf<Result>(op: string, inner: string, fn: () => Result): Result {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof AxpyError && error.message.startsWith(`[${inner}]`)) {
+      const { message, stack } = error;
+      error.message = `[${op}]${message.slice(inner.length + 2)}`;
+      // Which begins with the message.
+      if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
+    }
+    throw error;
+  }
 }
 
 /** `AXPY_SHAPE`: shapes that do not fit each other, the data or the layer. */
 export class ShapeError extends AxpyError {
+  static {
+    nameClass(ShapeError, 'ShapeError');
+  }
+
   constructor(message: string) {
     super('AXPY_SHAPE', message);
   }
@@ -22,6 +60,10 @@ export class ShapeError extends AxpyError {
 
 /** `AXPY_DTYPE`: a dtype that the operation does not take, or a mixture of two. */
 export class DtypeError extends AxpyError {
+  static {
+    nameClass(DtypeError, 'DtypeError');
+  }
+
   constructor(message: string) {
     super('AXPY_DTYPE', message);
   }
@@ -29,6 +71,10 @@ export class DtypeError extends AxpyError {
 
 /** `AXPY_ARGUMENT`: an option, a name or a number out of its domain. */
 export class ArgumentError extends AxpyError {
+  static {
+    nameClass(ArgumentError, 'ArgumentError');
+  }
+
   constructor(message: string) {
     super('AXPY_ARGUMENT', message);
   }
@@ -36,6 +82,10 @@ export class ArgumentError extends AxpyError {
 
 /** `AXPY_INDEX`: an index or a label out of its range. */
 export class IndexError extends AxpyError {
+  static {
+    nameClass(IndexError, 'IndexError');
+  }
+
   constructor(message: string) {
     super('AXPY_INDEX', message);
   }
@@ -43,6 +93,10 @@ export class IndexError extends AxpyError {
 
 /** `AXPY_DATA`: data that cannot be used: empty, ragged, or with NaN or Infinity in it. */
 export class DataError extends AxpyError {
+  static {
+    nameClass(DataError, 'DataError');
+  }
+
   constructor(message: string) {
     super('AXPY_DATA', message);
   }
@@ -50,6 +104,10 @@ export class DataError extends AxpyError {
 
 /** `AXPY_AUTOGRAD`: a backward pass that would give wrong gradients or none. */
 export class AutogradError extends AxpyError {
+  static {
+    nameClass(AutogradError, 'AutogradError');
+  }
+
   constructor(message: string) {
     super('AXPY_AUTOGRAD', message);
   }
@@ -57,13 +115,32 @@ export class AutogradError extends AxpyError {
 
 /** `AXPY_NON_FINITE`: training produced NaN or Infinity; the message names layer, epoch and batch. */
 export class NonFiniteError extends AxpyError {
+  static {
+    nameClass(NonFiniteError, 'NonFiniteError');
+  }
+
   constructor(message: string) {
     super('AXPY_NON_FINITE', message);
   }
 }
 
+/** `AXPY_ABORT`: the operation was ended by its signal, whose reason is the `cause`. */
+export class AbortError extends AxpyError {
+  static {
+    nameClass(AbortError, 'AbortError');
+  }
+
+  constructor(op: string, reason: unknown) {
+    super('AXPY_ABORT', `[${op}] was ended by its signal: see cause`, { cause: reason });
+  }
+}
+
 /** `AXPY_MEMORY`: memory for a tensor that the system did not give. */
 export class MemoryError extends AxpyError {
+  static {
+    nameClass(MemoryError, 'MemoryError');
+  }
+
   constructor(message: string, options?: ErrorOptions) {
     super('AXPY_MEMORY', message, options);
   }
@@ -71,6 +148,10 @@ export class MemoryError extends AxpyError {
 
 /** `AXPY_BACKEND`: the backend that was asked for cannot be used. */
 export class BackendError extends AxpyError {
+  static {
+    nameClass(BackendError, 'BackendError');
+  }
+
   /** True when there is no binary for this platform or it cannot be loaded: what the fallback exists for. */
   readonly unavailable: boolean;
 
@@ -82,6 +163,10 @@ export class BackendError extends AxpyError {
 
 /** `AXPY_KERNEL`: a kernel was called against its contract (`binding.d.ts`). */
 export class KernelError extends AxpyError {
+  static {
+    nameClass(KernelError, 'KernelError');
+  }
+
   constructor(message: string) {
     super('AXPY_KERNEL', message);
   }

@@ -8,6 +8,7 @@ export {
 export { noGrad } from './autograd.ts';
 export { arange, type CreateOptions, eye, full, ones, zeros } from './create.ts';
 export {
+  AbortError,
   ArgumentError,
   AutogradError,
   AxpyError,
@@ -103,6 +104,13 @@ export { oneHot } from './ops/gather.ts';
 
 import './ops/index.ts';
 
+export {
+  type InterpolateOptions,
+  interpolate,
+  type UpsampleMode,
+  type UpsampleOptions,
+  upsample,
+} from './ops/interpolate.ts';
 export type { Reduction } from './ops/loss.ts';
 export type { MatmulOptions } from './ops/matmul.ts';
 export {
@@ -116,7 +124,6 @@ export { pad } from './ops/pad.ts';
 export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export type { ReduceOptions } from './ops/reduce.ts';
 export type { Range } from './ops/slice.ts';
-export { type UpsampleMode, type UpsampleOptions, upsample } from './ops/upsample.ts';
 export type { Padding, Pair, Sides } from './ops/window.ts';
 export { Adam, type AdamOptions } from './optimizers/adam.ts';
 export { clipGradNorm, clipGradValue } from './optimizers/clip.ts';

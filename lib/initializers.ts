@@ -89,7 +89,7 @@ function fansOf(shape: Shape): Fans {
   return { fanIn: between * shape[shape.length - 1], fanOut: between * shape[0] };
 }
 
-function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fill {
+function resolve(op: string, init: Exclude<Initializer, (...args: never[]) => unknown>): Fill {
   const { name, ...options } = (isRecord(init) ? init : { name: init }) as {
     name: unknown;
     [option: string]: unknown;
@@ -97,7 +97,7 @@ function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fil
   const option = (key: string, otherwise: number) => {
     const { [key]: value = otherwise } = options;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
-    throw new ArgumentError(`[initialize] expected ${key} to be a finite number, got ${describe(value)}`);
+    throw new ArgumentError(`[${op}] expected ${key} to be a finite number, got ${describe(value)}`);
   };
   if (name === 'constant') {
     checkOptions('constant', options, ['value']);
@@ -107,7 +107,7 @@ function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fil
     checkOptions('normal', options, ['mean', 'deviation']);
     const deviation = option('deviation', 0.1);
     if (deviation < 0) {
-      throw new ArgumentError(`[initialize] expected deviation to be at least 0, got ${deviation}`);
+      throw new ArgumentError(`[${op}] expected deviation to be at least 0, got ${deviation}`);
     }
     return normal(() => deviation, option('mean', 0));
   }
@@ -116,7 +116,7 @@ function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fil
     const low = option('low', -0.1);
     const high = option('high', 0.1);
     if (low > high) {
-      throw new ArgumentError(`[initialize] expected low to be at most high, got ${low} and ${high}`);
+      throw new ArgumentError(`[${op}] expected low to be at most high, got ${low} and ${high}`);
     }
     return uniform(() => [low, high]);
   }
@@ -125,7 +125,7 @@ function resolve(init: Exclude<Initializer, (...args: never[]) => unknown>): Fil
     return named[name as InitializerName];
   }
   const known = Object.keys(named).join(', ');
-  throw new ArgumentError(`[initialize] expected one of ${known} or a function, got ${describe(name)}`);
+  throw new ArgumentError(`[${op}] expected one of ${known} or a function, got ${describe(name)}`);
 }
 
 const rectifiers: ReadonlySet<unknown> = new Set(['relu', 'leakyRelu', 'elu', 'gelu', 'silu']);
@@ -142,44 +142,43 @@ export function initializerBefore(activation: unknown): InitializerName {
  * @param fans where the shape does not tell them
  */
 export function initialize(x: Tensor, init: Initializer, fans?: Fans): void {
-  prepare(x, init, fans)();
+  prepare('initialize', x, init, fans)();
 }
 
-/** Fills a weight and, where there is one, a bias, as `initialize`, once both initializers are known to be good. */
+/** Fills a weight and, where there is one, a bias, as `initialize`, once both initializers are known to be good. Errors name `op`. */
 export function initializeBoth(
   weight: Tensor,
   init: Initializer,
   bias: Tensor | null,
   biasInit: Initializer,
   fans?: Fans,
+  op = 'initializeBoth',
 ): void {
-  const fills = [prepare(weight, init, fans)];
-  if (bias) fills.push(prepare(bias, biasInit));
+  const fills = [prepare(op, weight, init, fans)];
+  if (bias) fills.push(prepare(op, bias, biasInit));
   for (const fill of fills) fill();
 }
 
 /** Checks an initializer, reads what a function gives, and returns what then fills the parameter. */
-function prepare(x: Tensor, init: Initializer, fans: Fans = fansOf(x.shape)): () => void {
+function prepare(op: string, x: Tensor, init: Initializer, fans: Fans = fansOf(x.shape)): () => void {
   let write: Fill;
   if (isFunction(init)) {
-    const values = valuesOf(x, init([...x.shape], { ...fans }));
+    const values = valuesOf(op, x, init([...x.shape], { ...fans }));
     write = () => x.data.set(values);
   } else {
-    write = resolve(init);
+    write = resolve(op, init);
   }
   return () => {
-    changing('initialize', x.storage);
+    changing(op, x.storage);
     write(x, fans);
   };
 }
 
 /** The values that a function gave, each read once. @throws as `initialize` */
-function valuesOf(x: Tensor, given: ArrayLike<number>): Tensor['data'] {
+function valuesOf(op: string, x: Tensor, given: ArrayLike<number>): Tensor['data'] {
   const length = (given as ArrayLike<number> | undefined | null)?.length;
   if (length !== x.size) {
-    throw new ShapeError(
-      `[initialize] expected ${x.size} values for ${show(x.shape)}, got ${describe(length)}`,
-    );
+    throw new ShapeError(`[${op}] expected ${x.size} values for ${show(x.shape)}, got ${describe(length)}`);
   }
   const values = allocate(x.size, x.dtype);
   for (let i = 0; i < x.size; i++) {
@@ -188,7 +187,7 @@ function valuesOf(x: Tensor, given: ArrayLike<number>): Tensor['data'] {
     if (typeof value === 'number') values[i] = value;
     if (typeof value !== 'number' || !Number.isFinite(values[i])) {
       throw new DataError(
-        `[initialize] expected finite ${x.dtype} numbers, got ${describe(value)} at position ${i}`,
+        `[${op}] expected finite ${x.dtype} numbers, got ${describe(value)} at position ${i}`,
       );
     }
   }

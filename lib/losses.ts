@@ -10,7 +10,7 @@ import {
   softmaxCrossEntropyWithLabels,
 } from './ops/loss.ts';
 import { sameShape, show } from './shape.ts';
-import { checkTensor, type Tensor } from './tensor.ts';
+import { checkSameFloat, checkTensor, type Tensor } from './tensor.ts';
 
 export interface LossOptions {
   /** 'mean' (default) over elements, or over examples for softmaxCrossEntropy; 'sum'; or 'none' for each by itself. */
@@ -43,7 +43,7 @@ function mse<D extends FloatDtype>(
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
 ): Tensor<D> {
-  return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options));
+  return elementwiseLoss('squaredError', prediction, target, reductionOf('mse', options), 0, 'mse');
 }
 
 /** |p − t| */
@@ -52,7 +52,14 @@ function meanAbsoluteError<D extends FloatDtype>(
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
 ): Tensor<D> {
-  return elementwiseLoss('absoluteError', prediction, target, reductionOf('meanAbsoluteError', options));
+  return elementwiseLoss(
+    'absoluteError',
+    prediction,
+    target,
+    reductionOf('meanAbsoluteError', options),
+    0,
+    'meanAbsoluteError',
+  );
 }
 
 /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). @throws ArgumentError unless delta > 0. */
@@ -98,8 +105,9 @@ function binaryCrossEntropyWithLogits<D extends FloatDtype>(
 
 /**
  * −log softmax(logits)[label] for logits [batch, classes] and int32 labels [batch]; or, for a target of probabilities
- * [batch, classes], −Σ t·log softmax(logits). `fit` and `evaluate` refuse rows that are no probabilities or sum to something
- * else than 1, by more than 0.05; here, as in PyTorch, nobody looks.
+ * [batch, classes], −Σ t·log softmax(logits), where 0·log 0 is 0: a logit of −Infinity takes a class out. `fit` and
+ * `evaluate` refuse rows that are no probabilities or sum to something else than 1, by more than 0.05; here, as in PyTorch,
+ * nobody looks.
  * @throws IndexError for a label out of range.
  */
 function softmaxCrossEntropy<D extends FloatDtype>(
@@ -118,15 +126,14 @@ function softmaxCrossEntropy<D extends FloatDtype>(
         `got ${show(logits.shape)} and ${target.dtype} ${show(target.shape)}`,
     );
   }
+  checkSameFloat(name, logits, target);
   checkReduction(name, reduction);
   checkSome(name, logits.shape[0], reduction);
-  const each = logits
-    .logSoftmax()
-    .mul(target as Tensor)
-    .sum(-1)
-    .neg();
-  if (reduction === 'none') return each;
-  return reduction === 'sum' ? each.sum() : each.mean();
+  const logs = logits.logSoftmax();
+  const probabilities = target as Tensor;
+  if (reduction === 'none')
+    return elementwiseLoss('crossEntropy', logs, probabilities, 'none', 0, name).sum(-1);
+  return elementwiseLoss('crossEntropy', logs, probabilities, reduction, 0, name, logits.shape[0]);
 }
 
 export const losses = {

@@ -5,6 +5,7 @@ import { checkBoolean, checkOptions, describe, isRecord } from './arguments.ts';
 import { DtypeError, ShapeError } from './errors.ts';
 import { outdatePrograms } from './kernels/recorder.ts';
 import { allocateShared, type FloatDtype, lengthOf, type Storage } from './memory.ts';
+import { nameClass } from './names.ts';
 import { readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
@@ -14,6 +15,10 @@ import { Tensor } from './tensor.ts';
  * parameter.
  */
 export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
+  static {
+    nameClass(SharedTensor, 'SharedTensor');
+  }
+
   /** Zeros. @throws ShapeError for a bad shape, DtypeError unless dtype is float32 (default) or float64. */
   constructor(shape: Shape, dtype?: D);
   constructor(shape: Shape, dtype: FloatDtype = 'float32') {
@@ -92,6 +97,10 @@ export interface ParameterOptions {
 
 /** A leaf that an optimizer updates. Its data lives on a SharedArrayBuffer; write with `weight.data.set(…)` or `assign`. */
 export class Parameter<D extends FloatDtype = 'float32'> extends SharedTensor<D> {
+  static {
+    nameClass(Parameter, 'Parameter');
+  }
+
   /** Whether L2 regularization applies. */
   readonly decays: boolean;
 

@@ -18,14 +18,14 @@ export type RandomState = Uint32Array;
 /** A state of its own for a seed. @throws ArgumentError unless seed is an integer from 0 to 2⁵³ − 1. */
 export function randomState(seed: number): RandomState {
   const state = new Uint32Array(allocateBytes(24));
-  reseed(state, seed);
+  reseed('randomState', state, seed);
   return state;
 }
 
-function reseed(state: RandomState, seed: number): void {
-  refuseRecording('seed');
+function reseed(op: string, state: RandomState, seed: number): void {
+  refuseRecording(op);
   if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new ArgumentError(`[seed] expected an integer from 0 to 2^53 - 1, got ${describe(seed)}`);
+    throw new ArgumentError(`[${op}] expected an integer from 0 to 2^53 - 1, got ${describe(seed)}`);
   }
   settleRuns();
   state.fill(0);
@@ -44,7 +44,7 @@ export const defaultState: RandomState = randomState(Math.floor(Math.random() * 
 
 /** Starts the random numbers over: the same seed gives the same numbers on every backend. */
 export function seed(n: number): void {
-  reseed(defaultState, n);
+  reseed('seed', defaultState, n);
 }
 
 export interface RandomOptions<D extends FloatDtype = FloatDtype> {

@@ -46,14 +46,14 @@ export function readSizes(op: string, shape: Shape): number[] {
   });
 }
 
-/** What `readShape` checks, for an array that nobody else has. */
-export function checkShape(op: string, own: Shape): void {
+/** What `readShape` checks, for an array that nobody else has; messages show what was given. */
+export function checkShape(op: string, own: Shape, given = own): void {
   for (const dimension of own) {
     if (!Number.isInteger(dimension) || dimension < 0) {
-      throw new ShapeError(`[${op}] expected shape to hold integers of at least 0, got ${show(own)}`);
+      throw new ShapeError(`[${op}] expected shape to hold integers of at least 0, got ${show(given)}`);
     }
   }
-  checkSize(op, own);
+  checkSize(op, own, given);
 }
 
 /** The largest size of a tensor, and of one of its dimensions where another one is 0. */
@@ -63,7 +63,7 @@ const largest = 0x7fffffff;
  * Results of broadcasting and the like can be larger than any input.
  * @throws ShapeError unless the rank is at most 16, and every dimension and the size below 2³¹.
  */
-export function checkSize(op: string, shape: Shape): void {
+export function checkSize(op: string, shape: Shape, given = shape): void {
   if (shape.length > maxRank) {
     throw new ShapeError(`[${op}] expected a rank of at most ${maxRank}, got ${shape.length}`);
   }
@@ -74,7 +74,7 @@ export function checkSize(op: string, shape: Shape): void {
     if (shape[i] > longest) longest = shape[i];
   }
   if (size > largest || longest > largest) {
-    throw new ShapeError(`[${op}] expected fewer than 2^31 elements, got shape ${show(shape)}`);
+    throw new ShapeError(`[${op}] expected fewer than 2^31 elements, got shape ${show(given)}`);
   }
 }
 

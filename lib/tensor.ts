@@ -14,6 +14,7 @@ import {
   nestedBytes,
   Storage,
 } from './memory.ts';
+import { nameClass } from './names.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
 import { fill, natureOf, type Rows, type Values } from './values.ts';
@@ -37,6 +38,10 @@ export interface Tensor<out D extends Dtype = any> extends TensorMethods<D> {}
 // biome-ignore lint/suspicious/noExplicitAny: what no one has said goes with everything
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the list the type is made of
 export class Tensor<out D extends Dtype = any> {
+  static {
+    nameClass(Tensor, 'Tensor');
+  }
+
   /** Only what the constructor made has it. */
   readonly #genuine = true;
   /** An array of its own: what happens to it concerns no other tensor. */
@@ -234,6 +239,22 @@ export class Tensor<out D extends Dtype = any> {
     const isSmall = this.size <= 64 && nestedBytes(this.shape) < 2 ** 17;
     const few = isSmall ? JSON.stringify(this.toArray()) : [...this.values().subarray(0, 8), '…'].join(', ');
     return `Tensor ${this.dtype} ${show(this.shape)} ${few}`;
+  }
+
+  /**
+   * What `JSON.stringify` shows: dtype, shape and the values, flat, of which `tensor(values, { shape, dtype })` makes the
+   * tensor again. JSON has no text for NaN and infinities, which are strings: 'NaN', 'Infinity', '-Infinity'.
+   * @throws MemoryError where the heap of JavaScript has no room
+   */
+  toJSON(): { dtype: Dtype; shape: number[]; values: (number | string)[] } {
+    checkTensor('toJSON', this);
+    checkElements('toJSON', this);
+    checkNested('toJSON', [this.size]);
+    const { dtype, shape, size } = this;
+    const data = this.values();
+    const values = new Array<number | string>(size);
+    for (let i = 0; i < size; i++) values[i] = Number.isFinite(data[i]) ? data[i] : String(data[i]);
+    return { dtype, shape: [...shape], values };
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {

@@ -128,8 +128,10 @@ void axpy::blas::prepare() {}
 // Left alone it goes by model numbers: on every CPU newer than itself (0.3.21: Emerald Rapids, Zen 5, …) it
 // takes the kernels of a Prescott, several times slower, and for virtual ones like QEMU's qemu64 kernels
 // whose instructions they lack, which ends the process at the first product. So the core type follows from
-// the CPU's features. Variables that are set still count, except for a core type that this CPU cannot run or
-// that is unknown; nobody's environment is changed. `backendInfo().blas` says what is used.
+// the CPU's features, unless one is asked for that is known and that this CPU can run; nobody's environment
+// is changed. `backendInfo().blas` says what is used. Of threads it needs none, as every call is made on one
+// of ours, whatever the environment says for other programs; and where the system gives none, it ends the
+// process.
 
 extern "C" {
 char* __real_getenv(const char* name);
@@ -197,7 +199,6 @@ char* __wrap_getenv(const char* name) {
     char* const core = coreType(value);
     return core ? core : value;
   }
-  if (value) return value;
   if (std::strcmp(name, "OPENBLAS_NUM_THREADS") == 0) return oneThread;
-  return nullptr;
+  return value;
 }

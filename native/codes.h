@@ -26,6 +26,9 @@ enum class UnaryOp : int {
   softplus,
   sigmoid,
   tanh,
+  log1p,
+  expm1,
+  logSigmoid,
 };
 
 enum class BinaryOp : int {
@@ -51,7 +54,8 @@ enum class LossOp : int {
   absoluteError,
   huber,
   binaryCrossEntropy,
-  binaryCrossEntropyWithLogits
+  binaryCrossEntropyWithLogits,
+  crossEntropy
 };
 
 /// The names of an enum, in order, and what the manifest calls the list.
@@ -61,9 +65,10 @@ struct Codes;
 template <>
 struct Codes<UnaryOp> {
   static constexpr const char* list = "unaryOps";
-  static constexpr std::array names = {
-      "neg",  "exp",  "log",       "sqrt", "abs",  "square", "reciprocal", "sign",    "powScalar", "scale",
-      "clip", "relu", "leakyRelu", "elu",  "gelu", "silu",   "softplus",   "sigmoid", "tanh"};
+  static constexpr std::array names = {"neg",        "exp",   "log",       "sqrt",      "abs",      "square",
+                                       "reciprocal", "sign",  "powScalar", "scale",     "clip",     "relu",
+                                       "leakyRelu",  "elu",   "gelu",      "silu",      "softplus", "sigmoid",
+                                       "tanh",       "log1p", "expm1",     "logSigmoid"};
 };
 
 template <>
@@ -83,14 +88,15 @@ struct Codes<ReduceOp> {
 template <>
 struct Codes<LossOp> {
   static constexpr const char* list = "lossOps";
-  static constexpr std::array names = {"squaredError", "absoluteError", "huber", "binaryCrossEntropy",
-                                       "binaryCrossEntropyWithLogits"};
+  static constexpr std::array names = {
+      "squaredError", "absoluteError", "huber", "binaryCrossEntropy", "binaryCrossEntropyWithLogits",
+      "crossEntropy"};
 };
 
-static_assert(Codes<UnaryOp>::names.size() == static_cast<int>(UnaryOp::tanh) + 1);
+static_assert(Codes<UnaryOp>::names.size() == static_cast<int>(UnaryOp::logSigmoid) + 1);
 static_assert(Codes<BinaryOp>::names.size() == static_cast<int>(BinaryOp::lessEqual) + 1);
 static_assert(Codes<ReduceOp>::names.size() == static_cast<int>(ReduceOp::sumOfSquares) + 1);
-static_assert(Codes<LossOp>::names.size() == static_cast<int>(LossOp::binaryCrossEntropyWithLogits) + 1);
+static_assert(Codes<LossOp>::names.size() == static_cast<int>(LossOp::crossEntropy) + 1);
 
 /// The ops of `gradientFromOutput`: their derivative is a function of the output alone.
 constexpr bool readsOutput(UnaryOp op) {
@@ -104,6 +110,7 @@ constexpr bool readsOutput(UnaryOp op) {
     case UnaryOp::softplus:
     case UnaryOp::sigmoid:
     case UnaryOp::tanh:
+    case UnaryOp::logSigmoid:
       return true;
     default:
       return false;

@@ -150,7 +150,7 @@ HWY_INLINE void mapOf(T* out, int64_t n, const F& f, In... in) {
   for (; i < n; i += lanes) {
     const int64_t count = n - i < lanes ? n - i : lanes;
     const auto apply = [&](const auto& g) HWY_ATTR {
-      return count == lanes ? g(d, loadAt(d, in, i)...) : g(d, loadFirstAt(d, in, i, count)...);
+      return g(d, (count == lanes ? loadAt(d, in, i) : loadFirstAt(d, in, i, count))...);
     };
     auto v = apply(f);
     if constexpr (safe) {

@@ -9,6 +9,7 @@
 #define AXPY_MATH_INL_H_
 #endif
 
+#include <cmath>
 #include <cstddef>
 #include <iterator>
 #include <limits>
@@ -31,6 +32,9 @@ struct MathConstants<float> {
   static constexpr float expMost = 88.8f, expLeast = -120.0f;
   // expm1 is −1 below.
   static constexpr float expm1Least = -18.0f;
+  // Numbers about it have no fraction, with their last bits counting up and down; those from the other one on
+  // count up from 0.
+  static constexpr float shifter = 0x1.8p23f, wholeOnly = 0x1p23f;
   static constexpr float minNormal = 0x1p-126f, most = 0x1.fffffep127f, subnormalScale = 0x1p25f;
   static constexpr int32_t mantissaBits = 23, exponentBias = 127, sqrtHalfBits = 0x3f3504f3,
                            subnormalShift = 25;
@@ -54,6 +58,7 @@ struct MathConstants<double> {
   static constexpr double ln2High = 6.93147180369123816490e-01, ln2Low = 1.90821492927058770002e-10;
   static constexpr double expMost = 709.8, expLeast = -760.0;
   static constexpr double expm1Least = -40.0;
+  static constexpr double shifter = 0x1.8p52, wholeOnly = 0x1p52;
   static constexpr double minNormal = 0x1p-1022, most = 0x1.fffffffffffffp1023, subnormalScale = 0x1p54;
   static constexpr int64_t mantissaBits = 52, exponentBias = 1023, sqrtHalfBits = 0x3fe6a09e667f3bcd,
                            subnormalShift = 54;
@@ -84,6 +89,19 @@ HWY_INLINE V signOf(D d, V x) {
   return hn::IfThenElse(still, x, hn::CopySignToAbs(hn::Set(d, hn::TFromD<D>(1)), x));
 }
 
+/// x, −∞ as the least number: for products with what is 0 there.
+template <class D, class V>
+HWY_INLINE V aboveNegativeInfinity(D d, V x) {
+  // In this order Max keeps a NaN of x.
+  return hn::Max(hn::Set(d, -ConstantsOf<D>::most), x);
+}
+
+/// x, infinities as the numbers next to them: likewise.
+template <class D, class V>
+HWY_INLINE V finite(D d, V x) {
+  return hn::Min(hn::Set(d, ConstantsOf<D>::most), aboveNegativeInfinity(d, x));
+}
+
 /// c[0] + c[1]·x + c[2]·x² + …
 template <class D, class V, class T, size_t N>
 HWY_INLINE V polynomial(D d, V x, const T (&c)[N]) {
@@ -104,11 +122,22 @@ HWY_INLINE V polynomialEvenOdd(D d, V x, const T (&c)[N]) {
   return hn::MulAdd(odd, x, even);
 }
 
+/// n rounded to a whole number, |n| < 2^(mantissaBits − 2): the sum with such a number has no more digits.
+/// Conversions to integers of 64 bits, and Highway's Round, are slow before AVX-512 and SSE4.
 template <class D, class V>
-HWY_INLINE V powerOfTwo(D d, hn::Vec<hn::RebindToSigned<D>> n, V /*of the result*/) {
+HWY_INLINE V roundSmall(D d, V n) {
+  const V shifter = hn::Set(d, ConstantsOf<D>::shifter);
+  return hn::Sub(hn::Add(n, shifter), shifter);
+}
+
+/// 2ⁿ for a whole number within the exponents of normal numbers; the sum with the shifter has it in its last
+/// bits.
+template <class D, class V>
+HWY_INLINE V powerOfTwo(D d, V n) {
   using C = ConstantsOf<D>;
   const hn::RebindToSigned<D> di;
-  return hn::BitCast(d, hn::ShiftLeft<C::mantissaBits>(hn::Add(n, hn::Set(di, C::exponentBias))));
+  const auto bits = hn::BitCast(di, hn::Add(n, hn::Set(d, C::shifter)));
+  return hn::BitCast(d, hn::ShiftLeft<C::mantissaBits>(hn::Add(bits, hn::Set(di, C::exponentBias))));
 }
 
 /// x = n·ln 2 + r with |r| ≤ ½ ln 2; returns exp(r) − 1.
@@ -116,7 +145,7 @@ template <class D, class V>
 HWY_INLINE V expm1Reduced(D d, V x, V low, V& n) {
   using T = hn::TFromD<D>;
   using C = ConstantsOf<D>;
-  n = hn::Round(hn::Mul(x, hn::Set(d, static_cast<T>(1.44269504088896340736))));
+  n = roundSmall(d, hn::Mul(x, hn::Set(d, static_cast<T>(1.44269504088896340736))));
   const V high = hn::NegMulAdd(n, hn::Set(d, C::ln2High), x);
   const V r = hn::Add(hn::NegMulAdd(n, hn::Set(d, C::ln2Low), high), low);
   return hn::MulAdd(hn::Mul(r, r), polynomialEvenOdd(d, r, C::exp), r);
@@ -126,15 +155,12 @@ HWY_INLINE V expm1Reduced(D d, V x, V low, V& n) {
 template <class D, class V>
 HWY_INLINE V expProduct(D d, V x, V low, V factor) {
   using C = ConstantsOf<D>;
-  const hn::RebindToSigned<D> di;
   const V bounded = hn::Min(hn::Max(x, hn::Set(d, C::expLeast)), hn::Set(d, C::expMost));
   V n;
   const V y = hn::Add(expm1Reduced(d, bounded, low, n), hn::Set(d, hn::TFromD<D>(1)));
   // In two factors, as 2ⁿ alone overflows or is subnormal at the ends of the range.
-  const auto whole = hn::ConvertTo(di, n);
-  const auto half = hn::ShiftRight<1>(whole);
-  const V scaled =
-      hn::Mul(hn::Mul(hn::Mul(y, factor), powerOfTwo(d, half, y)), powerOfTwo(d, hn::Sub(whole, half), y));
+  const V half = roundSmall(d, hn::Mul(n, hn::Set(d, hn::TFromD<D>(0.5))));
+  const V scaled = hn::Mul(hn::Mul(hn::Mul(y, factor), powerOfTwo(d, half)), powerOfTwo(d, hn::Sub(n, half)));
   // However large the factor is: the clamp is not exp.
   const V vanished = hn::Mul(factor, hn::Zero(d));
   const V result = hn::IfThenElse(hn::Lt(x, hn::Set(d, C::expLeast)), vanished, scaled);
@@ -155,13 +181,26 @@ HWY_INLINE V exp(D d, V x) {
 template <class D, class V>
 HWY_INLINE V expm1NonPositive(D d, V x) {
   using C = ConstantsOf<D>;
-  const hn::RebindToSigned<D> di;
   const V bounded = hn::Max(x, hn::Set(d, C::expm1Least));
   V n;
   const V y = expm1Reduced(d, bounded, hn::Zero(d), n);
-  const V power = powerOfTwo(d, hn::ConvertTo(di, n), y);
+  const V power = powerOfTwo(d, n);
   const V result = hn::MulAdd(power, y, hn::Sub(power, hn::Set(d, hn::TFromD<D>(1))));
   return hn::IfThenElse(hn::IsNaN(x), x, result);
+}
+
+/// exp(x) − 1, accurate near 0.
+template <class D, class V>
+HWY_INLINE V expm1(D d, V x) {
+  using T = hn::TFromD<D>;
+  using C = ConstantsOf<D>;
+  const V bounded = hn::Min(hn::Max(x, hn::Set(d, C::expm1Least)), hn::Set(d, C::expMost));
+  V n;
+  const V y = expm1Reduced(d, bounded, hn::Zero(d), n);
+  // Half of it, as 2ⁿ alone overflows at the end of the range.
+  const V power = powerOfTwo(d, hn::Sub(n, hn::Set(d, T(1))));
+  const V half = hn::MulAdd(power, y, hn::Sub(power, hn::Set(d, T(0.5))));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(hn::Add(half, half), x));
 }
 
 /// log(1 + f) for 1 + f within [√½, √2].
@@ -175,30 +214,50 @@ HWY_INLINE V log1pReduced(D d, V f) {
   return hn::Sub(f, hn::Sub(halfSquare, hn::Mul(s, hn::Add(halfSquare, r))));
 }
 
+/// x = 2ᵉ · (1 + f) with 1 + f within [√½, √2], for finite x > 0; returns f, which is exact.
+template <class D, class V>
+HWY_INLINE V logReduced(D d, V x, V& e) {
+  using T = hn::TFromD<D>;
+  using C = ConstantsOf<D>;
+  const hn::RebindToUnsigned<D> du;
+  const auto subnormal = hn::Lt(x, hn::Set(d, C::minNormal));
+  const V scaled = hn::IfThenElse(subnormal, hn::Mul(x, hn::Set(d, C::subnormalScale)), x);
+  // The exponent raised above 0, and read as the last bits of a number that has no fraction.
+  using Bits = hn::TFromD<hn::RebindToUnsigned<D>>;
+  constexpr Bits raise = C::exponentBias + 1;
+  const auto bits = hn::BitCast(du, scaled);
+  const auto from = hn::Set(du, static_cast<Bits>(C::sqrtHalfBits) - (raise << C::mantissaBits));
+  const auto exponent = hn::ShiftRight<C::mantissaBits>(hn::Sub(bits, from));
+  const auto shift = hn::ShiftLeft<C::mantissaBits>(hn::Sub(exponent, hn::Set(du, raise)));
+  const V m = hn::BitCast(d, hn::Sub(bits, shift));
+  const V whole = hn::Set(d, C::wholeOnly);
+  e = hn::Sub(hn::Or(whole, hn::BitCast(d, exponent)), hn::Set(d, C::wholeOnly + T(raise)));
+  e = hn::Sub(e, hn::IfThenElseZero(subnormal, hn::Set(d, static_cast<T>(C::subnormalShift))));
+  return hn::Sub(m, hn::Set(d, T(1)));
+}
+
+/// y = log(x) where x is finite and above 0; what the logarithm is elsewhere.
+template <class D, class V>
+HWY_INLINE V logEnds(D d, V x, V y) {
+  using T = hn::TFromD<D>;
+  const V infinity = hn::Set(d, std::numeric_limits<T>::infinity());
+  y = hn::IfThenElse(hn::Eq(x, hn::Zero(d)), hn::Neg(infinity), y);
+  y = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Set(d, std::numeric_limits<T>::quiet_NaN()), y);
+  return hn::IfThenElse(hn::Or(hn::Eq(x, infinity), hn::IsNaN(x)), x, y);
+}
+
 template <class D, class V>
 HWY_INLINE V log(D d, V x) {
   using T = hn::TFromD<D>;
   using C = ConstantsOf<D>;
-  const hn::RebindToSigned<D> di;
-  const auto subnormal = hn::Lt(x, hn::Set(d, C::minNormal));
-  const V scaled = hn::IfThenElse(subnormal, hn::Mul(x, hn::Set(d, C::subnormalScale)), x);
-  // x = 2ᵉ · m with m within [√½, √2].
-  const auto bits = hn::BitCast(di, scaled);
-  const auto exponent = hn::ShiftRight<C::mantissaBits>(hn::Sub(bits, hn::Set(di, C::sqrtHalfBits)));
-  const V m = hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<C::mantissaBits>(exponent)));
-  V e = hn::ConvertTo(d, exponent);
-  e = hn::Sub(e, hn::IfThenElseZero(subnormal, hn::Set(d, static_cast<T>(C::subnormalShift))));
-  const V f = hn::Sub(m, hn::Set(d, T(1)));
+  V e;
+  const V f = logReduced(d, x, e);
   const V s = hn::Div(f, hn::Add(f, hn::Set(d, T(2))));
   const V z = hn::Mul(s, s);
   const V r = hn::Mul(z, polynomialEvenOdd(d, z, C::log));
   const V halfSquare = hn::Mul(hn::Set(d, T(0.5)), hn::Mul(f, f));
   const V low = hn::MulAdd(e, hn::Set(d, C::ln2Low), hn::Mul(s, hn::Add(halfSquare, r)));
-  V y = hn::MulAdd(e, hn::Set(d, C::ln2High), hn::Sub(f, hn::Sub(halfSquare, low)));
-  const V infinity = hn::Set(d, std::numeric_limits<T>::infinity());
-  y = hn::IfThenElse(hn::Eq(x, hn::Zero(d)), hn::Neg(infinity), y);
-  y = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Set(d, std::numeric_limits<T>::quiet_NaN()), y);
-  return hn::IfThenElse(hn::Or(hn::Eq(x, infinity), hn::IsNaN(x)), x, y);
+  return logEnds(d, x, hn::MulAdd(e, hn::Set(d, C::ln2High), hn::Sub(f, hn::Sub(halfSquare, low))));
 }
 
 /// log(1 + u) for u within [0, 1] (or NaN).
@@ -211,13 +270,145 @@ HWY_INLINE V log1pUnit(D d, V u) {
   return hn::Add(log1pReduced(d, f), hn::IfThenElseZero(upper, hn::Set(d, T(0.69314718055994530942))));
 }
 
-/// log(1 − p) for p ≤ 1, accurate near 0; NaN above 1.
+/// log(1 + x), accurate near 0; NaN below −1.
 template <class D, class V>
-HWY_INLINE V log1mp(D d, V p) {
+HWY_INLINE V log1p(D d, V x) {
   using T = hn::TFromD<D>;
-  const auto small = hn::Lt(hn::Abs(p), hn::Set(d, T(0.25)));
-  const V near = log1pReduced(d, hn::IfThenElseZero(small, hn::Neg(p)));
-  return hn::IfThenElse(small, near, log(d, hn::Sub(hn::Set(d, T(1)), p)));
+  const auto small = hn::And(hn::Gt(x, hn::Set(d, T(-0.29))), hn::Lt(x, hn::Set(d, T(0.41))));
+  const V near = log1pReduced(d, hn::IfThenElseZero(small, x));
+  return hn::IfThenElse(small, near, log(d, hn::Add(hn::Set(d, T(1)), x)));
+}
+
+/// a·b − p, where p is a·b rounded; exact, or nearly so where there is no fused multiplication (Dekker's
+/// product, by halves of the mantissas).
+template <class D, class V>
+HWY_INLINE V productRest(D d, V a, V b, V p) {
+#if HWY_NATIVE_FMA
+  (void)d;
+  return hn::MulSub(a, b, p);
+#else
+  const hn::RebindToSigned<D> di;
+  const V mask = hn::BitCast(d, hn::Set(di, ConstantsOf<D>::highMask));
+  const V aHigh = hn::And(a, mask), bHigh = hn::And(b, mask);
+  const V aLow = hn::Sub(a, aHigh), bLow = hn::Sub(b, bHigh);
+  const V outer = hn::Sub(hn::Mul(aHigh, bHigh), p);
+  return hn::MulAdd(aLow, bLow, hn::MulAdd(aLow, bHigh, hn::MulAdd(aHigh, bLow, outer)));
+#endif
+}
+
+/// log(x) in two parts, the second of which has what the first one lacks to twice the precision, but for some
+/// ten bits. After the same series as `log`, 2·(s + s³/3 + s⁵/5 + …), but with the first terms in two parts
+/// each (T. J. Dekker, "A floating-point technique for extending the available precision", Numerische
+/// Mathematik 18, 1971).
+template <class D, class V>
+HWY_INLINE V logInParts(D d, V x, V& low) {
+  using C = ConstantsOf<D>;
+  // 2/5, 2/7, …
+  static constexpr double tail[] = {2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11, 2.0 / 13, 2.0 / 15,
+                                    2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23, 2.0 / 25, 2.0 / 27};
+  V e;
+  const V f = logReduced(d, x, e);
+  // s = f / (2 + f)
+  const V two = hn::Set(d, 2.0);
+  const V base = hn::Add(two, f), baseLow = hn::Sub(f, hn::Sub(base, two));
+  const V s = hn::Div(f, base);
+  const V p = hn::Mul(s, base);
+  const V missing = hn::Sub(hn::Sub(f, p), productRest(d, s, base, p));
+  const V sLow = hn::Div(hn::NegMulAdd(s, baseLow, missing), base);
+  // z = s²
+  const V z = hn::Mul(s, s);
+  const V zLow = hn::MulAdd(hn::Add(s, s), sLow, productRest(d, s, s, z));
+  // w = z·2/3 + z²·(2/5 + …)
+  const V third = hn::Set(d, 2.0 / 3), thirdLow = hn::Set(d, 0x1p-54 * 2 / 3);
+  const V first = hn::Mul(z, third);
+  const V firstLow = hn::MulAdd(zLow, third, hn::MulAdd(z, thirdLow, productRest(d, z, third, first)));
+  const V rest = hn::Mul(hn::Mul(z, z), polynomialEvenOdd(d, z, tail));
+  const V w = hn::Add(first, rest);
+  const V wLow = hn::Add(hn::Add(hn::Sub(first, w), rest), firstLow);
+  // log(1 + f) = 2s + s·w
+  const V more = hn::Mul(s, w);
+  const V moreLow = hn::MulAdd(sLow, w, hn::MulAdd(s, wLow, productRest(d, s, w, more)));
+  const V twice = hn::Add(s, s);
+  const V y = hn::Add(twice, more);
+  const V yLow = hn::Add(hn::Add(hn::Sub(twice, y), more), hn::MulAdd(two, sLow, moreLow));
+  // + e·ln 2
+  const V whole = hn::Mul(e, hn::Set(d, C::ln2High));
+  const V sum = hn::Add(whole, y);
+  low = hn::Add(hn::Add(hn::Sub(whole, sum), y), hn::MulAdd(e, hn::Set(d, C::ln2Low), yLow));
+  return logEnds(d, x, sum);
+}
+
+/// |a|ᵇ for float64, where `precise` to its last digits, else to some ten fewer, more than float32 has.
+template <bool precise, class D, class V>
+HWY_INLINE V powMagnitude(D d, V a, V b) {
+  if constexpr (precise) {
+    V low;
+    const V high = logInParts(d, hn::Abs(a), low);
+    const V product = hn::Mul(b, high);
+    const V rest = hn::MulAdd(b, low, productRest(d, b, high, product));
+    // Beyond it the result is 0 or infinite, and the rest may be no number.
+    const auto inRange = hn::Lt(hn::Abs(product), hn::Set(d, 1024.0));
+    return expSum(d, product, hn::IfThenElseZero(inRange, rest));
+  } else {
+    return exp(d, hn::Mul(b, log(d, hn::Abs(a))));
+  }
+}
+
+/// aᵇ as C defines it: 1 for b = 0 and for a = 1, whatever the other is; NaN for a finite a < 0 and a b that
+/// is not whole.
+template <bool precise, class D, class V>
+HWY_INLINE V pow(D d, V a, V b) {
+  using T = hn::TFromD<D>;
+  const V one = hn::Set(d, T(1)), zero = hn::Zero(d);
+  const auto isOne = hn::Or(hn::Eq(hn::Abs(a), one), hn::Eq(b, zero));
+  V y = hn::IfThenElse(isOne, one, powMagnitude<precise>(d, a, b));
+  const auto isWhole = hn::Eq(hn::Round(b), b);
+  const V half = hn::Mul(b, hn::Set(d, T(0.5)));
+  const auto isOdd = hn::AndNot(hn::Eq(hn::Round(half), half), isWhole);
+  y = hn::IfThenElse(isOdd, hn::CopySign(y, a), y);
+  const auto isReal = hn::Or(isWhole, hn::Ge(a, zero));
+  const auto isInfinite = hn::Eq(a, hn::Set(d, -std::numeric_limits<T>::infinity()));
+  const V invalid = hn::Set(d, std::numeric_limits<T>::quiet_NaN());
+  return hn::IfThenElse(hn::Or(isReal, isInfinite), y, invalid);
+}
+
+/// An exponent that is a multiple of ½, ±(whole + ½·isHalf).
+struct HalfSteps {
+  int whole;
+  bool isHalf, isNegative;
+
+  /// Whether products of T are exact enough for it; those of float32 are taken in float64.
+  template <class T>
+  static bool fit(double p) {
+    const bool isSmall = sizeof(T) == sizeof(float) ? std::fabs(p) <= 64 : p >= -3 && p <= 6;
+    return isSmall && std::trunc(2 * p) == 2 * p;
+  }
+  explicit HalfSteps(double p)
+      : whole(static_cast<int>(std::fabs(p))), isHalf(std::fabs(p) > whole), isNegative(p < 0) {}
+};
+
+/// x to a small exponent that is a multiple of ½, as `pow`, by products.
+template <class D, class V>
+HWY_INLINE V powHalfSteps(D d, V x, HalfSteps exponent) {
+  using T = hn::TFromD<D>;
+  const V one = hn::Set(d, T(1));
+  if (exponent.isHalf) {
+    // Unlike its square root, that power of −0 is 0, and that of −∞ is ∞.
+    const V infinity = hn::Set(d, std::numeric_limits<T>::infinity());
+    x = hn::IfThenElse(hn::Eq(x, hn::Neg(infinity)), infinity, hn::Add(x, hn::Zero(d)));
+    if (exponent.whole == 0) {
+      const V root = hn::Sqrt(x);
+      return exponent.isNegative ? hn::Div(one, root) : root;
+    }
+  }
+  // The power of a large number may leave the range where that of its reciprocal does not.
+  if (exponent.isNegative) x = hn::Div(one, x);
+  V square = x, y = exponent.whole % 2 == 1 ? x : one;
+  for (int n = exponent.whole / 2; n > 0; n /= 2) {
+    square = hn::Mul(square, square);
+    if (n % 2 == 1) y = hn::Mul(y, square);
+  }
+  return exponent.isHalf ? hn::Mul(y, hn::Sqrt(x)) : y;
 }
 
 template <class D, class V>
@@ -227,12 +418,24 @@ HWY_INLINE V sigmoid(D d, V x) {
   return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
 }
 
+/// σ(x) and 1 − σ(x) = σ(−x)
+template <class D, class V>
+HWY_INLINE V sigmoid(D d, V x, V& complement) {
+  const V one = hn::Set(d, hn::TFromD<D>(1));
+  const V e = exp(d, hn::Neg(hn::Abs(x)));
+  const V large = hn::Div(one, hn::Add(one, e)), small = hn::Mul(e, large);
+  const auto isNegative = hn::Lt(x, hn::Zero(d));
+  complement = hn::IfThenElse(isNegative, large, small);
+  return hn::IfThenElse(isNegative, small, large);
+}
+
 /// x·σ(x)
 template <class D, class V>
 HWY_INLINE V silu(D d, V x) {
   const V one = hn::Set(d, hn::TFromD<D>(1));
   const V away = hn::Neg(hn::Abs(x));
-  const V numerator = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), expProduct(d, away, hn::Zero(d), x), x);
+  const V below = expProduct(d, away, hn::Zero(d), aboveNegativeInfinity(d, x));
+  const V numerator = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), below, x);
   return hn::Div(numerator, hn::Add(one, exp(d, away)));
 }
 
@@ -248,6 +451,13 @@ template <class D, class V>
 HWY_INLINE V softplus(D d, V x) {
   // In this order Max keeps a NaN of x; the other term carries it anyway.
   return hn::Add(hn::Max(hn::Zero(d), x), log1pUnit(d, exp(d, hn::Neg(hn::Abs(x)))));
+}
+
+/// log σ(x)
+template <class D, class V>
+HWY_INLINE V logSigmoid(D d, V x) {
+  // In this order Min keeps a NaN of x.
+  return hn::Sub(hn::Min(hn::Zero(d), x), log1pUnit(d, exp(d, hn::Neg(hn::Abs(x)))));
 }
 
 /// Φ(x), the normal distribution, with its relative accuracy kept in the lower tail; exp(−x²/2) comes along.

@@ -433,7 +433,7 @@ bool Environment::start(napi_env env) {
     executor_ = std::make_unique<Executor>(doorbell_);
   } catch (const std::exception& error) {
     napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
-    bind::raise(env, "AXPY_KERNEL", std::string("[runAsync] no thread could be started: ") + error.what());
+    bind::raise(env, "AXPY_THREAD", std::string("[runAsync] no thread could be started: ") + error.what());
     return false;
   }
   // Hooks run last in, first out: this one has to come before that of the doorbell, hence after it here.

@@ -1,9 +1,9 @@
 /** The walk back through the history: order, accumulation, reuse, and what it refuses. */
 import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { AutogradError } from '../lib/errors.ts';
 import { concat, Dense, losses, noGrad, Sequential, SGD, type Tensor, tensor } from '../lib/index.ts';
+import { bundle } from './bundle.ts';
 
 const leaf = (...values: number[]) => tensor(values, { dtype: 'float64', requiresGrad: true });
 
@@ -210,8 +210,7 @@ describe('memory', () => {
   ])(
     'stays flat over %s steps (%d)',
     (way, steps, megabytes) => {
-      const script = fileURLToPath(new URL('memory.child.ts', import.meta.url));
-      const args = ['--expose-gc', '--import', 'tsx', script, way, String(steps)];
+      const args = ['--expose-gc', bundle('test/memory.child.ts'), way, String(steps)];
       const output = execFileSync(process.execPath, args, {
         encoding: 'utf8',
         env: process.env,

@@ -4,7 +4,7 @@
  *
  *     dropped.child.ts models|optimizers|programs|lengths|sequence
  */
-import { Adam, compile, Dense, Layer, losses, randn, SGD, type Tensor, zeros } from '../lib/index.ts';
+import { Adam, compile, Dense, Layer, losses, ones, randn, SGD, type Tensor, zeros } from '../lib/index.ts';
 
 const square = (model: Dense, x: Tensor): Tensor => model.forward(x).square().mean();
 
@@ -54,7 +54,7 @@ const ways: Record<string, () => void> = {
   optimizers() {
     const x = randn([4, 512]);
     for (let i = 0; i < 300; i++) {
-      const model = new Dense(512, 512);
+      const model = new Dense(512, 512, { init: 'ones' });
       square(model, x).backward();
       new Adam(model.parameters()).step();
     }
@@ -62,7 +62,7 @@ const ways: Record<string, () => void> = {
   programs() {
     const x = randn([4, 512]);
     for (let i = 0; i < 300; i++) {
-      const model = new Dense(512, 512);
+      const model = new Dense(512, 512, { init: 'ones' });
       const optimizer = new Adam(model.parameters());
       compile((input: Tensor) => {
         optimizer.zeroGrad();
@@ -73,8 +73,8 @@ const ways: Record<string, () => void> = {
   },
   /** Gradients of many sizes: those of the pool, 1.3 MB on the average. */
   lengths() {
-    const model = new Dense(8, 64);
-    for (let n = 1; n <= 260; n++) for (let k = 0; k < 3; k++) square(model, randn([40 * n, 8])).backward();
+    const model = new Dense(1, 64);
+    for (let n = 1; n <= 260; n++) for (let k = 0; k < 3; k++) square(model, ones([40 * n, 1])).backward();
   },
   /** The first call of a compiled step: 800 parts of one tensor, and the intermediates of as many steps. */
   sequence() {

@@ -1,12 +1,12 @@
 /** What is dropped comes back by itself, also where the event loop does not turn; what is recorded is not computed. */
 import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { Adam, Dense, Dropout, losses, randn, Sequential, type Tensor } from '../lib/index.ts';
 import { type Kernels, kernels, withKernels } from '../lib/kernels/index.ts';
 import { trace } from '../lib/train/program.ts';
+import { bundle } from './bundle.ts';
 
-const script = fileURLToPath(new URL('dropped.child.ts', import.meta.url));
+const script = bundle('test/dropped.child.ts');
 
 test.each([
   ['models', 600],
@@ -15,7 +15,7 @@ test.each([
   ['lengths', 350],
   ['sequence', 350],
 ])('%s: the process never has more than %d MB', (way, megabytes) => {
-  const output = execFileSync(process.execPath, ['--import', 'tsx', script, way], {
+  const output = execFileSync(process.execPath, [script, way], {
     encoding: 'utf8',
     env: { ...process.env, AXPY_GUARD: '' },
   });

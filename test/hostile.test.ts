@@ -22,6 +22,7 @@ import {
   fit,
   full,
   gradCheck,
+  interpolate,
   LayerNorm,
   layerNorm,
   losses,
@@ -229,6 +230,8 @@ describe('lists', () => {
     'size of maxPool2d': [[2, 1], -9, (v) => maxPool2d(image(), v).toArray()],
     'options of maxPool2d': [{ stride: 1 }, -9, (v) => maxPool2d(image(), 2, v).toArray()],
     'scale of upsample': [[2, 1], -9, (v) => upsample(image(), v).toArray()],
+    'options of interpolate': [{ mode: 'nearest', size: 2 }, -9, (v) => interpolate(image(), v).toArray()],
+    'size of interpolate': [[2, 1], -9, (v) => interpolate(image(), { size: v }).toArray()],
     'image of a weight': [[1, 1, 3], -9, (v) => denseFromChannelsFirst(matrix(), v).toArray()],
     'Conv2D, kernel': [[2, 1], -9, (v) => new Conv2D(1, 1, v).forward(image()).shape],
     'Conv2D, options': [

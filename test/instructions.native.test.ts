@@ -4,8 +4,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import { bundle } from './bundle.ts';
 
-const library = new URL('../lib/index.ts', import.meta.url).href;
+const library = bundle('lib/index.ts');
 
 /** Prints the loss after some steps, on ways that Winograd, im2col, depthwise and products take. */
 const script = `
@@ -32,7 +33,7 @@ const script = `
 function train(env: NodeJS.ProcessEnv): { loss: number; blas: string; simd: string } {
   const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import', 'tsx', '--input-type=module', '--eval', script],
+    ['--input-type=module', '--eval', script],
     { encoding: 'utf8', env: { ...process.env, AXPY_BACKEND: 'native', ...env } },
   );
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });

@@ -3,13 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { geometryFields } from '../lib/kernels/codes.ts';
 import { kernels } from '../lib/kernels/index.ts';
+import { bundle } from './bundle.ts';
 import { kernelNames } from './contract/signature.ts';
 
-const child = fileURLToPath(new URL('./sizes.child.ts', import.meta.url));
+const child = bundle('test/sizes.child.ts');
 
 test('every kernel, with sizes of 0, 1, 3 and 2³¹ − 1', () => {
   // A file takes all that is written before a call, whatever becomes of it.
@@ -17,7 +17,7 @@ test('every kernel, with sizes of 0, 1, 3 and 2³¹ − 1', () => {
   const out = openSync(journal, 'w');
   const { status, signal, stderr } = spawnSync(
     process.execPath,
-    ['--import', 'tsx', child, process.env.AXPY_BACKEND as string],
+    [child, process.env.AXPY_BACKEND as string],
     { encoding: 'utf8', stdio: ['ignore', out, 'pipe'], timeout: 50_000 },
   );
   closeSync(out);

@@ -3,11 +3,11 @@
  * addon uses, which it chooses at load: each in a process of its own.
  */
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { binaryOps, lossOps, reduceOps, unaryOps } from '../lib/kernels/codes.ts';
+import { bundle } from './bundle.ts';
 
-const child = fileURLToPath(new URL('./special.child.ts', import.meta.url));
+const child = bundle('test/special.child.ts');
 
 interface Findings {
   problems: string[];
@@ -15,7 +15,7 @@ interface Findings {
 }
 
 function findings(simd: string, runs: number): Findings {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', child, String(runs)], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [child, String(runs)], {
     encoding: 'utf8',
     env: { ...process.env, AXPY_SIMD: simd },
     maxBuffer: 2 ** 26,

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { conv2d, losses, randn, seed, type Tensor, tensor } from '../lib/index.ts';
 import { kernels } from '../lib/kernels/index.ts';
+import { bundle } from './bundle.ts';
 import { generator } from './cases/values.ts';
 
 type Values = Float32Array | Float64Array;
@@ -138,15 +139,14 @@ test('winograd: false gives what the direct sum gives, and AXPY_WINOGRAD=0 the s
   expect(conv2d(x, weight, null, { winograd: false }).data).toEqual(plain);
 
   const script = `
-    import { conv2d, randn, seed } from ${JSON.stringify(new URL('../lib/index.ts', import.meta.url).href)};
+    import { conv2d, randn, seed } from ${JSON.stringify(bundle('lib/index.ts'))};
     seed(6);
     const y = conv2d(randn([2, 16, 16, 32]), randn([32, 3, 3, 32]));
     process.stdout.write(Buffer.from(y.data.buffer).toString('base64'));`;
-  const { stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', '--input-type=module', '--eval', script],
-    { encoding: 'utf8', env: { ...process.env, AXPY_WINOGRAD: '0' } },
-  );
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+    encoding: 'utf8',
+    env: { ...process.env, AXPY_WINOGRAD: '0' },
+  });
   expect(stderr).toBe('');
   expect(Buffer.from(stdout, 'base64').equals(Buffer.from(plain.buffer))).toBe(true);
 });

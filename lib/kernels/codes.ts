@@ -7,6 +7,7 @@
  * f of `unary`, with its parameters p and q:
  * powScalar xᵖ · leakyRelu x > 0 ? x : p·x · elu x > 0 ? x : p·(eˣ − 1) · gelu x·Φ(x) by erf (Hendrycks & Gimpel, 2016)
  * silu x·σ(x) · softplus log(1 + eˣ) · clip min(max(x, p), q) · scale p·x + q · sign −1, 0, 1
+ * log1p log(1 + x) · expm1 eˣ − 1 · logSigmoid log σ(x)
  */
 export const unaryOps = [
   'neg',
@@ -28,12 +29,15 @@ export const unaryOps = [
   'softplus',
   'sigmoid',
   'tanh',
+  'log1p',
+  'expm1',
+  'logSigmoid',
 ] as const;
 
 /**
  * The unary ops whose derivative is a function of the output alone, and so needs no input kept: exp′ = y, sqrt′ = ½/y,
  * reciprocal′ = −y², σ′ = y(1 − y), tanh′ = 1 − y², relu′ = [y > 0], leakyRelu′ = y > 0 ? 1 : p (for p ≥ 0),
- * elu′ = y > 0 ? 1 : y + p, softplus′ = 1 − e⁻ʸ. neg and scale need neither x nor y.
+ * elu′ = y > 0 ? 1 : y + p, softplus′ = 1 − e⁻ʸ, logSigmoid′ = 1 − eʸ. neg and scale need neither x nor y.
  */
 export const gradientFromOutput = [
   'exp',
@@ -45,6 +49,7 @@ export const gradientFromOutput = [
   'softplus',
   'sigmoid',
   'tanh',
+  'logSigmoid',
 ] as const;
 
 /** f(a, b) of `binary`; comparisons give 1 or 0 (0 when an operand is NaN, but notEqual 1). */
@@ -74,6 +79,7 @@ export const reduceOps = ['sum', 'product', 'max', 'min', 'sumOfSquares'] as con
  * binaryCrossEntropy −(t log p + (1 − t) log(1 − p)), each logarithm at least −100; its derivative by p is
  *   (p − t) / max(p(1 − p), 1e−12); the one by t is log(1 − p) − log p with the same clamp
  * binaryCrossEntropyWithLogits max(p, 0) − p·t + log(1 + e^−|p|), finite for every finite p
+ * crossEntropy −t·p for the logarithm p of a probability, 0 for t = 0 and an infinite p; derivatives −t and −p
  */
 export const lossOps = [
   'squaredError',
@@ -81,6 +87,7 @@ export const lossOps = [
   'huber',
   'binaryCrossEntropy',
   'binaryCrossEntropyWithLogits',
+  'crossEntropy',
 ] as const;
 
 /** What `geometry` of the convolution and pooling kernels holds, in this order. */

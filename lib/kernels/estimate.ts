@@ -23,6 +23,9 @@ const elementaryUnary: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
   'softplus',
   'sigmoid',
   'tanh',
+  'log1p',
+  'expm1',
+  'logSigmoid',
 ]);
 
 export const unaryWork = (op: number) => (elementaryUnary.has(unaryOps[op]) ? elementary : 1);
@@ -78,6 +81,24 @@ export function pooling(geometry: Int32Array, operations?: number): Estimate {
 export function windowOf(geometry: Int32Array): number {
   const { kernelHeight, kernelWidth } = geometryOf(geometry);
   return kernelHeight * kernelWidth;
+}
+
+/** A multiply-add for each pixel of weight in each output. */
+export function interpolation(
+  rows: Int32Array,
+  rowShares: Float64Array,
+  columns: Int32Array,
+  columnShares: Float64Array,
+  batch: number,
+  height: number,
+  width: number,
+  channels: number,
+): Estimate {
+  const taps = (shares: Float64Array) => shares.reduce((sum, share) => sum + (share === 0 ? 1 : 2), 0);
+  return {
+    operations: 2 * batch * taps(rowShares) * taps(columnShares) * channels,
+    size: `${times(batch, height, width, channels)} ↔ ${times(rows.length, columns.length)}`,
+  };
 }
 
 /** Reads and writes of as many elements as there are in both arrays together. */

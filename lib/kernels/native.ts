@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Addon } from '../../binding.d.ts';
 import {
   ArgumentError,
+  AxpyError,
   BackendError,
   DataError,
   IndexError,
@@ -106,6 +107,8 @@ export function loadNative(): Addon {
     AXPY_NON_FINITE: NonFiniteError,
     AXPY_DATA: DataError,
   };
-  addon.setErrorFactory((code, message) => new errors[code](message));
+  addon.setErrorFactory((code, message) =>
+    code === 'AXPY_THREAD' ? new AxpyError(code, message) : new errors[code](message),
+  );
   return addon;
 }

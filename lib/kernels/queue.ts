@@ -2,8 +2,11 @@
  * The order of runs. Programs of this thread run one after the other, first in, first out: whoever asks for a prediction
  * while a training runs sees whole steps. A run's inputs and settings are those of the moment it was asked for.
  *
- * Any step of a run may fail, for want of memory or of a thread. Its own promise then rejects, and the next one goes on.
+ * Any step of a run may fail, for want of memory say. Its own promise then rejects, and the next one goes on. Where the
+ * system gives no thread, runs are made on this one.
  */
+import { setImmediate as turn } from 'node:timers/promises';
+import { AxpyError } from '../errors.ts';
 import { createProgram, type Program } from './index.ts';
 
 export interface Run<Result> {
@@ -59,7 +62,7 @@ function start(): void {
     current = mine;
     try {
       mine.run.enter();
-      mine.run.program.runAsync().then(
+      launch(mine.run.program).then(
         () => finish(mine, mine.left ?? attempt(() => mine.run.leave())),
         (error) => finish(mine, { error }),
       );
@@ -70,6 +73,31 @@ function start(): void {
       settle();
     }
   }
+}
+
+/** When to ask for a thread again, after there was none; 0 if there always was. */
+let nextTry = 0;
+
+/** Runs a program on the executor or, where the system gives no thread for that, here. */
+function launch(program: Program): Promise<void> {
+  if (nextTry === 0 || performance.now() >= nextTry) {
+    try {
+      return program.runAsync();
+    } catch (error) {
+      if (!(error instanceof AxpyError && error.code === 'AXPY_THREAD')) throw error;
+      if (nextTry === 0) {
+        process.emitWarning(
+          'the system gives axpy no thread (a limit of processes, or of pids in a container): steps of fit and compiled ' +
+            'functions run on the thread of JavaScript, where nothing else runs meanwhile',
+          { type: 'AxpyWarning', code: error.code, detail: error.message },
+        );
+      }
+      nextTry = performance.now() + 1000;
+    }
+  }
+  program.run();
+  // The next one, and this one's promise, in another turn of the event loop.
+  return turn();
 }
 
 /** The executor is done with a job. */

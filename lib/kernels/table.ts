@@ -16,6 +16,7 @@ import {
   elementary,
   epilogueWork,
   instructionWork,
+  interpolation,
   lossWork,
   matrixProduct,
   moves,
@@ -69,9 +70,23 @@ const geometry = int32(input());
 const convolved = { weight: input(), bias: orNull(input()), geometry, ...epilogue, fast: flag };
 const rowsOf = { count: size, rows: size, width: size };
 const line = { outer: size, size, inner: size, log: flag };
-const columns = { mean: input('channels'), inverse: input('channels') };
+const columns = {
+  mean: input('channels'),
+  remainder: orNull(input('channels')),
+  inverse: input('channels'),
+};
 const affine = { scale: orNull(input('channels')), shift: orNull(input('channels')) };
 const state = uint32(updated(6));
+const resampling = {
+  rows: indices('height', input()),
+  rowShares: float64(input('rows')),
+  columns: indices('width', input()),
+  columnShares: float64(input('columns')),
+  batch: size,
+  height: size,
+  width: size,
+  channels: size,
+};
 
 export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name]> } = {
   gemm: {
@@ -257,6 +272,16 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     },
     cost: (out, _gradient, _y, _outer, _size, _inner, log) => (log === 1 ? elementary + 3 : 4) * out.length,
   },
+  logSumExp: {
+    arguments: {
+      out: out('outer', 'inner'),
+      x: input('outer', 'size', 'inner'),
+      outer: size,
+      size,
+      inner: size,
+    },
+    cost: (_out, x) => (elementary + 2) * x.length,
+  },
   softmaxCrossEntropy: {
     arguments: {
       out: orOne(out('rows')),
@@ -343,21 +368,40 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     cost: (_out, gradient, geometry) => pooling(geometry, windowOf(geometry) * gradient.length),
   },
 
+  interpolate: {
+    arguments: {
+      out: out('batch', 'rows', 'columns', 'channels'),
+      x: input('batch', 'height', 'width', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _x, ...sizes) => interpolation(...sizes),
+  },
+  interpolateGradient: {
+    arguments: {
+      out: out('batch', 'height', 'width', 'channels'),
+      gradient: input('batch', 'rows', 'columns', 'channels'),
+      ...resampling,
+    },
+    cost: (_out, _gradient, ...sizes) => interpolation(...sizes),
+  },
+
   // ── normalisation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   batchMoments: {
     arguments: {
       mean: out('channels'),
+      remainder: out('channels'),
       inverse: out('channels'),
       runningMean: orNull(updated('channels')),
       runningVariance: orNull(updated('channels')),
+      recentRows: orNull(updated(1)),
       x: input('rows', 'channels'),
       rows: size,
       channels: size,
       epsilon: finite,
       momentum: finite,
     },
-    cost: (_mean, _inverse, _runningMean, _runningVariance, x) => 4 * x.length,
+    cost: (_mean, _remainder, _inverse, _runningMean, _runningVariance, _recentRows, x) => 4 * x.length,
   },
   batchNorm: {
     arguments: {
@@ -369,7 +413,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       channels: size,
       ...epilogue,
     },
-    cost: (out, _x, _mean, _inverse, _scale, _shift, _rows, _channels, activation) =>
+    cost: (out, _x, _mean, _remainder, _inverse, _scale, _shift, _rows, _channels, activation) =>
       (2 + epilogueWork(activation)) * out.length,
   },
   batchNormGradient: {
@@ -387,7 +431,21 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       parameter: anyNumber,
       moments: flag,
     },
-    cost: (out, _scale, _shift, gradient, x, _mean, _inverse, _s, _t, _rows, _channels, activation) => ({
+    cost: (
+      out,
+      _scale,
+      _shift,
+      gradient,
+      x,
+      _mean,
+      _remainder,
+      _inverse,
+      _s,
+      _t,
+      _rows,
+      _channels,
+      activation,
+    ) => ({
       operations: (9 + (activation < 0 ? 0 : 3)) * out.length,
       // Two passes over gradient and x: the sums come first.
       bytes: out.byteLength + 2 * (gradient.byteLength + x.byteLength),
@@ -397,6 +455,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     arguments: {
       out: out('rows', 'size'),
       mean: out('rows'),
+      remainder: out('rows'),
       inverse: out('rows'),
       x: input('rows', 'size'),
       scale: orNull(input('size')),
@@ -415,6 +474,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       gradient: input('rows', 'size'),
       x: input('rows', 'size'),
       mean: input('rows'),
+      remainder: input('rows'),
       inverse: input('rows'),
       scale: orNull(input('size')),
       rows: size,

@@ -5,10 +5,12 @@ import {
   fusedActivation,
   resolveActivation,
 } from '../activations.ts';
+import { ShapeError } from '../errors.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { batchNorm, checkEpsilon, checkMomentum } from '../ops/normalize.ts';
 import { Parameter, SharedTensor } from '../parameter.ts';
+import { checkSize, show } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -45,6 +47,11 @@ const form = layerForm('BatchNorm', { channels: count }, {
  * as well; so a training step that ends with NonFiniteError, which leaves parameters as they were, leaves its batch in
  * them.
  *
+ * In training each channel wants at least two values: a ShapeError otherwise, as in PyTorch. The running statistics are
+ * PyTorch's as long as batches have as many values per channel. A smaller one, as the last of an epoch, moves them less:
+ * with n values per channel, where a batch had N of late, by momentum·(n − 1)/(N − 1), see `batchNorm`. N is no state: the
+ * first batch after a load weighs fully.
+ *
  * While weight and bias are both frozen (`requiresGrad` false), the layer works as in evaluation also while training: it
  * normalises by the running statistics and leaves them, as Keras does with `trainable = False`. Without `affine` there is
  * nothing to freeze, and the mode alone decides.
@@ -61,6 +68,8 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
   readonly runningMean: SharedTensor<D>;
   /** [channels], ones at first; the mean of unbiased variances. */
   readonly runningVariance: SharedTensor<D>;
+  /** How many values per channel batches had of late: private, as a state of PyTorch's has no such number. */
+  readonly #count: SharedTensor<D>;
   /** The activation's name, or the function given. */
   readonly activation: ActivationName | ActivationFunction;
 
@@ -69,6 +78,7 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     super();
     const own = form.read([channels], options);
     configure(this, own);
+    checkSize('BatchNorm', [channels]);
     this.channels = own.channels;
     this.momentum = own.momentum;
     this.epsilon = own.epsilon;
@@ -79,6 +89,7 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     this.runningMean = new SharedTensor([channels], own.dtype as D);
     this.runningVariance = new SharedTensor([channels], own.dtype as D);
     initialize(this.runningVariance, 'ones');
+    this.#count = new SharedTensor([1], own.dtype as D);
   }
 
   forward(x: Tensor): Tensor<D> {
@@ -90,7 +101,14 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     const { momentum, epsilon, weight, bias } = this;
     const isFrozen = weight !== null && bias !== null && !weight.requiresGrad && !bias.requiresGrad;
     const training = this.training && !isFrozen;
-    const running = { mean: this.runningMean, variance: this.runningVariance };
+    if (training && x.size === this.channels) {
+      throw new ShapeError(
+        `${this.label} expected more than one value per channel in training, received ${show(x.shape)}: there is no ` +
+          'variance of one value. Take a larger batch, or leave the running statistics as they are: by eval(), or by freezing ' +
+          'this layer with setRequiresGrad(false)',
+      );
+    }
+    const running = { mean: this.runningMean, variance: this.runningVariance, count: this.#count };
     const activation = fusedActivation(this.activation);
     const options = { momentum, epsilon, training, activation };
     const y = batchNorm(x, weight, bias, running, options);

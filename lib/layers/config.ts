@@ -83,7 +83,7 @@ export function configOf(layer: Layer, isLayer: (value: unknown) => value is Lay
 }
 
 /**
- * Lets `layerFrom` make layers of a class of one's own:
+ * Lets `layerFrom` make layers of a class of one's own, which is called so in messages too, whatever a minifier calls it:
  * `registerLayer('Block', Block, ({ size }) => new Block(size))`.
  * @param make gets what `config` holds beside the type; the config of an inner layer it hands to `layerFrom`
  * @throws ArgumentError for a name that another class has, or for arguments that are none

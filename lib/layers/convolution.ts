@@ -10,7 +10,7 @@ import { type Fans, type Initializer, initializeBoth } from '../initializers.ts'
 import type { FloatDtype } from '../memory.ts';
 import type { Activation } from '../ops/epilogue.ts';
 import { Parameter } from '../parameter.ts';
-import type { Shape } from '../shape.ts';
+import { checkSize, type Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -91,9 +91,10 @@ export abstract class Convolution<D extends FloatDtype> extends Layer {
     this.winograd = own.winograd;
     this.activation = own.activation;
     const { shape, fans } = weight();
+    checkSize(name, shape);
     this.weight = new Parameter(shape, own.dtype as D);
     this.bias = own.bias ? new Parameter([outChannels], own.dtype as D) : null;
-    initializeBoth(this.weight, own.init, this.bias, own.biasInit, fans);
+    initializeBoth(this.weight, own.init, this.bias, own.biasInit, fans, name);
   }
 
   forward(x: Tensor): Tensor<D> {

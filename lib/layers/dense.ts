@@ -11,6 +11,7 @@ import type { FloatDtype } from '../memory.ts';
 import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
 import { Parameter } from '../parameter.ts';
+import { checkSize } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -58,9 +59,10 @@ export class Dense<D extends FloatDtype = 'float32'> extends Layer {
     this.inFeatures = own.inFeatures;
     this.outFeatures = own.outFeatures;
     this.activation = own.activation;
+    checkSize('Dense', [outFeatures, inFeatures]);
     this.weight = new Parameter([outFeatures, inFeatures], own.dtype as D);
     this.bias = own.bias ? new Parameter([outFeatures], own.dtype as D) : null;
-    initializeBoth(this.weight, own.init, this.bias, own.biasInit);
+    initializeBoth(this.weight, own.init, this.bias, own.biasInit, undefined, 'Dense');
   }
 
   forward(x: Tensor): Tensor<D> {

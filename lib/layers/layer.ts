@@ -4,6 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
 import { copyOf, type Dtype } from '../memory.ts';
+import { nameClass } from '../names.ts';
 import {
   type AnyParameter,
   type AnySharedTensor,
@@ -49,6 +50,10 @@ interface Naming {
  *     }
  */
 export abstract class Layer {
+  static {
+    nameClass(Layer, 'Layer');
+  }
+
   /**
    * What becomes of numbers that `fit`, `evaluate` and `predict` are given as a model's input: by default tensors of the
    * dtype of its parameters. A layer that takes indices says `override readonly inputDtype = 'int32'`, one that takes
@@ -122,6 +127,11 @@ export abstract class Layer {
    */
   get config(): LayerConfig {
     return configOf(this, isLayer);
+  }
+
+  /** What `JSON.stringify` shows: `config`, of which `layerFrom` makes a layer. The values are in `stateDict`. */
+  toJSON(): LayerConfig {
+    return this.config;
   }
 
   /** Inner layers by where they are in the fields. */

@@ -5,7 +5,7 @@ import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkEpsilon, layerNorm } from '../ops/normalize.ts';
 import { Parameter } from '../parameter.ts';
-import { readShape, type Shape, sameShape } from '../shape.ts';
+import { checkSize, readShape, type Shape, sameShape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkCount, checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -54,6 +54,7 @@ export class LayerNorm<D extends FloatDtype = 'float32'> extends Layer {
     super();
     const own = form.read([shape], options);
     configure(this, own);
+    checkSize('LayerNorm', own.shape);
     this.shape = own.shape;
     this.epsilon = own.epsilon;
     this.dtype = own.dtype as D;

@@ -7,6 +7,7 @@ import { checkBoolean, checkOptions, describe, isRecord, readOptions } from '../
 import { ArgumentError } from '../errors.ts';
 import { type Initializer, initializerBefore } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
+import { nameClass } from '../names.ts';
 import { checkPair, ownPadding, type Padding, type Pair } from '../ops/window.ts';
 import { checkCount, checkLayerDtype } from './checks.ts';
 import { registerLayer } from './config.ts';
@@ -63,6 +64,7 @@ export function layerForm<Arguments extends Options, Others extends Options>(
       return own as Own<Arguments & Others>;
     },
     register(kind) {
+      nameClass(kind, layer);
       registerLayer(layer, kind, (config) => {
         const options = { ...config };
         const given = Object.keys(positional).map((name) => {

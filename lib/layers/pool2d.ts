@@ -2,7 +2,7 @@
 import { averagePool2d, maxPool2d, poolingWindow } from '../ops/pool.ts';
 import type { Padding, Pair, Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
-import { checkTensor, type Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, type Tensor } from '../tensor.ts';
 import { checkImages, positionsOn, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
@@ -104,6 +104,7 @@ export class GlobalAvgPool2D extends Layer {
   forward(x: Tensor): Tensor {
     checkTensor(this.label, x);
     checkImages(this, x.shape);
+    checkFloat(this.label, x);
     return x.mean([1, 2]);
   }
 

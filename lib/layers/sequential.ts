@@ -1,6 +1,7 @@
 /** Layers one after the other. */
 import { checkOptions, describe, isArray, isInstance, readArray } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
+import { nameClass } from '../names.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { most } from '../tree.ts';
@@ -98,6 +99,7 @@ export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]
   }
 }
 
+nameClass(Sequential, 'Sequential');
 registerLayer('Sequential', Sequential, ({ layers, ...options }) => {
   return new Sequential(
     isArray(layers) ? layers.map((config) => layerFrom(config as LayerConfig)) : layers,

@@ -91,21 +91,21 @@ function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
 export function add(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('add', a);
   if (isInteger(a) && typeof b === 'number') return withNumber('add', a, b);
-  return isNumber('add', b) ? unary('scale', a, 1, b) : sum('add', a, b);
+  return isNumber('add', b) ? unary('scale', a, 1, b, 'add') : sum('add', a, b);
 }
 
 /** a − b */
 export function sub(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('sub', a);
   if (isInteger(a) && typeof b === 'number') return withNumber('sub', a, b);
-  return isNumber('sub', b) ? unary('scale', a, 1, -b) : sum('sub', a, b);
+  return isNumber('sub', b) ? unary('scale', a, 1, -b, 'sub') : sum('sub', a, b);
 }
 
 /** a · b, element by element */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('mul', a);
   if (isInteger(a) && typeof b === 'number') return withNumber('mul', a, b);
-  return isNumber('mul', b) ? unary('scale', a, b, 0) : binary('mul', a, b);
+  return isNumber('mul', b) ? unary('scale', a, b, 0, 'mul') : binary('mul', a, b);
 }
 
 /** a / b, element by element; of floats alone. */
@@ -114,10 +114,13 @@ export function div(a: Tensor, b: Tensor | number): Tensor {
   return isNumber('div', b) ? binary('div', a, scalarLike('div', b, a)) : binary('div', a, b);
 }
 
-/** aᵇ, element by element; NaN for a negative a and a fractional b. */
+/**
+ * aᵇ, element by element, as C's pow: NaN for a negative a and a fractional b; 1 for b = 0 and for a = 1, whatever the other
+ * is. The gradient of a is 0 where b is 0, that of b is 0 where a is 0 and b ≥ 0.
+ */
 export function pow(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('pow', a);
-  return isNumber('pow', b) ? unary('powScalar', a, b) : binary('pow', a, b);
+  return isNumber('pow', b) ? unary('powScalar', a, b, 0, 'pow') : binary('pow', a, b);
 }
 
 type Operator = (a: Tensor, b: Tensor | number) => Tensor;

@@ -2,7 +2,7 @@
  * Updates in place, of parameters, their gradients and other state: averages of weights, target networks, clipped gradients,
  * optimizers of one's own. They are not differentiated; a backward pass whose history needs the elements as they were says so.
  */
-import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
+import { AutogradError, DtypeError, inNameOf, ShapeError } from '../errors.ts';
 import { type BinaryOp, binaryCode, type Data, kernels, unaryCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording } from '../kernels/recorder.ts';
@@ -86,7 +86,7 @@ function scale(op: string, x: Tensor, p: number, q: number): Tensor {
 export function assign(x: Tensor, values: Values | Tensor): Tensor {
   const op = 'assign';
   checkTensor(op, x);
-  const source = isTensor(values) ? values : tensor(values, { dtype: x.dtype });
+  const source = isTensor(values) ? values : inNameOf(op, 'tensor', () => tensor(values, { dtype: x.dtype }));
   if (source.dtype !== x.dtype)
     throw new DtypeError(`[${op}] expected dtype ${x.dtype}, got ${source.dtype}`);
   const isFlat = ArrayBuffer.isView(values);

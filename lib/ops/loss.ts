@@ -26,13 +26,19 @@ export function checkSome(name: string, count: number, reduction: Reduction): vo
   }
 }
 
-/** l(prediction, target) element by element, for an op of codes.ts. Differentiable in both. */
+/**
+ * l(prediction, target) element by element, for an op of codes.ts. Differentiable in both.
+ * @param name what errors call the loss
+ * @param count what a mean divides by; the number of elements by default
+ */
 export function elementwiseLoss(
-  name: LossOp,
+  code: LossOp,
   prediction: Tensor,
   target: Tensor,
   reduction: Reduction,
   parameter = 0,
+  name: string = code,
+  count?: number,
 ): Tensor {
   checkTensor(name, prediction, 'prediction');
   checkTensor(name, target, 'target');
@@ -43,11 +49,11 @@ export function elementwiseLoss(
       `[${name}] expected prediction and target of one shape, got ${show(prediction.shape)} and ${show(target.shape)}`,
     );
   }
-  const n = prediction.size;
-  checkSome(name, n, reduction);
-  const scale = reduction === 'mean' ? 1 / n : 1;
+  const examples = count ?? prediction.size;
+  checkSome(name, examples, reduction);
+  const scale = reduction === 'mean' ? 1 / examples : 1;
   const loss = empty(reduction === 'none' ? prediction.shape : [], dtype);
-  const op = lossCode[name];
+  const op = lossCode[code];
   kernels.loss(floats(loss), floats(prediction), floats(target), op, parameter, scale);
   return track(
     loss,

@@ -22,6 +22,11 @@ export interface RunningStatistics {
   mean: Tensor;
   /** Unbiased. */
   variance: Tensor;
+  /**
+   * How many values of a channel there were in recent batches, [1], zeros at first; updated like the others. Without it, as
+   * in PyTorch, each batch moves the statistics as far as any other; with it, one of fewer values less far: see `batchNorm`.
+   */
+  count?: Tensor | null;
 }
 
 export interface BatchNormOptions {
@@ -61,7 +66,7 @@ function readRunning(
   if (!isRecord(running)) {
     throw new ArgumentError(`[${op}] expected running to be { mean, variance }, got ${describe(running)}`);
   }
-  const { mean, variance } = running;
+  const { mean, variance, count = null } = running;
   for (const [name, vector] of [
     ['running mean', mean],
     ['running variance', variance],
@@ -69,19 +74,30 @@ function readRunning(
     checkTensor(op, vector, name);
     checkVector(op, x, vector, name, channels);
   }
-  return { mean, variance };
+  checkVector(op, x, count, 'running count', 1);
+  return { mean, variance, count };
 }
 
 /**
  * Batch normalisation (Ioffe & Szegedy, 2015): g((x − μ) / √(σ² + ε) · scale + shift), channel by channel, with μ and σ²
  * over everything but the channels. The variance of the batch is divided by the count, the running one by the count − 1.
- * A single row becomes the shift.
+ * In training a channel has two values or more, as there is no variance of one; of none there is nothing to normalise.
+ *
+ * The running statistics of equally large batches are PyTorch's, r ← (1 − momentum)·r + momentum·(that of x). PyTorch gives
+ * every batch that weight, and the variance of the two examples that end an epoch would count like that of a full batch.
+ * With `statistics.count` a batch weighs as much less as its estimate is worse: the variance of a variance goes with 1/(n −
+ * 1) for n values, and the momentum is multiplied by (n − 1)/(N − 1), with N the count of the largest batch of late. Each
+ * batch halves what is remembered of N if it is smaller itself, so that smaller batches weigh fully soon if they go on.
+ *
+ * Deviations are from the mean in all its digits. The running mean has those of x's dtype alone, as in PyTorch: in
+ * evaluation, numbers whose deviations are as small as the rounding of their mean are off by as much.
  * @param x [..., channels], of rank 2 at least: rows of features, or images [batch, height, width, channels]
  * @param scale [channels], or null for 1
  * @param shift [channels], or null for 0
  * @param statistics null for none, which wants `training`; the tensors are updated in place
  * @returns the shape of x
- * @throws ShapeError, DtypeError when tensors do not fit each other, ArgumentError for options out of their domains.
+ * @throws ShapeError, DtypeError when tensors do not fit each other, and for one value per channel in training;
+ *   ArgumentError for options out of their domains.
  */
 export function batchNorm<D extends FloatDtype>(
   x: Tensor<D>,
@@ -102,6 +118,12 @@ export function batchNorm<D extends FloatDtype>(
   if (x.rank < 2) throw new ShapeError(`[${op}] expected x [..., channels], got ${show(x.shape)}`);
   const channels = x.shape[x.rank - 1];
   const rows = sizeOf(x.shape.slice(0, -1));
+  if (training && rows === 1) {
+    throw new ShapeError(
+      `[${op}] expected more than one value per channel in training, got x ${show(x.shape)}: there is no variance of one ` +
+        'value. Take a larger batch, or normalise by running statistics (training: false)',
+    );
+  }
   checkVector(op, x, scale, 'scale', channels);
   checkVector(op, x, shift, 'shift', channels);
   const running = readRunning(op, x, statistics, channels);
@@ -115,11 +137,22 @@ export function batchNorm<D extends FloatDtype>(
   if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
   const mean = take(channels, dtype);
   const inverse = take(channels, dtype);
-  if (training) {
-    const means = running ? floats(running.mean) : null;
-    const variances = running ? floats(running.variance) : null;
-    if (running) for (const { storage } of [running.mean, running.variance]) changing(op, storage);
-    kernels.batchMoments(mean, inverse, means, variances, floats(x), rows, channels, epsilon, momentum);
+  // Running statistics are what they are.
+  const remainder = training ? take(channels, dtype) : null;
+  if (remainder) {
+    kernels.batchMoments(
+      mean,
+      remainder,
+      inverse,
+      moving(running?.mean),
+      moving(running?.variance),
+      moving(running?.count),
+      floats(x),
+      rows,
+      channels,
+      epsilon,
+      momentum,
+    );
   } else if (running) {
     // A copy: training may update the running mean before backward reads it.
     kernels.cast(mean, floats(running.mean));
@@ -128,9 +161,10 @@ export function batchNorm<D extends FloatDtype>(
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
   const code = activationCode(activation);
   const parameter = activation?.parameter ?? 0;
-  kernels.batchNorm(floats(y), floats(x), mean, inverse, a, b, rows, channels, code, parameter);
+  kernels.batchNorm(floats(y), floats(x), mean, remainder, inverse, a, b, rows, channels, code, parameter);
   const finish = () => {
     release(mean);
+    if (remainder) release(remainder);
     release(inverse);
   };
   if (!wantsGradient([x, scale, shift])) {
@@ -149,6 +183,7 @@ export function batchNorm<D extends FloatDtype>(
           dy,
           floats(x),
           mean,
+          remainder,
           inverse,
           a,
           b,
@@ -163,6 +198,13 @@ export function batchNorm<D extends FloatDtype>(
     },
     [x, scale, activation && shift],
   );
+}
+
+/** The elements of a statistic that is about to be updated. */
+function moving(statistic: Tensor | null | undefined): Float | null {
+  if (!statistic) return null;
+  changing('batchNorm', statistic.storage);
+  return floats(statistic);
 }
 
 /** out = 1 / √(variance + ε), each step correctly rounded. */
@@ -238,11 +280,12 @@ export function layerNorm<D extends FloatDtype>(
   if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
   const rows = sizeOf(x.shape.slice(0, lead));
   const size = sizeOf(own);
-  const [mean, inverse] = [take(rows, dtype), take(rows, dtype)];
+  const [mean, remainder, inverse] = [take(rows, dtype), take(rows, dtype), take(rows, dtype)];
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
-  kernels.layerNorm(floats(y), mean, inverse, floats(x), a, b, rows, size, epsilon);
+  kernels.layerNorm(floats(y), mean, remainder, inverse, floats(x), a, b, rows, size, epsilon);
   const finish = () => {
     release(mean);
+    release(remainder);
     release(inverse);
   };
   if (!wantsGradient([x, scale, shift])) {
@@ -254,7 +297,7 @@ export function layerNorm<D extends FloatDtype>(
     [x, scale, shift],
     (dy) => {
       gradients(dy, x, scale, shift, size, dtype, (dx, dScale, dShift) =>
-        kernels.layerNormGradient(dx, dScale, dShift, dy, floats(x), mean, inverse, a, rows, size),
+        kernels.layerNormGradient(dx, dScale, dShift, dy, floats(x), mean, remainder, inverse, a, rows, size),
       );
       finish();
     },

@@ -1,6 +1,6 @@
-/** Reductions over axes: sum, mean, product, max, min, variance, argmax, argmin. */
+/** Reductions over axes: sum, mean, product, max, min, logSumExp, variance, argmax, argmin. */
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
-import { contribute, track } from '../autograd.ts';
+import { contribute, noGrad, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { binaryCode, kernels, type ReduceOp, reduceCode, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
@@ -180,6 +180,52 @@ export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
   return extreme('min', x, axes, options);
 }
 
+/** log Σ eˣ over axes [first, last), into a tensor of `shape`; dx = dy · softmax(x). */
+function logSumExpOver(x: Tensor, first: number, last: number, shape: Shape): Tensor {
+  const dtype = checkFloat('logSumExp', x);
+  const outer = sizeOf(x.shape.slice(0, first));
+  const size = sizeOf(x.shape.slice(first, last));
+  const inner = sizeOf(x.shape.slice(last));
+  const y = empty(shape, dtype);
+  kernels.logSumExp(floats(y), floats(x), outer, size, inner);
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(x, (dx) => {
+        const over = Array.from({ length: last - first }, (_, i) => first + i);
+        const layout =
+          y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
+        kernels.softmax(dx, floats(x), outer, size, inner, 0);
+        kernels.binary(dx, dy, dx, layout, binaryCode.mul);
+      }),
+    [x],
+  );
+}
+
+/**
+ * log Σ eˣ over axes (all of them by default), shifted by the maximum so that it does not overflow; −Infinity over nothing and
+ * where all are −Infinity. The gradient is softmax(x), which is NaN there and where one is Infinity.
+ */
+export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  const over = axesOf('logSumExp', x, axes).sort((a, b) => a - b);
+  checkOptions('logSumExp', options, ['keepDims']);
+  const { keepDims = false } = options;
+  checkBoolean('logSumExp', 'keepDims', keepDims);
+  const shape = reducedShape(x.shape, over, keepDims);
+  if (over.length === 0) return logSumExpOver(x, 0, 0, shape);
+  // Axes beside each other at a time, from the last on.
+  let y = x;
+  for (let end = over.length; end > 0; ) {
+    let begin = end - 1;
+    while (begin > 0 && over[begin - 1] === over[begin] - 1) begin--;
+    const next = begin === 0 ? shape : reducedShape(y.shape, over.slice(begin, end), true);
+    y = logSumExpOver(y, over[begin], over[end - 1] + 1, next);
+    end = begin;
+  }
+  return y;
+}
+
 /**
  * The mean squared deviation from the mean over axes, divided by count − correction.
  * @param options.correction 0 (default) for the variance of the values themselves, 1 for the unbiased estimate.
@@ -199,7 +245,13 @@ export function variance(
     );
   }
   const count = sizeOf(over.map((axis) => x.shape[axis]));
-  const centered = sub(x, mean(x, over, { keepDims: true }));
+  // Deviations add up to 0, so that the mean passes no gradient on. That of float32 is rounded: the second takes the rest.
+  const about = (values: Tensor): Tensor =>
+    sub(
+      values,
+      noGrad(() => mean(values, over, { keepDims: true })),
+    );
+  const centered = about(about(x));
   return count <= correction
     ? div(scaledSquares('variance', centered, over, rest, 1), 0)
     : scaledSquares('variance', centered, over, rest, 1 / (count - correction));

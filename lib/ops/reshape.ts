@@ -17,16 +17,19 @@ function view(x: Tensor, shape: Shape): Tensor {
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor('reshape', x);
-  const full = readSizes('reshape', shape);
+  const given = readSizes('reshape', shape);
+  const full = [...given];
   const open = full.indexOf(-1);
   if (open >= 0) full[open] = 1;
-  checkShape('reshape', full);
+  if (open !== given.lastIndexOf(-1)) {
+    throw new ShapeError(`[reshape] expected -1 for one size at most, got ${show(given)}`);
+  }
+  checkShape('reshape', full, given);
   const known = sizeOf(full);
   if (open >= 0) full[open] = known === 0 ? 0 : x.size / known;
   if (sizeOf(full) !== x.size || !full.every(Number.isInteger)) {
-    if (open >= 0) full[open] = -1;
     throw new ShapeError(
-      `[reshape] expected a shape of ${x.size} elements for ${show(x.shape)}, got ${show(full)}`,
+      `[reshape] expected a shape of ${x.size} elements for ${show(x.shape)}, got ${show(given)}`,
     );
   }
   return view(x, full);

@@ -13,10 +13,10 @@ const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
 /** Those whose derivative depends on neither. */
 const isConstant: ReadonlySet<UnaryOp> = new Set<UnaryOp>(['neg', 'scale', 'sign']);
 
-/** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. */
-export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0): Tensor {
-  checkTensor(name, x);
-  const dtype = checkFloat(name, x);
+/** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. Errors name the caller. */
+export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0, caller: string = name): Tensor {
+  checkTensor(caller, x);
+  const dtype = checkFloat(caller, x);
   const y = empty(x.shape, dtype);
   const op = unaryCode[name];
   kernels.unary(floats(y), floats(x), op, p, q);
@@ -50,6 +50,10 @@ export const neg = (x: Tensor): Tensor => (isInteger(x) ? withNumber('mul', x, -
 export const exp = (x: Tensor): Tensor => unary('exp', x);
 /** The natural logarithm; NaN below 0, −Infinity at 0. */
 export const log = (x: Tensor): Tensor => unary('log', x);
+/** log(1 + x), accurate near 0, where 1 + x would be rounded; NaN below −1, −Infinity at −1. */
+export const log1p = (x: Tensor): Tensor => unary('log1p', x);
+/** eˣ − 1, accurate near 0. */
+export const expm1 = (x: Tensor): Tensor => unary('expm1', x);
 /** The square root; NaN below 0. */
 export const sqrt = (x: Tensor): Tensor => unary('sqrt', x);
 /** |x|, derivative 0 at 0. */
@@ -93,6 +97,8 @@ export const gelu = (x: Tensor): Tensor => unary('gelu', x);
 export const silu = (x: Tensor): Tensor => unary('silu', x);
 /** log(1 + eˣ), without overflow. */
 export const softplus = (x: Tensor): Tensor => unary('softplus', x);
+/** log σ(x) = −log(1 + e⁻ˣ), without overflow, and −e⁻ˣ rather than 0 where σ(x) is rounded to 1. */
+export const logSigmoid = (x: Tensor): Tensor => unary('logSigmoid', x);
 /** σ(x) = 1 / (1 + e⁻ˣ), the notes' logistic function. */
 export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x);
 /** The hyperbolic tangent. */

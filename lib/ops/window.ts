@@ -52,17 +52,27 @@ function checkInteger(op: string, name: string, value: number, least: number): n
   );
 }
 
-/** @throws ArgumentError unless value is an integer from `least` on, or two. */
-export function checkPair(op: string, name: string, value: Pair, least = 1): [number, number] {
+/** A number for both axes, or two; `check` throws for what it may not be. @throws ArgumentError unless it is one or two */
+export function readPair(
+  op: string,
+  name: string,
+  value: Pair,
+  check: (value: number) => number,
+): [number, number] {
   if (!isArray(value)) {
-    const both = checkInteger(op, name, value as number, least);
+    const both = check(value as number);
     return [both, both];
   }
   const refuse = (got: string) =>
     new ArgumentError(`[${op}] expected ${name} to be one number or two, got ${got}`);
   const own = readArray<number>(value, 2, refuse);
   if (own.length !== 2) throw refuse(String(own.length));
-  return [checkInteger(op, name, own[0], least), checkInteger(op, name, own[1], least)];
+  return [check(own[0]), check(own[1])];
+}
+
+/** @throws ArgumentError unless value is an integer from `least` on, or two. */
+export function checkPair(op: string, name: string, value: Pair, least = 1): [number, number] {
+  return readPair(op, name, value, (each) => checkInteger(op, name, each, least));
 }
 
 /** The numbers for each side; 'valid' for none. @throws ArgumentError for anything that is no padding. */

@@ -1,6 +1,7 @@
 /** Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). */
 import { checkOptions } from '../arguments.ts';
 import { kernels } from '../kernels/index.ts';
+import { nameClass } from '../names.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Group } from './group.ts';
 import { Optimizer } from './optimizer.ts';
@@ -21,6 +22,10 @@ export interface AdamOptions {
 
 /** Steps scaled by running means of the gradient and of its square, with the bias of both corrected. */
 export class Adam extends Optimizer {
+  static {
+    nameClass(Adam, 'Adam');
+  }
+
   /** @throws ArgumentError for options out of their domains. */
   constructor(parameters: Iterable<Tensor>, options: AdamOptions = {}) {
     checkOptions('Adam', options, ['learningRate', 'beta1', 'beta2', 'epsilon', 'l2']);

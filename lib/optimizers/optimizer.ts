@@ -9,6 +9,7 @@ import { type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, copyOf, type FloatDtype, release, take } from '../memory.ts';
+import { nameClass } from '../names.ts';
 import { where } from '../ops/binary.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
@@ -45,7 +46,8 @@ export interface OptimizerOptions {
 }
 
 /** @throws ArgumentError unless value is a finite number of the domain. */
-export function checkHyper(
+function checkHyper(
+  optimizer: Optimizer,
   name: string,
   value: number,
   { low = -Infinity, under = Infinity, integer = false }: Domain,
@@ -58,13 +60,18 @@ export function checkHyper(
     ...(under < Infinity ? [`less than ${under}`] : []),
   ].join(' and ');
   const of = kind !== '' && bounds !== '' ? ' of ' : '';
-  throw new ArgumentError(`expected ${name} to be ${kind}${of}${bounds}, got ${describe(value)}`);
+  const op = optimizer.constructor.name;
+  throw new ArgumentError(`[${op}] expected ${name} to be ${kind}${of}${bounds}, got ${describe(value)}`);
 }
 
 /** The names that every rule knows. */
 const given = ['p', 'g', 'decays'];
 
 export abstract class Optimizer {
+  static {
+    nameClass(Optimizer, 'Optimizer');
+  }
+
   readonly parameters: readonly Tensor[];
   /** What the rule reads of all parameters at each step: the learning rate, the hyperparameters, λ. */
   private readonly hyper: Float64Array;
@@ -86,28 +93,29 @@ export abstract class Optimizer {
    *   name given twice
    */
   protected constructor(parameters: Iterable<Tensor>, options: OptimizerOptions) {
+    const op = new.target.name;
     const {
       learningRate,
       l2 = 0,
       hyper = {},
       state = [],
       scalars = {},
-    } = readOptions('optimizer', options, ['learningRate', 'l2', 'hyper', 'state', 'scalars']);
-    const slots = readList('optimizer', 'state', state);
+    } = readOptions(op, options, ['learningRate', 'l2', 'hyper', 'state', 'scalars']);
+    const slots = readList(op, 'state', state);
     const all: [string, Hyperparameter][] = [
       ['learningRate', { value: learningRate, low: 0 }],
-      ...readEntries('hyper', hyper),
+      ...readEntries(op, 'hyper', hyper),
       ['l2', { value: l2, low: 0 }],
     ];
     this.hyperNames = all.map(([name]) => name);
     this.domains = all.map(([, domain]) => domain);
-    this.scalars = readEntries('scalars', scalars);
-    checkNames(this.hyperNames);
-    checkNames([...given, ...slots, ...this.scalars.map(([name]) => name)]);
+    this.scalars = readEntries(op, 'scalars', scalars);
+    checkNames(op, this.hyperNames);
+    checkNames(op, [...given, ...slots, ...this.scalars.map(([name]) => name)]);
     for (const slot of slots) this.slots.set(slot, []);
     const values = all.map(([, { value }]) => value);
     this.#checkHyper(values);
-    this.parameters = readParameters(parameters);
+    this.parameters = readParameters(op, parameters);
     for (const slot of slots) this.slots.set(slot, this.parameters.map(zerosLike));
     this.rows = allocateShared(this.parameters.length * this.width, 'float64');
     this.parameters.forEach((parameter, i) => {
@@ -144,7 +152,7 @@ export abstract class Optimizer {
 
   #checkHyper(values: readonly number[]): void {
     values.forEach((value, i) => {
-      checkHyper(this.hyperNames[i], value, this.domains[i]);
+      checkHyper(this, this.hyperNames[i], value, this.domains[i]);
     });
     this.check(Object.fromEntries(values.map((value, i) => [this.hyperNames[i], value])));
   }
@@ -156,8 +164,18 @@ export abstract class Optimizer {
 
   set learningRate(value: number) {
     refuseRecording('learningRate');
-    checkHyper('learningRate', value, { low: 0 });
+    checkHyper(this, 'learningRate', value, { low: 0 });
     this.rate = value;
+  }
+
+  /** What `JSON.stringify` shows: the class and the hyperparameters. What is kept for each parameter is in `stateDict`. */
+  toJSON(): Record<string, unknown> {
+    const hyper = this.hyperNames.map((name, i): [string, number] => [name, this.hyper[i]]);
+    return {
+      type: this.constructor.name,
+      ...Object.fromEntries(hyper),
+      learningRate: this.rate,
+    };
   }
 
   /** @internal For a queued run: what it will write before it starts, as the learning rate may change until then. */
@@ -267,7 +285,7 @@ export abstract class Optimizer {
     const domains = new Map(this.scalars);
     own.forEach(([name], i) => {
       const domain = domains.get(name.slice(0, name.lastIndexOf('.')));
-      if (domain !== undefined) checkHyper(name, values[i][0], domain);
+      if (domain !== undefined) checkHyper(this, name, values[i][0], domain);
     });
     settleRuns();
     own.forEach(([, { data }], i) => {
@@ -305,24 +323,25 @@ export abstract class Optimizer {
 
 /** A record of records, read once. */
 function readEntries<Kind extends object>(
+  op: string,
   name: string,
   record: Readonly<Record<string, Kind>>,
 ): [name: string, entry: Kind][] {
   const entries = isRecord(record) ? Object.entries(record) : null;
   if (entries?.every(([, entry]) => isRecord(entry)))
     return entries.map(([key, entry]) => [key, { ...entry }]);
-  throw new ArgumentError(`[optimizer] expected ${name} to be a record of objects, got ${describe(record)}`);
+  throw new ArgumentError(`[${op}] expected ${name} to be a record of objects, got ${describe(record)}`);
 }
 
-function checkNames(names: readonly string[]): void {
+function checkNames(op: string, names: readonly string[]): void {
   for (const name of names) {
     if (typeof name !== 'string') {
-      throw new ArgumentError(`[optimizer] expected names of state, got ${describe(name)}`);
+      throw new ArgumentError(`[${op}] expected names of state, got ${describe(name)}`);
     }
   }
   const repeated = names.find((name, i) => names.indexOf(name) !== i);
   if (repeated === undefined) return;
-  throw new ArgumentError(`[optimizer] expected each name once, got ${describe(repeated)} twice`);
+  throw new ArgumentError(`[${op}] expected each name once, got ${describe(repeated)} twice`);
 }
 
 /** L2 applies to what says so, by default to weights (rank ≥ 2), not to biases. */
@@ -334,26 +353,27 @@ function zerosLike(parameter: Tensor): Float {
   return allocateShared(parameter.size, parameter.dtype as FloatDtype);
 }
 
-function readParameters(parameters: Iterable<Tensor>): Tensor[] {
+function readParameters(op: string, parameters: Iterable<Tensor>): Tensor[] {
   const list = readIterable(parameters);
   if (list === null) {
     throw new ArgumentError(
-      `expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
+      `[${op}] expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
     );
   }
   const own = new Set<Tensor>();
   // Checked as they come: an iterable need not have an end.
   for (const parameter of list) {
-    checkTensor('optimizer', parameter, 'each parameter');
-    checkFloat('optimizer', parameter);
+    checkTensor(op, parameter, 'each parameter');
+    checkFloat(op, parameter);
     if (parameter.node !== null) {
       throw new ArgumentError(
-        `expected parameters to be leaves, got a computed tensor of shape ${show(parameter.shape)}`,
+        `[${op}] expected parameters to be leaves, got a computed tensor of shape ${show(parameter.shape)}`,
       );
     }
-    if (own.has(parameter)) throw new ArgumentError('expected each parameter once, got one of them twice');
+    if (own.has(parameter))
+      throw new ArgumentError(`[${op}] expected each parameter once, got one of them twice`);
     own.add(parameter);
   }
-  if (own.size === 0) throw new ArgumentError('expected at least one parameter, got none');
+  if (own.size === 0) throw new ArgumentError(`[${op}] expected at least one parameter, got none`);
   return [...own];
 }

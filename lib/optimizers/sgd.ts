@@ -2,6 +2,7 @@
 import { checkBoolean, checkOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
+import { nameClass } from '../names.ts';
 import { where } from '../ops/binary.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Group } from './group.ts';
@@ -23,6 +24,10 @@ export interface SGDOptions {
 
 /** Gradient descent with momentum, Nesterov's variant and L2 regularization. */
 export class SGD extends Optimizer {
+  static {
+    nameClass(SGD, 'SGD');
+  }
+
   /** @throws ArgumentError for options out of their domains. */
   constructor(parameters: Iterable<Tensor>, options: SGDOptions) {
     checkOptions('SGD', options, ['learningRate', 'momentum', 'dampening', 'nesterov', 'l2']);
@@ -42,10 +47,12 @@ export class SGD extends Optimizer {
 
   protected override check({ momentum, dampening, nesterov }: Readonly<Record<string, number>>): void {
     if (nesterov === 1 && (momentum === 0 || dampening !== 0)) {
-      throw new ArgumentError('expected momentum above 0 and dampening 0 with nesterov');
+      throw new ArgumentError('[SGD] expected momentum above 0 and dampening 0 with nesterov');
     }
     if (momentum !== 0 && !this.keeps('velocity')) {
-      throw new ArgumentError(`expected momentum 0, as this optimizer has no velocities, got ${momentum}`);
+      throw new ArgumentError(
+        `[SGD] expected momentum 0, as this optimizer has no velocities, got ${momentum}`,
+      );
     }
   }
 

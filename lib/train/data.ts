@@ -6,6 +6,7 @@ import { DataError } from '../errors.ts';
 import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
+import type { Interruption } from './abort.ts';
 import {
   type Batch,
   type Conversion,
@@ -15,6 +16,7 @@ import {
   type Inputs,
   mapTensors,
   rowsOf,
+  type Tensors,
   toBatch,
 } from './examples.ts';
 
@@ -39,8 +41,10 @@ export type Data<Y = Inputs, X = Inputs> =
 export interface Dataset {
   /** How many there are in an epoch, where that is known beforehand. */
   readonly batchCount: number | undefined;
-  /** A pass over all of them. */
-  batches(): Iterable<Batch> | AsyncIterable<Batch>;
+  /** The x of a batch of one example and why it is one, where it is known beforehand that there will be such. */
+  readonly single: { readonly x: Tensors; readonly why: string } | undefined;
+  /** A pass over all of them, whose waits an abort interrupts. */
+  batches(interruption: Interruption): Iterable<Batch> | AsyncIterable<Batch>;
 }
 
 export interface DatasetOptions extends Conversion {
@@ -48,6 +52,8 @@ export interface DatasetOptions extends Conversion {
   name: string;
   /** For examples in memory; iterables have chosen theirs. */
   batchSize: number;
+  /** Whether to leave out the last batch of examples in memory where it is smaller; default false. */
+  dropLast?: boolean;
   /** The order in which a pass takes n examples in memory; by default as they lie. */
   order?: (n: number) => Int32Array;
 }
@@ -75,17 +81,36 @@ function isIterable(data: unknown): data is Batches {
 }
 
 function inMemory(data: Examples, options: DatasetOptions): Dataset {
-  const { name, batchSize, order = inOrder } = options;
+  const { name, batchSize, dropLast = false, order = inOrder } = options;
   const { x, y } = toBatch(data, options, (part) => (name === 'data' ? part : `${name}.${part}`));
   const n = rowsOf(x);
+  const left = n % batchSize;
+  if (dropLast && n < batchSize) {
+    throw new DataError(
+      `expected at least ${batchSize} examples in ${name}, a whole batch, as dropLast leaves out what is less; got ${n}`,
+    );
+  }
+  const end = dropLast ? n - left : n;
+  const taken = (rows: Int32Array) => {
+    const indices = new Tensor(rows, [rows.length], 'int32');
+    return (part: Tensor) => gather(part, indices);
+  };
+  const single = (): Dataset['single'] => {
+    if (batchSize !== 1 && (left !== 1 || dropLast)) return undefined;
+    const why =
+      n === 1 || batchSize === 1
+        ? `there ${n === 1 ? 'is one example' : `are ${n} examples`} at batchSize ${batchSize}`
+        : `the last batch is of one example, as ${n} leave one over at batchSize ${batchSize}: pass dropLast: true, or ` +
+          'another batchSize';
+    return { x: noGrad(() => mapTensors(x, taken(allocate(1, 'int32')))), why };
+  };
   return {
-    batchCount: Math.ceil(n / batchSize),
+    batchCount: Math.ceil(end / batchSize),
+    single: single(),
     *batches() {
       const rows = order(n);
-      for (let start = 0; start < n; start += batchSize) {
-        const chosen = rows.slice(start, start + batchSize);
-        const indices = new Tensor(chosen, [chosen.length], 'int32');
-        const take = (part: Tensor) => gather(part, indices);
+      for (let start = 0; start < end; start += batchSize) {
+        const take = taken(rows.slice(start, start + batchSize));
         yield noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
       }
     },
@@ -108,16 +133,17 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
   let passes = 0;
   return {
     batchCount: Array.isArray(data) ? data.length : undefined,
-    async *batches() {
+    single: undefined,
+    async *batches(interruption) {
       passes++;
-      const source = isFunction(data) ? await called(data) : data;
+      const source = isFunction(data) ? await interruption.wait(called(data)) : data;
       if (!isIterable(source)) {
         throw new DataError(
           `expected the function ${name} to return an iterable of { x, y } batches, got ${describe(source)}`,
         );
       }
       let count = 0;
-      for await (const given of source) {
+      for await (const given of interruption.over(source)) {
         count++;
         const which = `batch ${count} of ${name}`;
         checkExamples(which, given);

@@ -2,7 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
-import { ArgumentError, DataError, ShapeError } from '../errors.ts';
+import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
@@ -11,6 +11,7 @@ import { concat } from '../ops/concat.ts';
 import { readShape, show } from '../shape.ts';
 import { empty, isTensor, type Tensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
+import { type Interruption, interruptible } from './abort.ts';
 import { compileSteps, type Steps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import {
@@ -38,7 +39,7 @@ export interface EvaluateOptions<
   metrics?: Metrics;
   /** Examples a forward pass, for examples in memory; default 256. The scores do not depend on it. */
   batchSize?: number;
-  /** Checked before each batch. */
+  /** Ends the pass before its next batch, also while it waits for that: see `fit`. */
   signal?: AbortSignal | undefined;
   /** As in `fit`. Default true. */
   compiled?: boolean;
@@ -49,7 +50,8 @@ export interface EvaluateOptions<
  * the mode it had; the event loop gets a turn between batches.
  * @param data as for `fit`
  * @returns `{ loss?, ...metrics }`
- * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, the signal's reason.
+ * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, AbortError
+ *   for the signal.
  */
 export async function evaluate<
   Model extends Layer,
@@ -73,7 +75,9 @@ export async function evaluate<
     throw new ArgumentError(`[${op}] expected a loss or metrics, got neither`);
   }
   const dataset = openData(data, { name: 'data', batchSize, ...conversionFor(model, loss) });
-  const scores = await score(scorer(model, lossFunction, compiled), dataset, chosen, signal);
+  const scores = await interruptible(op, signal, (interruption) =>
+    score(scorer(model, lossFunction, compiled), dataset, chosen, interruption),
+  );
   return scores as Scores<NamesOf<Metrics>>;
 }
 
@@ -122,13 +126,13 @@ export async function score(
   forward: Scorer,
   dataset: Dataset,
   metrics: readonly AnyMetric[],
-  signal: AbortSignal | undefined,
+  interruption: Interruption,
 ): Promise<Scores> {
   const tally = new Tally(metrics);
   let hasLoss = false;
-  for await (const { x, y } of dataset.batches()) {
+  for await (const { x, y } of dataset.batches(interruption)) {
     if (tally.examples > 0) await turn();
-    signal?.throwIfAborted();
+    interruption.check();
     const { prediction, loss } = await forward(x, y);
     hasLoss = loss !== undefined;
     tally.add(prediction, y, loss?.item());
@@ -152,7 +156,7 @@ export interface PredictOptions {
  * @param x [examples, ...], a tensor or values, which take the model's dtype; several as `Inputs` says
  * @returns [examples, ...output], where the model returns several tensors as many in the same structure
  * @throws DataError for NaN or Infinity, or for no examples where the shape of the output cannot be known; ShapeError
- *   where the model does not keep the examples apart; ArgumentError; the signal's reason.
+ *   where the model does not keep the examples apart; ArgumentError; AbortError for the signal.
  */
 export async function predict<Model extends Layer>(
   model: Model,
@@ -175,7 +179,7 @@ export async function predict<Model extends Layer>(
   const forward = compiled ? kept(model, predict, eager).soon : eager;
   for (let start = 0; start < n; start += batchSize) {
     if (start > 0) await turn();
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new AbortError(op, signal.reason);
     const rows = Math.min(batchSize, n - start);
     const batch = rows === n ? inputs : mapTensors(inputs, (input) => input.slice([[start, start + rows]]));
     const y = await inMode(false, () => forward(batch));

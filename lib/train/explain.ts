@@ -92,7 +92,7 @@ export function checkState(model: Layer, optimizer: Optimizer, epoch: number): v
 }
 
 /** Runs `fn` from an earlier random state and puts the present one back, and what `fn` changes in buffers of layers. */
-function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Result {
+export function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Result {
   const present = defaultState.slice();
   const buffers = model.namedBuffers().map(([, { data }]) => ({ data, values: data.slice() }));
   defaultState.set(random);

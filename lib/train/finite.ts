@@ -31,10 +31,17 @@ export function place(x: Tensor, at: number): string {
   return `row ${Math.floor(at / width)}, position ${at % width} (counted from 0)`;
 }
 
+/** Infinity need not be what was given. */
+const large = ', which in float32 stands for any number beyond 3.4e38';
+
 /** @throws DataError, which names the row and the position in it, where x holds NaN or Infinity. */
 export function checkFinite(name: string, x: Tensor): void {
   if (x.dtype === 'int32') return;
   const at = firstNonFinite(x.data);
   if (at < 0) return;
-  throw new DataError(`expected ${name} to hold finite numbers, got ${x.data[at]} at ${place(x, at)}`);
+  const value = x.data[at];
+  const isLarge = x.dtype === 'float32' && !Number.isNaN(value);
+  throw new DataError(
+    `expected ${name} to hold finite numbers, got ${value} at ${place(x, at)}${isLarge ? large : ''}`,
+  );
 }

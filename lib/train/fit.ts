@@ -10,24 +10,27 @@ import {
   isRecord,
   readList,
 } from '../arguments.ts';
-import { ArgumentError, NonFiniteError } from '../errors.ts';
+import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
+import { type Interruption, interruptible } from './abort.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
 import { compileSteps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
-import { checkState, explainNonFinite } from './explain.ts';
+import { checkState, explainNonFinite, replay } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal, type MetricChoices } from './options.ts';
+import { trace } from './program.ts';
 import {
+  forwardOf,
   type GradientTransform,
   type InputsOf,
   type OutputOf,
@@ -54,6 +57,11 @@ export interface FitOptions<
   epochs?: number;
   /** Examples a step, for examples in memory; the last batch of an epoch may be smaller. Default 32. */
   batchSize?: number;
+  /**
+   * Whether to leave out the last batch of an epoch of examples in memory where it is smaller, as PyTorch's `drop_last`
+   * does; default false. With `shuffle` each epoch leaves out others.
+   */
+  dropLast?: boolean;
   /** Data to score after each epoch, in evaluation mode. */
   validation?: Data | undefined;
   /**
@@ -62,7 +70,10 @@ export interface FitOptions<
    */
   metrics?: Metrics;
   callbacks?: readonly Callback[];
-  /** Checked before each step; `fit` then rejects with its reason, after whole steps. */
+  /**
+   * Ends training with an AbortError, after whole steps. What `fit` waits for otherwise, data or a callback, it waits for no
+   * longer: an iterator is told to return, and neither that nor the callback's promise is awaited. `onTrainEnd` is.
+   */
   signal?: AbortSignal | undefined;
   /** Whether each epoch takes examples in memory in a new random order; default true. */
   shuffle?: boolean;
@@ -84,6 +95,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'optimizer',
   'epochs',
   'batchSize',
+  'dropLast',
   'validation',
   'metrics',
   'callbacks',
@@ -130,9 +142,11 @@ const inTraining = new WeakSet<Layer>();
  * @param data `{ x, y }`, each [examples, ...], several tensors as `Inputs` says; or an iterable of such batches, or a
  *   function that returns one
  * @returns the history, one record an epoch
- * @throws ArgumentError for a bad option, DataError for data that is empty or not finite and for targets that
- *   the loss has no meaning for, ShapeError for x and y of different lengths: all before anything has changed, but for batches of an iterable, which are checked as they come.
- *   NonFiniteError when training diverges. The reason of the signal. What a callback throws.
+ * @throws ArgumentError for a bad option, DataError for data that is empty or not finite and for targets that the loss has no
+ *   meaning for, ShapeError for x and y of different lengths: all before anything has changed, but for batches of an iterable,
+ *   which are checked as they come. NonFiniteError when training diverges. AbortError for the signal. What a callback throws.
+ *   An AxpyError that ended the training has the records up to then as its `history`; `onTrainEnd` finds them in its context
+ *   whatever was thrown.
  */
 export async function fit<
   Model extends Layer,
@@ -144,13 +158,21 @@ export async function fit<
   options: FitOptions<Model, NoInfer<Y>, Metrics>,
 ): Promise<History<NamesOf<Metrics>>> {
   const training = prepare(model, data, options);
-  training.signal?.throwIfAborted();
   const context = begin(training);
-  inTraining.add(model);
+  let hasBegun = false;
   let outcome: Outcome = {};
   try {
-    await run(training, context);
+    await interruptible('fit', training.signal, async (interruption) => {
+      const steps = stepsOf(training);
+      // Who trains on 33 examples by 32 learns now, not at the end of an epoch, that a layer wants more than one.
+      if (training.data.single) steps.rehearse(training.data.single.x, training.data.single.why);
+      hasBegun = true;
+      inTraining.add(model);
+      await run(training, context, steps, interruption);
+    });
   } catch (error) {
+    AxpyError.ended(error, context.history);
+    if (!hasBegun) throw error;
     outcome = { error };
   }
   for (const callback of training.callbacks) {
@@ -174,6 +196,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
   const {
     validation,
+    dropLast = false,
     shuffle = true,
     progress = false,
     compiled = true,
@@ -182,6 +205,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
   checkPositive(op, 'batchSize', batchSize);
+  checkBoolean(op, 'dropLast', dropLast);
   checkBoolean(op, 'shuffle', shuffle);
   checkBoolean(op, 'progress', progress);
   checkBoolean(op, 'compiled', compiled);
@@ -200,6 +224,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     metrics: resolveMetrics(op, metrics, loss),
     data: openData(data, {
       name: 'data',
+      dropLast,
       ...shared,
       ...(shuffle ? { order: (n: number) => permutation(n, random) } : {}),
     }),
@@ -263,27 +288,37 @@ function begin({ model, optimizer, data, validation, metrics, epochs }: Training
   };
 }
 
-async function run(training: Training, context: Progress): Promise<void> {
-  const { model, optimizer, callbacks, validation, loss, metrics, signal, epochs } = training;
+/** What a callback returned: waited for where there is something to wait for. */
+function heard(returned: void | Promise<void>, interruption: Interruption): void | Promise<void> {
+  return returned === undefined ? undefined : interruption.wait(returned);
+}
+
+async function run(
+  training: Training,
+  context: Progress,
+  steps: Steps,
+  interruption: Interruption,
+): Promise<void> {
+  const { model, optimizer, callbacks, validation, loss, metrics, epochs } = training;
   const { history } = context;
-  const steps = stepsOf(training);
-  for (const callback of callbacks) await callback.onTrainBegin?.(context);
+  for (const callback of callbacks) await heard(callback.onTrainBegin?.(context), interruption);
   for (let epoch = 1; epoch <= epochs && history.stopped === undefined; epoch++) {
+    interruption.check();
     context.epoch = epoch;
-    for (const callback of callbacks) await callback.onEpochBegin?.(context);
+    for (const callback of callbacks) await heard(callback.onEpochBegin?.(context), interruption);
     if (history.stopped !== undefined) return;
     // Between epochs callbacks have run, which may have changed what a loss or a model looks at.
     if (training.isWatched) steps.doubt();
-    const record = await trainEpoch(training, context, steps);
+    const record = await trainEpoch(training, context, steps, interruption);
     checkState(model, optimizer, epoch);
     const penalty = optimizer.penalty();
     if (penalty > 0) record.penalty = penalty;
     if (validation) {
-      const scores = await score(scorer(model, loss, training.compiled), validation, metrics, signal);
+      const scores = await score(scorer(model, loss, training.compiled), validation, metrics, interruption);
       (record as { validation?: typeof scores }).validation = scores;
     }
     history.epochs.push(record);
-    for (const callback of callbacks) await callback.onEpochEnd?.(context, record);
+    for (const callback of callbacks) await heard(callback.onEpochEnd?.(context, record), interruption);
   }
 }
 
@@ -292,6 +327,8 @@ type Take = (x: Tensors, y: Tensors, epoch: number, batch: number) => Promise<St
 /** Steps, and word that code of a user has run in between. */
 interface Steps {
   readonly take: Take;
+  /** @throws what a forward pass of such a batch throws; changes nothing, and computes nothing where steps are compiled. */
+  rehearse(x: Tensors, why: string): void;
   doubt(): void;
 }
 
@@ -302,8 +339,24 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
   const steps = compiled ? compileSteps(eager, false) : { soon: eager, doubt: () => {} };
   // A model in evaluation mode trains; where only some of its layers are, they stay so.
   const training = <Result>(fn: () => Result): Result => inMode(model.training ? null : true, fn);
+  const forward = (x: Tensors) => forwardOf(model, x);
+  // One example may be less than a layer takes, which an eager step would find when layers before that have been changed.
+  let isRehearsed = compiled;
+  const rehearse = (x: Tensors, why: string) => {
+    try {
+      training(() =>
+        compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x)),
+      );
+    } catch (error) {
+      if (!(error instanceof ShapeError) || why === '') throw error;
+      throw new ShapeError(`${error.message}; ${why}`);
+    }
+    isRehearsed = true;
+  };
   return {
+    rehearse,
     async take(x, y, epoch, batch) {
+      if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
       random.set(defaultState);
       try {
         return await training(() => steps.soon(x, y));
@@ -312,27 +365,36 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
         throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
       }
     },
-    doubt: () => steps.doubt(),
+    doubt() {
+      isRehearsed = compiled;
+      steps.doubt();
+    },
   };
 }
 
-async function trainEpoch(training: Training, context: Progress, steps: Steps): Promise<EpochRecord> {
-  const { callbacks, data, metrics, signal } = training;
+async function trainEpoch(
+  training: Training,
+  context: Progress,
+  steps: Steps,
+  interruption: Interruption,
+): Promise<EpochRecord> {
+  const { callbacks, data, metrics } = training;
   const { epoch, history } = context;
   const tally = new Tally(metrics);
   const listeners = callbacks.filter(({ onBatchEnd }) => onBatchEnd !== undefined);
   const start = performance.now();
   let batch = 0;
-  for await (const { x, y } of data.batches()) {
-    signal?.throwIfAborted();
+  for await (const { x, y } of data.batches(interruption)) {
+    interruption.check();
     batch++;
     const { loss, prediction } = await steps.take(x, y, epoch, batch);
     const value = loss.item();
     tally.add(prediction, y, value);
     const report = { batch, size: rowsOf(y), loss: value };
-    for (const callback of listeners) await callback.onBatchEnd?.(context, report);
+    for (const callback of listeners) await heard(callback.onBatchEnd?.(context, report), interruption);
     if (training.isWatched && listeners.length > 0) steps.doubt();
     await turn();
+    interruption.check();
     if (history.stopped !== undefined) break;
   }
   const seconds = (performance.now() - start) / 1000;

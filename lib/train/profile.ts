@@ -6,6 +6,7 @@ import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
 import { drain } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
+import { nameClass } from '../names.ts';
 import { type Compiled, recordedCall } from './compile.ts';
 
 /** More tell nothing more of a median, and the event loop waits for them. */
@@ -40,6 +41,10 @@ export interface ProfiledKernel extends Omit<ProfiledCall, 'size'> {
 
 /** What `profile` found; as text, two tables. */
 export class Profile {
+  static {
+    nameClass(Profile, 'Profile');
+  }
+
   /** The calls of a run, in order. */
   readonly calls: readonly ProfiledCall[];
   /** Their sums by kernel, the longest first. */

@@ -11,6 +11,7 @@
 
 #include "hwy/highway.h"
 #include "loops-inl.h"
+#include "math-inl.h"
 
 #include <cmath>
 #include <type_traits>
@@ -125,6 +126,37 @@ struct QuotientSlope {
   }
 };
 
+/// aᵇ and its gradients, in float64 and rounded once; `precise` is for float64 itself.
+template <bool precise>
+struct Power {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V a, V b) const {
+    return pow<precise>(d, a, b);
+  }
+};
+
+/// a⁰ is constant, whatever g is.
+template <bool precise>
+struct PowerSlopeOfBase {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V a, V b) const {
+    const V slope = hn::Mul(b, pow<precise>(d, a, hn::Sub(b, constant(d, 1))));
+    return hn::IfThenZeroElse(hn::Eq(b, hn::Zero(d)), hn::Mul(g, slope));
+  }
+};
+
+/// The slope is 0 where the formula would give 0 · ∞.
+template <bool precise>
+struct PowerSlopeOfExponent {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V a, V b) const {
+    const V zero = hn::Zero(d);
+    const auto isFlat = hn::And(hn::Eq(a, zero), hn::Ge(b, zero));
+    const V slope = hn::Mul(pow<precise>(d, a, b), log(d, a));
+    return hn::Mul(g, hn::IfThenZeroElse(isFlat, slope));
+  }
+};
+
 /// condition ≠ 0 ? a : b
 struct Choose {
   template <class D, class V>
@@ -146,13 +178,11 @@ HWY_INLINE const T* collect(T* block, const T* from, int64_t step, int64_t n) {
   return block;
 }
 
-/// out[i] = f(first[i]…, a[i · stepA], b[i · stepB])
+/// out[i] = f(first[i]…, a[i · stepA], b[i · stepB]), an operand as a plain array: one loop for every kind,
+/// for functions that take so long that copies do not show.
 template <class T, class F, class... First>
-HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
-                        First... first) {
-  if (stepA == 1 && stepB == 1) return map(out, n, f, first..., a, b);
-  if (stepA == 1 && stepB == 0) return map(out, n, f, first..., a, Same<T>{*b});
-  if (stepA == 0 && stepB == 1) return map(out, n, f, first..., Same<T>{*a}, b);
+HWY_INLINE void mapBlocks(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
+                          First... first) {
   T blockA[blockSize], blockB[blockSize];
   for (int64_t i = 0; i < n; i += blockSize) {
     const int64_t count = std::min(blockSize, n - i);
@@ -160,6 +190,16 @@ HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA
     const T* pb = stepB == 1 ? b + i : collect(blockB, b + i * stepB, stepB, count);
     map(out + i, count, f, (first + i)..., pa, pb);
   }
+}
+
+/// The same with a loop for each kind of operand.
+template <class T, class F, class... First>
+HWY_INLINE void mapPair(T* out, int64_t n, const F& f, const T* a, int64_t stepA, const T* b, int64_t stepB,
+                        First... first) {
+  if (stepA == 1 && stepB == 1) return map(out, n, f, first..., a, b);
+  if (stepA == 1 && stepB == 0) return map(out, n, f, first..., a, Same<T>{*b});
+  if (stepA == 0 && stepB == 1) return map(out, n, f, first..., Same<T>{*a}, b);
+  mapBlocks(out, n, f, a, stepA, b, stepB, first...);
 }
 
 template <BinaryOp... ops, class F>
@@ -170,12 +210,8 @@ HWY_INLINE void select(BinaryOp op, const F& f) {
 template <class T>
 void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op) {
   using enum BinaryOp;
-  if (op == pow) {
-    // No vector version: std::pow in float64, rounded once.
-    for (int64_t i = 0; i < n; i++) {
-      out[i] = static_cast<T>(std::pow(static_cast<double>(a[i * stepA]), static_cast<double>(b[i * stepB])));
-    }
-    return;
+  if (op == BinaryOp::pow) {
+    return mapBlocks(out, n, Wide<Power<sizeof(T) == sizeof(double)>>(), a, stepA, b, stepB);
   }
   select<add, sub, mul, div, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
       op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
@@ -189,22 +225,14 @@ void forwardInteger(int32_t* out, int64_t n, const int32_t* a, int64_t stepA, co
       op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
 }
 
-/// g · ∂(aᵇ)/∂a or g · ∂(aᵇ)/∂b. a⁰ is constant, whatever g is, and the slope is 0 where the formula would
-/// give 0 · ∞.
-inline double powerGradient(double g, double a, double b, int operand) {
-  if (operand == 0) return b == 0 ? 0 : g * (b * std::pow(a, b - 1));
-  return g * (a == 0 && b >= 0 ? 0 : std::pow(a, b) * std::log(a));
-}
-
 template <class T>
 void backward(T* out, int64_t n, const T* g, const T* a, int64_t stepA, const T* b, int64_t stepB,
               BinaryOp op, int operand) {
   using enum BinaryOp;
-  if (op == pow) {
-    for (int64_t i = 0; i < n; i++) {
-      out[i] = static_cast<T>(powerGradient(g[i], a[i * stepA], b[i * stepB], operand));
-    }
-    return;
+  constexpr bool precise = sizeof(T) == sizeof(double);
+  if (op == BinaryOp::pow) {
+    if (operand == 0) return mapBlocks(out, n, Wide<PowerSlopeOfBase<precise>>(), a, stepA, b, stepB, g);
+    return mapBlocks(out, n, Wide<PowerSlopeOfExponent<precise>>(), a, stepA, b, stepB, g);
   }
   if (op >= equal) return std::fill(out, out + n, T(0));
   if (sizeof(T) == sizeof(float) && op == div && operand == 1) {
@@ -244,7 +272,7 @@ namespace {
 template <int groups, class F>
 void forBroadcast(const NullableLayout& layout, int64_t length, const std::array<int64_t, groups>& lengths,
                   bool costly, const F& run) {
-  const int64_t chunk = costly ? parallel::heavyChunk / 8 : parallel::lightChunk;
+  const int64_t chunk = costly ? parallel::heavyChunk : parallel::lightChunk;
   if (layout.null) {
     std::array<int64_t, groups> step;
     for (int g = 0; g < groups; g++) step[g] = lengths[g] == length ? 1 : 0;

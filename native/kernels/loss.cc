@@ -14,6 +14,7 @@
 #include "math-inl.h"
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 HWY_BEFORE_NAMESPACE();
@@ -87,12 +88,12 @@ struct Loss<LossOp::binaryCrossEntropy> {
     // Logarithms by a power of two smaller for the time being, so that no product with one overflows.
     const V unit = constant(d, 0x1p-7);
     const V here = hn::Mul(t, hn::Mul(unit, bounded(d, log(d, p))));
-    const V there = hn::Mul(unit, bounded(d, log1mp(d, p)));
+    const V there = hn::Mul(unit, bounded(d, log1p(d, hn::Neg(p))));
     return hn::Mul(constant(d, -0x1p7), hn::MulAdd(hn::Sub(constant(d, 1), t), there, here));
   }
   template <class D, class V>
   static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
-    if (byTarget) return hn::Sub(bounded(d, log1mp(d, p)), bounded(d, log(d, p)));
+    if (byTarget) return hn::Sub(bounded(d, log1p(d, hn::Neg(p))), bounded(d, log(d, p)));
     const V variance = hn::Mul(p, hn::Sub(constant(d, 1), p));
     const V least = constant(d, 1e-12);
     return hn::Div(hn::Sub(p, t), hn::IfThenElse(hn::Lt(variance, least), least, variance));
@@ -109,6 +110,20 @@ struct Loss<LossOp::binaryCrossEntropyWithLogits> {
   template <class D, class V>
   static HWY_INLINE V slope(D d, V p, V t, V, bool byTarget) {
     return byTarget ? hn::Neg(p) : hn::Sub(sigmoid(d, p), t);
+  }
+};
+
+template <>
+struct Loss<LossOp::crossEntropy> {
+  template <class D, class V>
+  static HWY_INLINE V value(D d, V p, V t, V) {
+    const V infinity = hn::Set(d, std::numeric_limits<hn::TFromD<D>>::infinity());
+    const auto isNothing = hn::And(hn::Eq(t, hn::Zero(d)), hn::Eq(hn::Abs(p), infinity));
+    return hn::Neg(hn::IfThenZeroElse(isNothing, hn::Mul(t, p)));
+  }
+  template <class D, class V>
+  static HWY_INLINE V slope(D, V p, V t, V, bool byTarget) {
+    return hn::Neg(byTarget ? p : t);
   }
 };
 
@@ -161,7 +176,8 @@ HWY_INLINE void select(LossOp op, const F& f) {
 template <class F>
 HWY_INLINE void selectOp(LossOp op, const F& f) {
   using enum LossOp;
-  select<squaredError, absoluteError, huber, binaryCrossEntropy, binaryCrossEntropyWithLogits>(op, f);
+  select<squaredError, absoluteError, huber, binaryCrossEntropy, binaryCrossEntropyWithLogits, crossEntropy>(
+      op, f);
 }
 
 /// out = f(in…): in float64 throughout where float32 is too narrow for its numbers, else only for results
@@ -179,7 +195,8 @@ HWY_INLINE void mapAs(bool isWide, T* out, int64_t n, const F& f, In... in) {
 
 /// Whether a slope may be infinite in float32 that is not in float64: a difference, or a quotient of one.
 constexpr bool slopeLeavesRange(LossOp op) {
-  return op != LossOp::absoluteError && op != LossOp::binaryCrossEntropyWithLogits;
+  return op != LossOp::absoluteError && op != LossOp::binaryCrossEntropyWithLogits &&
+         op != LossOp::crossEntropy;
 }
 
 /// Σ l

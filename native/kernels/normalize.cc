@@ -22,13 +22,22 @@
 #define AXPY_BATCH_NORM_OPERANDS
 namespace axpy {
 
-/// What normalises a column. A null scale is 1, a null shift 0; `wide` where that is too large or too small
-/// for the arithmetic of T.
+/// What normalises a column. A null remainder or shift is 0, a null scale 1; `wide` where that is too large
+/// or too small for the arithmetic of T.
 template <class T>
 struct Normalisation {
-  const T *mean, *inverse, *scale, *shift;
+  const T *mean, *remainder, *inverse, *scale, *shift;
   bool wide;
 };
+
+/// What the sum of two numbers has beside the digits of `mean`, which is that sum as T holds it.
+template <class T>
+inline T remainderOf(T mean, double large, double small) {
+  const double sum = large + small, added = sum - large;
+  const double error = (large - (sum - added)) + (small - added);
+  const double remainder = sum - static_cast<double>(mean) + error;
+  return std::isfinite(remainder) ? static_cast<T>(remainder) : T(0);
+}
 
 /// What moves with the moments of the columns, in float64 and in T: the sums of gradientSums divided by the
 /// rows.
@@ -86,6 +95,8 @@ bool isOrdinary(const Normalisation<T>& n, int64_t channels) {
     const double slope = std::fabs(static_cast<double>(n.inverse[c]) * scale);
     bad |= !((slope >= 0x1p-126) & (slope <= 0x1p40)) & (slope != 0);
     bad |= !(std::fabs(n.mean[c]) <= T(0x1p100));
+    // As that of a mean is; as a number of its own, it would not belong to the shift.
+    if (n.remainder) bad |= !(std::fabs(n.remainder[c]) <= T(0x1p-20) * std::fabs(n.mean[c]));
   }
   for (int64_t c = 0; n.shift && c < channels; c++) bad |= !(std::fabs(n.shift[c]) <= T(0x1p100));
   return bad == 0;
@@ -104,18 +115,38 @@ void momentSums(double* sums, double* squares, const T* x, const T* origin, int6
       });
 }
 
+/// In the place of a vector that nobody needs.
+struct Nothing {};
+
 /// What columns are normalised by, as vectors. For arrays of float64 all is taken by halves, as x − mean, and
-/// what it is times a factor beside the shift, may be twice as large as the largest number.
+/// what it is times a factor beside the shift, may be twice as large as the largest number; and the remainder
+/// of the mean by itself.
 template <class W, class V, bool halves>
 struct Shared {
+  using Remainder = std::conditional_t<halves, V, Nothing>;
   W w;
   V mean, inverse, factor, shift;
+  Remainder remainder;
 
   Shared() = default;
-  HWY_INLINE Shared(W tag, V mean, V inverse, V scale, V shift)
-      : w(tag), mean(half(mean)), inverse(inverse), factor(hn::Mul(inverse, scale)), shift(half(shift)) {}
+  HWY_INLINE Shared(W tag, V mean, Remainder remainder, V inverse, V scale, V shift)
+      : w(tag),
+        mean(half(mean)),
+        inverse(inverse),
+        factor(hn::Mul(inverse, scale)),
+        shift(half(shift)),
+        remainder(remainder) {
+    if constexpr (halves) this->remainder = half(remainder);
+  }
 
-  HWY_INLINE V centred(V x) const { return hn::Sub(half(x), mean); }
+  HWY_INLINE V centred(V x) const {
+    const V off = hn::Sub(half(x), mean);
+    if constexpr (halves) {
+      return hn::Sub(off, remainder);
+    } else {
+      return off;
+    }
+  }
   /// x̂
   HWY_INLINE V hat(V centred) const { return twice(hn::Mul(centred, inverse)); }
   HWY_INLINE V output(V centred) const { return twice(hn::MulAdd(centred, factor, shift)); }
@@ -125,11 +156,22 @@ struct Shared {
   HWY_INLINE V twice(V x) const { return halves ? hn::Add(x, x) : x; }
 };
 
-template <class T, class C>
+/// Of float32, float64 holds the mean with its remainder; the variants that are not `wide` find none, see
+/// `Folded`.
+template <bool wide, class T, class C>
 HWY_INLINE auto load(const C& columns, const Normalisation<T>& n) {
-  const auto mean = columns.shared(n.mean, 0);
-  return Shared<decltype(columns.w), std::remove_const_t<decltype(mean)>, sizeof(T) == sizeof(double)>(
-      columns.w, mean, columns.shared(n.inverse, 1), columns.shared(n.scale, 1), columns.shared(n.shift, 0));
+  constexpr bool halves = sizeof(T) == sizeof(double);
+  using V = hn::Vec<decltype(columns.w)>;
+  using Own = Shared<decltype(columns.w), V, halves>;
+  const V mean = columns.shared(n.mean, 0), inverse = columns.shared(n.inverse, 1);
+  const V scale = columns.shared(n.scale, 1), shift = columns.shared(n.shift, 0);
+  if constexpr (halves) {
+    return Own(columns.w, mean, columns.shared(n.remainder, 0), inverse, scale, shift);
+  } else if constexpr (wide) {
+    return Own(columns.w, hn::Add(mean, columns.shared(n.remainder, 0)), Nothing(), inverse, scale, shift);
+  } else {
+    return Own(columns.w, mean, Nothing(), inverse, scale, shift);
+  }
 }
 
 /// out = (x − mean)·inverse·scale + shift, and perhaps ReLU of it
@@ -137,7 +179,7 @@ template <bool wide, class T>
 HWY_INLINE void normalizeRowsAs(T* out, const T* x, const Normalisation<T>& n, int64_t rows, int64_t channels,
                                 bool relu) {
   forColumns<wide, T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
-    const auto own = load(columns, n);
+    const auto own = load<wide>(columns, n);
     const auto zero = hn::Zero(columns.w);
     for (int64_t row = begin; row < end; row++) {
       auto y = own.output(own.centred(columns.at(x, row)));
@@ -174,7 +216,8 @@ HWY_INLINE void gradientSumsAs(double* sums, double* products, const T* dy, cons
   };
   sumColumns<T>(
       sums, products, rows, channels,
-      [&](const auto& columns) HWY_ATTR { return std::pair(load(columns, n), load(side(columns), n)); },
+      [&](const auto& columns)
+          HWY_ATTR { return std::pair(load<wide>(columns, n), load<wide>(side(columns), n)); },
       [&](const auto& columns, const auto& own, int64_t row, auto& dz, auto& product) HWY_ATTR {
         dz = columns.at(dy, row);
         if (relu) {
@@ -198,7 +241,9 @@ template <class T>
 T gradientOf(double dz, double x, const Normalisation<T>& n, const Shares<T>& shares, int64_t column,
              bool relu) {
   const double inverse = n.inverse[column], scale = n.scale ? static_cast<double>(n.scale[column]) : 1.0;
-  const double half = 0.5 * x - 0.5 * static_cast<double>(n.mean[column]), factor = inverse * scale;
+  const double remainder = n.remainder ? static_cast<double>(n.remainder[column]) : 0.0;
+  const double half = 0.5 * x - 0.5 * static_cast<double>(n.mean[column]) - 0.5 * remainder;
+  const double factor = inverse * scale;
   if (relu) {
     const double shift = n.shift ? static_cast<double>(n.shift[column]) : 0.0;
     const T z = static_cast<T>(2 * (half * factor + 0.5 * shift));
@@ -213,7 +258,7 @@ HWY_INLINE void gradientRowsAs(T* out, const T* dy, const T* x, const Normalisat
                                const Shares<T>& shares, int64_t rows, int64_t channels, bool relu) {
   forColumns<wide, T>(rows, channels, [&](const auto& columns, int64_t begin, int64_t end) HWY_ATTR {
     const auto w = columns.w;
-    const auto own = load(columns, n);
+    const auto own = load<wide>(columns, n);
     const auto share = [&](const double* values, const T* narrow) HWY_ATTR {
       if constexpr (wide) {
         return columns.shared(values, 0);
@@ -276,6 +321,16 @@ struct SquareAbout {
   }
 };
 
+/// v − mean, and its square
+struct Deviation {
+  double mean;
+  template <class D, class V>
+  HWY_INLINE void operator()(D d, V& first, V& second, V v) const {
+    first = hn::Sub(v, hn::Set(d, mean));
+    second = hn::Mul(first, first);
+  }
+};
+
 /// (v − mean)·inverse·s + t, with the mean in two parts, as it has more digits than float32.
 struct Normal {
   double about, off, inverse;
@@ -294,24 +349,36 @@ struct Normal {
 
 /// `largeShift` where an element of the shift is.
 template <class T>
-void layerRows(T* out, T* mean, T* inverse, const T* x, const T* scale, const T* shift, bool largeShift,
-               int64_t rows, int64_t size, double epsilon) {
+void layerRows(T* out, T* mean, T* remainder, T* inverse, const T* x, const T* scale, const T* shift,
+               bool largeShift, int64_t rows, int64_t size, double epsilon) {
   const double n = static_cast<double>(std::max<int64_t>(size, 1));
   for (int64_t i = 0; i < rows; i++, out += size, x += size) {
-    double m = sum<T>(size, Itself(), x) / n;
-    const double variance = sumWide<T>(size, SquareAbout{m}, x) / n;
+    double m = sum<T>(size, Itself(), x) / n, lack = 0;
+    double variance;
+    if constexpr (sizeof(T) == sizeof(double)) {
+      double total, squares;
+      sumPairWide<T>(total, squares, size, Deviation{m}, x);
+      lack = total / n;
+      variance = squares / n - lack * lack;
+      // max would make 0 of NaN.
+      if (variance < 0) variance = 0;
+    } else {
+      variance = sumWide<T>(size, SquareAbout{m}, x) / n;
+    }
     double factor = 1 / std::sqrt(variance + epsilon);
     if constexpr (sizeof(T) == sizeof(double)) {
       if (!std::isfinite(variance)) {
         const LargeMoments moments(x, size, 1, epsilon);
         m = moments.mean;
+        lack = 0;
         factor = moments.inverse;
       }
     }
     mean[i] = static_cast<T>(m);
+    remainder[i] = remainderOf(mean[i], m, lack);
     inverse[i] = static_cast<T>(factor);
     const double about = static_cast<double>(mean[i]);
-    const Normal f{about, m - about, factor};
+    const Normal f{about, m - about + lack, factor};
     const bool fit = fits<T>(m - about) && fits<T>(factor) && !isLarge(mean[i]) && !largeShift;
     const bool wide = sizeof(T) == sizeof(float) && !fit;
     const auto apply = [&](auto s, auto t) HWY_ATTR {
@@ -333,18 +400,28 @@ void layerRows(T* out, T* mean, T* inverse, const T* x, const T* scale, const T*
   }
 }
 
-/// (v − mean)·inverse; of arrays of float64 by halves, as in Shared.
+/// (v − mean)·inverse; of arrays of float64 by halves, and with the remainder of the mean, as in Shared.
 template <bool halves>
 struct Hat {
-  double mean, inverse;
+  double mean, remainder, inverse;
+
+  Hat(double mean, double remainder, double inverse)
+      : mean(halves ? mean : mean + remainder), remainder(remainder), inverse(inverse) {}
+
   template <class D, class V>
   HWY_INLINE V operator()(D d, V v) const {
     using T = hn::TFromD<D>;
-    constexpr T unit = halves ? 0.5 : 1;
-    if constexpr (halves) v = hn::Mul(v, hn::Set(d, unit));
-    const V centred = hn::Sub(v, hn::Set(d, unit * static_cast<T>(mean)));
-    const V hat = hn::Mul(centred, hn::Set(d, static_cast<T>(inverse)));
-    return halves ? hn::Add(hat, hat) : hat;
+    const V factor = hn::Set(d, static_cast<T>(inverse));
+    if constexpr (halves) {
+      const V near = hn::Sub(hn::Mul(v, hn::Set(d, 0.5)), hn::Set(d, 0.5 * mean));
+      const V hat = hn::Mul(hn::Sub(near, hn::Set(d, 0.5 * remainder)), factor);
+      return hn::Add(hat, hat);
+    } else if constexpr (sizeof(T) == sizeof(float)) {
+      const V near = hn::Sub(v, hn::Set(d, static_cast<T>(mean)));
+      return hn::MulSub(near, factor, hn::Set(d, static_cast<T>(remainder * inverse)));
+    } else {
+      return hn::Mul(hn::Sub(v, hn::Set(d, mean)), factor);
+    }
   }
 };
 
@@ -377,10 +454,10 @@ struct LayerSlope {
 };
 
 template <class T, class Scale>
-HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T mean, T inverse,
+HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T mean, T remainder, T inverse,
                                  int64_t size) {
   const double n = static_cast<double>(size);
-  const HatOf<T> hat{static_cast<double>(mean), static_cast<double>(inverse)};
+  const HatOf<T> hat(static_cast<double>(mean), static_cast<double>(remainder), static_cast<double>(inverse));
   double total, product;
   sumPairWide<T>(total, product, size, LayerTerms<HatOf<T>>{hat}, dy, scale, x);
   const LayerSlope<HatOf<T>> slope{hat, total / n, product / n};
@@ -395,18 +472,20 @@ HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T
 /// Σ dy and Σ dy·x̂ by columns, in the arithmetic of T or of float64.
 template <bool wide, class T>
 HWY_INLINE void layerGradientSums(double* sums, double* products, const T* dy, const T* x, const T* mean,
-                                  const T* inverse, int64_t rows, int64_t size) {
+                                  const T* remainder, const T* inverse, int64_t rows, int64_t size) {
   sumColumns<T>(
       sums, products, rows, size, [](const auto&) { return 0; },
       [&](const auto& columns, int, int64_t row, auto& first, auto& second) HWY_ATTR {
         first = columns.at(dy, row);
         if constexpr (wide || sizeof(T) == sizeof(double)) {
-          const HatOf<T> hat{static_cast<double>(mean[row]), static_cast<double>(inverse[row])};
+          const HatOf<T> hat(static_cast<double>(mean[row]), static_cast<double>(remainder[row]),
+                             static_cast<double>(inverse[row]));
           second = hn::Mul(first, hat(columns.w, columns.at(x, row)));
         } else {
           // In this order nothing is lost that would count, unless the factor were large.
           const auto as = columns.plain();
-          const auto centred = hn::Sub(as.at(x, row), hn::Set(as.d, mean[row]));
+          const auto near = hn::Sub(as.at(x, row), hn::Set(as.d, mean[row]));
+          const auto centred = hn::Sub(near, hn::Set(as.d, remainder[row]));
           second = widen(hn::Mul(hn::Mul(as.at(dy, row), centred), hn::Set(as.d, inverse[row])));
         }
       });
@@ -415,22 +494,22 @@ HWY_INLINE void layerGradientSums(double* sums, double* products, const T* dy, c
 /// out, and Σ dy and Σ dy·x̂ by columns, read before out is written as it may be dy.
 template <class T>
 void layerGradientRows(T* out, double* sums, double* products, const T* dy, const T* x, const T* mean,
-                       const T* inverse, const T* scale, int64_t rows, int64_t size) {
+                       const T* remainder, const T* inverse, const T* scale, int64_t rows, int64_t size) {
   const auto isSmall = [](T factor) { return std::fabs(factor) <= T(2048); };
   const auto isFinite = [](double sum) { return sum - sum == 0; };
   bool wide = sizeof(T) == sizeof(float) && !std::all_of(inverse, inverse + rows, isSmall);
   if (!wide) {
-    layerGradientSums<false>(sums, products, dy, x, mean, inverse, rows, size);
+    layerGradientSums<false>(sums, products, dy, x, mean, remainder, inverse, rows, size);
     wide = sizeof(T) == sizeof(float) && !std::all_of(products, products + size, isFinite);
   }
-  if (wide) layerGradientSums<true>(sums, products, dy, x, mean, inverse, rows, size);
+  if (wide) layerGradientSums<true>(sums, products, dy, x, mean, remainder, inverse, rows, size);
   for (int64_t i = 0; i < rows; i++) {
     T* const to = out + i * size;
     const T *g = dy + i * size, *from = x + i * size;
     if (scale) {
-      layerGradientRow(to, g, from, scale, mean[i], inverse[i], size);
+      layerGradientRow(to, g, from, scale, mean[i], remainder[i], inverse[i], size);
     } else {
-      layerGradientRow(to, g, from, Same<T>{1}, mean[i], inverse[i], size);
+      layerGradientRow(to, g, from, Same<T>{1}, mean[i], remainder[i], inverse[i], size);
     }
   }
 }
@@ -482,26 +561,64 @@ bool isRelu(const OptionalCode<UnaryOp>& activation) {
   return activation.present() && activation == UnaryOp::relu;
 }
 
+/// What normalises columns. Where the arithmetic of float32 holds all of it, the remainder of the mean goes
+/// into the shift, −remainder·inverse·scale, so that no element has to pay for it.
 template <class T>
-Normalisation<T> normalisation(const Array<const T>& mean, const Array<const T>& inverse,
-                               const Nullable<const T>& scale, const Nullable<const T>& shift) {
-  Normalisation<T> n{mean.data, inverse.data, scale.data, shift.data, false};
-  n.wide = sizeof(T) == sizeof(float) && !AXPY_SIMD(isOrdinary<T>)(n, mean.length);
-  return n;
-}
+class Folded {
+ public:
+  Folded(const Array<const T>& mean, const Nullable<const T>& remainder, const Array<const T>& inverse,
+         const Nullable<const T>& scale, const Nullable<const T>& shift)
+      : n_{mean.data, remainder.data, inverse.data, scale.data, shift.data, false},
+        shift_(sizeof(T) == sizeof(float) && remainder.data ? mean.length : 0) {
+    if (sizeof(T) == sizeof(double)) return;
+    n_.wide = !AXPY_SIMD(isOrdinary<T>)(n_, mean.length);
+    if (n_.wide || !n_.remainder) return;
+    off_ = n_.remainder;
+    for (int64_t c = 0; c < mean.length; c++) {
+      const double own = n_.shift ? static_cast<double>(n_.shift[c]) : 0,
+                   s = n_.scale ? static_cast<double>(n_.scale[c]) : 1;
+      shift_[c] = static_cast<T>(own - hat(c) * s);
+    }
+    n_.remainder = nullptr;
+    n_.shift = shift_.data();
+  }
+
+  /// For the vectors.
+  const Normalisation<T>& vectors() const { return n_; }
+  /// What x̂ of a column has to be less than the vectors find.
+  double hat(int64_t c) const {
+    return off_ ? static_cast<double>(off_[c]) * static_cast<double>(n_.inverse[c]) : 0.0;
+  }
+
+ private:
+  Normalisation<T> n_;
+  const T* off_ = nullptr;
+  const Buffer<T> shift_;
+};
 
 }  // namespace
 
 template <class T>
-void batchMoments(const Check& check, Array<T> mean, Array<T> inverse, Nullable<T> runningMean,
-                  Nullable<T> runningVariance, Array<const T> x, Size rows, Size channels, Number epsilon,
-                  Number momentum) {
+void batchMoments(const Check& check, Array<T> mean, Array<T> remainder, Array<T> inverse,
+                  Nullable<T> runningMean, Nullable<T> runningVariance, Nullable<T> recentRows,
+                  Array<const T> x, Size rows, Size channels, Number epsilon, Number momentum) {
   const auto width = static_cast<double>(channels.value);
   check.length(mean, width);
+  check.length(remainder, width);
   check.length(inverse, width);
   if (!runningMean.null) check.length(runningMean, width);
   if (!runningVariance.null) check.length(runningVariance, width);
+  if (!recentRows.null) check.length(recentRows, 1);
   check.length(x, static_cast<double>(rows.value) * width);
+  const double n = static_cast<double>(std::max<int64_t>(rows, 1));
+  // There is no variance of one row.
+  const bool moves = rows > 1;
+  double share = momentum;
+  if (moves && !recentRows.null) {
+    const double most = std::max(n, static_cast<double>(recentRows[0]));
+    share *= (n - 1) / (most - 1);
+    recentRows[0] = static_cast<T>(std::max(n, most / 2));
+  }
   if (channels == 0) return;
   const auto run = AXPY_SIMD(momentSums<T>);
   // Sums about a point near the mean lose nothing to cancellation: about the mean of the first rows.
@@ -517,10 +634,8 @@ void batchMoments(const Check& check, Array<T> mean, Array<T> inverse, Nullable<
   sums.add([&](double* first, double* second, int64_t begin, int64_t end) {
     run(first, second, x.data + begin * channels, origin.data(), end - begin, channels);
   });
-  const double n = static_cast<double>(std::max<int64_t>(rows, 1));
   for (int64_t c = 0; c < channels; c++) {
-    const double off = sums.first(c) / n;
-    double centre = static_cast<double>(origin[c]) + off;
+    double about = static_cast<double>(origin[c]), off = sums.first(c) / n;
     double variance = sums.second(c) / n - off * off;
     // max would make 0 of NaN.
     if (variance < 0) variance = 0;
@@ -528,35 +643,41 @@ void batchMoments(const Check& check, Array<T> mean, Array<T> inverse, Nullable<
     if constexpr (sizeof(T) == sizeof(double)) {
       if (!std::isfinite(variance)) {
         const LargeMoments moments(x.data + c, rows, channels, epsilon);
-        centre = moments.mean;
+        about = moments.mean;
+        off = 0;
         variance = moments.variance;
         factor = moments.inverse;
       }
     }
+    const double centre = about + off;
     mean[c] = static_cast<T>(centre);
+    remainder[c] = remainderOf(mean[c], about, off);
     inverse[c] = static_cast<T>(factor);
-    if (rows == 0) continue;
+    if (!moves) continue;
     const auto update = [&](T& running, double fresh) {
-      running = static_cast<T>((1 - momentum) * static_cast<double>(running) + momentum * fresh);
+      running = static_cast<T>((1 - share) * static_cast<double>(running) + share * fresh);
     };
     if (!runningMean.null) update(runningMean[c], centre);
-    if (!runningVariance.null) update(runningVariance[c], variance * (rows > 1 ? n / (n - 1) : 1));
+    if (!runningVariance.null) update(runningVariance[c], variance * (n / (n - 1)));
   }
 }
 
 template <class T>
 void batchNorm(const Check& check, Array<T> out, Array<const T> x, Array<const T> mean,
-               Array<const T> inverse, Nullable<const T> scale, Nullable<const T> shift, Size rows,
-               Size channels, OptionalCode<UnaryOp> activation, AnyNumber parameter) {
+               Nullable<const T> remainder, Array<const T> inverse, Nullable<const T> scale,
+               Nullable<const T> shift, Size rows, Size channels, OptionalCode<UnaryOp> activation,
+               AnyNumber parameter) {
   const auto width = static_cast<double>(channels.value), size = static_cast<double>(rows.value) * width;
   check.length(out, size);
   check.length(x, size);
   check.length(mean, width);
+  if (!remainder.null) check.length(remainder, width);
   check.length(inverse, width);
   if (!scale.null) check.length(scale, width);
   if (!shift.null) check.length(shift, width);
   if (out.length == 0) return;
-  const Normalisation<T> n = normalisation(mean, inverse, scale, shift);
+  const Folded<T> folded(mean, remainder, inverse, scale, shift);
+  const Normalisation<T>& n = folded.vectors();
   const bool relu = isRelu(activation);
   const auto run = AXPY_SIMD(normalizeRows<T>);
   parallel::forRange(rows, rowsPerTask(channels), [&](int64_t begin, int64_t end) {
@@ -569,9 +690,10 @@ void batchNorm(const Check& check, Array<T> out, Array<const T> x, Array<const T
 
 template <class T>
 void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient, Array<T> shiftGradient,
-                       Array<const T> gradient, Array<const T> x, Array<const T> mean, Array<const T> inverse,
-                       Nullable<const T> scale, Nullable<const T> shift, Size rows, Size channels,
-                       OutputCode activation, AnyNumber parameter, Flag moments) {
+                       Array<const T> gradient, Array<const T> x, Array<const T> mean,
+                       Nullable<const T> remainder, Array<const T> inverse, Nullable<const T> scale,
+                       Nullable<const T> shift, Size rows, Size channels, OutputCode activation,
+                       AnyNumber parameter, Flag moments) {
   const auto width = static_cast<double>(channels.value), size = static_cast<double>(rows.value) * width;
   check.length(out, size);
   check.length(scaleGradient, width);
@@ -579,12 +701,14 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   check.length(gradient, size);
   check.length(x, size);
   check.length(mean, width);
+  if (!remainder.null) check.length(remainder, width);
   check.length(inverse, width);
   if (!scale.null) check.length(scale, width);
   if (!shift.null) check.length(shift, width);
   if (channels == 0) return;
 
-  Normalisation<T> n = normalisation(mean, inverse, scale, shift);
+  const Folded<T> folded(mean, remainder, inverse, scale, shift);
+  Normalisation<T> n = folded.vectors();
   const bool relu = isRelu(activation), other = activation.present() && !relu;
   const auto normalize = AXPY_SIMD(normalizeRows<T>);
   const auto sum = AXPY_SIMD(gradientSums<T>);
@@ -607,11 +731,15 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   const Buffer<double> wideShares(2 * channels);
   const Buffer<T> narrowShares(2 * channels);
   for (int64_t c = 0; c < channels; c++) {
-    shiftGradient[c] = static_cast<T>(sums.first(c));
-    scaleGradient[c] = static_cast<T>(sums.second(c));
+    const double off = folded.hat(c), total = sums.first(c);
+    // Of what overflows there is nothing to take.
+    const auto less = [off](double of) { return off == 0 ? 0 : off * of; };
+    const double product = sums.second(c) - less(total);
+    shiftGradient[c] = static_cast<T>(total);
+    scaleGradient[c] = static_cast<T>(product);
     const double count = moments && rows > 0 ? static_cast<double>(rows.value) : 0;
-    wideShares[c] = count == 0 ? 0 : sums.first(c) / count;
-    wideShares[channels + c] = count == 0 ? 0 : sums.second(c) / count;
+    wideShares[c] = count == 0 ? 0 : (total - less(product)) / count;
+    wideShares[channels + c] = count == 0 ? 0 : product / count;
   }
   int bad = 0;
   for (int64_t i = 0; i < 2 * channels; i++) {
@@ -629,11 +757,13 @@ void batchNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
 }
 
 template <class T>
-void layerNorm(const Check& check, Array<T> out, Array<T> mean, Array<T> inverse, Array<const T> x,
-               Nullable<const T> scale, Nullable<const T> shift, Size rows, Size size, Number epsilon) {
+void layerNorm(const Check& check, Array<T> out, Array<T> mean, Array<T> remainder, Array<T> inverse,
+               Array<const T> x, Nullable<const T> scale, Nullable<const T> shift, Size rows, Size size,
+               Number epsilon) {
   const auto height = static_cast<double>(rows.value), width = static_cast<double>(size.value);
   check.length(out, height * width);
   check.length(mean, height);
+  check.length(remainder, height);
   check.length(inverse, height);
   check.length(x, height * width);
   if (!scale.null) check.length(scale, width);
@@ -641,15 +771,16 @@ void layerNorm(const Check& check, Array<T> out, Array<T> mean, Array<T> inverse
   const bool largeShift = !shift.null && std::any_of(shift.data, shift.data + size, isLarge<T>);
   const auto run = AXPY_SIMD(layerRows<T>);
   parallel::forRange(rows, rowsPerTask(std::max<int64_t>(size, 1)), [&](int64_t begin, int64_t end) {
-    run(out.data + begin * size, mean.data + begin, inverse.data + begin, x.data + begin * size, scale.data,
-        shift.data, largeShift, end - begin, size, epsilon);
+    run(out.data + begin * size, mean.data + begin, remainder.data + begin, inverse.data + begin,
+        x.data + begin * size, scale.data, shift.data, largeShift, end - begin, size, epsilon);
   });
 }
 
 template <class T>
 void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient, Array<T> shiftGradient,
-                       Array<const T> gradient, Array<const T> x, Array<const T> mean, Array<const T> inverse,
-                       Nullable<const T> scale, Size rows, Size size) {
+                       Array<const T> gradient, Array<const T> x, Array<const T> mean,
+                       Array<const T> remainder, Array<const T> inverse, Nullable<const T> scale, Size rows,
+                       Size size) {
   const auto height = static_cast<double>(rows.value), width = static_cast<double>(size.value);
   check.length(out, height * width);
   check.length(scaleGradient, width);
@@ -657,6 +788,7 @@ void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   check.length(gradient, height * width);
   check.length(x, height * width);
   check.length(mean, height);
+  check.length(remainder, height);
   check.length(inverse, height);
   if (!scale.null) check.length(scale, width);
   if (size == 0) return;
@@ -665,7 +797,7 @@ void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   sums.add([&](double* first, double* second, int64_t begin, int64_t end) {
     const int64_t from = begin * size;
     run(out.data + from, first, second, gradient.data + from, x.data + from, mean.data + begin,
-        inverse.data + begin, scale.data, end - begin, size);
+        remainder.data + begin, inverse.data + begin, scale.data, end - begin, size);
   });
   for (int64_t i = 0; i < size; i++) {
     shiftGradient[i] = static_cast<T>(sums.first(i));
@@ -674,15 +806,17 @@ void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
 }
 
 constexpr bind::Kernel kernels[] = {
-    AXPY_FLOAT_KERNEL(batchMoments, "mean", "inverse", "runningMean", "runningVariance", "x", "rows",
-                      "channels", "epsilon", "momentum"),
-    AXPY_FLOAT_KERNEL(batchNorm, "out", "x", "mean", "inverse", "scale", "shift", "rows", "channels",
-                      "activation", "parameter"),
+    AXPY_FLOAT_KERNEL(batchMoments, "mean", "remainder", "inverse", "runningMean", "runningVariance",
+                      "recentRows", "x", "rows", "channels", "epsilon", "momentum"),
+    AXPY_FLOAT_KERNEL(batchNorm, "out", "x", "mean", "remainder", "inverse", "scale", "shift", "rows",
+                      "channels", "activation", "parameter"),
     AXPY_FLOAT_KERNEL(batchNormGradient, "out", "scaleGradient", "shiftGradient", "gradient", "x", "mean",
-                      "inverse", "scale", "shift", "rows", "channels", "activation", "parameter", "moments"),
-    AXPY_FLOAT_KERNEL(layerNorm, "out", "mean", "inverse", "x", "scale", "shift", "rows", "size", "epsilon"),
+                      "remainder", "inverse", "scale", "shift", "rows", "channels", "activation", "parameter",
+                      "moments"),
+    AXPY_FLOAT_KERNEL(layerNorm, "out", "mean", "remainder", "inverse", "x", "scale", "shift", "rows", "size",
+                      "epsilon"),
     AXPY_FLOAT_KERNEL(layerNormGradient, "out", "scaleGradient", "shiftGradient", "gradient", "x", "mean",
-                      "inverse", "scale", "rows", "size"),
+                      "remainder", "inverse", "scale", "rows", "size"),
 };
 const bind::Family family(kernels);
 

@@ -244,6 +244,52 @@ void softmaxGradientColumns(T* out, const T* g, const T* y, int64_t size, int64_
   }
 }
 
+/// What is subtracted before exp: the maximum, unless that leaves nothing of an infinite number.
+template <class T>
+HWY_INLINE T finiteShift(T largest) {
+  return std::isfinite(largest) ? largest : T(0);
+}
+
+template <class T>
+void logSumExpRows(T* out, const T* x, int64_t rows, int64_t n) {
+  for (int64_t i = 0; i < rows; i++, x += n) {
+    const T shift = finiteShift(maximum(x, n));
+    out[i] = static_cast<T>(static_cast<double>(shift) + std::log(sum<T>(n, ExpShifted<T>{shift}, x)));
+  }
+}
+
+/// Columns [left, left + count) of size × inner, count at most a vector, as softmaxLanes.
+template <class T>
+HWY_INLINE void logSumExpLanes(T* out, const T* x, int64_t size, int64_t inner, int64_t count) {
+  const hn::ScalableTag<T> d;
+  const bool whole = count == static_cast<int64_t>(hn::Lanes(d));
+  const auto load = [&](const T* p) HWY_ATTR { return whole ? hn::LoadU(d, p) : loadFirst(d, p, count); };
+  const auto infinity = hn::Set(d, std::numeric_limits<T>::infinity());
+  auto shift = hn::Neg(infinity);
+  for (int64_t i = 0; i < size; i++) shift = hn::Max(load(x + i * inner), shift);
+  shift = hn::IfThenElseZero(hn::Lt(hn::Abs(shift), infinity), shift);
+  auto total = hn::Zero(d), lost = total;
+  for (int64_t i = 0; i < size; i++) {
+    const auto term = hn::Sub(expDifference(d, load(x + i * inner), shift), lost);
+    const auto next = hn::Add(total, term);
+    lost = hn::IfThenElseZero(hn::Lt(next, infinity), hn::Sub(hn::Sub(next, total), term));
+    total = next;
+  }
+  const auto y = hn::Add(shift, log(d, total));
+  whole ? hn::StoreU(y, d, out) : storeFirst(d, y, out, count);
+}
+
+template <class T>
+void logSumExpColumns(T* out, const T* x, int64_t size, int64_t inner, int64_t begin, int64_t end) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const int64_t across = (inner + lanes - 1) / lanes;
+  for (int64_t v = begin; v < end; v++) {
+    const int64_t left = v % across * lanes, line = v / across;
+    logSumExpLanes(out + line * inner + left, x + line * size * inner + left, size, inner,
+                   std::min(lanes, inner - left));
+  }
+}
+
 template <class T>
 int64_t lanesOf() {
   return static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
@@ -340,6 +386,24 @@ void softmaxGradient(const Check& check, Array<T> out, Array<const T> gradient, 
 }
 
 template <class T>
+void logSumExp(const Check& check, Array<T> out, Array<const T> x, Size outer, Size size, Size inner) {
+  check.length(out, product(outer, inner));
+  check.length(x, product(outer, size, inner));
+  if (out.length == 0) return;
+  if (inner == 1) {
+    const auto run = AXPY_SIMD(logSumExpRows<T>);
+    parallel::forRange(outer, perTask(size), [&](int64_t begin, int64_t end) {
+      run(out.data + begin, x.data + begin * size, end - begin, size);
+    });
+    return;
+  }
+  const auto run = AXPY_SIMD(logSumExpColumns<T>);
+  const int64_t lanes = AXPY_SIMD(lanesOf<T>)();
+  parallel::forRange(outer * ((inner + lanes - 1) / lanes), perTask(size * lanes),
+                     [&](int64_t begin, int64_t end) { run(out.data, x.data, size, inner, begin, end); });
+}
+
+template <class T>
 void softmaxCrossEntropy(const Check& check, Array<T> out, Array<T> probabilities, Array<const T> logits,
                          Array<const int32_t> labels, Size rows, Size classes, Number scale) {
   const auto count = static_cast<double>(rows.value);
@@ -386,6 +450,7 @@ void softmaxCrossEntropyGradient(const Check& check, Array<T> out, Array<const T
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(softmax, "out", "x", "outer", "size", "inner", "log"),
     AXPY_FLOAT_KERNEL(softmaxGradient, "out", "gradient", "y", "outer", "size", "inner", "log"),
+    AXPY_FLOAT_KERNEL(logSumExp, "out", "x", "outer", "size", "inner"),
     AXPY_FLOAT_KERNEL(softmaxCrossEntropy, "out", "probabilities", "logits", "labels", "rows", "classes",
                       "scale"),
     AXPY_FLOAT_KERNEL(softmaxCrossEntropyGradient, "out", "gradient", "probabilities", "labels", "rows",

@@ -58,11 +58,15 @@ AXPY_FORWARD(leakyRelu, return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul
 AXPY_FORWARD(elu, const auto positive = hn::Gt(x, hn::Zero(d));
              const V below = expm1NonPositive(d, hn::IfThenZeroElse(positive, x));
              return hn::IfThenElse(positive, x, hn::Mul(p, below)););
-AXPY_FORWARD(gelu, V density; return hn::Mul(x, normalDistribution(d, x, density)););
+AXPY_FORWARD(gelu, V density;
+             return hn::Mul(aboveNegativeInfinity(d, x), normalDistribution(d, x, density)););
 AXPY_FORWARD(silu, return silu(d, x););
 AXPY_FORWARD(softplus, return softplus(d, x););
 AXPY_FORWARD(sigmoid, return sigmoid(d, x););
 AXPY_FORWARD(tanh, return tanh(d, x););
+AXPY_FORWARD(log1p, return log1p(d, x););
+AXPY_FORWARD(expm1, return expm1(d, x););
+AXPY_FORWARD(logSigmoid, return logSigmoid(d, x););
 
 // ── f′
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,16 +112,21 @@ AXPY_BACKWARD(leakyRelu, const V slope = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), 
               return hn::Mul(g, hn::IfThenElse(hn::IsNaN(s), s, slope)););
 AXPY_BACKWARD(elu, return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), hn::Add(s, p))););
 AXPY_BACKWARD(gelu, V density; const V distribution = normalDistribution(d, s, density);
-              const V slope = hn::MulAdd(hn::Mul(s, constant(d, 0.39894228040143267794)), density,
+              const V slope = hn::MulAdd(hn::Mul(finite(d, s), constant(d, 0.39894228040143267794)), density,
                                          distribution);
               return hn::Mul(g, slope););
-AXPY_BACKWARD(silu, const V y = sigmoid(d, s); const V one = constant(d, 1);
-              return hn::Mul(g, hn::Mul(y, hn::MulAdd(s, hn::Sub(one, y), one))););
+AXPY_BACKWARD(silu, V complement; const V y = sigmoid(d, s, complement);
+              const V slope = hn::MulAdd(finite(d, s), complement, constant(d, 1));
+              return hn::Mul(g, hn::Mul(y, slope)););
 AXPY_BACKWARD(softplus, const V y = hn::IfThenElse(hn::Lt(s, hn::Zero(d)), hn::Zero(d), s);
               return hn::Mul(g, hn::Neg(expm1NonPositive(d, hn::Neg(y)))););
 AXPY_BACKWARD(sigmoid, return hn::Mul(hn::Mul(g, s), hn::Sub(constant(d, 1), s)););
 AXPY_BACKWARD(tanh, const V y = hn::Abs(s); const V one = constant(d, 1);
               return hn::Mul(hn::Mul(g, hn::Sub(one, y)), hn::Add(one, y)););
+AXPY_BACKWARD(log1p, return hn::Div(g, hn::Add(constant(d, 1), s)););
+AXPY_BACKWARD(expm1, return hn::Mul(g, exp(d, s)););
+AXPY_BACKWARD(logSigmoid, const V y = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), hn::Zero(d), s);
+              return hn::Mul(g, hn::Neg(expm1NonPositive(d, y))););
 
 #undef AXPY_FORWARD
 #undef AXPY_BACKWARD
@@ -162,11 +171,47 @@ struct Biased {
   }
 };
 
-/// xᵖ has no vector version: std::pow in float64, rounded once, but for the exponents that need none.
-template <class T>
-T power(T x, double p) {
-  return static_cast<T>(std::pow(static_cast<double>(x), p));
-}
+/// xᵖ
+template <bool precise>
+struct Power {
+  double p;
+
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V x) const {
+    return pow<precise>(d, x, constant(d, p));
+  }
+};
+
+/// g · p·xᵖ⁻¹
+template <bool precise>
+struct PowerSlope {
+  double p;
+
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V x) const {
+    return hn::Mul(g, hn::Mul(constant(d, p), pow<precise>(d, x, constant(d, p - 1))));
+  }
+};
+
+/// The same for exponents in steps of ½.
+struct PowerByProducts {
+  HalfSteps exponent;
+
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V x) const {
+    return powHalfSteps(d, x, exponent);
+  }
+};
+
+struct PowerSlopeByProducts {
+  double p;
+  HalfSteps exponent;
+
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V g, V x) const {
+    return hn::Mul(g, hn::Mul(constant(d, p), powHalfSteps(d, x, exponent)));
+  }
+};
 
 /// Calls f(std::integral_constant) for an op known at run time.
 template <UnaryOp... ops, class F>
@@ -178,17 +223,38 @@ template <class F>
 HWY_INLINE void selectOp(UnaryOp op, const F& f) {
   using enum UnaryOp;
   select<neg, exp, log, sqrt, abs, square, reciprocal, sign, scale, clip, relu, leakyRelu, elu, gelu, silu,
-         softplus, sigmoid, tanh>(op, f);
+         softplus, sigmoid, tanh, log1p, expm1, logSigmoid>(op, f);
 }
 
+/// In float64, rounded once, but for what is exact enough without; float64 itself to its last digits.
 template <class T>
 void forwardPower(T* out, const T* x, int64_t n, double p) {
   if (p == 2) {
     map(out, n, WithParameters<Forward<UnaryOp::square>>{{}, 0, 0}, x);
   } else if (p == -1) {
     map(out, n, WithParameters<Forward<UnaryOp::reciprocal>>{{}, 0, 0}, x);
+  } else if (p == 0.5 || p == -0.5) {
+    map(out, n, PowerByProducts{HalfSteps(p)}, x);
+  } else if (HalfSteps::fit<T>(p)) {
+    map(out, n, Wide<PowerByProducts>{{HalfSteps(p)}}, x);
   } else {
-    for (int64_t i = 0; i < n; i++) out[i] = power(x[i], p);
+    map(out, n, Wide<Power<sizeof(T) == sizeof(double)>>{{p}}, x);
+  }
+}
+
+template <class T>
+void backwardPower(T* out, const T* g, const T* x, int64_t n, double p) {
+  if (p == 0) {
+    // x⁰ is constant, at 0 too, where the formula would give 0 · ∞.
+    std::fill(out, out + n, T(0));
+  } else if (p == 2) {
+    map(out, n, WithParameters<Backward<UnaryOp::square>>{{}, 0, 0}, g, x);
+  } else if (p == 0.5) {
+    map(out, n, PowerSlopeByProducts{p, HalfSteps(p - 1)}, g, x);
+  } else if (HalfSteps::fit<T>(p - 1)) {
+    map(out, n, Wide<PowerSlopeByProducts>{{p, HalfSteps(p - 1)}}, g, x);
+  } else {
+    map(out, n, Wide<PowerSlope<sizeof(T) == sizeof(double)>>{{p}}, g, x);
   }
 }
 
@@ -214,14 +280,7 @@ void forwardBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, dou
 
 template <class T>
 void backward(T* out, const T* g, const T* s, int64_t n, UnaryOp op, double p, double q) {
-  if (op == UnaryOp::powScalar) {
-    // x⁰ is constant, at 0 too, where the formula would give 0 · ∞.
-    if (p == 0) return std::fill(out, out + n, T(0));
-    for (int64_t i = 0; i < n; i++) {
-      out[i] = static_cast<T>(g[i] * (p * std::pow(static_cast<double>(s[i]), p - 1)));
-    }
-    return;
-  }
+  if (op == UnaryOp::powScalar) return backwardPower(out, g, s, n, p);
   selectOp(op, [&](auto code) HWY_ATTR {
     bind<code.value, T, Backward>(p, q, [&](const auto& f) HWY_ATTR { map(out, n, f, g, s); });
   });
@@ -246,9 +305,11 @@ int64_t chunkOf(UnaryOp op) {
     case UnaryOp::softplus:
     case UnaryOp::sigmoid:
     case UnaryOp::tanh:
-      return parallel::heavyChunk;
     case UnaryOp::powScalar:
-      return parallel::heavyChunk / 8;
+    case UnaryOp::log1p:
+    case UnaryOp::expm1:
+    case UnaryOp::logSigmoid:
+      return parallel::heavyChunk;
     default:
       return parallel::lightChunk;
   }

@@ -185,7 +185,7 @@ const kinds = {
 type Kind = keyof typeof kinds;
 
 function random3(): unknown {
-  return { mean: axpy.zeros([3]), variance: axpy.ones([3]) };
+  return { mean: axpy.zeros([3]), variance: axpy.ones([3]), count: axpy.zeros([1]) };
 }
 
 /** Options by name: their kinds. */
@@ -212,6 +212,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   epsilon: 'positive',
   affine: 'boolean',
   countPadding: 'boolean',
+  alignCorners: 'boolean',
   mode: 'mode',
   reduction: 'reduction',
   delta: 'positive',
@@ -301,7 +302,7 @@ const recipes: Readonly<Record<string, string>> = {
   Parameter: 'shape floatDtype {decays}',
   SharedTensor: 'shape floatDtype',
   Sequential: 'layers {inputShape}',
-  Upsample: 'pair mode',
+  Upsample: 'pair {mode,alignCorners}',
   arange: `number size size ${create}`,
   averagePool2d: 'image pair {stride,padding,countPadding}',
   backendInfo: '',
@@ -345,7 +346,8 @@ const recipes: Readonly<Record<string, string>> = {
   setThreads: 'threads',
   stack: 'tensors axis',
   tensor: 'values {shape,dtype,requiresGrad}',
-  upsample: 'image pair {mode}',
+  interpolate: 'image {scaleFactor:pair,size:pair,mode,alignCorners}',
+  upsample: 'image pair {mode,alignCorners}',
   where: 'condition operand operand',
   'losses.mse': 'rows rows {reduction}',
   'losses.meanAbsoluteError': 'rows rows {reduction}',
@@ -399,6 +401,7 @@ const methodRecipes: Readonly<Record<string, string>> = {
   argmax: 'axis',
   argmin: 'axis',
   softmax: 'axis',
+  logSumExp: 'axes {keepDims}',
   logSoftmax: 'axis',
   matmul: 'matrix {transposeA,transposeB}',
   transpose: 'axes',

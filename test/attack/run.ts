@@ -4,13 +4,13 @@
  *     npm run attack -- --minutes 30 [--only kernels,api] [--seed 1] [--tries 1000] [--at 17 | --at 10-17] [--jobs 2]
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildSync } from 'esbuild';
+import { bundle } from '../bundle.ts';
 import { generator, hash } from '../cases/generator.ts';
 
 export type Backend = 'native' | 'fallback';
@@ -113,31 +113,9 @@ export interface Plan {
   readonly jobs?: number;
 }
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const sanitizer = process.env.AXPY_SANITIZER;
 /** Code under a sanitizer is slower. */
 const patience = sanitizer === undefined ? 1 : 4;
-
-/** One file of an attacker and all that it imports, so that a child starts at once and on any Node. */
-export function bundle(name: string): string {
-  const folder = join(root, 'build', 'attack');
-  mkdirSync(folder, { recursive: true });
-  const target = join(folder, `${name}.mjs`);
-  const { outputFiles } = buildSync({
-    entryPoints: [join(root, 'test', 'attack', `${name}.ts`)],
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    write: false,
-    banner: { js: "import { createRequire as $r } from 'node:module'; const require = $r(import.meta.url);" },
-    logLevel: 'error',
-  });
-  // Two runs may do this at once; a rename is seen whole.
-  writeFileSync(`${target}.${process.pid}`, outputFiles[0].contents);
-  renameSync(`${target}.${process.pid}`, target);
-  return target;
-}
 
 function residentBytes(pid: number): number {
   try {
@@ -264,8 +242,8 @@ function wrapperOf({ limit, cpus }: Attacker, block: number): readonly string[] 
 export async function attack(name: AttackerName, plan: Plan = {}): Promise<Report> {
   const attacker: Attacker = attackers[name];
   const { backend = 'native', seed = 1, from = 0, tries = Infinity, seconds = 3600, jobs = 1 } = plan;
-  const script = bundle(attacker.script ?? name);
-  if (name === 'storm') bundle('storm.child');
+  const script = bundle(`test/attack/${attacker.script ?? name}.ts`);
+  if (name === 'storm') bundle('test/attack/storm.child.ts');
   const until = Date.now() + seconds * 1000;
   const finds: Find[] = [];
   const counts: Record<string, number> = {};

@@ -2,11 +2,11 @@
  * What a declaration of an op holds. One file here per op or family of ops, and everything that is checked about the op
  * follows from it:
  *
- *   contract.test.ts   its kernel calls, forward and backward, on both implementations
- *   gradient.test.ts   backward against central differences
- *   reference.test.ts  values and gradients against PyTorch's (`npm run reference` evaluates `torch`)
- *   errors.test.ts     its bad calls
- *   bench:kernels      its bench sizes
+ *   contract.native.test.ts  its kernel calls, forward and backward, on both implementations
+ *   gradient.test.ts         backward against central differences
+ *   reference.test.ts        values and gradients against PyTorch's (`npm run reference` evaluates `torch`)
+ *   errors.test.ts           its bad calls
+ *   bench:kernels            its bench sizes
  *
  * To add an op, copy the file of a similar one, and add a line to index.ts.
  */

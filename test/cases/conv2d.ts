@@ -20,6 +20,7 @@ const activations = {
   leakyRelu: 'F.leaky_relu(z, 0.125)',
   elu: 'F.elu(z, 0.125)',
   softplus: 'torch.logaddexp(z, torch.zeros_like(z))',
+  logSigmoid: 'F.logsigmoid(z)',
   sigmoid: 'torch.sigmoid(z)',
   tanh: 'torch.tanh(z)',
 } as const;

@@ -1,4 +1,4 @@
-/** Every declaration. */
+/** Every declaration, or those that AXPY_OPS names (npm run test:op). */
 import binary from './binary.ts';
 import broadcastTo from './broadcastTo.ts';
 import type { Declaration } from './case.ts';
@@ -10,6 +10,7 @@ import convTranspose2d from './convTranspose2d.ts';
 import dropout from './dropout.ts';
 import gather from './gather.ts';
 import imageKernels from './imageKernels.ts';
+import interpolate from './interpolate.ts';
 import kernels from './kernels.ts';
 import linear from './linear.ts';
 import loss from './loss.ts';
@@ -26,10 +27,9 @@ import slice from './slice.ts';
 import softmax from './softmax.ts';
 import transpose from './transpose.ts';
 import unary from './unary.ts';
-import upsample from './upsample.ts';
 import '../../lib/ops/index.ts';
 
-export const declarations: readonly Declaration[] = [
+const all: readonly Declaration[] = [
   unary,
   binary,
   matmul,
@@ -51,10 +51,23 @@ export const declarations: readonly Declaration[] = [
   pool,
   normalize,
   pad,
-  upsample,
+  interpolate,
   random,
   optimizer,
   kernels,
   imageKernels,
   normalizeKernels,
 ];
+
+/** Names of declarations, or of functions, with which cases begin: `relu` is in unary. */
+const names = (process.env.AXPY_OPS ?? '').split(' ').filter(Boolean);
+const has = ({ op, cases }: Declaration, name: string) =>
+  op === name || cases.some((c) => c.name.split(/\W/)[0] === name);
+for (const name of names) {
+  if (all.some((declaration) => has(declaration, name))) continue;
+  throw new Error(`no op is named ${name}; there are ${all.map(({ op }) => op).join(', ')}`);
+}
+
+export const declarations: readonly Declaration[] =
+  names.length === 0 ? all : all.filter((declaration) => names.some((name) => has(declaration, name)));
+export const complete: boolean = declarations.length === all.length;

@@ -11,6 +11,7 @@ const torchNames: Partial<Record<UnaryOp, string>> = {
   leakyRelu: '(lambda z: F.leaky_relu(z, 0.125))',
   elu: '(lambda z: F.elu(z, 0.125))',
   softplus: '(lambda z: torch.logaddexp(z, torch.zeros_like(z)))',
+  logSigmoid: 'F.logsigmoid',
   sigmoid: 'torch.sigmoid',
   tanh: 'torch.tanh',
   sqrt: 'torch.sqrt',

@@ -94,6 +94,22 @@ const losses: readonly Loss[] = [
       [nan, 0],
     ],
   },
+  {
+    op: 'crossEntropy',
+    torch: (r) => {
+      const each = '-torch.where((b == 0) & torch.isinf(a), torch.zeros_like(a), a * b)';
+      return r === 'none' ? each : `(${each}).${r}()`;
+    },
+    prediction: (shape) => uniform(shape, -3, 0),
+    target: (shape) => uniform(shape, 0.125, 1),
+    special: [
+      [0, 0],
+      [-3, 0],
+      [-Infinity, 0],
+      [-1000, 0.5],
+      [nan, 0.5],
+    ],
+  },
 ];
 
 function casesOf({ op, parameter = 0, torch, prediction, target, special }: Loss): Case[] {

@@ -24,6 +24,7 @@ const activations = {
   leakyRelu: 'F.leaky_relu(z, 0.125)',
   elu: 'F.elu(z, 0.125)',
   softplus: 'torch.logaddexp(z, torch.zeros_like(z))',
+  logSigmoid: 'F.logsigmoid(z)',
   sigmoid: 'torch.sigmoid(z)',
   tanh: 'torch.tanh(z)',
 } as const;
@@ -131,13 +132,6 @@ export default defineCases({
       torch: 'F.batch_norm(a, None, None, b, c, True, 0.1, 0.25)',
     },
     {
-      name: 'batch, one row',
-      // PyTorch refuses a single row; the deviation from its own mean is 0.
-      inputs: [uniform([1, 3]), uniform([3]), uniform([3])],
-      run: (a, b, c) => batchNorm(a, b, c),
-      torch: '(a - a) * b + c',
-    },
-    {
       name: 'batch, no rows',
       inputs: [uniform([0, 3]), uniform([3]), uniform([3])],
       run: (a, b, c) => batchNorm(a, b, c),
@@ -204,6 +198,19 @@ export default defineCases({
     },
   ],
   bad: [
+    {
+      name: 'one row',
+      call: () => batchNorm(tensor([[1, 2]])),
+      code: 'AXPY_SHAPE',
+      message:
+        /more than one value per channel in training, got x \[1, 2\]: there is no variance of one value/,
+    },
+    {
+      name: 'running count',
+      call: () => batchNorm(matrix(), null, null, { mean: two(), variance: two(), count: two() }),
+      code: 'AXPY_SHAPE',
+      message: /running count \[1\], got \[2\]/,
+    },
     {
       name: 'rank',
       call: () => batchNorm(two()),

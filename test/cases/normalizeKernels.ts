@@ -10,6 +10,9 @@ function random(name: string, dtype: FloatDtype, length: number, low = -2, high 
   return allocate(length, dtype).map(() => low + (high - low) * next()) as Float;
 }
 
+const three = (length: number, dtype: FloatDtype) =>
+  [allocate(length, dtype), allocate(length, dtype), allocate(length, dtype)] as const;
+
 const sizes = [
   [4, 5],
   [1, 3],
@@ -49,10 +52,25 @@ export default defineCases({
             [true, false],
             [false, true],
           ]) {
-            const [mean, inverse] = [allocate(channels, dtype), allocate(channels, dtype)];
+            const [mean, remainder, inverse] = three(channels, dtype);
             const runningMean = hasMean ? random('running mean', dtype, channels) : null;
             const runningVariance = hasVariance ? random('running variance', dtype, channels, 0, 2) : null;
-            kernels.batchMoments(mean, inverse, runningMean, runningVariance, x, rows, channels, 1e-3, 0.25);
+            for (const recent of [null, 0, rows, 100]) {
+              const recentRows = recent === null ? null : allocate(1, dtype).fill(recent);
+              kernels.batchMoments(
+                mean,
+                remainder,
+                inverse,
+                runningMean,
+                runningVariance,
+                recentRows as Float | null,
+                x,
+                rows,
+                channels,
+                1e-3,
+                0.25,
+              );
+            }
           }
         }
       },
@@ -63,10 +81,8 @@ export default defineCases({
         const far = random('x', dtype, 300, 1000, 1001);
         const flat = random('flat', dtype, 300, 3, 3);
         for (const x of [far, flat]) {
-          const [mean, inverse] = [allocate(3, dtype), allocate(3, dtype)];
-          kernels.batchMoments(mean, inverse, null, null, x, 100, 3, 1e-5, 0.1);
-          const [means, inverses] = [allocate(100, dtype), allocate(100, dtype)];
-          kernels.layerNorm(allocate(300, dtype), means, inverses, x, null, null, 100, 3, 1e-5);
+          kernels.batchMoments(...three(3, dtype), null, null, null, x, 100, 3, 1e-5, 0.1);
+          kernels.layerNorm(allocate(300, dtype), ...three(100, dtype), x, null, null, 100, 3, 1e-5);
         }
       },
     },
@@ -83,9 +99,10 @@ export default defineCases({
           for (const [at, activation] of activations.entries()) {
             const scale = at % 2 === 0 ? random('scale', dtype, channels) : null;
             const shift = at < 2 ? random('shift', dtype, channels) : null;
+            const remainder = at < 3 ? (mean.map((value) => value * 2 ** -25) as Float) : null;
             const x = random('x', dtype, n);
             const out = allocate(n, dtype);
-            kernels.batchNorm(out, x, mean, inverse, scale, shift, rows, channels, activation, 0);
+            kernels.batchNorm(out, x, mean, remainder, inverse, scale, shift, rows, channels, activation, 0);
             for (const moments of [0, 1] as const) {
               const gradient = random('gradient', dtype, n);
               for (const target of [allocate(n, dtype), gradient]) {
@@ -96,6 +113,7 @@ export default defineCases({
                   gradient,
                   x,
                   mean,
+                  remainder,
                   inverse,
                   scale,
                   shift,
@@ -107,7 +125,7 @@ export default defineCases({
                 );
               }
             }
-            kernels.batchNorm(x, x, mean, inverse, scale, shift, rows, channels, activation, 0);
+            kernels.batchNorm(x, x, mean, remainder, inverse, scale, shift, rows, channels, activation, 0);
           }
         }
       },
@@ -126,8 +144,19 @@ export default defineCases({
           ]) {
             const scale = hasScale ? random('scale', dtype, size) : null;
             const shift = hasShift ? random('shift', dtype, size) : null;
-            const [mean, inverse] = [allocate(rows, dtype), allocate(rows, dtype)];
-            kernels.layerNorm(allocate(n, dtype), mean, inverse, x, scale, shift, rows, size, 0.125);
+            const [mean, remainder, inverse] = three(rows, dtype);
+            kernels.layerNorm(
+              allocate(n, dtype),
+              mean,
+              remainder,
+              inverse,
+              x,
+              scale,
+              shift,
+              rows,
+              size,
+              0.125,
+            );
             const gradient = random('gradient', dtype, n);
             for (const target of [allocate(n, dtype), gradient]) {
               const [dScale, dShift] = [allocate(size, dtype), allocate(size, dtype)];
@@ -138,6 +167,7 @@ export default defineCases({
                 gradient,
                 x,
                 mean,
+                remainder,
                 inverse,
                 scale,
                 rows,

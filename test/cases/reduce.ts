@@ -1,4 +1,4 @@
-/** lib/ops/reduce.ts: sum, mean, max, min, variance, argmax. */
+/** lib/ops/reduce.ts: sum, mean, max, min, logSumExp, variance, argmax. */
 import * as ops from '../../lib/ops/reduce.ts';
 import { type Tensor, tensor } from '../../lib/tensor.ts';
 import { type Case, defineCases, distinct, given, integers, uniform } from './case.ts';
@@ -73,6 +73,11 @@ export default defineCases({
     ...casesOf('mean', ops.mean, (dims, keep) => `torch.mean(a, dim=${dims}, keepdim=${keep})`),
     ...casesOf('max', ops.max, (dims, keep) => `torch.amax(a, dim=${dims}, keepdim=${keep})`, true),
     ...casesOf('min', ops.min, (dims, keep) => `torch.amin(a, dim=${dims}, keepdim=${keep})`, true),
+    ...casesOf(
+      'logSumExp',
+      ops.logSumExp,
+      (dims, keep) => `torch.logsumexp(a, dim=${dims}, keepdim=${keep})`,
+    ),
     {
       name: 'sum, empty',
       inputs: [uniform([0, 3])],

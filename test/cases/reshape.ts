@@ -57,7 +57,7 @@ export default defineCases({
       name: 'two open sizes',
       call: () => reshape(six(), [-1, -1]),
       code: 'AXPY_SHAPE',
-      message: /at least 0/,
+      message: /-1 for one size at most, got \[-1, -1\]/,
     },
     {
       name: 'negative size',

@@ -92,7 +92,8 @@ const functions: readonly Function[] = [
     run: ops.gelu,
     torch: 'F.gelu(a)',
     range: any,
-    special: [...finite, 3, -3, 5, -5, 20, Infinity],
+    // Its derivative at Infinity is NaN in PyTorch; here it is the limit.
+    special: [...finite, 3, -3, 5, -5, 20],
   },
   {
     op: 'silu',
@@ -122,6 +123,27 @@ const functions: readonly Function[] = [
     torch: 'torch.tanh(a)',
     range: any,
     special: [...finite, 4, -4, 1000, ...none],
+  },
+  {
+    op: 'log1p',
+    run: ops.log1p,
+    torch: 'torch.log1p(a)',
+    range: [-0.75, 4],
+    special: [...finite, 1e30, -2, ...none],
+  },
+  {
+    op: 'expm1',
+    run: ops.expm1,
+    torch: 'torch.expm1(a)',
+    range: any,
+    special: [...finite, ...far, ...none],
+  },
+  {
+    op: 'logSigmoid',
+    run: ops.logSigmoid,
+    torch: 'F.logsigmoid(a)',
+    range: any,
+    special: [...finite, ...far, ...none],
   },
 ];
 

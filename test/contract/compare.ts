@@ -168,15 +168,18 @@ function cancelling(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
 }
 
 /**
- * A logarithm of a sum near 1 is off by units of 1, however small it is itself: log softmax of a certain class, and the
- * cross-entropy of it.
+ * A logarithm of a sum near 1 is off by units of 1, however small it is itself: log softmax of a certain class, the
+ * cross-entropy of it, and log Σ eˣ.
  */
 function absolute(call: Pick<Call, 'kernel' | 'args'>, name: string): number {
   const { kernel, args } = call;
   if (kernel === 'batchNormGradient' || kernel === 'layerNormGradient') return cancelling(call, name);
+  // What rounding takes from a mean depends on its last digit.
+  if (name === 'remainder') return resultUnits * largest(call, 'x');
   if (name !== 'out') return 0;
   if (kernel.startsWith('convolve')) return winograd(call);
   if (kernel === 'softmax' && args[parameterIndex(kernel, 'log')] === 1) return resultUnits;
+  if (kernel === 'logSumExp') return resultUnits;
   if (kernel !== 'softmaxCrossEntropy') return 0;
   return resultUnits * Math.abs(args[parameterIndex(kernel, 'scale')] as number);
 }

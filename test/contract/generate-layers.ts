@@ -1,5 +1,6 @@
 /** Random calls of the kernels behind layers: convolution, pooling, normalisation and epilogues. */
 import { gradientFromOutput, unaryCode } from '../../lib/kernels/codes.ts';
+import type { TypedArray } from './call.ts';
 import type { Draw, Make } from './generate.ts';
 import { inputLength, outputLength, pack, weightLength } from './geometries.ts';
 import type { KernelName } from './signature.ts';
@@ -32,6 +33,38 @@ const layer = (draw: Draw, transposed: boolean): unknown[] => {
 };
 
 const pooling = ({ geometry }: Draw) => ({ ...geometry, outChannels: geometry.channels, groups: 1 });
+
+/** What rounding may have taken from means. */
+export function remainderOf(mean: TypedArray): TypedArray {
+  const share = mean instanceof Float32Array ? 2 ** -25 : 2 ** -54;
+  return mean.map((value) => (Number.isFinite(value) ? share * value : 0)) as TypedArray;
+}
+
+/** A mean with its remainder, or null for that. */
+const meanOf = (draw: Draw, length: number, isWhole: boolean): unknown[] => {
+  const mean = draw.floats(length);
+  return [mean, isWhole ? null : remainderOf(mean)];
+};
+
+/** Axes in any order, whose shares are sometimes 0 or 1, between images of any size. */
+const resampling = (draw: Draw) => {
+  const [height, width] = draw.sizes.map((size) => (size % 20) + 1);
+  const [channels, outHeight, outWidth] = draw.sizes.slice(1).map((size) => size % 70);
+  const batch = draw.code % 4;
+  const axis = (count: number, size: number, wholes: number) => [
+    draw.int32(count, size),
+    Float64Array.from(draw.floats(count, 0, 1), (share) => (wholes === 1 ? Math.round(share) : share)),
+  ];
+  return {
+    axes: [
+      ...axis(outHeight, height, draw.flags[0]),
+      ...axis(outWidth, width, draw.flags[1]),
+      ...[batch, height, width, channels],
+    ],
+    input: batch * height * width * channels,
+    output: batch * outHeight * outWidth * channels,
+  };
+};
 
 export const layerMakers = {
   epilogueGradient: (draw) => {
@@ -82,13 +115,23 @@ export const layerMakers = {
     const g = pooling(draw);
     return [draw.floats(inputLength(g)), draw.floats(outputLength(g)), pack(g), draw.flags[0]];
   },
+  interpolate: (draw) => {
+    const { axes, input, output } = resampling(draw);
+    return [draw.floats(output), draw.floats(input), ...axes];
+  },
+  interpolateGradient: (draw) => {
+    const { axes, input, output } = resampling(draw);
+    return [draw.floats(input), draw.floats(output), ...axes];
+  },
   batchMoments: (draw) => {
     const [rows, channels] = draw.sizes;
     return [
       draw.floats(channels),
       draw.floats(channels),
+      draw.floats(channels),
       draw.flags[0] ? null : draw.floats(channels),
       draw.flags[1] ? null : draw.floats(channels, 0, 2),
+      draw.flags[2] ? null : draw.floats(1, 0, 2 * rows),
       draw.floats(rows * channels, -1, 3),
       rows,
       channels,
@@ -102,7 +145,7 @@ export const layerMakers = {
     return [
       draw.flags[0] ? x : draw.floats(rows * channels),
       x,
-      draw.floats(channels),
+      ...meanOf(draw, channels, draw.flags[4] === 1),
       draw.floats(channels, 0.25, 2),
       draw.flags[1] ? null : draw.floats(channels),
       draw.flags[2] ? null : draw.floats(channels),
@@ -121,7 +164,7 @@ export const layerMakers = {
       draw.floats(channels),
       gradient,
       draw.floats(rows * channels),
-      draw.floats(channels),
+      ...meanOf(draw, channels, draw.flags[4] === 1),
       draw.floats(channels, 0.25, 2),
       draw.flags[1] ? null : draw.floats(channels),
       draw.flags[2] ? null : draw.floats(channels),
@@ -136,6 +179,7 @@ export const layerMakers = {
     const [rows, size] = draw.sizes;
     return [
       draw.floats(rows * size),
+      draw.floats(rows),
       draw.floats(rows),
       draw.floats(rows),
       draw.floats(rows * size, -1, 3),
@@ -155,7 +199,7 @@ export const layerMakers = {
       draw.floats(size),
       gradient,
       draw.floats(rows * size),
-      draw.floats(rows),
+      ...meanOf(draw, rows, false),
       draw.floats(rows, 0.25, 2),
       draw.flags[1] ? null : draw.floats(size),
       rows,

@@ -235,6 +235,10 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
     const y = draw.flags[0] ? draw.floats(n, -4, -0.1) : draw.floats(n, 0, 1);
     return [draw.floats(n), draw.floats(n), y, outer, size, inner, draw.flags[0]];
   },
+  logSumExp: (draw) => {
+    const [outer, size, inner] = draw.sizes;
+    return [draw.floats(outer * inner), draw.floats(outer * size * inner, -9, 9), outer, size, inner];
+  },
   softmaxCrossEntropy: (draw) => {
     const [rows, classes] = [draw.sizes[0], draw.sizes[1] + 1];
     const n = rows * classes;

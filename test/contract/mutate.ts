@@ -243,6 +243,9 @@ export function mutations({ kernel, args }: Call): Mutation[] {
   // The first index that is out of range: one past the last row or class.
   const limitName = parameters.some(({ name }) => name === 'classes') ? 'classes' : 'rows';
   const limit = (args[parameters.findIndex(({ name }) => name === limitName)] as number) ?? 1000;
+  // The same product 2³¹ − 1 times is right where no stride leads out of the arrays, and takes minutes.
+  const strides = parameters.flatMap(({ name }, i) => (name.startsWith('stride') ? [args[i]] : []));
+  const repeats = kernel === 'gemmAccumulate' && strides.every((stride) => stride === 0);
   return parameters.flatMap((parameter, position) => {
     const value = args[position];
     const kinds = wrongKinds
@@ -252,7 +255,11 @@ export function mutations({ kernel, args }: Call): Mutation[] {
     if (isArray(value))
       return [...kinds, ...numbersToo, ...arrayMutations(value, position, parameter, limit)];
     if (isList(value)) return [...kinds, ...numbersToo, ...listMutations(value, position)];
-    if (typeof value === 'number') return [...kinds, ...scalarMutations(kernel, value, position, parameter)];
+    if (typeof value === 'number') {
+      const found = scalarMutations(kernel, value, position, parameter);
+      const long = repeats && parameter.name === 'batch' ? String(2 ** 31 - 1) : null;
+      return [...kinds, ...found.filter(({ title }) => title !== long)];
+    }
     const arrays = [new Float32Array(3), new Float64Array(3), new Int32Array(3)];
     return [
       ...kinds,

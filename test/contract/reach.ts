@@ -19,6 +19,8 @@ const linear: ReadonlySet<KernelName> = new Set<KernelName>([
   'maxPoolGradient',
   'averagePool',
   'averagePoolGradient',
+  'interpolate',
+  'interpolateGradient',
   'scatterAdd',
 ]);
 
@@ -128,16 +130,28 @@ function hatOf(x: number, mean: number, inverse: number): number {
 /** Of the sums over the rows, and of scale·inverse·(dz − (Σ dz + x̂·Σ dz·x̂) / rows). */
 function termsOfBatchNorm(call: AnyCall): Sums {
   const wide = changed(call, (x) => x);
-  const [x, mean, inverse, scale, shift] = ['x', 'mean', 'inverse', 'scale', 'shift'].map(
-    (name) => argument(wide, name) as Float64Array | null,
-  ) as [Float64Array, Float64Array, Float64Array, Float64Array | null, Float64Array | null];
+  const [x, mean, remainder, inverse, scale, shift] = [
+    'x',
+    'mean',
+    'remainder',
+    'inverse',
+    'scale',
+    'shift',
+  ].map((name) => argument(wide, name) as Float64Array | null) as [
+    Float64Array,
+    Float64Array,
+    Float64Array | null,
+    Float64Array,
+    Float64Array | null,
+    Float64Array | null,
+  ];
   const [rows, channels, parameter] = ['rows', 'channels', 'parameter'].map(
     (name) => argument(call, name) as number,
   );
   const activation = argument(call, 'activation') as number;
   const y = new Float64Array(x.length);
   const dz = new Float64Array(x.length);
-  fallback.batchNorm(y, x, mean, inverse, scale, shift, rows, channels, activation, parameter);
+  fallback.batchNorm(y, x, mean, remainder, inverse, scale, shift, rows, channels, activation, parameter);
   const gradient = argument(wide, 'gradient') as Float64Array;
   fallback.epilogueGradient(dz, null, gradient, y, rows, channels, activation, parameter);
   const slopes = new Float64Array(x.length);

@@ -7,6 +7,7 @@ import { gradientFromOutput, unaryCode, unaryOps } from '../../lib/kernels/codes
 import { generator } from '../cases/values.ts';
 import { type Call, mapArrays, type TypedArray } from './call.ts';
 import { randomCall } from './generate.ts';
+import { remainderOf } from './generate-layers.ts';
 import { type KernelName, signatures } from './signature.ts';
 
 type Ends = Readonly<Record<'most' | 'root' | 'least' | 'normal', number>>;
@@ -72,7 +73,11 @@ function sprinkle(call: Call, seed: number, code: number): Call {
   const args = mapArrays(call.args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
     if (['hyper', 'scalars', 'shared', 'constants'].includes(parameters[position].name)) return array;
-    const values = palette(ends[array.constructor.name as keyof typeof ends]);
+    const ownValues = palette(ends[array.constructor.name as keyof typeof ends]);
+    // From 0 to 1.
+    const values = parameters[position].name.endsWith('Shares')
+      ? ownValues.map((value) => Math.min(Math.abs(value) || 0, 1))
+      : ownValues;
     const share = choose(shares);
     const only = Math.floor(next() * array.length);
     return array.map((value, i) =>
@@ -87,6 +92,11 @@ function sprinkle(call: Call, seed: number, code: number): Call {
       if (Number.isFinite(y[i])) y[i] = isLog ? -Math.abs(y[i]) : Math.min(Math.abs(y[i]), 1);
     }
   }
+  const [mean, remainder] = ['mean', 'remainder'].map(
+    (own) => args[parameters.findIndex(({ name }) => name === own)] as Float64Array | null | undefined,
+  );
+  // A remainder is one of a mean.
+  if (mean && remainder) remainder.set(remainderOf(mean) as Float64Array);
   const activations = activationsOf(call.kernel);
   return {
     ...call,

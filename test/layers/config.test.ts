@@ -98,7 +98,13 @@ const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   Softmax: fc.oneof(none, fc.tuple(fc.constantFrom(1, -1))),
   Softplus: none,
   Tanh: none,
-  Upsample: fc.tuple(pair, optional({ mode: fc.constantFrom('nearest', 'bilinear') })),
+  Upsample: fc.oneof(
+    fc.tuple(
+      fc.oneof(pair, fc.constantFrom<unknown>(0.5, [1.5, 2.7])),
+      optional({ mode: fc.constantFrom('nearest', 'bilinear'), alignCorners: fc.constant(false) }),
+    ),
+    fc.tuple(fc.constant(null), fc.record({ size: pair, mode: fc.constant('bilinear'), alignCorners: flag })),
+  ),
 };
 
 type Class = new (...args: unknown[]) => Layer;

@@ -86,6 +86,13 @@ describe('the shape that is announced is the one of the output', () => {
     ['Pad, sides', () => new Pad({ bottom: 2 }), [2, 3, 1], [4, 3, 1]],
     ['Upsample', () => new Upsample([2, 3]), [2, 3, 4], [4, 9, 4]],
     ['Upsample, bilinear', () => new Upsample(2, { mode: 'bilinear' }), [2, 3, 4], [4, 6, 4]],
+    ['Upsample, no whole factor', () => new Upsample([0.5, 1.5]), [2, 3, 4], [1, 4, 4]],
+    [
+      'Upsample, size',
+      () => new Upsample(null, { size: 5, mode: 'bilinear', alignCorners: true }),
+      [2, 3, 4],
+      [5, 5, 4],
+    ],
   ];
 
   test.each(layers)('%s', (_, make, input, output) => {

@@ -55,13 +55,14 @@ class Everything extends Layer {
 
   forward(x: Tensor): Tensor {
     const { first, blocks, nested, heads, byName, scales, norm } = this;
-    let y = first.forward(x);
+    // First, as a bias before it would have no gradient.
+    let y = first.forward(norm.forward(x));
     for (const layer of [...blocks, nested[0][0], nested[1][0][0], heads.q, heads.deep.k[0]]) {
       y = y.add(layer.forward(y));
     }
     for (const layer of byName.values()) y = y.add(layer.forward(y));
     const [scale, { shift }] = scales as [Parameter, { shift: Parameter }];
-    return norm.forward(y.mul(scale.add(1)).add(shift));
+    return y.mul(scale.add(1)).add(shift);
   }
 }
 

@@ -199,22 +199,33 @@ function sweepRows() {
         const dy = array(Type, size);
         const [scale, shift] = [array(Type, n), array(Type, n)];
         const mean = array(Type, n, () => next() / 4);
+        const remainder = mean.map((value) => (value * close) / 1024);
         const inverse = array(Type, n, () => 1 + next() / 8);
         check('epilogueGradient', Type, [size, n], [dy, x, rows, n, relu, 0], 0, title);
-        check('batchMoments', Type, [n, n, n, n], [x, rows, n, 0.01, 0.1], close, title);
-        check('batchNorm', Type, [size], [x, mean, inverse, scale, shift, rows, n, relu, 0], close, title);
+        check('batchMoments', Type, [n, n, n, n, n, 1], [x, rows, n, 0.01, 0.1], close, title);
+        check(
+          'batchNorm',
+          Type,
+          [size],
+          [x, mean, remainder, inverse, scale, shift, rows, n, relu, 0],
+          close,
+          title,
+        );
         for (const activation of [-1, relu, tanh]) {
-          const rest = [dy, x, mean, inverse, scale, shift, rows, n, activation, 0, 1];
+          const rest = [dy, x, mean, remainder, inverse, scale, shift, rows, n, activation, 0, 1];
           check('batchNormGradient', Type, [size, n, n], rest, 10 * close, `${title}, ${activation}`);
         }
-        check('layerNorm', Type, [size, rows, rows], [x, scale, null, rows, n, 0.01], close, title);
+        check('layerNorm', Type, [size, rows, rows, rows], [x, scale, null, rows, n, 0.01], close, title);
         const [means, inverses] = [array(Type, rows), array(Type, rows)];
-        const rest = [dy, x, means, inverses, scale, rows, n];
+        const remainders = means.map((value) => (value * close) / 1024);
+        const rest = [dy, x, means, remainders, inverses, scale, rows, n];
         check('layerNormGradient', Type, [size, n, n], rest, close, title);
         for (const log of [0, 1]) {
           check('softmax', Type, [size], [x, rows, n, 1, log], close, title);
           check('softmax', Type, [size], [x, 1, rows, n, log], close, `${title} by columns`);
         }
+        check('logSumExp', Type, [rows], [x, rows, n, 1], close, title);
+        check('logSumExp', Type, [n], [x, 1, rows, n], close, `${title} by columns`);
         for (let op = 0; op < 5; op++) {
           check('reduce', Type, [rows], [x, rows, n, 1, 1, op, 1], close, `${title}, ${op}`);
           check('reduce', Type, [n], [x, 1, rows, n, 1, op, 1], close, `${title} by columns, ${op}`);
@@ -238,6 +249,18 @@ function sweepRows() {
         [images.length],
         [array(Type, 2 * 6 * n), geometry, 1],
         close,
+        `${n}`,
+      );
+      // Weights of few digits, so that sums are exact.
+      const axes = [Int32Array.of(0, 2, 2, 4), Float64Array.of(0.5, 0, 0.25, 1)];
+      const resampling = [...axes, Int32Array.of(3, 0, 1), Float64Array.of(0, 0.75, 0.5), 2, 5, 4, n];
+      check('interpolate', Type, [2 * 12 * n], [images, ...resampling], 0, `${n}`);
+      check(
+        'interpolateGradient',
+        Type,
+        [images.length],
+        [array(Type, 2 * 12 * n), ...resampling],
+        0,
         `${n}`,
       );
       const indices = Int32Array.from({ length: 2 * 6 * n }, (_, i) => i % 6);

@@ -374,7 +374,7 @@ it('gives the event loop a turn after each step', async () => {
 });
 
 describe('abort', () => {
-  it('ends between steps with the reason, and leaves whole parameters', async () => {
+  it('ends between steps, its cause the reason, and leaves whole parameters', async () => {
     const [model, same] = [linearModel(0.5), linearModel(0.5)];
     const controller = new AbortController();
     const reason = new Error('shutting down');
@@ -393,7 +393,7 @@ describe('abort', () => {
         },
       ],
     });
-    expect(await rejection(run)).toBe(reason);
+    expect((await rejection(run)) as Error).toMatchObject({ name: 'AbortError', cause: reason });
     expect(steps).toBe(13);
     const optimizer = new SGD(same.parameters(), { learningRate: 0.1 });
     await fit(same, line(20), { ...options, optimizer });

@@ -1,6 +1,5 @@
 /** Scenes of threads.test.ts: threads and exits with runs in flight. Each is a process of its own. */
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import {
   Adam,
@@ -29,10 +28,7 @@ const network = (): Layer =>
   ]);
 
 function start(work: Work): Worker {
-  // tsx does not reach into workers by itself.
-  const self = JSON.stringify(import.meta.url);
-  const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${self}); })`;
-  return new Worker(code, { eval: true, execArgv: [], workerData: work });
+  return new Worker(new URL(import.meta.url), { workerData: work });
 }
 
 async function train(model: Layer, epochs: number): Promise<void> {
@@ -121,7 +117,7 @@ const scenes: Record<string, () => Promise<unknown>> = {
 };
 
 if (isMainThread) {
-  const scene = process.argv[process.argv.indexOf(fileURLToPath(import.meta.url)) + 1];
+  const scene = process.argv[2];
   console.log(JSON.stringify(await scenes[scene]()));
 } else {
   const work = workerData as Work;

@@ -1,9 +1,9 @@
 /** Threads, exits and transfers with runs in flight. */
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { bundle } from '../bundle.ts';
 
-const child = fileURLToPath(new URL('./threads.child.ts', import.meta.url));
+const child = bundle('test/train/threads.child.ts');
 
 function play(scene: string): {
   status: number | null;
@@ -11,7 +11,7 @@ function play(scene: string): {
   result: unknown;
   stderr: string;
 } {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', child, scene], {
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [child, scene], {
     encoding: 'utf8',
     timeout: 60_000,
   });

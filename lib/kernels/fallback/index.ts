@@ -7,6 +7,7 @@ import * as elementwise from './elementwise.ts';
 import * as epilogue from './epilogue.ts';
 import * as finite from './finite.ts';
 import * as gemm from './gemm.ts';
+import * as interpolate from './interpolate.ts';
 import * as loss from './loss.ts';
 import * as move from './move.ts';
 import * as normalize from './normalize.ts';
@@ -25,6 +26,7 @@ const unchecked: Kernels = {
   ...epilogue,
   ...finite,
   ...gemm,
+  ...interpolate,
   ...loss,
   ...move,
   ...normalize,

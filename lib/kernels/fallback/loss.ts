@@ -90,6 +90,19 @@ const rules: Record<LossOp, Rule> = {
       for (let n = 0, i = first; n < count; n++, i++) values[n] = -p[i];
     },
   },
+  crossEntropy: {
+    loss(values, p, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) {
+        values[n] = t[i] === 0 && Math.abs(p[i]) === Infinity ? 0 : -t[i] * p[i];
+      }
+    },
+    byPrediction(values, _, t, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = -t[i];
+    },
+    byTarget(values, p, _, first, count) {
+      for (let n = 0, i = first; n < count; n++, i++) values[n] = -p[i];
+    },
+  },
 };
 
 const rule = lossOps.map((name) => rules[name]);

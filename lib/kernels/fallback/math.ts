@@ -6,19 +6,76 @@ export function pow(x: number, y: number): number {
   return x ** y;
 }
 
+/** A power by a small multiple of ½, by products, as `pow` and some ten times as fast: within four units in the last place. */
+export class HalfSteps {
+  readonly #whole: number;
+  readonly #isHalf: boolean;
+  readonly #isNegative: boolean;
+
+  static fit(exponent: number): boolean {
+    return exponent >= -3 && exponent <= 6 && Number.isInteger(2 * exponent);
+  }
+
+  constructor(exponent: number) {
+    this.#whole = Math.trunc(Math.abs(exponent));
+    this.#isHalf = Math.abs(exponent) > this.#whole;
+    this.#isNegative = exponent < 0;
+  }
+
+  power(x: number): number {
+    // Unlike its square root, a power of −0 by ½ is 0, and that of −∞ is ∞.
+    let base = !this.#isHalf ? x : x === -Infinity ? Infinity : x + 0;
+    if (this.#whole === 0 && this.#isHalf) return this.#isNegative ? 1 / Math.sqrt(base) : Math.sqrt(base);
+    // The power of a large number may leave the range where that of its reciprocal does not.
+    if (this.#isNegative) base = 1 / base;
+    let square = base;
+    let y = this.#whole & 1 ? base : 1;
+    for (let n = this.#whole >> 1; n > 0; n >>= 1) {
+      square *= square;
+      if (n & 1) y *= square;
+    }
+    return this.#isHalf ? y * Math.sqrt(base) : y;
+  }
+}
+
+/** x, −∞ as the least number: for products with what is 0 there. */
+export function aboveNegativeInfinity(x: number): number {
+  return Math.max(x, -Number.MAX_VALUE);
+}
+
+/** x, infinities as the numbers next to them: likewise. */
+export function finite(x: number): number {
+  return Math.min(aboveNegativeInfinity(x), Number.MAX_VALUE);
+}
+
 /** 1 / (1 + e⁻ˣ), and eˣ where that sum is infinite and it is a small number still. */
 export function sigmoid(x: number): number {
   const e = Math.exp(-x);
   return e < Infinity ? 1 / (1 + e) : Math.exp(x);
 }
 
+/** x·σ(x) */
+export function silu(x: number): number {
+  if (!(x < -40)) return x * sigmoid(x);
+  // σ(x) is eˣ to the last digit, and may be too small to have them all.
+  const root = Math.exp(0.5 * x);
+  return aboveNegativeInfinity(x) * root * root;
+}
+
+/** e^(−x²/2), with x split into a part that squares exactly and a small rest: rounding x² would cost digits for large x. */
+function gauss(x: number): number {
+  const y = Math.min(Math.abs(x), 64);
+  const head = Math.trunc(y * 16) / 16;
+  return Math.exp(-0.5 * head * head) * Math.exp(-0.5 * (y - head) * (y + head));
+}
+
 /**
- * The complementary error function to about one unit in the last place, by the rational approximations of W. J. Cody,
- * "Rational Chebyshev approximations for the error function", Mathematics of Computation 23 (1969), with the
+ * Φ(x) = ½·erfc(−x/√2) to a few units in the last place, in the lower tail as well, by the rational approximations of erfc by
+ * W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23 (1969), with the
  * coefficients of his program CALERF.
  */
-export function erfc(x: number): number {
-  const y = Math.abs(x);
+export function standardNormalCdf(x: number): number {
+  const y = Math.abs(x) * Math.SQRT1_2;
   if (y <= 0.46875) {
     const z = y * y;
     const numerator =
@@ -26,13 +83,11 @@ export function erfc(x: number): number {
       3209.3775891384694;
     const denominator =
       (((z + 23.601290952344122) * z + 244.02463793444417) * z + 1282.6165260773723) * z + 2844.236833439171;
-    return 1 - (x * numerator) / denominator;
+    return 0.5 + (0.5 * Math.SQRT1_2 * x * numerator) / denominator;
   }
-  // e^(−y²) with y² split into a part that is exact and a small rest: rounding y² would cost digits for large y.
-  const head = Math.trunc(y * 16) / 16;
-  const scale = Math.exp(-head * head) * Math.exp(-(y - head) * (y + head));
+  const scale = 0.5 * gauss(x);
   const tail = y <= 4 ? scale * middle(y) : y < 27.3 ? scale * far(y) : Number.isNaN(y) ? y : 0;
-  return x < 0 ? 2 - tail : tail;
+  return x > 0 ? 1 - tail : tail;
 }
 
 /** e^(y²)·erfc(y) on [0.46875, 4]. */
@@ -73,14 +128,9 @@ function far(y: number): number {
   return (0.5641895835477563 - ratio) / y;
 }
 
-/** Φ(x) = ½·erfc(−x/√2), accurate in the lower tail as well. */
-export function standardNormalCdf(x: number): number {
-  return 0.5 * erfc(-x * Math.SQRT1_2);
-}
-
 /** φ(x) = e^(−x²/2) / √(2π) */
 export function standardNormalDensity(x: number): number {
-  return 0.3989422804014327 * Math.exp(-0.5 * x * x);
+  return 0.3989422804014327 * gauss(x);
 }
 
 /**

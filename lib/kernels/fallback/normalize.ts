@@ -38,18 +38,27 @@ function largeMoments(x: Float, first: number, stride: number, count: number, ep
 }
 
 /**
- * (x − mean)·factor + shift, by halves: the difference, and the product beside the shift, may be twice as large as the
- * largest number.
+ * (x − mean − remainder)·factor + shift, by halves: the difference, and the product beside the shift, may be twice as large
+ * as the largest number.
  */
-function normalOf(x: number, mean: number, factor: number, shift = 0): number {
-  return 2 * ((0.5 * x - 0.5 * mean) * factor + 0.5 * shift);
+function normalOf(x: number, mean: number, remainder: number, factor: number, shift = 0): number {
+  return 2 * ((0.5 * x - 0.5 * mean - 0.5 * remainder) * factor + 0.5 * shift);
+}
+
+/** Puts mean + lack at a place of both arrays, as far as they hold it. */
+function putMean(means: Float, remainders: Float, at: number, mean: number, lack: number): void {
+  means[at] = mean;
+  const remainder = mean - means[at] + lack;
+  remainders[at] = Number.isFinite(remainder) ? remainder : 0;
 }
 
 export const batchMoments: Kernels['batchMoments'] = (
   mean,
+  remainder,
   inverse,
   runningMean,
   runningVariance,
+  recentRows,
   x,
   rows,
   channels,
@@ -60,24 +69,38 @@ export const batchMoments: Kernels['batchMoments'] = (
   for (let i = 0; i < x.length; i += channels) for (let c = 0; c < channels; c++) sums.add(c, x[i + c]);
   const means = new Float64Array(channels).map((_, c) => sums.value(c) / Math.max(rows, 1));
   const squares = new Sums(channels);
+  const deviations = new Float64Array(channels);
   for (let i = 0; i < x.length; i += channels) {
-    for (let c = 0; c < channels; c++) squares.add(c, (x[i + c] - means[c]) ** 2);
+    for (let c = 0; c < channels; c++) {
+      const deviation = x[i + c] - means[c];
+      deviations[c] += deviation;
+      squares.add(c, deviation ** 2);
+    }
+  }
+  // There is no variance of one row.
+  const moves = rows > 1;
+  let share = momentum;
+  if (moves && recentRows !== null) {
+    const most = recentRows[0] > rows ? recentRows[0] : rows;
+    share *= (rows - 1) / (most - 1);
+    recentRows[0] = Math.max(rows, most / 2);
   }
   for (let c = 0; c < channels; c++) {
     let center = means[c];
-    let variance = squares.value(c) / Math.max(rows, 1);
+    let lack = deviations[c] / Math.max(rows, 1);
+    let variance = squares.value(c) / Math.max(rows, 1) - lack * lack;
+    if (variance < 0) variance = 0;
     let factor = 1 / Math.sqrt(variance + epsilon);
     if (!Number.isFinite(variance)) {
       ({ mean: center, variance, inverse: factor } = largeMoments(x, c, channels, rows, epsilon));
+      lack = 0;
     }
-    mean[c] = center;
+    putMean(mean, remainder, c, center, lack);
     inverse[c] = factor;
-    if (rows === 0) continue;
-    const unbiased = rows === 1 ? variance : variance * (rows / (rows - 1));
-    if (runningMean !== null) runningMean[c] = (1 - momentum) * runningMean[c] + momentum * center;
-    if (runningVariance !== null) {
-      runningVariance[c] = (1 - momentum) * runningVariance[c] + momentum * unbiased;
-    }
+    if (!moves) continue;
+    const unbiased = variance * (rows / (rows - 1));
+    if (runningMean !== null) runningMean[c] = (1 - share) * runningMean[c] + share * (center + lack);
+    if (runningVariance !== null) runningVariance[c] = (1 - share) * runningVariance[c] + share * unbiased;
   }
 };
 
@@ -85,6 +108,7 @@ export const batchNorm: Kernels['batchNorm'] = (
   out,
   x,
   mean,
+  remainder,
   inverse,
   scale,
   shift,
@@ -93,15 +117,16 @@ export const batchNorm: Kernels['batchNorm'] = (
   activation,
   parameter,
 ) => {
-  normalize(out, x, mean, inverse, scale, shift, channels);
+  normalize(out, x, mean, remainder, inverse, scale, shift, channels);
   activate(out, activation, parameter);
 };
 
-/** out = (x − mean)·inverse·scale + shift by columns. */
+/** out = (x − mean − remainder)·inverse·scale + shift by columns. */
 function normalize(
   out: Float,
   x: Float,
   mean: Float,
+  remainder: Float | null,
   inverse: Float,
   scale: Float | null,
   shift: Float | null,
@@ -110,7 +135,9 @@ function normalize(
   const factors = Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c]));
   const shifts = Float64Array.from(inverse, (_, c) => (shift === null ? 0 : shift[c]));
   for (let i = 0; i < out.length; i += channels) {
-    for (let c = 0; c < channels; c++) out[i + c] = normalOf(x[i + c], mean[c], factors[c], shifts[c]);
+    for (let c = 0; c < channels; c++) {
+      out[i + c] = normalOf(x[i + c], mean[c], remainder === null ? 0 : remainder[c], factors[c], shifts[c]);
+    }
   }
 }
 
@@ -121,6 +148,7 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   gradient,
   x,
   mean,
+  remainder,
   inverse,
   scale,
   shift,
@@ -130,6 +158,8 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   parameter,
   moments,
 ) => {
+  const hatOf = (i: number, c: number) =>
+    normalOf(x[i + c], mean[c], remainder === null ? 0 : remainder[c], inverse[c]);
   // out holds dz first: it may be the array of gradient, which is then no longer needed.
   const step = Math.max(1, Math.floor(blockElements / Math.max(channels, 1))) * channels;
   for (let first = 0; first < out.length; first += step) {
@@ -139,7 +169,7 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
       continue;
     }
     const y = part(x).slice() as Float;
-    normalize(y, y, mean, inverse, scale, shift, channels);
+    normalize(y, y, mean, remainder, inverse, scale, shift, channels);
     activate(y, activation, parameter);
     activateGradient(part(out), part(gradient), y, activation, parameter);
   }
@@ -148,7 +178,7 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   for (let i = 0; i < out.length; i += channels) {
     for (let c = 0; c < channels; c++) {
       dz.add(c, out[i + c]);
-      dzNormal.add(c, out[i + c] * normalOf(x[i + c], mean[c], inverse[c]));
+      dzNormal.add(c, out[i + c] * hatOf(i, c));
     }
   }
   // What moves with the moments of x; nothing where they are constants.
@@ -158,7 +188,7 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   const factors = Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c]));
   for (let i = 0; i < out.length; i += channels) {
     for (let c = 0; c < channels; c++) {
-      const normal = normalOf(x[i + c], mean[c], inverse[c]);
+      const normal = hatOf(i, c);
       out[i + c] = factors[c] * (out[i + c] - (along[c] + normal * alongNormal[c]));
     }
   }
@@ -168,24 +198,43 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   }
 };
 
-export const layerNorm: Kernels['layerNorm'] = (out, mean, inverse, x, scale, shift, rows, size, epsilon) => {
+export const layerNorm: Kernels['layerNorm'] = (
+  out,
+  mean,
+  remainder,
+  inverse,
+  x,
+  scale,
+  shift,
+  rows,
+  size,
+  epsilon,
+) => {
   for (let row = 0; row < rows; row++) {
     const first = row * size;
     const sum = new Sum();
     for (let j = 0; j < size; j++) sum.add(x[first + j]);
     let center = sum.value / Math.max(size, 1);
     const squares = new Sum();
-    for (let j = 0; j < size; j++) squares.add((x[first + j] - center) ** 2);
-    const variance = squares.value / Math.max(size, 1);
+    let deviations = 0;
+    for (let j = 0; j < size; j++) {
+      const deviation = x[first + j] - center;
+      deviations += deviation;
+      squares.add(deviation ** 2);
+    }
+    let lack = deviations / Math.max(size, 1);
+    let variance = squares.value / Math.max(size, 1) - lack * lack;
+    if (variance < 0) variance = 0;
     let factor = 1 / Math.sqrt(variance + epsilon);
     if (!Number.isFinite(variance)) {
       ({ mean: center, inverse: factor } = largeMoments(x, first, 1, size, epsilon));
+      lack = 0;
     }
-    mean[row] = center;
+    putMean(mean, remainder, row, center, lack);
     inverse[row] = factor;
     for (let j = 0; j < size; j++) {
       // By halves, as in normalOf.
-      const half = (0.5 * x[first + j] - 0.5 * center) * factor;
+      const half = (0.5 * x[first + j] - 0.5 * center - 0.5 * lack) * factor;
       out[first + j] = 2 * (half * (scale === null ? 1 : scale[j]) + (shift === null ? 0 : 0.5 * shift[j]));
     }
   }
@@ -198,6 +247,7 @@ export const layerNormGradient: Kernels['layerNormGradient'] = (
   gradient,
   x,
   mean,
+  remainder,
   inverse,
   scale,
   rows,
@@ -211,7 +261,7 @@ export const layerNormGradient: Kernels['layerNormGradient'] = (
     const dzNormal = new Sum();
     for (let j = 0; j < size; j++) {
       const g = gradient[first + j];
-      const normal = normalOf(x[first + j], mean[row], inverse[row]);
+      const normal = normalOf(x[first + j], mean[row], remainder[row], inverse[row]);
       gradients.add(j, g);
       gradientsNormal.add(j, g * normal);
       const own = g * (scale === null ? 1 : scale[j]);
@@ -219,7 +269,7 @@ export const layerNormGradient: Kernels['layerNormGradient'] = (
       dzNormal.add(own * normal);
     }
     for (let j = 0; j < size; j++) {
-      const normal = normalOf(x[first + j], mean[row], inverse[row]);
+      const normal = normalOf(x[first + j], mean[row], remainder[row], inverse[row]);
       const own = gradient[first + j] * (scale === null ? 1 : scale[j]);
       out[first + j] = inverse[row] * (own - (dz.value + normal * dzNormal.value) / size);
     }

@@ -66,6 +66,18 @@ function logGradientLine(out: Float, g: Float, y: Float, first: number, size: nu
   for (let n = 0, i = first; n < size; n++, i += stride) out[i] = g[i] - Math.exp(y[i]) * total;
 }
 
+export const logSumExp: Kernels['logSumExp'] = (out, x, outer, size, inner) => {
+  for (let o = 0; o < outer * inner; o++) {
+    const first = Math.floor(o / inner) * size * inner + (o % inner);
+    const largest = maximum(x, first, size, inner);
+    // ∞ less ∞ would be no number.
+    const shift = Number.isFinite(largest) ? largest : 0;
+    let total = 0;
+    for (let n = 0, i = first; n < size; n++, i += inner) total += Math.exp(x[i] - shift);
+    out[o] = shift + Math.log(total);
+  }
+};
+
 export const softmaxCrossEntropy: Kernels['softmaxCrossEntropy'] = (
   out,
   probabilities,

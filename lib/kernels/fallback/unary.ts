@@ -1,7 +1,16 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
 import { gradientFromOutput, type UnaryOp, unaryCode, unaryOps } from '../codes.ts';
 import { refuseType } from './check.ts';
-import { pow, sigmoid, standardNormalCdf, standardNormalDensity } from './math.ts';
+import {
+  aboveNegativeInfinity,
+  finite,
+  HalfSteps,
+  pow,
+  sigmoid,
+  silu,
+  standardNormalCdf,
+  standardNormalDensity,
+} from './math.ts';
 
 /**
  * A loop over whole arrays for each op, and not a function of one element: a call through a table costs more than most
@@ -103,12 +112,20 @@ const rules: Record<UnaryOp, Rule> = {
   },
   powScalar: {
     forward(out, x, p) {
-      for (let i = 0; i < x.length; i++) out[i] = pow(x[i], p);
+      if (p === 2) for (let i = 0; i < x.length; i++) out[i] = x[i] * x[i];
+      else if (HalfSteps.fit(p)) {
+        const steps = new HalfSteps(p);
+        for (let i = 0; i < x.length; i++) out[i] = steps.power(x[i]);
+      } else for (let i = 0; i < x.length; i++) out[i] = pow(x[i], p);
     },
     gradient(out, g, x, p) {
       // x⁰ is constant, at x = 0 too, where the formula would give 0 · ∞.
       if (p === 0) out.fill(0);
-      else for (let i = 0; i < g.length; i++) out[i] = g[i] * (p * pow(x[i], p - 1));
+      else if (p === 2) for (let i = 0; i < g.length; i++) out[i] = 2 * (g[i] * x[i]);
+      else if (HalfSteps.fit(p - 1)) {
+        const steps = new HalfSteps(p - 1);
+        for (let i = 0; i < g.length; i++) out[i] = g[i] * (p * steps.power(x[i]));
+      } else for (let i = 0; i < g.length; i++) out[i] = g[i] * (p * pow(x[i], p - 1));
     },
   },
   scale: {
@@ -166,22 +183,21 @@ const rules: Record<UnaryOp, Rule> = {
   },
   gelu: {
     forward(out, x) {
-      for (let i = 0; i < x.length; i++) out[i] = x[i] * standardNormalCdf(x[i]);
+      for (let i = 0; i < x.length; i++) out[i] = aboveNegativeInfinity(x[i]) * standardNormalCdf(x[i]);
     },
     gradient(out, g, x) {
       for (let i = 0; i < g.length; i++) {
-        out[i] = g[i] * (standardNormalCdf(x[i]) + x[i] * standardNormalDensity(x[i]));
+        out[i] = g[i] * (standardNormalCdf(x[i]) + finite(x[i]) * standardNormalDensity(x[i]));
       }
     },
   },
   silu: {
     forward(out, x) {
-      for (let i = 0; i < x.length; i++) out[i] = x[i] * sigmoid(x[i]);
+      for (let i = 0; i < x.length; i++) out[i] = silu(x[i]);
     },
     gradient(out, g, x) {
       for (let i = 0; i < g.length; i++) {
-        const s = sigmoid(x[i]);
-        out[i] = g[i] * (s * (1 + x[i] * (1 - s)));
+        out[i] = g[i] * (sigmoid(x[i]) * (1 + finite(x[i]) * sigmoid(-x[i])));
       }
     },
   },
@@ -210,6 +226,32 @@ const rules: Record<UnaryOp, Rule> = {
     },
     gradient(out, g, y) {
       for (let i = 0; i < g.length; i++) out[i] = g[i] * (1 - Math.abs(y[i])) * (1 + Math.abs(y[i]));
+    },
+  },
+  log1p: {
+    forward(out, x) {
+      for (let i = 0; i < x.length; i++) out[i] = Math.log1p(x[i]);
+    },
+    gradient(out, g, x) {
+      for (let i = 0; i < g.length; i++) out[i] = g[i] / (1 + x[i]);
+    },
+  },
+  expm1: {
+    forward(out, x) {
+      for (let i = 0; i < x.length; i++) out[i] = Math.expm1(x[i]);
+    },
+    gradient(out, g, x) {
+      for (let i = 0; i < g.length; i++) out[i] = g[i] * Math.exp(x[i]);
+    },
+  },
+  logSigmoid: {
+    forward(out, x) {
+      for (let i = 0; i < x.length; i++) {
+        out[i] = Math.min(x[i], 0) - Math.log1p(Math.exp(-Math.abs(x[i])));
+      }
+    },
+    gradient(out, g, y) {
+      for (let i = 0; i < g.length; i++) out[i] = g[i] * -Math.expm1(Math.min(y[i], 0));
     },
   },
 };

@@ -34,14 +34,14 @@ export interface BatchReport {
   loss: number;
 }
 
-/** How training ended: with the error that `fit` will throw (or the reason of an abort), or without. */
+/** How training ended: with the error that `fit` will throw, or without. */
 export interface Outcome {
   error?: unknown;
 }
 
 /**
  * All optional; called in the order of the list, and awaited. What one throws ends training and is thrown by `fit`.
- * `onTrainEnd` is called however training ends.
+ * `onTrainEnd` is called however training ends, and awaited even after an abort, which ends the wait for any other.
  */
 export interface Callback {
   onTrainBegin?(context: TrainingContext): void | Promise<void>;

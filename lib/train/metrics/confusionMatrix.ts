@@ -1,6 +1,6 @@
 /** How often each class was taken for each other. */
 import { describe } from '../../arguments.ts';
-import { ArgumentError, ShapeError } from '../../errors.ts';
+import { ArgumentError, inNameOf, ShapeError } from '../../errors.ts';
 import { allocate, checkNested } from '../../memory.ts';
 import { checkElements, checkTensor, isTensor, type Tensor, tensor, type Values } from '../../tensor.ts';
 import { argmaxRows, checkLabel, checkPaired, classesOf, trueClasses } from './classes.ts';
@@ -35,7 +35,9 @@ export function confusionMatrix(
 ): ConfusionMatrix {
   const name = 'confusionMatrix';
   checkTensor(name, prediction, 'prediction');
-  const target = isTensor(labels) ? labels : tensor(labels, { dtype: 'float64' });
+  const target = isTensor(labels)
+    ? labels
+    : inNameOf(name, 'tensor', () => tensor(labels, { dtype: 'float64' }));
   checkElements(name, prediction);
   checkElements(name, target);
   const { chosen, truth, natural } = compared(name, prediction, target);
