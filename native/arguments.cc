@@ -55,7 +55,8 @@ void Check::failFinite(int position, double value, int64_t index) const {
 
 void Check::failInt32(int position, int64_t index, double value) const {
   throw Violation("AXPY_DATA", std::string("[") + kernel_ + "] expected " + names_[position] + "[" +
-                                   std::to_string(index) + "] to fit int32, got " + formatNumber(value) + ": use cast('float64')");
+                                   std::to_string(index) + "] to fit int32, got " + formatNumber(value) +
+                                   ": use cast('float64')");
 }
 
 void Check::failLength(int position, int64_t got, double expected, bool orOne) const {

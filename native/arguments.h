@@ -175,7 +175,8 @@ class Check {
   void index(int position, int64_t at, int64_t index, int64_t bound) const {
     if (index < 0 || index >= bound) failIndex(position, at, index, bound);
   }
-  /// Throws "[kernel] expected <argument>[index] to fit int32, got <value>" with a code of its own, where it does not.
+  /// Throws "[kernel] expected <argument>[index] to fit int32, got <value>" with a code of its own, where it
+  /// does not.
   void fitsInt32(int position, int64_t index, double value) const {
     if (!(value >= INT32_MIN && value <= INT32_MAX)) failInt32(position, index, value);
   }

@@ -90,21 +90,21 @@ function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
 /** a + b; of int32, as of differences and products, it wraps around, as in PyTorch. */
 export function add(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('add', a);
-  if (isInteger(a) && typeof b === 'number') return withNumber('add', a, b);
+  if (typeof b === 'number' && isInteger(a)) return withNumber('add', a, b);
   return isNumber('add', b) ? unary('scale', a, 1, b, 'add') : sum('add', a, b);
 }
 
 /** a − b */
 export function sub(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('sub', a);
-  if (isInteger(a) && typeof b === 'number') return withNumber('sub', a, b);
+  if (typeof b === 'number' && isInteger(a)) return withNumber('sub', a, b);
   return isNumber('sub', b) ? unary('scale', a, 1, -b, 'sub') : sum('sub', a, b);
 }
 
 /** a · b, element by element */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
   checkTensor('mul', a);
-  if (isInteger(a) && typeof b === 'number') return withNumber('mul', a, b);
+  if (typeof b === 'number' && isInteger(a)) return withNumber('mul', a, b);
   return isNumber('mul', b) ? unary('scale', a, b, 0, 'mul') : binary('mul', a, b);
 }
 

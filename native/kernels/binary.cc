@@ -322,7 +322,8 @@ template <class T>
 void binary(const Check& check, Array<T> out, Array<const T> a, Array<const T> b,
             const NullableLayout& layout, Code<BinaryOp> op) {
   if (std::is_integral_v<T> && (op == BinaryOp::div || op == BinaryOp::pow)) {
-    check.fail(op.position, "to be neither div nor pow for Int32Array", std::to_string(static_cast<int>(op.value)));
+    check.fail(op.position, "to be neither div nor pow for Int32Array",
+               std::to_string(static_cast<int>(op.value)));
   }
   checkOperands(check, out, a, b, layout);
   const auto run = [] {

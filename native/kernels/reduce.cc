@@ -293,8 +293,8 @@ void reduceRuns(Out* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_
 }
 
 template <class Out, class T>
-void reduceAll(Out* out, int64_t length, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op,
-               double scale) {
+void reduceAll(Out* out, int64_t length, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1,
+               ReduceOp op, double scale) {
   if (length == 0) return;
   if (r0 == 0 || r1 == 0) return reduceRows(out, x, length, 0, op, scale);
   // Where nothing is summed, a copy: one row.
@@ -444,7 +444,8 @@ void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0
   }
   if constexpr (std::is_integral_v<T>) {
     if (op == ReduceOp::product || op == ReduceOp::sumOfSquares) {
-      check.fail(op.position, "to be sum, max or min for Int32Array", std::to_string(static_cast<int>(op.value)));
+      check.fail(op.position, "to be sum, max or min for Int32Array",
+                 std::to_string(static_cast<int>(op.value)));
     }
     if (scale != 1) check.fail(scale.position, "to be 1 for Int32Array", formatNumber(scale));
     reduceIntegers(check, out, x.data, k0, r0, k1, r1, op);
@@ -462,9 +463,8 @@ void argmax(const Check& check, Array<int32_t> out, Array<const T> x, Size outer
   check.length(x, static_cast<double>(outer.value) * static_cast<double>(size.value) *
                       static_cast<double>(inner.value));
   const auto run = least ? argmaxRange<true, T> : argmaxRange<false, T>;
-  parallel::forRange(
-      out.length, std::max<int64_t>(1, parallel::lightChunk / size),
-      [&](int64_t begin, int64_t end) { run(out.data, x.data, size, inner, begin, end); });
+  parallel::forRange(out.length, std::max<int64_t>(1, parallel::lightChunk / size),
+                     [&](int64_t begin, int64_t end) { run(out.data, x.data, size, inner, begin, end); });
 }
 
 constexpr bind::Kernel kernels[] = {
