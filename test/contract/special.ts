@@ -114,8 +114,9 @@ function sprinkle(call: Call, seed: number, code: number): Call {
   };
 }
 
-export function specialCall(kernel: KernelName): fc.Arbitrary<Call> {
+/** @param op what ops are chosen by */
+export function specialCall(kernel: KernelName, op?: fc.Arbitrary<number>): fc.Arbitrary<Call> {
   return fc
-    .tuple(randomCall(kernel), fc.integer(), fc.nat(10000))
+    .tuple(randomCall(kernel, op), fc.integer(), fc.nat(10000))
     .map(([call, seed, code]) => sprinkle(call, seed, code));
 }

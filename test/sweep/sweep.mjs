@@ -197,7 +197,9 @@ function sweepRows() {
         const title = `${rows}×${n}`;
         const x = array(Type, size);
         const dy = array(Type, size);
-        const [scale, shift] = [array(Type, n), array(Type, n)];
+        const scale = array(Type, n);
+        // Away from the kink of relu, to either side of which a remainder may lead.
+        const shift = array(Type, n, () => next() + 1 / 64);
         const mean = array(Type, n, () => next() / 4);
         const remainder = mean.map((value) => (value * close) / 1024);
         const inverse = array(Type, n, () => 1 + next() / 8);
