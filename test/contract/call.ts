@@ -136,10 +136,16 @@ function surround(array: TypedArray, position: number, shared: boolean, poison: 
   const width = array.BYTES_PER_ELEMENT;
   const size = (array.length + 2 * guard) * width;
   const buffer = shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size);
-  const bytes = new Uint8Array(buffer).fill(pattern);
+  const bytes = new Uint8Array(buffer);
   const copy = new type(buffer, guard * width, array.length);
-  if (!poison) copy.set(array as never);
-  return { position, bytes, array: copy, before: copy.slice() };
+  if (poison) {
+    bytes.fill(pattern);
+    return { position, bytes, array: copy, before: copy.slice() };
+  }
+  bytes.fill(pattern, 0, guard * width).fill(pattern, size - guard * width);
+  copy.set(array as never);
+  // Nobody writes to the arguments of a call, of which this is a copy.
+  return { position, bytes, array: copy, before: array };
 }
 
 export interface ReplayOptions {

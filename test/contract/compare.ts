@@ -57,7 +57,8 @@ function widened(
   };
   const wide = mapArrays(args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
-    const copy = Float64Array.from(array);
+    const copy = new Float64Array(array);
+    if (amount === 0) return copy;
     const isHyper = ['hyper', 'scalars'].includes(parameters[position]?.name);
     for (let i = 0; i < copy.length; i++) {
       // Flags and counts of steps are no measured quantities.
