@@ -31,6 +31,13 @@ function project(backend: 'native' | 'fallback', isTimed: boolean) {
 
 export default defineConfig({
   test: {
+    // `npm run coverage`; what other reports there are is made from the JSON.
+    coverage: {
+      include: ['lib/**'],
+      reporter: ['html', 'json'],
+      reportsDirectory: 'coverage/lib',
+      reportOnFailure: true,
+    },
     projects: [false, true].flatMap((isTimed) => [project('native', isTimed), project('fallback', isTimed)]),
   },
 });
