@@ -3,8 +3,10 @@
  * the table and, in uncovered.txt, each line that did not run or took not all of its branches.
  *
  * gcov counts each instantiation of a template by itself, and the kernels are compiled once per instruction set. Here a
- * line ran when it ran in any of them. Its branches are merged where instantiations have as many of them; those that never
- * came to the line add none, unless none did. Branches that only an exception takes are left out.
+ * line ran when it ran in any of them, and a branch was taken when any of them took it. Instantiations have different
+ * numbers of branches on a line, or many times as many where one is inlined into many functions: what counts is the least
+ * number of those that came to the line, two per condition that is written there at most, and the others are laid over
+ * it. Branches that only an exception takes are left out.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -72,8 +74,9 @@ function readLib(): Files {
 
 function readNative(): Files {
   const files: Files = new Map();
-  /** By number of branches, for each line. */
-  const shapes = new Map<Line, Map<number, { ran: boolean; taken: boolean[] }>>();
+  /** What instantiations have on a line, by their number of branches. */
+  type Shapes = Map<number, { ran: boolean; taken: boolean[] }>;
+  const shapes = new Map<Line, { shapes: Shapes; conditions: number }>();
   const written = readdirSync('build-coverage', { encoding: 'utf8', recursive: true });
   for (const name of written.filter((name) => name.endsWith('.gcda'))) {
     const json = execFileSync(
@@ -88,12 +91,14 @@ function readNative(): Files {
     const report: Gcov = JSON.parse(json);
     for (const { file, lines } of report.files) {
       if (!resolve(file).startsWith(resolve('native'))) continue;
+      const source = readFileSync(resolve(file), 'utf8').split('\n');
       for (const { line_number, count, branches } of lines) {
         const line = lineOf(files, resolve(file), line_number);
         line.ran ||= count > 0;
         const own = branches.filter((branch) => !branch.throw).map((branch) => branch.count > 0);
-        const ofLine = shapes.get(line) ?? new Map();
-        shapes.set(line, ofLine);
+        const conditions = source[line_number - 1].match(/\b(if|for|while|case)\b|\?|&&|\|\|/g)?.length ?? 0;
+        const { shapes: ofLine } = shapes.get(line) ?? { shapes: new Map() };
+        shapes.set(line, { shapes: ofLine, conditions });
         const shape = ofLine.get(own.length) ?? { ran: false, taken: own };
         ofLine.set(own.length, shape);
         shape.ran ||= count > 0;
@@ -101,10 +106,13 @@ function readNative(): Files {
       }
     }
   }
-  for (const [line, ofLine] of shapes) {
-    const all = [...ofLine.values()];
-    const counted = line.ran ? all.filter((shape) => shape.ran) : all.slice(0, 1);
-    line.branches = counted.flatMap((shape) => shape.taken);
+  for (const [line, { shapes: ofLine, conditions }] of shapes) {
+    const all = [...ofLine.values()].filter(({ ran, taken }) => taken.length > 0 && (ran || !line.ran));
+    if (all.length === 0) continue;
+    const width = Math.min(2 * Math.max(1, conditions), ...all.map(({ taken }) => taken.length));
+    line.branches = Array.from({ length: width }, (_, at) =>
+      all.some(({ taken }) => taken.some((own, index) => own && index % width === at)),
+    );
   }
   return files;
 }

@@ -27,7 +27,7 @@ function run(code: string, env: Record<string, string | undefined>, library = bu
   const file = join(mkdtempSync(join(tmpdir(), 'axpy-load-')), 'main.mjs');
   made.push(join(file, '..'));
   writeFileSync(file, `import * as axpy from ${JSON.stringify(library)};\n${code}`);
-  const { AXPY_BACKEND: _, AXPY_THREADS: __, ...rest } = process.env;
+  const { AXPY_BACKEND: _, AXPY_THREADS: __, AXPY_BINARY: ___, ...rest } = process.env;
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [file], {
     cwd: root,
     encoding: 'utf8',
