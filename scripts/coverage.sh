@@ -11,10 +11,9 @@ npx --no-install cmake-js build --out build-coverage --CDAXPY_COVERAGE=ON --para
 rm -rf coverage
 find build-coverage -name '*.gcda' -delete
 
-# gcov's counters are written when a process exits. vitest ends its processes by SIGTERM, at which they exit only with this
-# option. The longer time is because what is counted takes twice as long.
+# What is counted takes twice as long.
 failed=0
-AXPY_BINARY="$PWD/build-coverage/Release/axpy.node" node --diagnostic-dir=build-coverage node_modules/vitest/vitest.mjs run \
+AXPY_BINARY="$PWD/build-coverage/Release/axpy.node" npx --no-install vitest run \
   --coverage --project native --project fallback --testTimeout 300000 "$@" || failed=$?
 npx --no-install tsx scripts/coverage.ts
 exit "$failed"
