@@ -20,6 +20,7 @@ import {
   type Tensor,
   type TensorOptions,
   tensor,
+  type Values,
   zeros,
 } from '../lib/index.ts';
 
@@ -249,4 +250,20 @@ export async function given(x: Float32Array[], y: Uint8Array, bytes: readonly Ui
   // @ts-expect-error text is not an array of numbers
   tensor('12');
   void [doubles, labels, singles, chosen];
+}
+
+/** What the dtype follows from, and what may be of either. */
+export function dtypesOfValues(bytes: Uint8Array, either: Float32Array | Float64Array, values: Values): void {
+  const known: Tensor<'float32'>[] = [tensor(1), tensor([[1]]), tensor(bytes), tensor([bytes, [1, 2]])];
+  const given: Tensor<'float64'>[] = [
+    tensor(either, { dtype: 'float64' }),
+    tensor(values, { dtype: 'float64' }),
+  ];
+  const open: Tensor[] = [tensor(either), tensor(values), ...known, ...given];
+  open.push(tensor({ length: 1, 0: 2 }));
+  // @ts-expect-error it may be a Float64Array
+  const floats: Float32Array = tensor(either).data;
+  // @ts-expect-error likewise
+  const others: Float32Array = tensor(values).data;
+  void [floats, others];
 }
