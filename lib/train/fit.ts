@@ -10,10 +10,12 @@ import {
   isRecord,
   readList,
 } from '../arguments.ts';
+import { noGrad } from '../autograd.ts';
 import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { concat } from '../ops/concat.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
@@ -23,7 +25,7 @@ import { progress as progressCallback } from './callbacks/progress.ts';
 import { compileSteps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
-import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
+import { conversionFor, type Inputs, mapTensors, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
 import { checkState, explainNonFinite, replay } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
@@ -342,13 +344,23 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
   const forward = (x: Tensors) => forwardOf(model, x);
   // One example may be less than a layer takes, which an eager step would find when layers before that have been changed.
   let isRehearsed = compiled;
+  const pass = (x: Tensors) =>
+    training(() => (compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x))));
+  const fits = (x: Tensors): boolean => {
+    try {
+      pass(x);
+      return true;
+    } catch {
+      return false;
+    }
+  };
   const rehearse = (x: Tensors, why: string) => {
     try {
-      training(() =>
-        compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x)),
-      );
+      pass(x);
     } catch (error) {
       if (!(error instanceof ShapeError) || why === '') throw error;
+      // What two do not fit either is no matter of their number: the first step will tell.
+      if (!fits(noGrad(() => mapTensors(x, (one) => concat([one, one]))))) return;
       throw new ShapeError(`${error.message}; ${why}`);
     }
     isRehearsed = true;
