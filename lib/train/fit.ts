@@ -310,7 +310,7 @@ async function run(
     for (const callback of callbacks) await heard(callback.onEpochBegin?.(context), interruption);
     if (history.stopped !== undefined) return;
     // Between epochs callbacks have run, which may have changed what a loss or a model looks at.
-    if (training.isWatched) steps.doubt();
+    if (training.isWatched) steps.doubt('epochs');
     const record = await trainEpoch(training, context, steps, interruption);
     checkState(model, optimizer, epoch);
     const penalty = optimizer.penalty();
@@ -331,7 +331,7 @@ interface Steps {
   readonly take: Take;
   /** @throws what a forward pass of such a batch throws; changes nothing, and computes nothing where steps are compiled. */
   rehearse(x: Tensors, why: string): void;
-  doubt(): void;
+  doubt(between: 'epochs' | 'steps'): void;
 }
 
 /** Steps that refuse a loss which is not finite. */
@@ -377,8 +377,9 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
         throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
       }
     },
-    doubt() {
-      isRehearsed = compiled;
+    doubt(between) {
+      // Not after each step: of batches of one example every pass would be made twice.
+      if (between === 'epochs') isRehearsed = compiled;
       steps.doubt();
     },
   };
@@ -404,7 +405,7 @@ async function trainEpoch(
     tally.add(prediction, y, value);
     const report = { batch, size: rowsOf(y), loss: value };
     for (const callback of listeners) await heard(callback.onBatchEnd?.(context, report), interruption);
-    if (training.isWatched && listeners.length > 0) steps.doubt();
+    if (training.isWatched && listeners.length > 0) steps.doubt('steps');
     await turn();
     interruption.check();
     if (history.stopped !== undefined) break;

@@ -119,6 +119,19 @@ describe.each([true, false])('compiled: %s', (compiled) => {
     }
   });
 
+  it('tries out a batch of one example before training and once an epoch, not at each step', async () => {
+    let passes = 0;
+    const counted = (x: Tensor) => {
+      passes++;
+      return x;
+    };
+    const model = new Sequential([new Dense(4, 1, { activation: counted })]);
+    const callbacks = [{ onBatchEnd() {} }];
+    const settings = options(model, { batchSize: 1, epochs: 2, compiled, callbacks });
+    await fit(model, data(16), settings);
+    expect(passes).toBeLessThanOrEqual(2 * 16 + 3);
+  });
+
   it('takes such a batch where channels have more values, or the layer does not look at it', async () => {
     const convolutional = new Sequential([
       new Conv2D(1, 2, 3),
