@@ -13,7 +13,6 @@ import {
 import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
-import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
@@ -26,6 +25,7 @@ import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
 import { checkState, explainNonFinite, replay } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
+import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal, type MetricChoices } from './options.ts';
 import { trace } from './program.ts';
