@@ -411,11 +411,14 @@ describe('life', () => {
         }
         const big = [];
         for (let i = 0; i < 20; i++) addon.createProgram([gemm(512)]);
-        for (let i = 0; i < 3; i++) {
+        // Shared buffers go back when V8 comes to it: the least of several moments counts.
+        let least = Infinity;
+        for (let i = 0; i < 8; i++) {
           gc();
           await new Promise((resolve) => setTimeout(resolve, 5));
+          least = Math.min(least, process.memoryUsage().rss / 2 ** 20);
         }
-        return process.memoryUsage().rss / 2 ** 20;
+        return least;
       };
       await round();
       const before = await round();
