@@ -5,7 +5,6 @@ import { noGrad } from '../autograd.ts';
 import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
-import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { clone } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
 import { readShape, show } from '../shape.ts';
@@ -24,6 +23,7 @@ import {
   toInputs,
 } from './examples.ts';
 import type { NamesOf, Scores } from './history.ts';
+import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal, type MetricChoices } from './options.ts';
 import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
