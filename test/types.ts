@@ -267,3 +267,17 @@ export function dtypesOfValues(bytes: Uint8Array, either: Float32Array | Float64
   const others: Float32Array = tensor(values).data;
   void [floats, others];
 }
+
+export class Indices extends Layer {
+  override readonly inputDtype = 'int32';
+  forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+export class WordsAndMore extends Layer {
+  override readonly inputDtype = { words: 'int32' } as const;
+  forward({ words }: { words: Tensor; more: Tensor }): Tensor {
+    return words;
+  }
+}
