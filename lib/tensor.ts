@@ -242,8 +242,8 @@ export class Tensor<out D extends Dtype = any> {
   }
 
   /**
-   * What `JSON.stringify` shows: dtype, shape and the values, flat, of which `tensor(values, { shape, dtype })` makes the
-   * tensor again. JSON has no text for NaN and infinities, which are strings: 'NaN', 'Infinity', '-Infinity'.
+   * What `JSON.stringify` shows: dtype, shape and the values, flat. JSON has no numbers for NaN and infinities, which are
+   * strings: 'NaN', 'Infinity', '-Infinity'. Of others `tensor(values, { shape, dtype })` makes the tensor again.
    * @throws MemoryError where the heap of JavaScript has no room
    */
   toJSON(): { dtype: Dtype; shape: number[]; values: (number | string)[] } {
