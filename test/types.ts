@@ -123,6 +123,10 @@ export async function typed(): Promise<void> {
   metrics.rocAuc({ average: 'binary' });
   // @ts-expect-error nobody asked for it
   void seen.epochs[0].acuracy;
+  const bare = await fit(one, { x, y }, { loss: 'mse', optimizer });
+  const bareHistory: History = bare;
+  // @ts-expect-error nobody asked for any
+  void bare.epochs[0].accuracy;
   const score: number = (await evaluate(one, { x, y }, { metrics: ['r2'] })).r2;
   // @ts-expect-error nor here
   void (await evaluate(one, { x, y }, { metrics: ['r2'] })).accuracy;
@@ -159,7 +163,7 @@ export async function typed(): Promise<void> {
   await fit(one, { x, y, sampleWeight: y }, { loss: 'mse', optimizer });
   // @ts-expect-error there is no such loss
   await fit(one, { x, y }, { loss: 'least', optimizer });
-  void [d, e, numbers, plainHistory];
+  void [d, e, numbers, plainHistory, bareHistory];
 }
 
 /** What an update in place returns is what it was called on. */

@@ -53,6 +53,21 @@ export interface EvaluateOptions<
  * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, AbortError
  *   for the signal.
  */
+export function evaluate<Model extends Layer, Y extends Inputs>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: EvaluateOptions<Model, NoInfer<Y>, []> & { metrics?: readonly [] },
+): Promise<Scores<'loss'>>;
+/** The same with metrics, by whose names the scores then have their values. */
+export function evaluate<
+  Model extends Layer,
+  Y extends Inputs,
+  const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: EvaluateOptions<Model, NoInfer<Y>, Metrics>,
+): Promise<Scores<NamesOf<Metrics>>>;
 export async function evaluate<
   Model extends Layer,
   Y extends Inputs,

@@ -150,6 +150,21 @@ const inTraining = new WeakSet<Layer>();
  *   An AxpyError that ended the training has the records up to then as its `history`; `onTrainEnd` finds them in its context
  *   whatever was thrown.
  */
+export function fit<Model extends Layer, Y extends Inputs>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: FitOptions<Model, NoInfer<Y>, []> & { metrics?: readonly [] },
+): Promise<History<'loss'>>;
+/** The same with metrics, by whose names records then have their values. */
+export function fit<
+  Model extends Layer,
+  Y extends Inputs,
+  const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: FitOptions<Model, NoInfer<Y>, Metrics>,
+): Promise<History<NamesOf<Metrics>>>;
 export async function fit<
   Model extends Layer,
   Y extends Inputs,
