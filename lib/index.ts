@@ -79,7 +79,8 @@ export {
 } from './layers/pool2d.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { Upsample } from './layers/upsample.ts';
-export { type LossFunction, type LossName, type LossOptions, losses } from './losses.ts';
+export type { LossOptions } from './losses.ts';
+export * as losses from './losses.ts';
 export type { Dtype, FloatDtype } from './memory.ts';
 export { where } from './ops/binary.ts';
 export {
@@ -159,6 +160,7 @@ export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './trai
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
 export { type FitOptions, fit } from './train/fit.ts';
 export type { EpochRecord, History, Scores } from './train/history.ts';
+export type { LossFunction, LossName } from './train/loss.ts';
 export {
   type Accumulator,
   type AccuracyOptions,

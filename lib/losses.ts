@@ -1,5 +1,8 @@
-/** Losses. Each takes a prediction and a target, and an options object with `reduction`, by default the mean. */
-import { checkOptions, describe, isFunction } from './arguments.ts';
+/**
+ * Losses: `losses` is what this module exports, and no more. Each takes a prediction and a target, and an options object with
+ * `reduction`, by default the mean.
+ */
+import { checkOptions, describe } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
 import type { FloatDtype } from './memory.ts';
 import {
@@ -17,19 +20,6 @@ export interface LossOptions {
   reduction?: Reduction;
 }
 
-/**
- * What `fit` and `evaluate` take: a scalar, or the losses to take the mean of. It gets what the model returned, and `y` as
- * it was given, with tensors in the place of values.
- */
-export type LossFunction<Prediction = Tensor, Target = Tensor> = (
-  prediction: Prediction,
-  target: Target,
-) => Tensor;
-
-/** One on whatever the model returns and y holds. */
-// biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
-export type AnyLoss = LossFunction<any, any>;
-
 /** The reduction in options, which the ops check. @throws ArgumentError for an option with no meaning here. */
 function reductionOf(name: string, options: LossOptions, others: readonly string[] = []): Reduction {
   checkOptions(name, options, ['reduction', ...others]);
@@ -38,7 +28,7 @@ function reductionOf(name: string, options: LossOptions, others: readonly string
 }
 
 /** (p − t)², the squared error. Shapes agree. */
-function mse<D extends FloatDtype>(
+export function mse<D extends FloatDtype>(
   prediction: Tensor<D>,
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
@@ -47,7 +37,7 @@ function mse<D extends FloatDtype>(
 }
 
 /** |p − t| */
-function meanAbsoluteError<D extends FloatDtype>(
+export function meanAbsoluteError<D extends FloatDtype>(
   prediction: Tensor<D>,
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
@@ -63,7 +53,7 @@ function meanAbsoluteError<D extends FloatDtype>(
 }
 
 /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). @throws ArgumentError unless delta > 0. */
-function huber<D extends FloatDtype>(
+export function huber<D extends FloatDtype>(
   prediction: Tensor<D>,
   target: Tensor<NoInfer<D>>,
   options: LossOptions & { delta?: number } = {},
@@ -80,7 +70,7 @@ function huber<D extends FloatDtype>(
  * −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. NaN for p outside
  * [0, 1], where PyTorch throws. `fit` and `evaluate` refuse targets outside [0, 1]; here, as in PyTorch, nobody looks.
  */
-function binaryCrossEntropy<D extends FloatDtype>(
+export function binaryCrossEntropy<D extends FloatDtype>(
   prediction: Tensor<D>,
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
@@ -94,7 +84,7 @@ function binaryCrossEntropy<D extends FloatDtype>(
 }
 
 /** The same on logits z with p = σ(z), finite for every finite z. Targets likewise. */
-function binaryCrossEntropyWithLogits<D extends FloatDtype>(
+export function binaryCrossEntropyWithLogits<D extends FloatDtype>(
   logits: Tensor<D>,
   target: Tensor<NoInfer<D>>,
   options: LossOptions = {},
@@ -110,7 +100,7 @@ function binaryCrossEntropyWithLogits<D extends FloatDtype>(
  * nobody looks.
  * @throws IndexError for a label out of range.
  */
-function softmaxCrossEntropy<D extends FloatDtype>(
+export function softmaxCrossEntropy<D extends FloatDtype>(
   logits: Tensor<D>,
   target: Tensor<NoInfer<D>> | Tensor<'int32'>,
   options: LossOptions = {},
@@ -134,29 +124,4 @@ function softmaxCrossEntropy<D extends FloatDtype>(
   if (reduction === 'none')
     return elementwiseLoss('crossEntropy', logs, probabilities, 'none', 0, name).sum(-1);
   return elementwiseLoss('crossEntropy', logs, probabilities, reduction, 0, name, logits.shape[0]);
-}
-
-export const losses = {
-  /** (p − t)², the squared error. Shapes agree. */
-  mse,
-  /** |p − t| */
-  meanAbsoluteError,
-  /** ½(p − t)² up to |p − t| = delta, linear beyond (Huber, 1964). */
-  huber,
-  /** −(t log p + (1 − t) log(1 − p)) for probabilities p, the notes' log loss; logarithms end at −100. */
-  binaryCrossEntropy,
-  /** binaryCrossEntropy of σ(z) for logits z, finite for every finite z. */
-  binaryCrossEntropyWithLogits,
-  /** −log softmax(logits)[label], for logits [batch, classes] and int32 labels [batch] or probabilities [batch, classes]. */
-  softmaxCrossEntropy,
-};
-
-export type LossName = keyof typeof losses;
-
-/** The loss of a name, or a function as it is. @throws ArgumentError for anything else. */
-export function resolveLoss(loss: LossName | AnyLoss): AnyLoss {
-  if (isFunction(loss)) return loss;
-  if (typeof loss === 'string' && Object.hasOwn(losses, loss)) return losses[loss];
-  const known = Object.keys(losses).join(', ');
-  throw new ArgumentError(`expected loss to be one of ${known} or a function, got ${describe(loss)}`);
 }

@@ -17,7 +17,7 @@ import {
 import { nameClass } from './names.ts';
 import type { TensorMethods } from './ops/index.ts';
 import { checkShape, readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
-import { fill, natureOf, type Rows, type Values } from './values.ts';
+import { type Float32Values, fill, natureOf, type Rows, type Values } from './values.ts';
 
 /** Numbers nested as deep as the rank. */
 export type Nested = number | readonly Nested[];
@@ -237,13 +237,13 @@ export class Tensor<out D extends Dtype = any> {
     checkTensor('toString', this);
     checkElements('toString', this);
     const isSmall = this.size <= 64 && nestedBytes(this.shape) < 2 ** 17;
-    const few = isSmall ? JSON.stringify(this.toArray()) : [...this.values().subarray(0, 8), '…'].join(', ');
+    const few = isSmall ? textOf(this.toArray()) : [...this.values().subarray(0, 8), '…'].join(', ');
     return `Tensor ${this.dtype} ${show(this.shape)} ${few}`;
   }
 
   /**
-   * What `JSON.stringify` shows: dtype, shape and the values, flat, of which `tensor(values, { shape, dtype })` makes the
-   * tensor again. JSON has no text for NaN and infinities, which are strings: 'NaN', 'Infinity', '-Infinity'.
+   * What `JSON.stringify` shows: dtype, shape and the values, flat. JSON has no numbers for NaN and infinities, which are
+   * strings: 'NaN', 'Infinity', '-Infinity'. Of others `tensor(values, { shape, dtype })` makes the tensor again.
    * @throws MemoryError where the heap of JavaScript has no room
    */
   toJSON(): { dtype: Dtype; shape: number[]; values: (number | string)[] } {
@@ -260,6 +260,11 @@ export class Tensor<out D extends Dtype = any> {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
+}
+
+/** As JSON, which has no NaN and no Infinity. */
+function textOf(values: Nested): string {
+  return typeof values === 'number' ? String(values) : `[${values.map(textOf).join(',')}]`;
 }
 
 /**
@@ -367,9 +372,11 @@ export function tensor<D extends Dtype = 'float32'>(
 export function tensor(values: Rows<Float64Array>, options?: TensorOptions<never>): Tensor<'float64'>;
 export function tensor(values: Rows<Int32Array>, options?: TensorOptions<never>): Tensor<'int32'>;
 export function tensor<D extends Dtype = 'float32'>(
-  values: Values,
+  values: Float32Values,
   options?: TensorOptions<D>,
 ): Tensor<NoInfer<D>>;
+// biome-ignore lint/suspicious/noExplicitAny: nobody knows whether there is a Float64Array or an Int32Array in it
+export function tensor<D extends Dtype = any>(values: Values, options?: TensorOptions<D>): Tensor<NoInfer<D>>;
 export function tensor(values: Values, options: TensorOptions = {}): Tensor {
   const op = 'tensor';
   checkOptions(op, options, ['shape', 'dtype', 'requiresGrad']);

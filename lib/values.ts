@@ -20,6 +20,11 @@ const classOf = Object.getOwnPropertyDescriptor(
 /** A row, or arrays of rows; of `never` an array of nothing. */
 export type Rows<Row> = Row | readonly Rows<Row>[];
 
+/** What becomes float32, whatever it holds. */
+export type Float32Values = Rows<
+  number | Float32Array | Int8Array | Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Uint32Array
+>;
+
 const isView = (value: unknown): value is ArrayBufferView => ArrayBuffer.isView(value);
 
 /** How many elements it has; undefined for what is neither an array nor a typed array nor looks like one. */

@@ -24,7 +24,7 @@ import {
   replay,
   sameBytes,
 } from './contract/call.ts';
-import { compareOutcomes, showCall, tolerances } from './contract/compare.ts';
+import { compareWithin, showCall } from './contract/compare.ts';
 import { randomCall } from './contract/generate.ts';
 import { exactOps, randomList } from './contract/lists.ts';
 import { mutations } from './contract/mutate.ts';
@@ -80,12 +80,7 @@ const tested = complete ? kernelNames : kernelNames.filter((kernel) => varied(ke
 /** What is wrong with a call on the two implementations, as text; empty when nothing is. */
 function problemOf(call: Call, shared = false): string {
   const options = { shared };
-  const problem = compareOutcomes(
-    call,
-    replay(fallback, call, options),
-    replay(addon, call, options),
-    tolerances(call),
-  );
+  const problem = compareWithin(call, replay(fallback, call, options), replay(addon, call, options));
   return problem === null ? '' : `${problem}\n${showCall(call)}`;
 }
 
@@ -156,8 +151,7 @@ describe('wrong arguments', () => {
         if (a.error !== null) refused++;
         const wrong = { ...call, args: call.args.with(position, make()) };
         // What both take is as good as a right call, and has to give the same numbers.
-        const allowed = a.error === null && b.error === null ? tolerances(wrong) : new Map();
-        const problem = compareOutcomes(wrong, a, b, allowed);
+        const problem = compareWithin(wrong, a, b);
         if (problem !== null)
           problems.push(`${signatures.get(kernel)![position].name} ${title}\n${problem}\n${showCall(call)}`);
       }
@@ -205,12 +199,7 @@ describe('wrong arguments', () => {
     const call = varied(kernel, 1)[0];
     for (const args of [[], call.args.slice(0, -1), [...call.args, 1]]) {
       const changed = { ...call, args };
-      const problem = compareOutcomes(
-        changed,
-        replay(fallback, changed),
-        replay(addon, changed),
-        tolerances(call),
-      );
+      const problem = compareWithin(call, replay(fallback, changed), replay(addon, changed));
       expect(problem, `${args.length} arguments`).toBeNull();
     }
   });

@@ -238,7 +238,9 @@ describe('reductions', () => {
     expect(int32([most, most, most, -most, -most]).sum().item()).toBe(most);
     const x = int32([most, 1, 1, 1], [2, 2]);
     expect(() => x.sum(1)).toThrow(code('AXPY_DATA'));
-    expect(() => x.sum(1)).toThrow(/expected out\[0\] to fit int32, got 2147483648: use cast\('float64'\)/);
+    expect(() => x.sum(1)).toThrow(
+      /^\[sum\] expected out\[0\] to fit int32, got 2147483648: use cast\('float64'\)$/,
+    );
     expect(x.cast('float64').sum(1).toArray()).toEqual([2 ** 31, 2]);
     const compiled = compile((a: Tensor) => a.sum());
     expect(() => compiled.sync(x)).toThrow(code('AXPY_DATA'));

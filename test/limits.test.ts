@@ -344,6 +344,13 @@ describe.each(dtypes)('%s', (dtype) => {
     outer.sum().backward();
     const shares = [1, 2, 3, 4, 5, 6, 7, 8].map((v, i) => Math.exp(v - rest[Math.floor(i / 2) % 2]));
     expectClose(x.grad!.data, shares, dtype, { units: 8 });
+    // Axes apart from each other, where a part of what is reduced is −Infinity alone, as masks make it.
+    const masked = make([-inf, -inf, 1, -inf, 0, 0, -inf, 2], [2, 2, 2]);
+    const ends = masked.logSumExp([0, 2]);
+    expectClose(ends.data, [half, 2 + Math.log1p(Math.exp(-1))], dtype, {});
+    ends.sum().backward();
+    const [less, more] = [1, 2].map((v) => Math.exp(v) / (Math.exp(1) + Math.exp(2)));
+    expectClose(masked.grad!.data, [0, 0, less, 0, 0.5, 0.5, 0, more], dtype, { units: 8 });
     expect([...tensor([], { shape: [2, 0], dtype }).logSumExp(1).data]).toEqual([-inf, -inf]);
     expect(x.logSumExp([]).data).toEqual(x.data);
     expect(tensor(3, { dtype }).logSumExp().item()).toBe(3);

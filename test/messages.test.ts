@@ -244,6 +244,16 @@ describe('each message tells what was given:', () => {
   });
 });
 
+test('text of a tensor shows what JSON has no word for', () => {
+  const x = tensor([
+    [1, -0.5],
+    [Number.NaN, -Infinity],
+  ]);
+  expect(String(x)).toBe('Tensor float32 [2, 2] [[1,-0.5],[NaN,-Infinity]]');
+  expect(String(tensor(Infinity))).toBe('Tensor float32 [] Infinity');
+  expect(String(tensor([], { shape: [2, 0] }))).toBe('Tensor float32 [2, 0] [[],[]]');
+});
+
 describe('JSON.stringify shows', () => {
   test('of a tensor dtype, shape and values, which make it again', () => {
     const x = tensor([

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { fallback } from '../lib/kernels/fallback/index.ts';
 import { loadNative } from '../lib/kernels/native.ts';
 import { arraysOf, replay } from './contract/call.ts';
-import { compareOutcomes, showCall, tolerances } from './contract/compare.ts';
+import { compareWithin, showCall } from './contract/compare.ts';
 import { codesOf, kernelNames, parameterIndex, signatures } from './contract/signature.ts';
 import { specialCall } from './contract/special.ts';
 
@@ -29,7 +29,7 @@ for (const kernel of kernelNames) {
       .map(({ name }, i) => codesOf(kernel, name)?.[args[i] as number] ?? '');
     met.add(`${kernel} ${codes.join('')} ${type}`);
     const outcomes = [replay(fallback, call), replay(addon, call)] as const;
-    const problem = compareOutcomes(call, ...outcomes, tolerances(call, { special: true }));
+    const problem = compareWithin(call, ...outcomes, { special: true });
     if (problem !== null) problems.push(`${problem}\n${showCall(call)}`);
   }
 }

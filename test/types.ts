@@ -20,6 +20,7 @@ import {
   type Tensor,
   type TensorOptions,
   tensor,
+  type Values,
   zeros,
 } from '../lib/index.ts';
 
@@ -122,6 +123,10 @@ export async function typed(): Promise<void> {
   metrics.rocAuc({ average: 'binary' });
   // @ts-expect-error nobody asked for it
   void seen.epochs[0].acuracy;
+  const bare = await fit(one, { x, y }, { loss: 'mse', optimizer });
+  const bareHistory: History = bare;
+  // @ts-expect-error nobody asked for any
+  void bare.epochs[0].accuracy;
   const score: number = (await evaluate(one, { x, y }, { metrics: ['r2'] })).r2;
   // @ts-expect-error nor here
   void (await evaluate(one, { x, y }, { metrics: ['r2'] })).accuracy;
@@ -158,7 +163,7 @@ export async function typed(): Promise<void> {
   await fit(one, { x, y, sampleWeight: y }, { loss: 'mse', optimizer });
   // @ts-expect-error there is no such loss
   await fit(one, { x, y }, { loss: 'least', optimizer });
-  void [d, e, numbers, plainHistory];
+  void [d, e, numbers, plainHistory, bareHistory];
 }
 
 /** What an update in place returns is what it was called on. */
@@ -249,4 +254,34 @@ export async function given(x: Float32Array[], y: Uint8Array, bytes: readonly Ui
   // @ts-expect-error text is not an array of numbers
   tensor('12');
   void [doubles, labels, singles, chosen];
+}
+
+/** What the dtype follows from, and what may be of either. */
+export function dtypesOfValues(bytes: Uint8Array, either: Float32Array | Float64Array, values: Values): void {
+  const known: Tensor<'float32'>[] = [tensor(1), tensor([[1]]), tensor(bytes), tensor([bytes, [1, 2]])];
+  const given: Tensor<'float64'>[] = [
+    tensor(either, { dtype: 'float64' }),
+    tensor(values, { dtype: 'float64' }),
+  ];
+  const open: Tensor[] = [tensor(either), tensor(values), ...known, ...given];
+  open.push(tensor({ length: 1, 0: 2 }));
+  // @ts-expect-error it may be a Float64Array
+  const floats: Float32Array = tensor(either).data;
+  // @ts-expect-error likewise
+  const others: Float32Array = tensor(values).data;
+  void [floats, others];
+}
+
+export class Indices extends Layer {
+  override readonly inputDtype = 'int32';
+  forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+export class WordsAndMore extends Layer {
+  override readonly inputDtype = { words: 'int32' } as const;
+  forward({ words }: { words: Tensor; more: Tensor }): Tensor {
+    return words;
+  }
 }

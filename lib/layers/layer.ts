@@ -57,8 +57,8 @@ export abstract class Layer {
   /**
    * What becomes of numbers that `fit`, `evaluate` and `predict` are given as a model's input: by default tensors of the
    * dtype of its parameters. A layer that takes indices says `override readonly inputDtype = 'int32'`, one that takes
-   * several inputs says it of those that differ, by their names (of arguments by their positions): `{ words: 'int32' }`. A
-   * Sequential takes what its first layer takes.
+   * several inputs says it of those that differ, by their names (of arguments by their positions):
+   * `{ words: 'int32' } as const`. A Sequential takes what its first layer takes.
    */
   declare readonly inputDtype?: Dtype | Readonly<Record<string, Dtype>>;
   private isTraining = true;

@@ -10,7 +10,9 @@ import { checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts'
 function checkIndices(name: string, indices: Tensor): Int32Array {
   checkTensor(name, indices, 'indices');
   if (indices.dtype !== 'int32')
-    throw new DtypeError(`[${name}] expected int32 indices, got ${indices.dtype}`);
+    throw new DtypeError(
+      `[${name}] expected int32 indices, got ${indices.dtype}: use cast('int32'), or inputDtype of the model`,
+    );
   return elements<'int32'>(indices);
 }
 

@@ -1,7 +1,7 @@
 /** Reductions over axes: sum, mean, product, max, min, logSumExp, variance, argmax, argmin. */
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
 import { contribute, noGrad, track } from '../autograd.ts';
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { ArgumentError, inNameOf, ShapeError } from '../errors.ts';
 import { binaryCode, kernels, type ReduceOp, reduceCode, unaryCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
@@ -51,7 +51,7 @@ function reduction(
   const count = over.reduce((product, axis) => product * x.shape[axis], 1);
   const dtype = x.dtype as FloatDtype;
   const finish = (scale: number) => {
-    if (isInteger(x)) return reduceIntegers(y, x, over, op);
+    if (isInteger(x)) return inNameOf(name, 'reduce', () => reduceIntegers(y, x, over, op));
     reduceInto(floats(y), floats(x), x.shape, over, dtype, op, scale);
   };
   return { y, count, dtype, finish };
@@ -65,9 +65,14 @@ function reduceIntegers(y: Tensor, x: Tensor, over: readonly number[], op: Reduc
     kernels.reduce(elements(y), elements(x), k0, r0, k1, r1, reduceCode[op], 1);
     return;
   }
-  const kept = Array.from(x.shape.keys()).filter((axis) => !over.includes(axis));
-  const together = transpose(x, [...kept, ...over]);
+  const together = withLast(x, over);
   kernels.reduce(elements(y), elements(together), y.size, x.size / y.size, 1, 1, reduceCode[op], 1);
+}
+
+/** x with these axes behind all others. */
+function withLast(x: Tensor, axes: readonly number[]): Tensor {
+  const others = Array.from(x.shape.keys()).filter((axis) => !axes.includes(axis));
+  return transpose(x, [...others, ...axes]);
 }
 
 /** scale · the sum over axes; dx = scale · dy, repeated. */
@@ -213,17 +218,12 @@ export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): 
   const { keepDims = false } = options;
   checkBoolean('logSumExp', 'keepDims', keepDims);
   const shape = reducedShape(x.shape, over, keepDims);
-  if (over.length === 0) return logSumExpOver(x, 0, 0, shape);
-  // Axes beside each other at a time, from the last on.
-  let y = x;
-  for (let end = over.length; end > 0; ) {
-    let begin = end - 1;
-    while (begin > 0 && over[begin - 1] === over[begin] - 1) begin--;
-    const next = begin === 0 ? shape : reducedShape(y.shape, over.slice(begin, end), true);
-    y = logSumExpOver(y, over[begin], over[end - 1] + 1, next);
-    end = begin;
+  const [first = 0] = over;
+  if (over.every((axis, i) => axis === first + i)) {
+    return logSumExpOver(x, first, first + over.length, shape);
   }
-  return y;
+  // At once: of a part that is all −Infinity the gradient would be NaN, not the 0 that it is of the whole.
+  return logSumExpOver(withLast(x, over), x.rank - over.length, x.rank, shape);
 }
 
 /**

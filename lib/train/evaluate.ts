@@ -5,7 +5,6 @@ import { noGrad } from '../autograd.ts';
 import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
-import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
 import { clone } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
 import { readShape, show } from '../shape.ts';
@@ -24,6 +23,7 @@ import {
   toInputs,
 } from './examples.ts';
 import type { NamesOf, Scores } from './history.ts';
+import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal, type MetricChoices } from './options.ts';
 import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
@@ -53,6 +53,21 @@ export interface EvaluateOptions<
  * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, AbortError
  *   for the signal.
  */
+export function evaluate<Model extends Layer, Y extends Inputs>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: EvaluateOptions<Model, NoInfer<Y>, []> & { metrics?: readonly [] },
+): Promise<Scores<'loss'>>;
+/** The same with metrics, by whose names the scores then have their values. */
+export function evaluate<
+  Model extends Layer,
+  Y extends Inputs,
+  const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: EvaluateOptions<Model, NoInfer<Y>, Metrics>,
+): Promise<Scores<NamesOf<Metrics>>>;
 export async function evaluate<
   Model extends Layer,
   Y extends Inputs,

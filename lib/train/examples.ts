@@ -3,12 +3,13 @@
 import { describe, isArray, isRecord, readArray } from '../arguments.ts';
 import { DataError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
-import { type AnyLoss, type LossName, losses } from '../losses.ts';
+import * as losses from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { checkDtype, isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
 import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
-import { checkFinite } from './finite.ts';
+import { checkFiniteData } from './finite.ts';
+import type { AnyLoss, LossName } from './loss.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
 /**
@@ -202,7 +203,7 @@ export function toInputs(inputs: Inputs, conversion: Conversion): Tensors {
   const x = readInputs('x', inputs, conversion);
   const tensors = named('x', x);
   checkRows(tensors);
-  for (const [name, values] of tensors) checkFinite(name, values);
+  for (const [name, values] of tensors) checkFiniteData(name, values);
   return x;
 }
 
@@ -225,7 +226,7 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   checkRows(tensors);
   const [first, { shape }] = tensors[0];
   if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
-  for (const [name, values] of tensors) checkFinite(name, values);
+  for (const [name, values] of tensors) checkFiniteData(name, values);
   conversion.checkTargets?.(nameOf('y'), y, x);
   return { x, y };
 }

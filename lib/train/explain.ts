@@ -3,13 +3,14 @@ import { noGrad } from '../autograd.ts';
 import { NonFiniteError } from '../errors.ts';
 import type { Float } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
-import { type AnyLoss, losses } from '../losses.ts';
+import * as losses from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
 import { floats, isTensor, type Tensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
 import type { Batch, Tensors } from './examples.ts';
 import { allFinite, areFinite, firstNonFinite } from './finite.ts';
+import type { AnyLoss } from './loss.ts';
 import { batchLoss, forwardOf } from './step.ts';
 
 /** Where training was when it happened. */

@@ -35,7 +35,7 @@ export function place(x: Tensor, at: number): string {
 const large = ', which in float32 stands for any number beyond 3.4e38';
 
 /** @throws DataError, which names the row and the position in it, where x holds NaN or Infinity. */
-export function checkFinite(name: string, x: Tensor): void {
+export function checkFiniteData(name: string, x: Tensor): void {
   if (x.dtype === 'int32') return;
   const at = firstNonFinite(x.data);
   if (at < 0) return;

@@ -10,10 +10,11 @@ import {
   isRecord,
   readList,
 } from '../arguments.ts';
+import { noGrad } from '../autograd.ts';
 import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
-import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from '../losses.ts';
+import { concat } from '../ops/concat.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
@@ -23,9 +24,10 @@ import { progress as progressCallback } from './callbacks/progress.ts';
 import { compileSteps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
-import { conversionFor, type Inputs, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
+import { conversionFor, type Inputs, mapTensors, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
 import { checkState, explainNonFinite, replay } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
+import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkModel, checkSignal, type MetricChoices } from './options.ts';
 import { trace } from './program.ts';
@@ -148,6 +150,21 @@ const inTraining = new WeakSet<Layer>();
  *   An AxpyError that ended the training has the records up to then as its `history`; `onTrainEnd` finds them in its context
  *   whatever was thrown.
  */
+export function fit<Model extends Layer, Y extends Inputs>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: FitOptions<Model, NoInfer<Y>, []> & { metrics?: readonly [] },
+): Promise<History<'loss'>>;
+/** The same with metrics, by whose names records then have their values. */
+export function fit<
+  Model extends Layer,
+  Y extends Inputs,
+  const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+>(
+  model: Model,
+  data: Data<Y, InputsOf<Model>>,
+  options: FitOptions<Model, NoInfer<Y>, Metrics>,
+): Promise<History<NamesOf<Metrics>>>;
 export async function fit<
   Model extends Layer,
   Y extends Inputs,
@@ -308,7 +325,7 @@ async function run(
     for (const callback of callbacks) await heard(callback.onEpochBegin?.(context), interruption);
     if (history.stopped !== undefined) return;
     // Between epochs callbacks have run, which may have changed what a loss or a model looks at.
-    if (training.isWatched) steps.doubt();
+    if (training.isWatched) steps.doubt('epochs');
     const record = await trainEpoch(training, context, steps, interruption);
     checkState(model, optimizer, epoch);
     const penalty = optimizer.penalty();
@@ -329,7 +346,7 @@ interface Steps {
   readonly take: Take;
   /** @throws what a forward pass of such a batch throws; changes nothing, and computes nothing where steps are compiled. */
   rehearse(x: Tensors, why: string): void;
-  doubt(): void;
+  doubt(between: 'epochs' | 'steps'): void;
 }
 
 /** Steps that refuse a loss which is not finite. */
@@ -342,13 +359,23 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
   const forward = (x: Tensors) => forwardOf(model, x);
   // One example may be less than a layer takes, which an eager step would find when layers before that have been changed.
   let isRehearsed = compiled;
+  const pass = (x: Tensors) =>
+    training(() => (compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x))));
+  const fits = (x: Tensors): boolean => {
+    try {
+      pass(x);
+      return true;
+    } catch {
+      return false;
+    }
+  };
   const rehearse = (x: Tensors, why: string) => {
     try {
-      training(() =>
-        compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x)),
-      );
+      pass(x);
     } catch (error) {
       if (!(error instanceof ShapeError) || why === '') throw error;
+      // What two do not fit either is no matter of their number: the first step will tell.
+      if (!fits(noGrad(() => mapTensors(x, (one) => concat([one, one]))))) return;
       throw new ShapeError(`${error.message}; ${why}`);
     }
     isRehearsed = true;
@@ -365,8 +392,9 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
         throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
       }
     },
-    doubt() {
-      isRehearsed = compiled;
+    doubt(between) {
+      // Not after each step: of batches of one example every pass would be made twice.
+      if (between === 'epochs') isRehearsed = compiled;
       steps.doubt();
     },
   };
@@ -392,7 +420,7 @@ async function trainEpoch(
     tally.add(prediction, y, value);
     const report = { batch, size: rowsOf(y), loss: value };
     for (const callback of listeners) await heard(callback.onBatchEnd?.(context, report), interruption);
-    if (training.isWatched && listeners.length > 0) steps.doubt();
+    if (training.isWatched && listeners.length > 0) steps.doubt('steps');
     await turn();
     interruption.check();
     if (history.stopped !== undefined) break;

@@ -2,54 +2,22 @@
 
 import { describe, isFunction, isRecord, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import type { AnyLoss, LossName } from '../losses.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import { rowsOf } from './examples.ts';
 import { reservedNames } from './history.ts';
-import { accuracy } from './metrics/accuracy.ts';
-import { f1, precision, recall } from './metrics/counts.ts';
-import { logLoss } from './metrics/logLoss.ts';
+import type { AnyLoss, LossName } from './loss.ts';
+import * as metrics from './metrics/index.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
-import { averagePrecision, rocAuc } from './metrics/ranking.ts';
-import { meanAbsoluteError, meanSquaredError, r2, rootMeanSquaredError } from './metrics/regression.ts';
 import { taskOf } from './metrics/task.ts';
-import { topK } from './metrics/topK.ts';
 
 export type { AccuracyOptions } from './metrics/accuracy.ts';
 export { type ConfusionMatrix, confusionMatrix } from './metrics/confusionMatrix.ts';
 export type { CountOptions } from './metrics/counts.ts';
+export * as metrics from './metrics/index.ts';
 export type { Accumulator, Metric } from './metrics/metric.ts';
 export type { RankingOptions } from './metrics/ranking.ts';
 export type { ScoreOptions } from './metrics/scores.ts';
 export type { ClassificationKind, MetricTask } from './metrics/task.ts';
-
-/** The metrics to choose from; by name they take their default options. */
-export const metrics = {
-  /** The share of examples whose class was found; of labels that are right, where there are several. */
-  accuracy,
-  /** The share of examples whose class is among the k (default 5) with the highest scores. */
-  topK,
-  /** Of the examples predicted as a class, the share that is of it. */
-  precision,
-  /** Of the examples of a class, the share that was found. */
-  recall,
-  /** The harmonic mean of precision and recall. */
-  f1,
-  /** The probability that a positive example has a higher score than a negative one. */
-  rocAuc,
-  /** The mean of the precisions at the scores of the positive examples. */
-  averagePrecision,
-  /** −log of the probability that was given to what is true, the mean. */
-  logLoss,
-  /** Σ |p − t| / n over all elements. */
-  meanAbsoluteError,
-  /** Σ (p − t)² / n over all elements. */
-  meanSquaredError,
-  /** √(Σ (p − t)² / n) over all elements. */
-  rootMeanSquaredError,
-  /** 1 − Σ(p − t)² / Σ(t − mean t)², the coefficient of determination. */
-  r2,
-};
 
 export type MetricName = keyof typeof metrics;
 

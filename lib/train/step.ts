@@ -5,13 +5,13 @@ import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { recording } from '../kernels/recorder.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { AnyLoss } from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
 import { checkFloat, checkTensor, floats, isTensor, type Tensor } from '../tensor.ts';
 import { isContainer, walk } from '../tree.ts';
 import type { Inputs, Tensors } from './examples.ts';
+import type { AnyLoss } from './loss.ts';
 
 export interface StepResult {
   /** The batch's mean loss, before the update. */

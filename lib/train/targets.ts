@@ -1,10 +1,12 @@
 /** Targets that a loss of `losses` has no meaning for. */
 import { DataError, IndexError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
-import { type AnyLoss, type LossName, losses } from '../losses.ts';
+import * as losses from '../losses.ts';
+import { show } from '../shape.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import type { Tensors } from './examples.ts';
 import { place } from './finite.ts';
+import type { AnyLoss, LossName } from './loss.ts';
 
 /** How far rounding may take a probability out of [0, 1]: interpolation and scaling in float32 do. */
 const rounding = 1e-6;
@@ -80,6 +82,12 @@ function advice(values: ArrayLike<number>): string {
 function checkDistributions(part: string, target: Tensor): void {
   const row = firstNoDistribution(target.data, target.shape[1]);
   if (row < 0) return;
+  if (target.shape[1] === 1) {
+    throw new DataError(
+      `expected ${part} to hold labels [batch] or probabilities [batch, classes] for softmaxCrossEntropy, got ` +
+        `${show(target.shape)}: reshape labels to [${target.shape[0]}]`,
+    );
+  }
   checkProbabilities(part, target, 'softmaxCrossEntropy');
   const width = target.shape[1];
   const sum = rowSum(target.data, row * width, width);

@@ -91,7 +91,14 @@ export function takeAway(buffer: ArrayBufferLike): void {
   if (buffer instanceof SharedArrayBuffer) return;
   const { resizable } = buffer as { resizable?: boolean };
   if (resizable) (buffer as unknown as { resize(length: number): void }).resize(0);
-  else structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+  else {
+    try {
+      structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+    } catch (error) {
+      // That of Node's own pool cannot be.
+      if (!(error instanceof DOMException && error.name === 'DataCloneError')) throw error;
+    }
+  }
 }
 
 export const bufferKinds = ['ordinary', 'shared', 'resizable', 'growable'] as const;

@@ -109,6 +109,29 @@ describe.each([true, false])('compiled: %s', (compiled) => {
     await refused(model, data(33), /as 33 leave one over/);
   });
 
+  it('does not lay to the size of a batch what fits no batch', async () => {
+    const { x, y } = data(33);
+    for (const batchSize of [32, 1]) {
+      const model = new Sequential([new Dense(5, 8), new Dense(8, 1)]);
+      const error = await rejection(fit(model, { x, y }, options(model, { batchSize, compiled })));
+      expect(error).toBeInstanceOf(ShapeError);
+      expect((error as Error).message).toBe(`Dense 1 expected input [batch, 5], received [${batchSize}, 4]`);
+    }
+  });
+
+  it('tries out a batch of one example before training and once an epoch, not at each step', async () => {
+    let passes = 0;
+    const counted = (x: Tensor) => {
+      passes++;
+      return x;
+    };
+    const model = new Sequential([new Dense(4, 1, { activation: counted })]);
+    const callbacks = [{ onBatchEnd() {} }];
+    const settings = options(model, { batchSize: 1, epochs: 2, compiled, callbacks });
+    await fit(model, data(16), settings);
+    expect(passes).toBeLessThanOrEqual(2 * 16 + 3);
+  });
+
   it('takes such a batch where channels have more values, or the layer does not look at it', async () => {
     const convolutional = new Sequential([
       new Conv2D(1, 2, 3),

@@ -117,6 +117,13 @@ cases.push(
   ],
   [
     'softmaxCrossEntropy',
+    'labels in a column',
+    column((i) => i % 3),
+    DataError,
+    /labels \[batch\] or probabilities \[batch, classes\] .*got \[\d+, 1\]: reshape labels to \[\d+\]/,
+  ],
+  [
+    'softmaxCrossEntropy',
     'percentages',
     hot((i) => [100 * (i % 2), 0, 100 - 100 * (i % 2)]),
     DataError,

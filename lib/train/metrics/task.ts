@@ -1,7 +1,8 @@
 /** What the loss beside a metric tells of predictions. */
 import { describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
-import { type AnyLoss, type LossName, losses } from '../../losses.ts';
+import * as losses from '../../losses.ts';
+import type { AnyLoss, LossName } from '../loss.ts';
 
 /**
  * What classes are to an example: it is of class 1 or not ('binary'), of one class of several ('multiclass'), or has each of
