@@ -19,10 +19,10 @@ function project(backend: 'native' | 'fallback', isTimed: boolean) {
       exclude: [...(isTimed ? [] : timed), ...(backend === 'native' ? [] : ['test/**/*.native.test.ts'])],
       // Workspaces of kernels lie between zones that are looked at after every call (native/workspaces.h).
       env: { AXPY_BACKEND: backend, AXPY_GUARD: '1' },
-      // A process per file of the addon's: a fault in it then takes one file down and says which. Of the fallback, where
-      // starting and loading was a third of the time, files share processes.
+      // Files share processes, as starting and loading was a sixth of the time. A fault in the addon takes down all that are
+      // left of a process; `--isolate` then says which file it was.
       pool: 'forks' as const,
-      isolate: backend === 'native',
+      isolate: false,
       testTimeout: 60_000,
       // Of two cores by default one would be left to Vite, which has next to nothing to do.
       maxWorkers: isTimed ? 1 : ('100%' as const),

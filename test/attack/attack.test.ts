@@ -6,10 +6,10 @@ const backend = process.env.AXPY_BACKEND as Backend;
 
 /** Tries, and the seeds and places to begin at. The second CPU is the second block of its attacker. */
 const plans: readonly (readonly [AttackerName, Plan & { tries: number }])[] = [
-  ['kernels', { tries: 1200 }],
+  ['kernels', { tries: 800 }],
   ['programs', { tries: 400 }],
   ['api', { tries: 1000 }],
-  ['storm', { tries: 7 }],
+  ['storm', { tries: 5 }],
   // qemu-user emulates CPUs of this kind.
   ...(process.arch === 'x64' ? ([0, attackers.cpus.block] as const) : []).map(
     (from) => ['cpus', { tries: 8, from }] as const,
