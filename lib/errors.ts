@@ -6,10 +6,6 @@ import type { History } from './train/history.ts';
  * given and for which argument. Nothing was changed when one is thrown, unless its text says so.
  */
 export class AxpyError extends Error {
-  static {
-    nameClass(AxpyError, 'AxpyError');
-  }
-
   /** Stable across releases; what programs should compare. */
   readonly code: string;
   /** Not a property, which `console.log` would show with all its records. */
@@ -49,10 +45,6 @@ export function inNameOf<Result>(op: string, inner: string, fn: () => Result): R
 
 /** `AXPY_SHAPE`: shapes that do not fit each other, the data or the layer. */
 export class ShapeError extends AxpyError {
-  static {
-    nameClass(ShapeError, 'ShapeError');
-  }
-
   constructor(message: string) {
     super('AXPY_SHAPE', message);
   }
@@ -60,10 +52,6 @@ export class ShapeError extends AxpyError {
 
 /** `AXPY_DTYPE`: a dtype that the operation does not take, or a mixture of two. */
 export class DtypeError extends AxpyError {
-  static {
-    nameClass(DtypeError, 'DtypeError');
-  }
-
   constructor(message: string) {
     super('AXPY_DTYPE', message);
   }
@@ -71,10 +59,6 @@ export class DtypeError extends AxpyError {
 
 /** `AXPY_ARGUMENT`: an option, a name or a number out of its domain. */
 export class ArgumentError extends AxpyError {
-  static {
-    nameClass(ArgumentError, 'ArgumentError');
-  }
-
   constructor(message: string) {
     super('AXPY_ARGUMENT', message);
   }
@@ -82,10 +66,6 @@ export class ArgumentError extends AxpyError {
 
 /** `AXPY_INDEX`: an index or a label out of its range. */
 export class IndexError extends AxpyError {
-  static {
-    nameClass(IndexError, 'IndexError');
-  }
-
   constructor(message: string) {
     super('AXPY_INDEX', message);
   }
@@ -93,10 +73,6 @@ export class IndexError extends AxpyError {
 
 /** `AXPY_DATA`: data that cannot be used: empty, ragged, or with NaN or Infinity in it. */
 export class DataError extends AxpyError {
-  static {
-    nameClass(DataError, 'DataError');
-  }
-
   constructor(message: string) {
     super('AXPY_DATA', message);
   }
@@ -104,10 +80,6 @@ export class DataError extends AxpyError {
 
 /** `AXPY_AUTOGRAD`: a backward pass that would give wrong gradients or none. */
 export class AutogradError extends AxpyError {
-  static {
-    nameClass(AutogradError, 'AutogradError');
-  }
-
   constructor(message: string) {
     super('AXPY_AUTOGRAD', message);
   }
@@ -115,10 +87,6 @@ export class AutogradError extends AxpyError {
 
 /** `AXPY_NON_FINITE`: training produced NaN or Infinity; the message names layer, epoch and batch. */
 export class NonFiniteError extends AxpyError {
-  static {
-    nameClass(NonFiniteError, 'NonFiniteError');
-  }
-
   constructor(message: string) {
     super('AXPY_NON_FINITE', message);
   }
@@ -126,10 +94,6 @@ export class NonFiniteError extends AxpyError {
 
 /** `AXPY_ABORT`: the operation was ended by its signal, whose reason is the `cause`. */
 export class AbortError extends AxpyError {
-  static {
-    nameClass(AbortError, 'AbortError');
-  }
-
   constructor(op: string, reason: unknown) {
     super('AXPY_ABORT', `[${op}] was ended by its signal: see cause`, { cause: reason });
   }
@@ -137,10 +101,6 @@ export class AbortError extends AxpyError {
 
 /** `AXPY_MEMORY`: memory for a tensor that the system did not give. */
 export class MemoryError extends AxpyError {
-  static {
-    nameClass(MemoryError, 'MemoryError');
-  }
-
   constructor(message: string, options?: ErrorOptions) {
     super('AXPY_MEMORY', message, options);
   }
@@ -148,10 +108,6 @@ export class MemoryError extends AxpyError {
 
 /** `AXPY_BACKEND`: the backend that was asked for cannot be used. */
 export class BackendError extends AxpyError {
-  static {
-    nameClass(BackendError, 'BackendError');
-  }
-
   /** True when there is no binary for this platform or it cannot be loaded: what the fallback exists for. */
   readonly unavailable: boolean;
 
@@ -163,11 +119,23 @@ export class BackendError extends AxpyError {
 
 /** `AXPY_KERNEL`: a kernel was called against its contract (`binding.d.ts`). */
 export class KernelError extends AxpyError {
-  static {
-    nameClass(KernelError, 'KernelError');
-  }
-
   constructor(message: string) {
     super('AXPY_KERNEL', message);
   }
 }
+
+const classes = {
+  AxpyError,
+  ShapeError,
+  DtypeError,
+  ArgumentError,
+  IndexError,
+  DataError,
+  AutogradError,
+  NonFiniteError,
+  AbortError,
+  MemoryError,
+  BackendError,
+  KernelError,
+};
+for (const [name, kind] of Object.entries(classes)) nameClass(kind, name);
