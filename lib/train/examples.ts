@@ -3,13 +3,12 @@
 import { describe, isArray, isRecord, readArray } from '../arguments.ts';
 import { DataError, ShapeError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
-import * as losses from '../losses.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { checkDtype, isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
 import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
 import { checkFiniteData } from './finite.ts';
-import type { AnyLoss, LossName } from './loss.ts';
+import { type AnyLoss, isLoss, type LossName } from './loss.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
 /**
@@ -67,7 +66,7 @@ export interface Conversion {
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
 export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
   const dtype = (model.firstParameter()?.dtype ?? 'float32') as FloatDtype;
-  const labels = loss === 'softmaxCrossEntropy' || loss === losses.softmaxCrossEntropy;
+  const labels = isLoss(loss, 'softmaxCrossEntropy');
   return { dtype, inputDtype: inputDtypeOf(model, dtype), labels, checkTargets: targetCheck(model, loss) };
 }
 

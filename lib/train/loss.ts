@@ -19,6 +19,11 @@ export type AnyLoss = LossFunction<any, any>;
 
 export type LossName = keyof typeof losses;
 
+/** Whether a choice is the loss of that name, by the name or the function itself. */
+export function isLoss(choice: LossName | AnyLoss | undefined, name: LossName): boolean {
+  return choice === name || choice === losses[name];
+}
+
 /** The loss of a name, or a function as it is. @throws ArgumentError for anything else. */
 export function resolveLoss(loss: LossName | AnyLoss): AnyLoss {
   if (isFunction(loss)) return loss;

@@ -1,12 +1,11 @@
 /** Targets that a loss of `losses` has no meaning for. */
 import { DataError, IndexError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
-import * as losses from '../losses.ts';
 import { show } from '../shape.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import type { Tensors } from './examples.ts';
 import { place } from './finite.ts';
-import type { AnyLoss, LossName } from './loss.ts';
+import { type AnyLoss, isLoss, type LossName } from './loss.ts';
 
 /** How far rounding may take a probability out of [0, 1]: interpolation and scaling in float32 do. */
 const rounding = 1e-6;
@@ -42,12 +41,12 @@ export type TargetCheck = (name: string, target: Tensors, x: Tensors) => void;
 /** The check for a loss of `losses`, by name or itself; undefined for any other, which may mean anything by its targets. */
 export function targetCheck(model: Layer, loss: LossName | AnyLoss | undefined): TargetCheck | undefined {
   for (const name of ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits'] as const) {
-    if (loss !== name && loss !== losses[name]) continue;
+    if (!isLoss(loss, name)) continue;
     return (part, target) => {
       if (isTensor(target) && target.dtype !== 'int32') checkProbabilities(part, target, name);
     };
   }
-  if (loss !== 'softmaxCrossEntropy' && loss !== losses.softmaxCrossEntropy) return undefined;
+  if (!isLoss(loss, 'softmaxCrossEntropy')) return undefined;
   return (part, target, x) => {
     if (!isTensor(target)) return;
     if (target.dtype === 'int32') checkLabels(part, target, classesFor(model, x));

@@ -1,8 +1,7 @@
 /** What the loss beside a metric tells of predictions. */
 import { describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
-import * as losses from '../../losses.ts';
-import type { AnyLoss, LossName } from '../loss.ts';
+import { type AnyLoss, isLoss, type LossName } from '../loss.ts';
 
 /**
  * What classes are to an example: it is of class 1 or not ('binary'), of one class of several ('multiclass'), or has each of
@@ -34,7 +33,7 @@ const tasks: readonly (readonly [LossName, MetricTask])[] = [
 
 /** What a loss tells of predictions: nothing, where it is a function of the user's. */
 export function taskOf(loss: LossName | AnyLoss | undefined): MetricTask {
-  return tasks.find(([name]) => loss === name || loss === losses[name])?.[1] ?? {};
+  return tasks.find(([name]) => isLoss(loss, name))?.[1] ?? {};
 }
 
 /** @throws ArgumentError unless it is one of them or undefined. */
