@@ -3,8 +3,8 @@
  * a user gives may be a proxy or have getters, which answer otherwise the second time: it is read once, and what was read
  * is checked and used. An error that its own code throws goes to the user as it is.
  */
-import { types } from 'node:util';
 import { ArgumentError } from './errors.ts';
+import { isProxy } from './platform.ts';
 
 /** How much of a text a message shows. */
 const longest = 60;
@@ -25,7 +25,7 @@ export function describe(value: unknown): string {
       return 'a function';
     case 'object': {
       if (value === null) return 'null';
-      if (types.isProxy(value)) return 'a proxy';
+      if (isProxy(value)) return 'a proxy';
       if (Array.isArray(value)) return 'an array';
       const name = className(value);
       if (name === 'Object' && Object.hasOwn(value, 'dtype') && Object.hasOwn(value, 'shape')) {

@@ -3,10 +3,10 @@
  * (gradients of intermediates, saved masks, workspaces) comes from a pool and goes back as soon as it has been used.
  * Parameters and optimizer state live on SharedArrayBuffers: few, long-lived, never detached under a native thread.
  */
-import { getHeapStatistics } from 'node:v8';
 import type { Float } from '../binding.d.ts';
 import { MemoryError } from './errors.ts';
 import { recording } from './kernels/recorder.ts';
+import { heap, sharedMemory, sharesMemory } from './platform.ts';
 
 export type FloatDtype = 'float32' | 'float64';
 export type Dtype = FloatDtype | 'int32';
@@ -96,8 +96,8 @@ export function allocate<D extends Dtype>(length: number, dtype: D): Arrays[D] {
 /** Shared memory, zeros. @throws MemoryError when the system has none for it. */
 export function allocateBytes(bytes: number): SharedArrayBuffer {
   try {
-    const buffer = new SharedArrayBuffer(bytes);
-    weigh(buffer, bytes);
+    const buffer = sharedMemory(bytes);
+    if (sharesMemory) weigh(buffer, bytes);
     return buffer;
   } catch (cause) {
     throw new MemoryError(`expected ${bytes} bytes of shared memory, got none from the system`, { cause });
@@ -217,7 +217,7 @@ export function nestedBytes(shape: readonly number[]): number {
 export function checkNested(op: string, shape: readonly number[]): void {
   const bytes = nestedBytes(shape);
   if (bytes < few) return;
-  const { heap_size_limit: limit, used_heap_size: used } = getHeapStatistics();
+  const { limit, used } = heap() ?? { limit: Infinity, used: 0 };
   const left = Math.max(0.9 * (limit - used) - young, 0);
   if (bytes <= left && shape.every((size) => size <= longestArray)) return;
   throw new MemoryError(

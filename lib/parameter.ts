@@ -1,11 +1,12 @@
 /** Tensors that stay: parameters, and the state that layers keep beside them. */
-import { types } from 'node:util';
+
 import type { Float } from '../binding.d.ts';
 import { checkBoolean, checkOptions, describe, isRecord } from './arguments.ts';
-import { DtypeError, ShapeError } from './errors.ts';
+import { DtypeError, MemoryError, ShapeError } from './errors.ts';
 import { outdatePrograms } from './kernels/recorder.ts';
 import { allocateShared, type FloatDtype, lengthOf, type Storage } from './memory.ts';
 import { nameClass } from './names.ts';
+import { isSharedArrayBuffer, sharesMemory } from './platform.ts';
 import { readShape, type Shape, sameShape, show, sizeOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
@@ -31,8 +32,13 @@ export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
     this.storage.isShared = true;
   }
 
-  /** Where the values are, for `attach` in another thread. */
+  /** Where the values are, for `attach` in another thread. @throws MemoryError where the host has no shared memory. */
   share(): SharedParameter {
+    if (!sharesMemory) {
+      throw new MemoryError(
+        '[share] expected SharedArrayBuffer, got a host without it: a page has to be cross-origin isolated',
+      );
+    }
     const { storage, shape, dtype } = this;
     owners.set(storage.array!.buffer, storage.owner);
     return {
@@ -62,7 +68,7 @@ export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
     const { buffer, shape: givenShape, dtype: givenDtype } = shared;
     const own = readShape('attach', givenShape);
     if (givenDtype !== dtype || !sameShape(own, shape)) throw refuse(`${describe(givenDtype)} ${show(own)}`);
-    if (!types.isSharedArrayBuffer(buffer)) throw refuse(describe(buffer));
+    if (!isSharedArrayBuffer(buffer)) throw refuse(describe(buffer));
     const length = lengthOf(new Uint8Array(buffer));
     if (length !== bytes) throw refuse(`one of ${length}`);
     // Of a fixed length, as the buffer might grow.

@@ -2,13 +2,14 @@
  * Random numbers: a Philox 4×32-10 state that kernels read and advance (binding.d.ts). The state is a small buffer, so a
  * recorded step draws fresh numbers when replayed, and a checkpoint can hold it.
  */
-import { types } from 'node:util';
+
 import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { ArgumentError, DtypeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { settleRuns } from './kernels/queue.ts';
 import { refuseRecording } from './kernels/recorder.ts';
 import { allocate, allocateBytes, type FloatDtype, lengthOf } from './memory.ts';
+import { typedArrayName } from './platform.ts';
 import { readShape, type Shape } from './shape.ts';
 import { empty, floats, type Tensor } from './tensor.ts';
 
@@ -35,7 +36,7 @@ function reseed(op: string, state: RandomState, seed: number): void {
 
 /** @throws ArgumentError unless it is six words, as `randomState` gives. */
 export function checkState(op: string, state: RandomState): void {
-  if (types.isUint32Array(state) && lengthOf(state) === 6) return;
+  if (typedArrayName.call(state) === 'Uint32Array' && lengthOf(state) === 6) return;
   throw new ArgumentError(`[${op}] expected state to be a Uint32Array of 6 words, got ${describe(state)}`);
 }
 

@@ -2,8 +2,9 @@
  * Trees: arrays, plain objects and Maps, in each other as one likes. One walk finds what is in them: the layers and
  * parameters of a model, the tensors of a batch.
  */
-import { types } from 'node:util';
+
 import { isRevoked } from './arguments.ts';
+import { isMap } from './platform.ts';
 
 /** How long an array may be that a walk goes through: nobody looks for layers in a sparse one, or in a table of numbers. */
 export const most = 2 ** 16;
@@ -16,9 +17,8 @@ export function isContainer(value: unknown): value is object {
     const { length } = value as { length: unknown };
     return typeof length === 'number' && length <= most;
   }
-  if (types.isMap(value)) return true;
   const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+  return prototype === null || Object.getPrototypeOf(prototype) === null || isMap(value);
 }
 
 /** What is in an object by its key: elements, values of a Map, or properties. Getters are not asked. */
@@ -26,7 +26,7 @@ function* itemsOf(value: object): Generator<[key: string, item: unknown]> {
   if (Array.isArray(value)) {
     const { length } = value;
     for (let i = 0; i < length && i < most; i++) yield [String(i), value[i]];
-  } else if (types.isMap(value)) {
+  } else if (isMap(value)) {
     let position = 0;
     for (const [key, item] of Map.prototype.entries.call(value)) {
       // An object as a key has no name, and its code is not asked for one.
@@ -91,7 +91,7 @@ export function mapTree<Leaf>(
     if (!isContainer(value)) return value;
     const known = made.get(value);
     if (known !== undefined) return known;
-    if (types.isMap(value)) {
+    if (isMap(value)) {
       const copy = new Map();
       made.set(value, copy);
       for (const [key, item] of Map.prototype.entries.call(value)) copy.set(key, visit(item));

@@ -1,8 +1,9 @@
 /** Numbers as users have them: one, arrays of them nested in each other, typed arrays, and typed arrays as rows. */
-import { types } from 'node:util';
+
 import { describe, isArray, isRevoked } from './arguments.ts';
 import { DataError } from './errors.ts';
 import { type Arrays, type Dtype, lengthOf } from './memory.ts';
+import { typedArrayName } from './platform.ts';
 import { maxRank, type Shape } from './shape.ts';
 
 /**
@@ -10,12 +11,6 @@ import { maxRank, type Shape } from './shape.ts';
  * elements as one; nested arrays of them, the innermost of which may be typed ones.
  */
 export type Values = number | ArrayLike<number> | readonly Values[];
-
-/** The class of a typed array, of another realm as well; undefined for a DataView. */
-const classOf = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
-  Symbol.toStringTag,
-)!.get!;
 
 /** A row, or arrays of rows; of `never` an array of nothing. */
 export type Rows<Row> = Row | readonly Rows<Row>[];
@@ -29,7 +24,7 @@ const isView = (value: unknown): value is ArrayBufferView => ArrayBuffer.isView(
 
 /** How many elements it has; undefined for what is neither an array nor a typed array nor looks like one. */
 function countOf(value: unknown): unknown {
-  if (isView(value)) return types.isTypedArray(value) ? lengthOf(value) : undefined;
+  if (isView(value)) return typedArrayName.call(value) !== undefined ? lengthOf(value) : undefined;
   if (typeof value !== 'object' || value === null || isRevoked(value)) return undefined;
   const { length } = value as { length?: unknown };
   return isArray(value) || typeof length === 'number' ? length : undefined;
@@ -47,7 +42,7 @@ export function isArrayLike(value: unknown): value is ArrayLike<unknown> {
  * before it, looks like an empty one.
  */
 function checkTyped(values: ArrayBufferView, where: string): void {
-  const name = classOf.call(values) as string | undefined;
+  const name = typedArrayName.call(values);
   if (name === undefined || name.startsWith('Big')) {
     throw new DataError(`[tensor] expected an array of numbers${where}, got ${describe(values)}`);
   }
@@ -63,7 +58,7 @@ function checkTyped(values: ArrayBufferView, where: string): void {
 
 /** What becomes of an array of this class: itself where a tensor can be so, and else float32, as of numbers. */
 function dtypeOf(row: unknown): Dtype {
-  const name = isView(row) ? classOf.call(row) : undefined;
+  const name = isView(row) ? typedArrayName.call(row) : undefined;
   if (name === 'Float64Array') return 'float64';
   return name === 'Int32Array' ? 'int32' : 'float32';
 }

@@ -5,8 +5,8 @@
  * Any step of a run may fail, for want of memory say. Its own promise then rejects, and the next one goes on. Where the
  * system gives no thread, runs are made on this one.
  */
-import { setImmediate as turn } from 'node:timers/promises';
 import { AxpyError } from '../errors.ts';
+import { turn, warn } from '../platform.ts';
 import { createProgram, type Program } from './index.ts';
 
 export interface Run<Result> {
@@ -86,10 +86,11 @@ function launch(program: Program): Promise<void> {
     } catch (error) {
       if (!(error instanceof AxpyError && error.code === 'AXPY_THREAD')) throw error;
       if (nextTry === 0) {
-        process.emitWarning(
+        warn(
           'the system gives axpy no thread (a limit of processes, or of pids in a container): steps of fit and compiled ' +
             'functions run on the thread of JavaScript, where nothing else runs meanwhile',
-          { type: 'AxpyWarning', code: error.code, detail: error.message },
+          error.code,
+          error.message,
         );
       }
       nextTry = performance.now() + 1000;

@@ -14,9 +14,11 @@
  *   values that JavaScript reads (`data`, `item`)                    refused, or a condition: `readValues`
  *   what only JavaScript does (seeds, states loaded, …)              refused: `refuseRecording`
  */
+
 import type { Argument, Call, Data, Float, Kernels } from '../../binding.d.ts';
 import { AutogradError } from '../errors.ts';
 import type { Elements, Storage } from '../memory.ts';
+import { isSharedMemory } from '../platform.ts';
 import { kernelNames } from './table.ts';
 
 /** What JavaScript does with a run, as it cannot see what kernels do, and what when it then fails somewhere. */
@@ -205,7 +207,7 @@ const updates = (storages: readonly Storage[]): Effect => ({
 
 /** Whether an array lies where nobody can detach it, and where a program may work in place. */
 export function isShared(array: Elements): boolean {
-  return array.buffer instanceof SharedArrayBuffer;
+  return isSharedMemory(array.buffer);
 }
 
 function sameValues(a: Data, b: Data): boolean {

@@ -296,6 +296,7 @@ export abstract class Layer {
    * Both threads then see the same numbers, without copies. Each number is read whole, but a forward pass that runs while
    * another thread updates the parameters may mix numbers of two steps. A thread that must see whole steps takes a
    * `stateDict()` between steps instead.
+   * @throws MemoryError where the host has no shared memory: in a page that is not cross-origin isolated.
    */
   share(): Record<string, SharedParameter> {
     return Object.fromEntries(this.namedTensors().map(([name, tensor]) => [name, tensor.share()]));

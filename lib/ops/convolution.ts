@@ -8,6 +8,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Flag, kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
+import { variable } from '../platform.ts';
 import { checkSize, type Shape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import {
@@ -68,7 +69,7 @@ export interface Conv1dOptions extends ConvolutionOptions {
   dilation?: number;
 }
 
-const winogradAllowed = process.env.AXPY_WINOGRAD !== '0';
+const winogradAllowed = variable('AXPY_WINOGRAD') !== '0';
 
 const common = ['stride', 'padding', 'dilation', 'groups', 'activation', 'winograd'];
 

@@ -1,5 +1,5 @@
 /** A trained model at work: its scores on examples, and its predictions. */
-import { setImmediate as turn } from 'node:timers/promises';
+
 import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
@@ -7,6 +7,7 @@ import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { clone } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
+import { turn } from '../platform.ts';
 import { readShape, show } from '../shape.ts';
 import { empty, isTensor, type Tensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';

@@ -1,5 +1,5 @@
 /** Training. */
-import { setImmediate as turn } from 'node:timers/promises';
+
 import {
   checkBoolean,
   checkFunction,
@@ -16,6 +16,7 @@ import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { concat } from '../ops/concat.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
+import { turn } from '../platform.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { type Interruption, interruptible } from './abort.ts';

@@ -1,4 +1,5 @@
 /** Where the time of a compiled function goes: kernel by kernel and call by call, against what the machine can do. */
+
 import { checkBoolean, checkOptions, checkPositive, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { costOf, leastTime } from '../kernels/cost.ts';
@@ -7,6 +8,7 @@ import { drain } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
+import { stream } from '../platform.ts';
 import { type Compiled, recordedCall } from './compile.ts';
 
 /** More tell nothing more of a median, and the event loop waits for them. */
@@ -191,7 +193,7 @@ export function profile<Args extends unknown[]>(
     };
   });
   const result = new Profile(calls, samples.length, limits);
-  if (print) process.stdout.write(`${result}\n`);
+  if (print) stream('stdout').write(`${result}\n`);
   return result;
 }
 

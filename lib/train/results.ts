@@ -2,9 +2,10 @@
  * What a compiled function returns. Its structure is read once, when it is recorded, into a form of which nobody else holds
  * a part; a run then only puts copies of tensors into it, and no code of a user can be called.
  */
-import { types } from 'node:util';
+
 import { describe } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
+import { isMap, isProxy, isSet } from '../platform.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 
 export interface Form {
@@ -148,7 +149,7 @@ function bearers(nodes: ReadonlyMap<object, Node>): Set<object> {
 
 /** Reads an object, each property once. */
 function read(value: object, path: string): Node {
-  if (types.isProxy(value)) {
+  if (isProxy(value)) {
     throw new ArgumentError(`[compile] expected a result without proxies, got one at ${path}`);
   }
   const links: Link[] = [];
@@ -193,7 +194,7 @@ function read(value: object, path: string): Node {
     );
   }
   for (const key of keys) noteHidden(value, key, note);
-  if (types.isMap(value)) {
+  if (isMap(value)) {
     const entries: [unknown, unknown][] = [];
     Map.prototype.forEach.call(value, (item, key) => {
       entries.push([key, item]);
@@ -202,7 +203,7 @@ function read(value: object, path: string): Node {
     });
     return node(prototype === Map.prototype ? () => new Map(entries) : null, ['map', ...entries.flat()]);
   }
-  if (types.isSet(value)) Set.prototype.forEach.call(value, (item) => note(item, '.values()', null));
+  if (isSet(value)) Set.prototype.forEach.call(value, (item) => note(item, '.values()', null));
   return node(null);
 }
 

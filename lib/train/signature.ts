@@ -2,10 +2,11 @@
  * What kind of call it is: the structure of the arguments of a compiled function, with the shapes and dtypes of the tensors
  * in it, which of them are one tensor, and all other values. A program serves the calls of its kind.
  */
-import { types } from 'node:util';
+
 import { describe, isArray } from '../arguments.ts';
 import { ArgumentError, AutogradError } from '../errors.ts';
 import type { Dtype } from '../memory.ts';
+import { isMap, isProxy } from '../platform.ts';
 import { type Shape, sameShape } from '../shape.ts';
 import { checkElements, isTensor, type Tensor } from '../tensor.ts';
 
@@ -51,7 +52,7 @@ export class Signature {
         return { is: 'tensor', shape: [...value.shape], dtype: value.dtype, number };
       }
       if (typeof value !== 'object' || value === null) return { is: 'value', value };
-      if (types.isProxy(value)) throw refused(value, path);
+      if (isProxy(value)) throw refused(value, path);
       if (isArray(value)) {
         return { is: 'list', items: [...value].map((item, i) => read(item, `${path}[${i}]`, depth + 1)) };
       }
@@ -63,7 +64,7 @@ export class Signature {
           items: keys.map((key) => read(value[key], `${path}.${key}`, depth + 1)),
         };
       }
-      if (!types.isMap(value)) throw refused(value, path);
+      if (!isMap(value)) throw refused(value, path);
       const keys = [...value.keys()];
       return {
         is: 'map',
@@ -111,7 +112,7 @@ function isPlain(value: object): value is Plain {
 }
 
 function refused(value: object, path: string): ArgumentError {
-  const got = types.isProxy(value) ? 'a proxy' : describe(value);
+  const got = isProxy(value) ? 'a proxy' : describe(value);
   return new ArgumentError(
     '[compile] expected tensors, numbers, strings or booleans as arguments, in arrays, plain objects or Maps where there ' +
       `are more, got ${got} as ${path}`,
@@ -128,7 +129,7 @@ function matches(kind: Kind, value: unknown, tensors: Tensor[]): boolean {
     return true;
   }
   if (kind.is === 'value') return Object.is(kind.value, value);
-  if (typeof value !== 'object' || value === null || isTensor(value) || types.isProxy(value)) return false;
+  if (typeof value !== 'object' || value === null || isTensor(value) || isProxy(value)) return false;
   const { items } = kind;
   if (kind.is === 'list') {
     if (!isArray(value) || value.length !== items.length) return false;
@@ -143,7 +144,7 @@ function matches(kind: Kind, value: unknown, tensors: Tensor[]): boolean {
       keys.every((key, i) => key === kind.keys[i] && matches(items[i], value[key], tensors))
     );
   }
-  if (!types.isMap(value) || value.size !== items.length) return false;
+  if (!isMap(value) || value.size !== items.length) return false;
   return [...value].every(
     ([key, item], i) => Object.is(key, kind.keys[i]) && matches(items[i], item, tensors),
   );

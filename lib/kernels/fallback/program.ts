@@ -1,4 +1,5 @@
 import type { Argument, Call, Program } from '../../../binding.d.ts';
+import { later } from '../../platform.ts';
 import { fallback } from './index.ts';
 
 /** Runs that were asked for and are not made yet, in order. */
@@ -41,7 +42,7 @@ export function createProgram(calls: readonly Call[]): Program {
           }
         };
         pending.push(mine);
-        setImmediate(() => {
+        later(() => {
           for (const earlier of pending.splice(0, pending.indexOf(mine) + 1)) earlier();
         });
       }),

@@ -125,7 +125,7 @@ function list(items: readonly Code[]): Code {
 }
 
 function name(text: string): Code {
-  return sized([...Buffer.from(text)]);
+  return sized(Array.from(text, (letter) => letter.charCodeAt(0)));
 }
 
 function section(id: number, items: readonly Code[]): Code {
@@ -138,12 +138,19 @@ interface WebAssemblyApi {
   Instance: new (module: object) => { readonly exports: Record<string, unknown> };
 }
 
-/** What the first module that this engine accepts exports; null where it accepts none, or lacks WebAssembly. */
+/**
+ * What the first module that this engine accepts exports; null where it accepts none, lacks WebAssembly, or may not compile
+ * it, as the policy of a page or of a server at the edge has it.
+ */
 export function instantiate(modules: readonly Uint8Array<ArrayBuffer>[]): Record<string, unknown> | null {
   // Absent under --jitless. TypeScript knows it only with the types of a browser.
   const { WebAssembly: api } = globalThis as { WebAssembly?: WebAssemblyApi };
-  const bytes = api && modules.find((candidate) => api.validate(candidate));
-  return bytes ? new api.Instance(new api.Module(bytes)).exports : null;
+  try {
+    const bytes = api && modules.find((candidate) => api.validate(candidate));
+    return bytes ? new api.Instance(new api.Module(bytes)).exports : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The module with these functions and a `memory` of one page, all exported. */

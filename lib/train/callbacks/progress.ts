@@ -2,6 +2,7 @@
 import type { SingleBar } from 'cli-progress';
 import { checkOptions, describe, isRevoked } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
+import { stream as standardStream } from '../../platform.ts';
 import type { EpochRecord, Scores } from '../history.ts';
 import type { Callback, TrainingContext } from './callback.ts';
 
@@ -9,7 +10,7 @@ import type { Callback, TrainingContext } from './callback.ts';
 export type ProgressStream = NodeJS.WritableStream & { isTTY?: boolean };
 
 export interface ProgressOptions {
-  /** Default: standard error. */
+  /** Default: standard error, or the console of a browser. */
   stream?: ProgressStream;
 }
 
@@ -20,7 +21,7 @@ export interface ProgressOptions {
  */
 export function progress(options: ProgressOptions = {}): Callback {
   checkOptions('progress', options, ['stream']);
-  const { stream = process.stderr as ProgressStream } = options;
+  const { stream = standardStream('stderr') as ProgressStream } = options;
   if (isRevoked(stream) || typeof stream?.write !== 'function') {
     throw new ArgumentError(`[progress] expected stream to be a writable stream, got ${describe(stream)}`);
   }
@@ -36,7 +37,8 @@ export function progress(options: ProgressOptions = {}): Callback {
   return {
     async onTrainBegin() {
       // Only a terminal needs it, and a server that trains in the background need not load it.
-      if (isTTY) Bar = (await import('cli-progress')).default.SingleBar;
+      // Where modules cannot be imported any more, as in Jest, the lines have to do.
+      if (isTTY) Bar = (await import('cli-progress').catch(() => null))?.default.SingleBar ?? null;
       lastCount = undefined;
     },
     onEpochBegin(context) {
