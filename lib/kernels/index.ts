@@ -1,18 +1,20 @@
 /**
  * Chooses, once, the implementation of the kernels: all native or all fallback, never a mixture.
  *
- * `AXPY_BACKEND=native|fallback|auto` (default auto). A forced choice that fails throws. `auto` takes the fallback only
- * when there is no binary for this platform or it cannot be loaded, and says so once on stderr; any other fault throws.
- * An empty value counts as none.
+ * `AXPY_BACKEND=native|fallback|auto` (default auto). A forced choice that fails throws. `auto` takes the fallback wherever
+ * no binary can be loaded, and says so on stderr, once for the process. What throws there too is a binary of another version
+ * in our own package, and a variable that makes no sense. An empty value counts as none.
  */
 
 import type { Addon, Call, Kernels, Limits, Program } from '../../binding.d.ts';
 import { describe } from '../arguments.ts';
 import { ArgumentError, BackendError } from '../errors.ts';
+import { sayOnce, variable } from '../platform.ts';
 import { fallback } from './fallback/index.ts';
 import { limits as fallbackLimits } from './fallback/machine.ts';
 import { createProgram as createFallbackProgram } from './fallback/program.ts';
 import { loadNative } from './native.ts';
+import { refuseOffers } from './offers.ts';
 
 export type { Call, Data, Flag, Float, Kernels, Limits, Program } from '../../binding.d.ts';
 export * from './codes.ts';
@@ -36,20 +38,31 @@ interface Choice {
 }
 
 function choose(): Choice {
-  const wanted = process.env.AXPY_BACKEND || 'auto';
+  const wanted = variable('AXPY_BACKEND') ?? 'auto';
   if (wanted !== 'native' && wanted !== 'fallback' && wanted !== 'auto') {
     throw new BackendError(`expected AXPY_BACKEND to be native, fallback or auto, got ${describe(wanted)}`);
   }
+  const threads = variable('AXPY_THREADS') ?? '1';
+  if (!/^\d+$/.test(threads) || !isThreadCount(Number(threads))) {
+    throw new ArgumentError(`expected AXPY_THREADS to be an integer from 1 to 64, got ${describe(threads)}`);
+  }
   if (wanted === 'fallback') return { kernels: fallback, addon: null };
   try {
-    const addon = loadNative();
-    return { kernels: addon, addon };
+    // Null from native.browser.ts, which stands in its place in the build for browsers.
+    const addon: Addon | null = loadNative();
+    if (addon !== null) return { kernels: addon, addon };
+    const reason = 'this is the build of axpy for browsers, which load no binary';
+    if (wanted === 'native') throw new BackendError(reason);
+    return { kernels: fallback, addon, reason };
   } catch (error) {
     if (wanted === 'native' || !(error instanceof BackendError && error.unavailable)) throw error;
-    process.stderr.write(`axpy: the TypeScript fallback serves, which is slower: ${error.message}\n`);
+    sayOnce(`axpy: the TypeScript fallback serves, which is slower: ${error.message}`);
+    refuseOffers();
     return { kernels: fallback, addon: null, reason: error.message };
   }
 }
+
+const isThreadCount = (count: number) => Number.isInteger(count) && count >= 1 && count <= 64;
 
 const choice = choose();
 
@@ -95,7 +108,7 @@ export function backendInfo(): BackendInfo {
  * @throws ArgumentError for anything but an integer from 1 to 64.
  */
 export function setThreads(count: number): void {
-  if (!Number.isInteger(count) || count < 1 || count > 64) {
+  if (!isThreadCount(count)) {
     throw new ArgumentError(
       `[setThreads] expected count to be an integer from 1 to 64, got ${describe(count)}`,
     );

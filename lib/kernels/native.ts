@@ -1,7 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+/** The addon: found, loaded, and held against what this version of the library expects of it. */
 import type { Addon } from '../../binding.d.ts';
 import {
   ArgumentError,
@@ -13,76 +10,49 @@ import {
   MemoryError,
   NonFiniteError,
 } from '../errors.ts';
+import { host } from '../platform.ts';
+import { findSources, type Source } from './binary.ts';
 import { codeLists } from './codes.ts';
 import { describeFact } from './facts.ts';
 import { kernelNames, table } from './table.ts';
 
-/** The folder of axpy's package.json. This module runs from lib/kernels, from dist/kernels and bundled in dist. */
-function packageRoot(start: string): string {
-  for (let folder = start; ; folder = dirname(folder)) {
-    const path = join(folder, 'package.json');
-    if (existsSync(path) && JSON.parse(readFileSync(path, 'utf8')).name === 'axpy') return folder;
-    if (folder === dirname(folder)) {
-      throw new BackendError(`the package axpy was not found above ${start}`, { unavailable: true });
-    }
-  }
+/** Whether this process may load no addon, by its flags or by what Deno was permitted. */
+function isForbidden(cause: unknown): boolean {
+  const { code, name } = Object(cause) as { code?: unknown; name?: unknown };
+  return code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED' || name === 'NotCapable';
 }
 
-/** On Linux, whether the C library of this process is musl, for which glibc's binaries are of no use. */
-function isMusl(): boolean {
-  if (process.platform !== 'linux') return false;
+/** @throws what the addon says of a variable or of memory, as an error of ours; BackendError for the rest. */
+function load({ name, load, isNamed = false }: Source): Addon {
   try {
-    return readFileSync('/proc/self/maps', 'utf8').includes('/ld-musl-');
-  } catch {
-    const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-    return report.header?.glibcVersionRuntime === undefined;
-  }
-}
-
-/**
- * The binary that `AXPY_BINARY` names by its path (one built in another way, as with a sanitizer), or the one built in
- * this checkout, or else the one that the package brings for this platform.
- */
-function findBinary(root: string): string {
-  const named = process.env.AXPY_BINARY;
-  if (named) return resolve(named);
-  const built = join(root, 'build', 'Release', 'axpy.node');
-  if (existsSync(built)) return built;
-  const platform = `${process.platform}-${process.arch}`;
-  const file = isMusl() ? 'axpy.musl.node' : 'axpy.node';
-  const prebuilt = join(root, 'prebuilds', platform, file);
-  if (existsSync(prebuilt)) return prebuilt;
-  throw new BackendError(`there is no binary for this platform (no prebuilds/${platform}/${file})`, {
-    unavailable: true,
-  });
-}
-
-/** dlopen's failures and a CPU too old; what else the addon throws, as for a bad AXPY_THREADS, passes as it is. */
-function open(path: string): Addon {
-  try {
-    return createRequire(path)(path) as Addon;
+    return load() as Addon;
   } catch (cause) {
-    const { code, message } = cause as { code?: string; message: string };
-    if (code === 'AXPY_ARGUMENT') throw new ArgumentError(message);
-    if (code === 'AXPY_MEMORY') throw new MemoryError(message);
-    if (code !== 'ERR_DLOPEN_FAILED' && code !== 'AXPY_BACKEND') throw cause;
-    throw new BackendError(`the binary cannot be loaded: ${message}`, { cause, unavailable: true });
+    const { code, message } = Object(cause) as { code?: string; message?: string };
+    if (code === 'AXPY_ARGUMENT') throw new ArgumentError(message!);
+    if (code === 'AXPY_MEMORY') throw new MemoryError(message!);
+    const forbidden = isForbidden(cause);
+    const isFlag = code === 'ERR_DLOPEN_DISABLED' && host!.permission === undefined;
+    const why = isFlag ? 'Node was started with --no-addons' : message;
+    throw new BackendError(`the binary cannot be loaded: ${why} (${name})`, {
+      cause,
+      // Who names a binary may do so for all processes, and this one may have no addons.
+      unavailable: !isNamed || forbidden,
+    });
   }
 }
 
 /** A binary of another version would compute something else under the same name. */
-function checkManifest(addon: Addon, path: string): void {
-  const { kernels, codes } = addon.manifest();
+function checkManifest(addon: Addon, { name, remedy }: Source): void {
   const outdated = (what: string) =>
-    new BackendError(
-      `${path} does not match this version of axpy (${what}): rebuild it with npx cmake-js build`,
-    );
+    new BackendError(`${name} does not match this version of axpy (${what}): ${remedy}`);
+  if (typeof addon?.manifest !== 'function') throw outdated('it is another addon');
+  const { kernels, codes } = addon.manifest();
   const names = Object.keys(kernels).sort().join(' ');
   if (names !== kernelNames.toSorted().join(' ')) throw outdated('its kernels differ');
-  for (const name of kernelNames) {
-    const expected = Object.entries(table[name].arguments).map(([own, fact]) => [own, describeFact(fact)]);
-    if (Object.entries(kernels[name]).join(' ') !== expected.join(' ')) {
-      throw outdated(`the arguments of its ${name} differ`);
+  for (const kernel of kernelNames) {
+    const expected = Object.entries(table[kernel].arguments).map(([own, fact]) => [own, describeFact(fact)]);
+    if (Object.entries(kernels[kernel]).join(' ') !== expected.join(' ')) {
+      throw outdated(`the arguments of its ${kernel} differ`);
     }
   }
   for (const [list, expected] of Object.entries(codeLists)) {
@@ -90,15 +60,8 @@ function checkManifest(addon: Addon, path: string): void {
   }
 }
 
-/**
- * Loads the addon.
- * @throws BackendError with `unavailable` set when there is no binary for this platform or it cannot be loaded, without
- * when it is of another version; any other fault as it is.
- */
-export function loadNative(): Addon {
-  const path = findBinary(packageRoot(dirname(fileURLToPath(import.meta.url))));
-  const addon = open(path);
-  checkManifest(addon, path);
+/** Its errors are of our classes. Each copy of the library has exports of its own, and so this for itself. */
+function adopt(addon: Addon): Addon {
   const errors = {
     AXPY_KERNEL: KernelError,
     AXPY_INDEX: IndexError,
@@ -111,4 +74,31 @@ export function loadNative(): Addon {
     code === 'AXPY_THREAD' ? new AxpyError(code, message) : new errors[code](message),
   );
   return addon;
+}
+
+/** What helps where Node keeps a program from files and addons, whichever of them it met first. */
+const permissionHint =
+  ': under its permission model Node wants --allow-addons, and --allow-fs-read for the package';
+
+/**
+ * Loads the addon: the first binary that can be loaded.
+ * @throws BackendError with `unavailable` set when none can, without when one is of another version; ArgumentError for a
+ * variable that makes no sense
+ */
+export function loadNative(): Addon {
+  const faults: string[] = [];
+  const missing: string[] = [];
+  for (const source of findSources(missing)) {
+    try {
+      const addon = load(source);
+      checkManifest(addon, source);
+      return adopt(addon);
+    } catch (error) {
+      if (!(error instanceof BackendError && error.unavailable)) throw error;
+      faults.push(error.message);
+      if (isForbidden(error.cause)) break;
+    }
+  }
+  const hint = host?.permission === undefined ? '' : permissionHint;
+  throw new BackendError([...faults, ...missing].join('; ') + hint, { unavailable: true });
 }
