@@ -16,7 +16,9 @@ function project(backend: 'native' | 'fallback', isTimed: boolean) {
       name: isTimed ? `${backend}-timed` : backend,
       include: isTimed ? timed : ['test/**/*.test.ts'],
       // What the addon alone has, and what holds both against each other.
-      exclude: isTimed ? [] : backend === 'native' ? timed : ['test/**/*.native.test.ts'],
+      exclude: isTimed
+        ? []
+        : ['test/packaging/**', ...(backend === 'native' ? timed : ['test/**/*.native.test.ts'])],
       // Workspaces of kernels lie between zones that are looked at after every call (native/workspaces.h).
       env: { AXPY_BACKEND: backend, AXPY_GUARD: '1' },
       // Files share processes, as starting and loading was a sixth of the time. A fault in the addon takes down all that are

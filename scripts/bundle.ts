@@ -1,0 +1,82 @@
+/**
+ * What the package has beside the modules of tsc: the library in one file for `require`, and for browsers in both formats;
+ * and `axpy/linux-x64` and its like, the library with one binary by a path that bundlers follow.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
+
+/** By subpath: where the binary is. */
+const binaries = {
+  'linux-x64': 'linux-x64/axpy.glibc.node',
+  'linuxmusl-x64': 'linux-x64/axpy.musl.node',
+  'linux-arm64': 'linux-arm64/axpy.glibc.node',
+  'linuxmusl-arm64': 'linux-arm64/axpy.musl.node',
+  'win32-x64': 'win32-x64/axpy.node',
+  'darwin-arm64': 'darwin-arm64/axpy.node',
+  'darwin-x64': 'darwin-x64/axpy.node',
+};
+
+const dist = fileURLToPath(new URL('../dist/', import.meta.url));
+const manifest = new URL('../package.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+
+/** Browsers have no addons, and no terminal for a bar. */
+const forBrowsers: Plugin = {
+  name: 'for browsers',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/native\.js$/ }, () => ({ path: `${dist}kernels/native.browser.js` }));
+    onResolve({ filter: /^cli-progress$/ }, ({ path }) => ({ path, namespace: 'nothing' }));
+    onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: 'export default {};' }));
+  },
+};
+
+const common: BuildOptions = {
+  entryPoints: [`${dist}index.js`],
+  bundle: true,
+  logLevel: 'warning',
+};
+const browser: BuildOptions = { ...common, platform: 'browser', target: 'es2022', plugins: [forBrowsers] };
+
+await Promise.all([
+  build({
+    ...common,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    packages: 'external',
+    outfile: `${dist}index.cjs`,
+  }),
+  build({ ...browser, format: 'esm', outfile: `${dist}browser.js` }),
+  build({ ...browser, format: 'cjs', outfile: `${dist}browser.cjs` }),
+]);
+
+const folder = `${dist}targets/`;
+mkdirSync(folder, { recursive: true });
+for (const [target, file] of Object.entries(binaries)) {
+  const write = (suffix: string, text: string) => writeFileSync(`${folder}${target}${suffix}`, text);
+  // The binary is not loaded before the library wants it, and one that is not there is no reason to stop a bundler.
+  write(
+    '.binary.cjs',
+    `'use strict';
+const offers = (globalThis[Symbol.for('axpy.binaries')] ??= { list: [] });
+const load = () => {
+  try {
+    return require('../../prebuilds/${file}');
+  } catch (error) {
+    throw error;
+  }
+};
+const offer = { version: '${version}', target: '${target}', load };
+offers.list.push(offer);
+offers.late?.(offer);
+`,
+  );
+  write('.js', `import './${target}.binary.cjs';\nexport * from '../index.js';\n`);
+  write(
+    '.cjs',
+    `'use strict';\nrequire('./${target}.binary.cjs');\nmodule.exports = require('../index.cjs');\n`,
+  );
+  write('.d.ts', `export * from '../index.js';\n`);
+  write('.d.cts', `export * from '../index.cjs';\n`);
+}
