@@ -4,6 +4,21 @@ import { defineConfig } from 'vitest/config';
 /** What holds loops against BLAS, which takes all cores. */
 const timed = ['test/notes/0{5,6,7}-*.test.ts'];
 
+/** What the tarball does in other people's projects; by default the core of it, `npm run test:packaging` runs all. */
+export function packaging(include: string[]) {
+  return {
+    root: fileURLToPath(new URL('.', import.meta.url)),
+    test: {
+      name: 'packaging',
+      include,
+      globalSetup: ['test/packaging/pack.ts'],
+      testTimeout: 300_000,
+      hookTimeout: 600_000,
+      maxWorkers: 1,
+    },
+  };
+}
+
 /**
  * The whole suite runs twice, once on each implementation of the kernels; test/backend.test.ts asserts which. What is timed
  * runs when nothing else does.
@@ -42,6 +57,11 @@ export default defineConfig({
       reportsDirectory: 'coverage/lib',
       reportOnFailure: true,
     },
-    projects: [project('native', false), project('fallback', false), project('native', true)],
+    projects: [
+      project('native', false),
+      project('fallback', false),
+      project('native', true),
+      packaging(['test/packaging/core.test.ts', 'test/packaging/contents.test.ts']),
+    ],
   },
 });

@@ -1,0 +1,213 @@
+/** What strangers do most: import and require, workers, esbuild, Node with less than all permissions, no binary. */
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { cjs, esm, expectFallback, expectNative, project, run, workers, write } from './support.ts';
+
+const node = process.execPath;
+const modern = Number(process.versions.node.split('.')[0]) >= 24;
+const permission = modern ? '--permission' : '--experimental-permission';
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await project();
+  write(folder, {
+    'esm.mjs': esm(),
+    'cjs.cjs': cjs(),
+    'workers.mjs': workers('./esm.mjs'),
+    'workers-cjs.mjs': workers('./cjs.cjs'),
+    'both.mjs': `
+      import { createRequire } from 'node:module';
+      import * as imported from 'axpy';
+      const required = createRequire(import.meta.url)('axpy');
+      console.log(imported.Dense === required.Dense, Object.keys(imported).length === Object.keys(required).length);
+    `,
+    'only-workers.mjs': `
+      import { Worker } from 'node:worker_threads';
+      for (let i = 0; i < 2; i++) new Worker(new URL('./esm.mjs', import.meta.url));
+    `,
+  });
+});
+
+describe('installed', () => {
+  test.each([
+    ['an ES module', ['esm.mjs'], 1],
+    ['CommonJS', ['cjs.cjs'], 1],
+    ['worker threads', ['workers.mjs'], 3],
+    ['worker threads that require', ['workers-cjs.mjs'], 3],
+    ['worker threads of a program that has no use for it', ['only-workers.mjs'], 2],
+    [
+      'a cautious node',
+      ['--disable-proto=throw', '--frozen-intrinsics', '--throw-deprecation', 'esm.mjs'],
+      1,
+    ],
+  ])('%s', async (_, args, count) => {
+    expectNative(await run(folder, node, args), count);
+  });
+
+  test('import and require give the same library where Node can require modules', async () => {
+    const outcome = await run(folder, node, ['both.mjs']);
+    expect(outcome).toEqual({
+      code: 0,
+      stdout: `${'require_module' in process.features} true\n`,
+      stderr: '',
+    });
+  });
+
+  test.each([
+    ['AXPY_BACKEND', ''],
+    ['AXPY_THREADS', ''],
+    ['AXPY_BINARY', ''],
+  ])('%s set but empty counts as not set', async (name, value) => {
+    expectNative(await run(folder, node, ['esm.mjs'], { [name]: value }));
+  });
+
+  test('a folder away from the project', async () => {
+    expectNative(await run('/', node, [join(folder, 'esm.mjs')]));
+  });
+});
+
+describe('less than all permissions', () => {
+  test.each([
+    ['--no-addons', ['--no-addons', 'esm.mjs'], 1],
+    ['--no-addons, CommonJS', ['--no-addons', 'cjs.cjs'], 1],
+    ['--no-addons, workers: said once', ['--no-addons', 'workers.mjs'], 3],
+    ['--permission', [permission, '--allow-fs-read=*', 'esm.mjs'], 1],
+    ['--permission, CommonJS', [permission, '--allow-fs-read=*', 'cjs.cjs'], 1],
+    ['--permission, workers', [permission, '--allow-fs-read=*', '--allow-worker', 'workers.mjs'], 3],
+  ])('%s: the fallback', async (_, args, count) => {
+    const outcome = await run(folder, node, args);
+    outcome.stderr = withoutExperimental(outcome.stderr);
+    expectFallback(outcome, /addons/i, count);
+  });
+
+  test.each([
+    ['the whole disk to read', '*'],
+    ['only the project to read', 'PROJECT'],
+  ])('--permission --allow-addons, %s: the addon', async (_, readable) => {
+    const read = `--allow-fs-read=${readable === '*' ? '*' : join(folder, '*')}`;
+    const outcome = await run(folder, node, [permission, '--allow-addons', read, 'esm.mjs']);
+    outcome.stderr = withoutExperimental(outcome.stderr);
+    expectNative(outcome);
+  });
+});
+
+/** Without what Node says of its own permission model. */
+function withoutExperimental(stderr: string): string {
+  const own = /^\(node:\d+\) (ExperimentalWarning|SecurityWarning):.*\n/gm;
+  return stderr.replace(own, '').replace(/^\(Use `node --trace-warnings .*\n/gm, '');
+}
+
+describe('no binary', () => {
+  test.each([
+    ['of this platform', 1, 'esm.mjs'],
+    ['of this platform, workers', 3, 'workers.mjs'],
+  ])('%s: the fallback, and a forced addon throws', async (_, count, program) => {
+    const prebuilds = join(folder, 'node_modules/axpy/prebuilds');
+    const platform = join(prebuilds, `${process.platform}-${process.arch}`);
+    renameSync(platform, join(prebuilds, 'other'));
+    try {
+      expectFallback(await run(folder, node, [program]), /no binary/, count);
+      const forced = await run(folder, node, ['esm.mjs'], { AXPY_BACKEND: 'native' });
+      expect(forced.code).toBe(1);
+      expect(forced.stderr).toContain('AXPY_BACKEND');
+      expect(await run(folder, node, ['esm.mjs'], { AXPY_BACKEND: 'fallback' })).toMatchObject({
+        code: 0,
+        stderr: '',
+      });
+    } finally {
+      renameSync(join(prebuilds, 'other'), platform);
+    }
+  });
+
+  test('that can be loaded: the fallback', async () => {
+    const prebuilds = join(folder, 'node_modules/axpy/prebuilds');
+    const platform = `${process.platform}-${process.arch}`;
+    renameSync(join(prebuilds, platform), join(prebuilds, 'other'));
+    try {
+      for (const file of readdirSync(join(prebuilds, 'other'))) {
+        write(prebuilds, { [join(platform, file)]: 'a download that was cut off' });
+      }
+      expectFallback(await run(folder, node, ['esm.mjs']), /cannot be loaded/);
+    } finally {
+      rmSync(join(prebuilds, platform), { recursive: true, force: true });
+      renameSync(join(prebuilds, 'other'), join(prebuilds, platform));
+    }
+  });
+});
+
+describe.each(['esm', 'cjs'] as const)('esbuild, %s output', (format) => {
+  const file = (name: string) => `out/${name}/program.${format === 'esm' ? 'mjs' : 'cjs'}`;
+
+  async function bundled(name: string, from: string, options: object): Promise<string> {
+    write(folder, { [`src/${name}.mjs`]: esm(from) });
+    await build({
+      entryPoints: [join(folder, `src/${name}.mjs`)],
+      outfile: join(folder, file(name)),
+      absWorkingDir: folder,
+      bundle: true,
+      platform: 'node',
+      target: 'node20',
+      format,
+      logLevel: 'error',
+      ...options,
+    });
+    return file(name);
+  }
+
+  test.each([
+    ['bundled', {}],
+    ['minified', { minify: true }],
+    ['external', { packages: 'external' }],
+  ])('%s', async (name, options) => {
+    expectNative(await run(folder, node, [await bundled(`${name}-${format}`, 'axpy', options)]));
+  });
+
+  test.each(['copy', 'file'])('a subpath, .node files by the loader %s', async (loader) => {
+    // What is copied is required, which a module of Node's can only do by a function that it makes itself.
+    const js = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+    const banner = format === 'esm' && loader === 'copy' ? { js } : {};
+    const options = { loader: { '.node': loader }, banner, minify: true };
+    const program = await bundled(`${loader}-${format}`, subpath(), options);
+    // It needs nothing but what lies beside it.
+    const away = join(folder, 'away', format, loader);
+    mkdirSync(join(away, '..'), { recursive: true });
+    renameSync(join(folder, program, '..'), away);
+    renameSync(join(folder, 'node_modules'), join(folder, 'hidden'));
+    try {
+      expectNative(await run(away, node, [`program.${format === 'esm' ? 'mjs' : 'cjs'}`]));
+    } finally {
+      renameSync(join(folder, 'hidden'), join(folder, 'node_modules'));
+    }
+  });
+
+  test.each([
+    ['no package.json', {}],
+    ['an empty one', { 'package.json': '' }],
+    ['one that is an array', { 'package.json': '[]' }],
+    ['one that is null', { 'package.json': 'null' }],
+    ['a folder of that name', { 'package.json/file': '' }],
+  ])('moved away from the package, above it %s', async (name, files) => {
+    const program = await bundled(`moved-${format}`, 'axpy', {});
+    const away = join(folder, '..', `axpy-away-${process.pid}`);
+    try {
+      write(away, { ...files, 'x.txt': name });
+      const moved = join(away, `program.${format === 'esm' ? 'mjs' : 'cjs'}`);
+      renameSync(join(folder, program), moved);
+      expectFallback(await run(away, node, [moved]), /no package axpy/);
+      // Whoever bundles can still say where the binary is.
+      const libc = process.platform === 'linux' ? '.glibc' : '';
+      const binary = `node_modules/axpy/prebuilds/${process.platform}-${process.arch}/axpy${libc}.node`;
+      expectNative(await run(away, node, [moved], { AXPY_BINARY: join(folder, binary) }));
+    } finally {
+      rmSync(away, { recursive: true, force: true });
+    }
+  });
+});
+
+/** That of the machine which runs the tests. */
+function subpath(): string {
+  return `axpy/${process.platform}-${process.arch}`;
+}

@@ -1,0 +1,85 @@
+/** Every line of Node that is supported and the one that comes, Bun and Deno: on the main thread and in workers. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { cjs, esm, expectFallback, expectNative, project, run, workers, write } from './support.ts';
+
+/** A program of the tools; those for other machines than linux-x64 are not among them. */
+const tool = (path: string) => join(inject('tools'), path);
+const here = process.platform === 'linux' && process.arch === 'x64';
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await project();
+  write(folder, {
+    'esm.mjs': esm(),
+    'cjs.cjs': cjs(),
+    'workers.mjs': workers('./esm.mjs'),
+    'workers-cjs.mjs': workers('./cjs.cjs'),
+  });
+});
+
+test('the runtimes are there on linux-x64', () => {
+  expect(existsSync(tool('node24/bin/node'))).toBe(here);
+});
+
+describe.runIf(here).each([
+  ['Node 20', process.execPath, [], '--experimental-permission'],
+  ['Node 22', 'node22/bin/node', [], '--permission'],
+  ['Node 24', 'node24/bin/node', [], '--permission'],
+  ['Node 26', 'node26/bin/node', [], '--permission'],
+] as const)('%s', (_, path, __, permission) => {
+  const node = path === process.execPath ? path : tool(path);
+
+  test.each([
+    ['esm.mjs', 1],
+    ['cjs.cjs', 1],
+    ['workers.mjs', 3],
+    ['workers-cjs.mjs', 3],
+  ])('%s', async (program, count) => {
+    expectNative(await run(folder, node, [program]), count);
+  });
+
+  test('--no-addons', async () => {
+    expectFallback(await run(folder, node, ['--no-addons', 'workers.mjs']), /addons/, 3);
+  });
+
+  test('the permission model', async () => {
+    const flags = ['--no-warnings', permission, '--allow-fs-read=*', '--allow-worker'];
+    expectFallback(await run(folder, node, [...flags, 'workers.mjs']), /--allow-addons/, 3);
+    expectNative(await run(folder, node, [...flags, '--allow-addons', 'workers.mjs']), 3);
+  });
+});
+
+describe.runIf(here)('Bun', () => {
+  const bun = () => tool('@oven/bun-linux-x64-baseline/bin/bun');
+
+  test.each([
+    ['esm.mjs', 1],
+    ['cjs.cjs', 1],
+    ['workers.mjs', 3],
+  ])('%s', async (program, count) => {
+    expectNative(await run(folder, bun(), [program]), count);
+  });
+});
+
+describe.runIf(here)('Deno', () => {
+  const deno = () => tool('@deno/linux-x64-glibc/deno');
+
+  test.each([
+    ['esm.mjs', 1],
+    ['cjs.cjs', 1],
+    ['workers.mjs', 3],
+  ])('%s', async (program, count) => {
+    expectNative(
+      await run(folder, deno(), ['run', '--allow-all', program], { DENO_NO_UPDATE_CHECK: '1' }),
+      count,
+    );
+  });
+
+  test('without permission for addons: the fallback', async () => {
+    const args = ['run', '--no-prompt', '--allow-read', 'esm.mjs'];
+    expectFallback(await run(folder, deno(), args, { DENO_NO_UPDATE_CHECK: '1' }), /--allow-ffi/);
+  });
+});
