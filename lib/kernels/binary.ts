@@ -43,25 +43,32 @@ function open(path: string): unknown {
   return module.exports;
 }
 
+/** The file of this code, as the engine says. */
+function runningFile(): string | undefined {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  try {
+    Error.stackTraceLimit = 1;
+    Error.prepareStackTrace = (_error, calls) => calls;
+    const [call] = new Error().stack as unknown as (NodeJS.CallSite | undefined)[];
+    return call?.getFileName() ?? undefined;
+  } catch {
+    // Nothing can be set under --frozen-intrinsics. The text of a stack tells it as well, unless source maps are in use.
+    return /^ *at (?:.* \()?(.+?):\d+:\d+\)?$/m.exec(String(new Error().stack))?.[1];
+  } finally {
+    attempt(() => {
+      Error.prepareStackTrace = prepareStackTrace;
+      Error.stackTraceLimit = stackTraceLimit;
+    });
+  }
+}
+
 /**
  * The files in which this code may lie as it runs: what CommonJS says, and what the engine says of the call, whichever
  * format a bundler made of it.
  */
 function ownFiles(): string[] {
   // Without asking for its type: webpack would answer that, and then not have it.
-  const files: unknown[] = [attempt(() => __filename)];
-  const { prepareStackTrace, stackTraceLimit } = Error;
-  attempt(() => {
-    try {
-      Error.stackTraceLimit = 1;
-      Error.prepareStackTrace = (_error, calls) => calls;
-      const [call] = new Error().stack as unknown as (NodeJS.CallSite | undefined)[];
-      files.push(call?.getFileName());
-    } finally {
-      Error.prepareStackTrace = prepareStackTrace;
-      Error.stackTraceLimit = stackTraceLimit;
-    }
-  });
+  const files: unknown[] = [attempt(() => __filename), runningFile()];
   const { fileURLToPath } = builtin('node:url')!;
   const { isAbsolute } = builtin('node:path')!;
   const paths = files.map((file) =>

@@ -33,7 +33,9 @@ function load({ name, load, isNamed = false }: Source): Addon {
     const forbidden = isForbidden(cause);
     const isFlag = code === 'ERR_DLOPEN_DISABLED' && host!.permission === undefined;
     const why = isFlag ? 'Node was started with --no-addons' : message;
-    throw new BackendError(`the binary cannot be loaded: ${why} (${name})`, {
+    // Of several lines the log would show the first.
+    const line = String(why).replace(/\s*\n\s*/g, ' ');
+    throw new BackendError(`the binary cannot be loaded: ${line} (${name})`, {
       cause,
       // Who names a binary may do so for all processes, and this one may have no addons.
       unavailable: !isNamed || forbidden,

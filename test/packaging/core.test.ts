@@ -1,7 +1,7 @@
 /** What strangers do most: import and require, workers, esbuild, Node with less than all permissions, no binary. */
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type PluginBuild } from 'esbuild';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { cjs, esm, expectFallback, expectNative, project, run, workers, write } from './support.ts';
 
@@ -180,6 +180,25 @@ describe.each(['esm', 'cjs'] as const)('esbuild, %s output', (format) => {
       expectNative(await run(away, node, [`program.${format === 'esm' ? 'mjs' : 'cjs'}`]));
     } finally {
       renameSync(join(folder, 'hidden'), join(folder, 'node_modules'));
+    }
+  });
+
+  test('a subpath whose binary did not come along: the fallback, and the reason is on one line', async () => {
+    // As node-loader of webpack puts it.
+    const contents = "throw new Error('node-loader:\\nError: cannot open shared object file')";
+    const plugin = {
+      name: 'lost',
+      setup: ({ onLoad }: PluginBuild) => onLoad({ filter: /\.node$/ }, () => ({ contents, loader: 'js' })),
+    };
+    const program = await bundled(`lost-${format}`, subpath(), { plugins: [plugin] });
+    const away = join(folder, '..', `axpy-lost-${process.pid}`);
+    try {
+      write(away, { 'package.json': '{}' });
+      const moved = join(away, `program.${format === 'esm' ? 'mjs' : 'cjs'}`);
+      renameSync(join(folder, program), moved);
+      expectFallback(await run(away, node, [moved]), /node-loader: Error: cannot open/);
+    } finally {
+      rmSync(away, { recursive: true, force: true });
     }
   });
 
