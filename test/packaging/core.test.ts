@@ -38,11 +38,9 @@ describe('installed', () => {
     ['worker threads', ['workers.mjs'], 3],
     ['worker threads that require', ['workers-cjs.mjs'], 3],
     ['worker threads of a program that has no use for it', ['only-workers.mjs'], 2],
-    [
-      'a cautious node',
-      ['--disable-proto=throw', '--frozen-intrinsics', '--throw-deprecation', 'esm.mjs'],
-      1,
-    ],
+    ['a cautious Node', ['--no-warnings', '--disable-proto=throw', '--throw-deprecation', 'esm.mjs'], 1],
+    ['a Node in which nothing may be changed', ['--no-warnings', '--frozen-intrinsics', 'esm.mjs'], 1],
+    ['the same, CommonJS', ['--no-warnings', '--frozen-intrinsics', 'cjs.cjs'], 1],
   ])('%s', async (_, args, count) => {
     expectNative(await run(folder, node, args), count);
   });
