@@ -1,6 +1,11 @@
 import { nameClass } from './names.ts';
 import type { History } from './train/history.ts';
 
+/** ErrorOptions, for compilers that know ECMAScript 2020. */
+interface Cause {
+  cause?: unknown;
+}
+
 /**
  * Every error that axpy raises is an AxpyError with a stable `code`, and a message that says what was expected, what was
  * given and for which argument. Nothing was changed when one is thrown, unless its text says so.
@@ -11,7 +16,7 @@ export class AxpyError extends Error {
   /** Not a property, which `console.log` would show with all its records. */
   #history: History | undefined;
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: string, message: string, options?: Cause) {
     super(message, options);
     this.code = code;
     this.name = new.target.name;
@@ -101,7 +106,7 @@ export class AbortError extends AxpyError {
 
 /** `AXPY_MEMORY`: memory for a tensor that the system did not give. */
 export class MemoryError extends AxpyError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Cause) {
     super('AXPY_MEMORY', message, options);
   }
 }
@@ -111,7 +116,7 @@ export class BackendError extends AxpyError {
   /** True when there is no binary for this platform or it cannot be loaded: what the fallback exists for. */
   readonly unavailable: boolean;
 
-  constructor(message: string, options: ErrorOptions & { unavailable?: boolean } = {}) {
+  constructor(message: string, options: Cause & { unavailable?: boolean } = {}) {
     super('AXPY_BACKEND', message, options);
     this.unavailable = options.unavailable ?? false;
   }

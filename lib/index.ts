@@ -40,7 +40,7 @@ export {
   type InitializerName,
   initializerBefore,
 } from './initializers.ts';
-export { type BackendInfo, backendInfo, setThreads } from './kernels/index.ts';
+export { type BackendInfo, backendInfo, type Limits, setThreads } from './kernels/index.ts';
 export {
   Activation,
   ELU,
@@ -57,7 +57,9 @@ export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
 export {
   configure,
   type Json,
+  type LayerClass,
   type LayerConfig,
+  type LayerMaker,
   layerFrom,
   registerLayer,
 } from './layers/config.ts';
@@ -143,7 +145,15 @@ export {
   type SharedParameter,
   SharedTensor,
 } from './parameter.ts';
-export { permutation, type RandomState, rand, randn, randomState, seed } from './random.ts';
+export {
+  permutation,
+  type RandomOptions,
+  type RandomState,
+  rand,
+  randn,
+  randomState,
+  seed,
+} from './random.ts';
 export type { Shape } from './shape.ts';
 export {
   type Nested,
@@ -152,9 +162,10 @@ export {
   tensor,
   type Values,
 } from './tensor.ts';
+export type { Signal } from './train/abort.ts';
 export type { BatchReport, Callback, Outcome, TrainingContext } from './train/callbacks/callback.ts';
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
-export { type ProgressOptions, progress } from './train/callbacks/progress.ts';
+export { type ProgressOptions, type ProgressStream, progress } from './train/callbacks/progress.ts';
 export { type Compiled, compile } from './train/compile.ts';
 export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './train/data.ts';
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
@@ -173,9 +184,11 @@ export {
   type MetricName,
   type MetricTask,
   metrics,
+  type NamedMetric,
   type RankingOptions,
   type ScoreOptions,
 } from './train/metrics.ts';
+export type { MetricChoices } from './train/options.ts';
 export {
   Profile,
   type ProfiledCall,

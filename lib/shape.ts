@@ -168,7 +168,7 @@ export function packLayout(
   dims: Shape,
   strides: readonly (readonly number[])[],
   tail: readonly number[] = [],
-) {
+): Int32Array {
   const kept: number[] = [];
   const keptStrides: number[][] = strides.map(() => []);
   for (let i = 0; i < dims.length; i++) {

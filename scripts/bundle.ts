@@ -37,6 +37,8 @@ const common: BuildOptions = {
   logLevel: 'warning',
 };
 const browser: BuildOptions = { ...common, platform: 'browser', target: 'es2022', plugins: [forBrowsers] };
+/** A plain object, without `__esModule`: a default import of it is the whole library, as compilers take it to be. */
+const footer = { js: 'module.exports = { ...module.exports };' };
 
 await Promise.all([
   build({
@@ -45,10 +47,11 @@ await Promise.all([
     target: 'node20',
     format: 'cjs',
     packages: 'external',
+    footer,
     outfile: `${dist}index.cjs`,
   }),
   build({ ...browser, format: 'esm', outfile: `${dist}browser.js` }),
-  build({ ...browser, format: 'cjs', outfile: `${dist}browser.cjs` }),
+  build({ ...browser, format: 'cjs', footer, outfile: `${dist}browser.cjs` }),
 ]);
 
 const folder = `${dist}targets/`;

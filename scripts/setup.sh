@@ -43,7 +43,7 @@ if [ "${AXPY_BACKEND:-auto}" != fallback ] && newer_than build/Release/axpy.node
   npm run --silent build:native
   touch build/Release/axpy.node
 fi
-if newer_than dist/index.cjs lib scripts/bundle.ts binding.d.ts tsconfig.build.json package.json; then
+if newer_than dist/index.cjs lib scripts/bundle.ts scripts/types.sh binding.d.ts tsconfig.build.json package.json; then
   say 'compiling the library (tsc)'
   npm run --silent build:ts
 fi

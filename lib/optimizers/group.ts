@@ -17,7 +17,7 @@ export class Group {
   readonly outs: Float[] = [];
   readonly gradients: Float[] = [];
   /** The rows of those; another array whenever they change, as a recorded call keeps it. */
-  rows = new Int32Array(0);
+  rows: Int32Array = new Int32Array(0);
 
   private readonly gathered: Tensor[] = [];
 

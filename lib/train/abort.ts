@@ -1,11 +1,19 @@
 /** What an AbortSignal interrupts. */
 import { AbortError } from '../errors.ts';
 
+/** An AbortSignal, in words for compilers that know neither a browser nor Node. */
+export interface Signal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 /**
  * What each signal interrupts. They share a listener, as Node warns of more than ten, and a server may have more requests
  * than that under one signal.
  */
-const listeners = new WeakMap<AbortSignal, { heard: Set<Interruption>; listener: () => void }>();
+const listeners = new WeakMap<Signal, { heard: Set<Interruption>; listener: () => void }>();
 
 /** A signal, listened to for as long as an operation lasts. */
 export class Interruption {
@@ -14,7 +22,7 @@ export class Interruption {
 
   constructor(
     private readonly op: string,
-    private readonly signal: AbortSignal | undefined,
+    private readonly signal: Signal | undefined,
   ) {
     if (signal === undefined) return;
     let known = listeners.get(signal);
@@ -104,7 +112,7 @@ export class Interruption {
 /** Runs `fn` while it listens to the signal. @throws AbortError when that is aborted, before or while it waits */
 export async function interruptible<Result>(
   op: string,
-  signal: AbortSignal | undefined,
+  signal: Signal | undefined,
   fn: (interruption: Interruption) => Promise<Result>,
 ): Promise<Result> {
   const interruption = new Interruption(op, signal);

@@ -11,7 +11,7 @@ import { turn } from '../platform.ts';
 import { readShape, show } from '../shape.ts';
 import { empty, isTensor, type Tensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
-import { type Interruption, interruptible } from './abort.ts';
+import { type Interruption, interruptible, type Signal } from './abort.ts';
 import { compileSteps, type Steps } from './compile.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import {
@@ -41,7 +41,7 @@ export interface EvaluateOptions<
   /** Examples a forward pass, for examples in memory; default 256. The scores do not depend on it. */
   batchSize?: number;
   /** Ends the pass before its next batch, also while it waits for that: see `fit`. */
-  signal?: AbortSignal | undefined;
+  signal?: Signal | undefined;
   /** As in `fit`. Default true. */
   compiled?: boolean;
 }
@@ -160,7 +160,7 @@ export interface PredictOptions {
   /** Examples a forward pass; default 256. */
   batchSize?: number;
   /** Checked before each batch. */
-  signal?: AbortSignal | undefined;
+  signal?: Signal | undefined;
   /** As in `fit`. Default true: a prediction then sees whole steps of a training that runs at the same time. */
   compiled?: boolean;
 }

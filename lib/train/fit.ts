@@ -19,7 +19,7 @@ import { Optimizer } from '../optimizers/optimizer.ts';
 import { turn } from '../platform.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
-import { type Interruption, interruptible } from './abort.ts';
+import { type Interruption, interruptible, type Signal } from './abort.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
 import { compileSteps } from './compile.ts';
@@ -77,7 +77,7 @@ export interface FitOptions<
    * Ends training with an AbortError, after whole steps. What `fit` waits for otherwise, data or a callback, it waits for no
    * longer: an iterator is told to return, and neither that nor the callback's promise is awaited. `onTrainEnd` is.
    */
-  signal?: AbortSignal | undefined;
+  signal?: Signal | undefined;
   /** Whether each epoch takes examples in memory in a new random order; default true. */
   shuffle?: boolean;
   /** Of the shuffling alone; without it the default random state is used, which `seed()` sets and dropout reads. */
@@ -121,7 +121,7 @@ interface Training {
   readonly callbacks: readonly Callback[];
   /** Whether there are callbacks of the user's. */
   readonly isWatched: boolean;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Signal | undefined;
   readonly epochs: number;
   readonly compiled: boolean;
   readonly transform: GradientTransform | undefined;

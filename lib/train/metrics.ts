@@ -14,7 +14,7 @@ export type { AccuracyOptions } from './metrics/accuracy.ts';
 export { type ConfusionMatrix, confusionMatrix } from './metrics/confusionMatrix.ts';
 export type { CountOptions } from './metrics/counts.ts';
 export * as metrics from './metrics/index.ts';
-export type { Accumulator, Metric } from './metrics/metric.ts';
+export type { Accumulator, Metric, Named as NamedMetric } from './metrics/metric.ts';
 export type { RankingOptions } from './metrics/ranking.ts';
 export type { ScoreOptions } from './metrics/scores.ts';
 export type { ClassificationKind, MetricTask } from './metrics/task.ts';

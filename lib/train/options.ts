@@ -2,6 +2,7 @@
 import { describe, isInstance } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { Layer } from '../layers/layer.ts';
+import type { Signal } from './abort.ts';
 import type { TensorsOf } from './examples.ts';
 import type { MetricChoice } from './metrics.ts';
 import type { OutputOf } from './step.ts';
@@ -17,7 +18,7 @@ export function checkModel(op: string, value: unknown): asserts value is Layer {
 }
 
 /** @throws ArgumentError unless value is an AbortSignal or left out. */
-export function checkSignal(op: string, value: AbortSignal | undefined): void {
+export function checkSignal(op: string, value: Signal | undefined): void {
   if (value !== undefined && !isInstance(value, AbortSignal)) {
     throw new ArgumentError(`[${op}] expected signal to be an AbortSignal, got ${describe(value)}`);
   }

@@ -7,7 +7,10 @@ import type { EpochRecord, Scores } from '../history.ts';
 import type { Callback, TrainingContext } from './callback.ts';
 
 /** A stream to write to; a terminal says so by `isTTY`. */
-export type ProgressStream = NodeJS.WritableStream & { isTTY?: boolean };
+export interface ProgressStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+}
 
 export interface ProgressOptions {
   /** Default: standard error, or the console of a browser. */
@@ -45,7 +48,7 @@ export function progress(options: ProgressOptions = {}): Callback {
       if (Bar === null) return;
       const total = context.batchCount ?? lastCount;
       bar = new Bar({
-        stream,
+        stream: stream as NodeJS.WritableStream,
         format: barFormat(context, total !== undefined),
         clearOnComplete: true,
         // Trims to the width of the terminal instead of switching its wrapping off.
