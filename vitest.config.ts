@@ -61,7 +61,7 @@ export default defineConfig({
       project('native', false),
       project('fallback', false),
       project('native', true),
-      packaging(['test/packaging/core.test.ts', 'test/packaging/contents.test.ts']),
+      packaging(['core', 'contents', 'shaking', 'types'].map((name) => `test/packaging/${name}.test.ts`)),
     ],
   },
 });

@@ -25,7 +25,7 @@ const read = (file: string) => readFileSync(join(folder, file));
 test('every file is of a kind that belongs there', () => {
   const kinds = [
     /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
-    /^binding\.d\.ts$/,
+    /^dist\/types\/package\.json$/,
     /^dist\/[\w./-]+\.(js|cjs|d\.ts|d\.cts)$/,
     /^prebuilds\/\w+-\w+\/axpy(\.glibc|\.musl)?\.node$/,
   ];

@@ -1,0 +1,64 @@
+/** The package's types, as tools that look at packages judge them and as compilers find them. The rest: types.matrix.test.ts. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { checker, loose, strictest } from './compilers.ts';
+import { root } from './pack.ts';
+import { run } from './support.ts';
+
+describe('the tarball', () => {
+  test('publint has nothing to say', async () => {
+    const { buffer, byteOffset, byteLength } = readFileSync(inject('tarball'));
+    const tarball = buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+    const { messages, pkg } = await publint({ pack: { tarball }, level: 'suggestion', strict: true });
+    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
+  });
+
+  // Subpaths are out of reach for compilers that do not read `exports`.
+  test.each([
+    ['its main entry, however old the resolution', ['--entrypoints', '.']],
+    ['all entries, by `exports`', ['--profile', 'node16']],
+  ])('types are what is loaded: %s', async (_, choice) => {
+    const attw = join(root, 'node_modules/@arethetypeswrong/cli/dist/index.js');
+    const args = [attw, inject('tarball'), '--format', 'ascii', '--no-color', '--no-emoji', ...choice];
+    const { code, stdout, stderr } = await run(root, process.execPath, args);
+    expect({ code, output: stdout + stderr }).toEqual({
+      code: 0,
+      output: expect.stringContaining('No problems found'),
+    });
+  });
+});
+
+describe.each(['5.4', '7.0'])('TypeScript %s', (version) => {
+  let folder: string;
+  let check: Awaited<ReturnType<typeof checker>>['check'];
+  beforeAll(async () => {
+    ({ folder, check } = await checker());
+  });
+
+  test('ES modules, as strict as can be, with one that is required', async () => {
+    const files = ['program.mts', 'library.mts', 'required.cts', 'target.cts', 'mixed.mts'];
+    const options = { ...strictest, target: 'es2022', module: 'nodenext' };
+    expect(await check({ version, type: 'module', files, options })).toBe('');
+  });
+
+  test('CommonJS, as loose as can be', async () => {
+    const files = ['program.ts', 'program.cts', 'required.cts'];
+    expect(await check({ version, files, options: { ...loose, module: 'node16' } })).toBe('');
+  });
+
+  test('what passes the compiler runs, as a default import too', async () => {
+    expect(await check({ version, files: ['whole.cts'], options: { ...loose, module: 'nodenext' } })).toBe(
+      '',
+    );
+    // By default the modules that `import` gets; without, as before Node 20.19 and in Jest, what is there for `require` alone.
+    for (const flags of [[], ['--no-experimental-require-module']]) {
+      const { code, stderr } = await run(folder, process.execPath, [...flags, 'out/whole.cjs'], {
+        AXPY_BACKEND: 'fallback',
+      });
+      expect({ flags, code, stderr }).toEqual({ flags, code: 0, stderr: '' });
+    }
+  });
+});
