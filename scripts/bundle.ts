@@ -1,6 +1,7 @@
 /**
- * What the package has beside the modules of tsc: the library in one file for `require`, and for browsers in both formats;
- * and `axpy/linux-x64` and its like, the library with one binary by a path that bundlers follow.
+ * What the package has beside the modules of tsc, which bundlers take: for Node the library in one file, which `require` gets
+ * and `import` too; for browsers in both formats; and `axpy/linux-x64` and its like, the library with one binary by a path
+ * that bundlers follow.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -40,7 +41,9 @@ const browser: BuildOptions = { ...common, platform: 'browser', target: 'es2022'
 /** A plain object, without `__esModule`: a default import of it is the whole library, as compilers take it to be. */
 const footer = { js: 'module.exports = { ...module.exports };' };
 
-await Promise.all([
+const [inBrowsers] = await Promise.all([
+  build({ ...browser, format: 'esm', outfile: `${dist}browser.js`, metafile: true }),
+  build({ ...browser, format: 'cjs', footer, outfile: `${dist}browser.cjs` }),
   build({
     ...common,
     platform: 'node',
@@ -50,9 +53,21 @@ await Promise.all([
     footer,
     outfile: `${dist}index.cjs`,
   }),
-  build({ ...browser, format: 'esm', outfile: `${dist}browser.js` }),
-  build({ ...browser, format: 'cjs', footer, outfile: `${dist}browser.cjs` }),
 ]);
+
+// Named one by one, as not every host sees the names of what is CommonJS.
+const { exports: names } = Object.values(inBrowsers.metafile.outputs)[0];
+writeFileSync(
+  `${dist}index.mjs`,
+  `import axpy from './index.cjs';\nexport const {\n  ${names.join(',\n  ')},\n} = axpy;\n`,
+);
+
+/**
+ * For bundlers, which give ES modules to `require` as well: compilers then take a default import from the default export. A
+ * module of its own, so that what nobody uses can still be left out.
+ */
+const whole = (path: string) => `export * from '${path}';\nexport * as default from '${path}';\n`;
+for (const name of ['index', 'browser']) writeFileSync(`${dist}${name}.module.js`, whole(`./${name}.js`));
 
 const folder = `${dist}targets/`;
 mkdirSync(folder, { recursive: true });
@@ -75,7 +90,9 @@ offers.list.push(offer);
 offers.late?.(offer);
 `,
   );
-  write('.js', `import './${target}.binary.cjs';\nexport * from '../index.js';\n`);
+  const offer = `import './${target}.binary.cjs';\n`;
+  write('.module.js', `${offer}${whole('../index.js')}`);
+  write('.mjs', `${offer}export * from '../index.mjs';\n`);
   write(
     '.cjs',
     `'use strict';\nrequire('./${target}.binary.cjs');\nmodule.exports = require('../index.cjs');\n`,

@@ -84,7 +84,9 @@ describe('a subpath', () => {
     const files = readdirSync(join(root, 'dist', 'targets'));
     expect(files.sort()).toEqual(
       targets
-        .flatMap((name) => ['.binary.cjs', '.cjs', '.d.cts', '.d.ts', '.js'].map((end) => name + end))
+        .flatMap((name) =>
+          ['.binary.cjs', '.cjs', '.d.cts', '.d.ts', '.mjs', '.module.js'].map((end) => name + end),
+        )
         .sort(),
     );
   });

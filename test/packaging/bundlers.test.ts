@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   cjs,
+  copies,
   esm,
   expectFallback,
   expectNative,
+  expectOne,
   type Outcome,
   prepare,
   run,
@@ -26,6 +28,7 @@ beforeAll(async () => {
     'cjs.cjs': cjs(),
     'subpath.mjs': esm(subpath),
     'subpath.cjs': cjs(subpath),
+    ...copies(),
     // The rest of Vite's page.
     'index.html': '<script type="module" src="/esm.mjs"></script>',
   });
@@ -108,6 +111,17 @@ describe('webpack', () => {
     const file = await webpack(name, entry, options, module);
     expectNative(await runAway(name, file));
   });
+
+  test.each([
+    ['copies.mjs', 'CommonJS', false],
+    ['copies.cjs', 'CommonJS', false],
+    ['copies.mjs', 'ESM', true],
+  ])('import and require give one library: %s to %s', async (entry, format, module) => {
+    const name = `webpack-${entry}-${format}`;
+    const options = { module: { rules: [{ test: 'REGEXP', loader: 'node-loader' }] } };
+    const file = await webpack(name, entry, options, module);
+    expectOne(await run(folder, node, [join(name, file)]));
+  });
 });
 
 describe('rollup', () => {
@@ -148,11 +162,19 @@ describe('rollup', () => {
     const file = await rollup('rollup-subpath', 'subpath.mjs', 'cjs', '[/\\.node$/]');
     expectNative(await run(folder, node, [join('rollup-subpath', file)]));
   });
+
+  test.each(['es', 'cjs'])('import and require give one library: %s', async (format) => {
+    const name = `rollup-copies-${format}`;
+    const file = await rollup(name, 'copies.mjs', format, '[/\\.node$/]');
+    expectOne(await run(folder, node, [join(name, file)]));
+  });
 });
 
 describe('Vite', () => {
   async function vite(config: object, ...args: string[]): Promise<void> {
-    write(folder, { 'vite.config.mjs': `export default ${JSON.stringify(config)};` });
+    write(folder, {
+      'vite.config.mjs': `export default ${JSON.stringify(config).replaceAll('"REGEXP"', '/\\.node$/')};`,
+    });
     const { stderr } = await prepare(folder, node, ['node_modules/vite/bin/vite.js', 'build', ...args]);
     expect(stderr).toBe('');
   }
@@ -166,6 +188,18 @@ describe('Vite', () => {
     await vite({ ssr: { noExternal: true } }, '--ssr', 'esm.mjs', '--outDir', 'vite-inside');
     expectNative(await run(folder, node, ['vite-inside/esm.mjs']));
     expectFallback(await runAway('vite-inside', 'esm.mjs'), nowhere);
+  });
+
+  test.each([
+    ['external', {}],
+    [
+      'inside',
+      { logLevel: 'error', ssr: { noExternal: true }, build: { rollupOptions: { external: ['REGEXP'] } } },
+    ],
+  ])('server build: import and require give one library, %s', async (where, config) => {
+    const name = `vite-copies-${where}`;
+    await vite(config, '--ssr', 'copies.mjs', '--outDir', name);
+    expectOne(await run(folder, node, [`${name}/copies.mjs`]));
   });
 
   test('page: nothing of Node in it', async () => {
@@ -227,5 +261,12 @@ describe('others', () => {
       file,
     ]);
     expectNative(await run(folder, node, [file]));
+  });
+
+  test('Bun: import and require give one library', async () => {
+    const bun = join(folder, 'node_modules/@oven/bun-linux-x64-baseline/bin/bun');
+    const out = ['--outdir=bun-copies', '--entry-naming=[name].mjs'];
+    await prepare(folder, bun, ['build', 'copies.mjs', '--target=node', ...out]);
+    expectOne(await run(folder, node, ['bun-copies/copies.mjs']));
   });
 });

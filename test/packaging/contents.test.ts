@@ -26,7 +26,7 @@ test('every file is of a kind that belongs there', () => {
   const kinds = [
     /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
     /^dist\/types\/package\.json$/,
-    /^dist\/[\w./-]+\.(js|cjs|d\.ts|d\.cts)$/,
+    /^dist\/[\w./-]+\.(js|cjs|mjs|d\.ts|d\.cts)$/,
     /^prebuilds\/\w+-\w+\/axpy(\.glibc|\.musl)?\.node$/,
   ];
   expect(files.filter((file) => !kinds.some((kind) => kind.test(file)))).toEqual([]);
@@ -63,7 +63,7 @@ function paths(tree: unknown): string[] {
 
 test('each subpath has its files, in both formats and with types', () => {
   for (const target of targets()) {
-    for (const end of ['js', 'cjs', 'd.ts', 'd.cts'])
+    for (const end of ['module.js', 'mjs', 'cjs', 'd.ts', 'd.cts'])
       expect(files).toContain(`dist/targets/${target}.${end}`);
   }
 });

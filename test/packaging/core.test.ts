@@ -3,7 +3,19 @@ import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type PluginBuild } from 'esbuild';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { cjs, esm, expectFallback, expectNative, project, run, workers, write } from './support.ts';
+import { root } from './pack.ts';
+import {
+  cjs,
+  copies,
+  esm,
+  expectFallback,
+  expectNative,
+  expectOne,
+  project,
+  run,
+  workers,
+  write,
+} from './support.ts';
 
 const node = process.execPath;
 const modern = Number(process.versions.node.split('.')[0]) >= 24;
@@ -18,12 +30,7 @@ beforeAll(async () => {
     'cjs.cjs': cjs(),
     'workers.mjs': workers('./esm.mjs'),
     'workers-cjs.mjs': workers('./cjs.cjs'),
-    'both.mjs': `
-      import { createRequire } from 'node:module';
-      import * as imported from 'axpy';
-      const required = createRequire(import.meta.url)('axpy');
-      console.log(imported.Dense === required.Dense, Object.keys(imported).length === Object.keys(required).length);
-    `,
+    ...copies(),
     'only-workers.mjs': `
       import { Worker } from 'node:worker_threads';
       for (let i = 0; i < 2; i++) new Worker(new URL('./esm.mjs', import.meta.url));
@@ -45,15 +52,6 @@ describe('installed', () => {
     expectNative(await run(folder, node, args), count);
   });
 
-  test('import and require give the same library where Node can require modules', async () => {
-    const outcome = await run(folder, node, ['both.mjs']);
-    expect(outcome).toEqual({
-      code: 0,
-      stdout: `${'require_module' in process.features} true\n`,
-      stderr: '',
-    });
-  });
-
   test.each([
     ['AXPY_BACKEND', ''],
     ['AXPY_THREADS', ''],
@@ -64,6 +62,38 @@ describe('installed', () => {
 
   test('a folder away from the project', async () => {
     expectNative(await run('/', node, [join(folder, 'esm.mjs')]));
+  });
+});
+
+describe('import and require give one library', () => {
+  const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
+
+  test.each([
+    ['an ES module', ['copies.mjs']],
+    ['CommonJS', ['copies.cjs']],
+    ['an ES module, where a hook loads', ['--import', './hook.mjs', 'copies.mjs']],
+    ['CommonJS, where a hook loads', ['--import', './hook.mjs', 'copies.cjs']],
+    ['tsx, .ts in a package that is CommonJS', [tsx, 'copies.ts']],
+    ['tsx, .cts', [tsx, 'copies.cts']],
+    ['tsx, .mts', [tsx, 'copies.mts']],
+  ])('%s', async (_, args) => {
+    expectOne(await run(folder, node, args));
+  });
+
+  test.each(['esm', 'cjs'] as const)('bundled by esbuild, %s output', async (format) => {
+    const outfile = `copies/${format}.${format === 'esm' ? 'mjs' : 'cjs'}`;
+    await build({
+      absWorkingDir: folder,
+      entryPoints: ['copies.mjs'],
+      outfile,
+      bundle: true,
+      platform: 'node',
+      format,
+      loader: { '.node': 'file' },
+      external: ['cli-progress'],
+      logLevel: 'error',
+    });
+    expectOne(await run(folder, node, [outfile]));
   });
 });
 

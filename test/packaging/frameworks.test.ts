@@ -1,7 +1,18 @@
 /** Test runners, loaders of TypeScript and Next.js. */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { all, cjs, esm, expectNative, prepare, run, toolProject, write } from './support.ts';
+import {
+  all,
+  cjs,
+  copies,
+  esm,
+  expectNative,
+  expectOne,
+  prepare,
+  run,
+  toolProject,
+  write,
+} from './support.ts';
 
 const node = process.execPath;
 
@@ -44,6 +55,7 @@ describe('Jest', () => {
   test.each([
     ['CommonJS', {}, 'a.test.js', tested(cjs()), [], 1],
     ['ES modules', {}, 'a.test.mjs', tested(esm()), vm, 1],
+    ['both formats in one test', {}, 'a.test.mjs', one(), vm, 1],
     ['resetModules', { resetModules: true }, 'a.test.js', again(), [], 2],
     ['jsdom, as a browser', jsdom, 'a.test.js', tested(cjs(), browser), [], 1],
     ['jsdom, as Node', { ...jsdom, ...asNode }, 'a.test.js', tested(cjs()), [], 1],
@@ -55,6 +67,21 @@ describe('Jest', () => {
     expect(outcome.stderr).toMatch(new RegExp(`Tests: +${passed} passed, ${passed} total`));
     expect(outcome.stderr).not.toMatch(/axpy:|did not exit|open handle/);
   });
+
+  /** `import` and `require` of the package and of a subpath. */
+  function one(): string {
+    const subpath = `axpy/${process.platform}-${process.arch}`;
+    return `
+      import { createRequire } from 'node:module';
+      import * as imported from 'axpy';
+      import * as target from '${subpath}';
+      test('are one library', () => {
+        const require = createRequire(import.meta.url);
+        const all = [imported, target, require('axpy'), require('${subpath}')];
+        expect(new Set(all.map(({ Tensor }) => Tensor)).size).toBe(1);
+        expect(imported.backendInfo().name).toBe('native');
+      });`;
+  }
 
   /** A second library after the first: each throws its own classes. */
   function again(): string {
@@ -110,6 +137,17 @@ describe('TypeScript', () => {
       [file]: typed(esm()).replace('(Class, fn)', '(Class: any, fn: any)'),
     });
     expectNative(await run(folder, node, [...args, file]));
+  });
+
+  test.each(['copies.ts', 'copies.cts'])('ts-node, %s: one library', async (file) => {
+    const compilerOptions = { module: 'nodenext', target: 'es2022', strict: true, esModuleInterop: true };
+    write(folder, {
+      'ts-node-copies/tsconfig.json': JSON.stringify({ compilerOptions }),
+      'ts-node-copies/package.json': '{}',
+      ...Object.fromEntries(Object.entries(copies()).map(([name, text]) => [`ts-node-copies/${name}`, text])),
+    });
+    const args = ['node_modules/ts-node/dist/bin.js', '--transpile-only', `ts-node-copies/${file}`];
+    expectOne(await run(folder, node, args));
   });
 });
 

@@ -2,7 +2,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
-import { cjs, esm, expectFallback, expectNative, project, run, workers, write } from './support.ts';
+import { root } from './pack.ts';
+import {
+  cjs,
+  copies,
+  esm,
+  expectFallback,
+  expectNative,
+  expectOne,
+  project,
+  run,
+  workers,
+  write,
+} from './support.ts';
 
 /** A program of the tools; those for other machines than linux-x64 are not among them. */
 const tool = (path: string) => join(inject('tools'), path);
@@ -17,6 +29,7 @@ beforeAll(async () => {
     'cjs.cjs': cjs(),
     'workers.mjs': workers('./esm.mjs'),
     'workers-cjs.mjs': workers('./cjs.cjs'),
+    ...copies(),
   });
 });
 
@@ -41,6 +54,19 @@ describe.runIf(here).each([
     expectNative(await run(folder, node, [program]), count);
   });
 
+  const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
+  test.each([
+    ['copies.mjs', []],
+    ['copies.cjs', []],
+    ['copies.mjs', ['--import', './hook.mjs']],
+    ['copies.cjs', ['--import', './hook.mjs']],
+    ['copies.ts', [tsx]],
+    ['copies.cts', [tsx]],
+    ['copies.mts', [tsx]],
+  ])('%s %j: import and require give one library', async (program, before) => {
+    expectOne(await run(folder, node, ['--no-deprecation', ...before, program]));
+  });
+
   test('--no-addons', async () => {
     expectFallback(await run(folder, node, ['--no-addons', 'workers.mjs']), /addons/, 3);
   });
@@ -62,6 +88,13 @@ describe.runIf(here)('Bun', () => {
   ])('%s', async (program, count) => {
     expectNative(await run(folder, bun(), [program]), count);
   });
+
+  test.each(['copies.mjs', 'copies.cjs', 'copies.ts', 'copies.cts'])(
+    '%s: import and require give one library',
+    async (program) => {
+      expectOne(await run(folder, bun(), [program]));
+    },
+  );
 });
 
 describe.runIf(here)('Deno', () => {
@@ -77,6 +110,13 @@ describe.runIf(here)('Deno', () => {
       count,
     );
   });
+
+  test.each(['copies.mjs', 'copies.cjs', 'copies.ts'])(
+    '%s: import and require give one library',
+    async (program) => {
+      expectOne(await run(folder, deno(), ['run', '--allow-all', program], { DENO_NO_UPDATE_CHECK: '1' }));
+    },
+  );
 
   test('without permission for addons: the fallback', async () => {
     const args = ['run', '--no-prompt', '--allow-read', 'esm.mjs'];

@@ -117,6 +117,64 @@ export function workers(program: string): string {
   `;
 }
 
+/**
+ * Programs that get the library by `import` and by `require`, as the package and by the subpath of this machine, and tell how
+ * many they were: as they are, as a compiler's input, and a hook that hands Node the source of CommonJS, as compilers do.
+ */
+export function copies(): Record<string, string> {
+  const subpath = `axpy/${process.platform}-${process.arch}`;
+  const rest = (found: string) => `
+    Promise.all([import('axpy'), import('${subpath}')]).then((later) => {
+      const found = [${found}, ...required, ...later];
+      const differ = (what) => new Set(found.map(what)).size;
+      console.log(JSON.stringify({
+        copies: differ(({ Tensor }) => Tensor),
+        // Compilers add the first, bundlers the second.
+        names: differ((axpy) => Object.keys(axpy).filter((name) => !/^(default|__esModule)$/.test(name)).sort().join()),
+        backends: [...new Set(found.map(({ backendInfo }) => backendInfo().name))],
+        sum: found[0].tensor([1, 2]).add(found.at(-1).tensor([3, 4])).sum().item(),
+      }));
+    });`;
+  const module = `
+    import * as imported from 'axpy';
+    import * as target from '${subpath}';
+    import required from './copies.required.cjs';
+    ${rest('imported, target')}`;
+  const compiled = module.replace('(what)', '(what: (axpy: typeof imported) => unknown)');
+  return {
+    'copies.required.cjs': `
+      // What compilers make of a default import.
+      const whole = (axpy) => (axpy.__esModule ? axpy.default : axpy);
+      const required = [require('axpy'), require('${subpath}')];
+      module.exports = [...required, ...required.map(whole)];`,
+    'copies.cjs': `const required = require('./copies.required.cjs');${rest('required[0]')}`,
+    'copies.mjs': module,
+    'copies.ts': compiled,
+    'copies.cts': compiled,
+    'copies.mts': compiled,
+    'hook.mjs': `
+      import { register } from 'node:module';
+      const hook = \`
+        import { readFileSync } from 'node:fs';
+        import { fileURLToPath } from 'node:url';
+        export async function load(url, context, next) {
+          const loaded = await next(url, context);
+          const own = loaded.format === 'commonjs' && url.startsWith('file:');
+          return own ? { ...loaded, source: readFileSync(fileURLToPath(url)) } : loaded;
+        }\`;
+      register('data:text/javascript,' + encodeURIComponent(hook));`,
+  };
+}
+
+/** What a program of `copies` says where there is one library, with its binary. */
+export function expectOne({ code, stdout, stderr }: Outcome, backend = 'native'): void {
+  expect({ code, stderr, said: code === 0 ? JSON.parse(stdout) : stdout }).toEqual({
+    code: 0,
+    stderr: '',
+    said: { copies: 1, names: 1, backends: [backend], sum: 10 },
+  });
+}
+
 /** A new project with axpy and the tools of test/packaging/package.json in it. */
 export async function toolProject(description?: object): Promise<string> {
   const folder = await project('axpy-tools-', description);

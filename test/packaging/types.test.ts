@@ -1,6 +1,7 @@
 /** The package's types, as tools that look at packages judge them and as compilers find them. The rest: types.matrix.test.ts. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { build } from 'esbuild';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
@@ -49,16 +50,24 @@ describe.each(['5.4', '7.0'])('TypeScript %s', (version) => {
     expect(await check({ version, files, options: { ...loose, module: 'node16' } })).toBe('');
   });
 
-  test('what passes the compiler runs, as a default import too', async () => {
+  test('what passes the compiler runs, as a default import too, and bundled before or after it', async () => {
     expect(await check({ version, files: ['whole.cts'], options: { ...loose, module: 'nodenext' } })).toBe(
       '',
     );
-    // By default the modules that `import` gets; without, as before Node 20.19 and in Jest, what is there for `require` alone.
-    for (const flags of [[], ['--no-experimental-require-module']]) {
-      const { code, stderr } = await run(folder, process.execPath, [...flags, 'out/whole.cjs'], {
+    const files = ['out/whole.cjs'];
+    for (const platform of ['node', 'browser'] as const) {
+      for (const entry of ['whole.cts', 'out/whole.cjs']) {
+        const outfile = `out/${platform}-${basename(entry)}.cjs`;
+        const options = { platform, bundle: true, format: 'cjs', logLevel: 'error' } as const;
+        await build({ ...options, absWorkingDir: folder, entryPoints: [entry], outfile });
+        files.push(outfile);
+      }
+    }
+    for (const file of files) {
+      const { code, stderr } = await run(folder, process.execPath, [file], {
         AXPY_BACKEND: 'fallback',
       });
-      expect({ flags, code, stderr }).toEqual({ flags, code: 0, stderr: '' });
+      expect({ file, code, stderr }).toEqual({ file, code: 0, stderr: '' });
     }
   });
 });
