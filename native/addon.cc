@@ -264,13 +264,14 @@ std::string initializeProcess() {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  if (!blas::runs()) {
-    bind::raise(env, "AXPY_BACKEND", "expected a CPU with SSE3");
-    return exports;
-  }
-  const std::string failure = initializeProcess();
-  if (!failure.empty()) {
-    bind::raise(env, "AXPY_ARGUMENT", failure);
+  try {
+    const std::string failure = initializeProcess();
+    if (!failure.empty()) {
+      bind::raise(env, "AXPY_ARGUMENT", failure);
+      return exports;
+    }
+  } catch (const blas::Unavailable& error) {
+    bind::raise(env, "AXPY_BACKEND", error.what());
     return exports;
   }
   auto* const state = new bind::Environment;

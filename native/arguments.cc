@@ -1,6 +1,7 @@
 #include "arguments.h"
 
-#include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <cmath>
 
 #include "geometry.h"
@@ -11,10 +12,13 @@ std::string formatNumber(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
   if (value == 0) return "0";
+  // The fewest digits that mean this number. (std::to_chars would know; libstdc++ has it since GCC 11 alone.)
   char text[32];
-  const auto end =
-      std::to_chars(text, text + sizeof text, std::fabs(value), std::chars_format::scientific).ptr;
-  const std::string scientific(text, end);
+  for (int digits = 0; digits <= 16; digits++) {
+    std::snprintf(text, sizeof text, "%.*e", digits, std::fabs(value));
+    if (std::strtod(text, nullptr) == std::fabs(value)) break;
+  }
+  const std::string scientific(text);
   const size_t e = scientific.find('e');
   std::string digits = scientific.substr(0, 1);
   if (e > 2) digits += scientific.substr(2, e - 2);

@@ -1,5 +1,6 @@
-// What OpenBLAS asks of the system and is answered here instead, by way of the linker (--wrap in
-// CMakeLists.txt): memory to work in, and its environment.
+// OpenBLAS. What it asks of the system is answered here instead, by way of the linker (--wrap in CMakeLists.txt): memory to
+// work in, and its environment.
+#if !defined(__APPLE__)
 
 #include "blas.h"
 
@@ -13,10 +14,18 @@
 
 #include <strings.h>
 
-#if defined(__linux__)
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
+
+extern "C" {
+void openblas_set_num_threads(int count);
+char* openblas_get_config();
+char* openblas_get_corename();
+}
 
 // ── memory
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -25,8 +34,6 @@
 // each call under way and keeps it. Where the system refuses, it asks again for ever, and beyond 128 calls at
 // a time it ends the process. So it is lent buffers of ours: the first is there before a product begins, and
 // a call that can have no further one waits until another's is free.
-
-#if defined(__linux__)
 
 extern "C" {
 void* __wrap_blas_memory_alloc(int use);
@@ -66,19 +73,21 @@ class Buffers {
 
   /// One more; false where the system has none.
   bool add() {
-    void* const buffer = map();
-    if (!buffer) return false;
     try {
       free_.reserve(count_ + 1);  // `give` then never allocates
     } catch (const std::bad_alloc&) {
-      munmap(buffer, size + page());
       return false;
     }
+    void* const buffer = map();
+    if (!buffer) return false;
     free_.push_back(buffer);
     count_++;
     return true;
   }
 
+#if defined(_WIN32)
+  static void* map() { return VirtualAlloc(nullptr, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE); }
+#else
   /// Behind it lies a page that cannot be touched, so that an OpenBLAS of larger buffers would not go unseen.
   static void* map() {
     void* const buffer = mmap(nullptr, size + page(), PROT_READ | PROT_WRITE,
@@ -88,6 +97,7 @@ class Buffers {
     return buffer;
   }
   static size_t page() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+#endif
 
   std::mutex mutex_;
   std::condition_variable freed_;
@@ -114,12 +124,6 @@ void prepare() {
 
 void* __wrap_blas_memory_alloc(int) { return axpy::blas::buffers().take(); }
 void __wrap_blas_memory_free(void* buffer) { axpy::blas::buffers().give(buffer); }
-
-#else
-
-void axpy::blas::prepare() {}
-
-#endif
 
 // ── environment
 // ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -180,17 +184,21 @@ char* coreType(const char* wanted) {
   return nullptr;
 }
 #else
+// By the identification register, which Linux lets programs read, and where it does not know that by features.
 char* coreType(const char*) { return nullptr; }
 #endif
 
 }  // namespace
 
-bool axpy::blas::runs() {
+void axpy::blas::initialize() {
 #if defined(__x86_64__)
-  return coreType(nullptr) != nullptr;
-#else
-  return true;
+  if (!coreType(nullptr)) throw Unavailable("expected a CPU with SSE3");
 #endif
+  openblas_set_num_threads(1);
+}
+
+std::string axpy::blas::description() {
+  return std::string(openblas_get_config()) + " (" + openblas_get_corename() + ")";
 }
 
 char* __wrap_getenv(const char* name) {
@@ -202,3 +210,5 @@ char* __wrap_getenv(const char* name) {
   if (std::strcmp(name, "OPENBLAS_NUM_THREADS") == 0) return oneThread;
   return value;
 }
+
+#endif

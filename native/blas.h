@@ -1,21 +1,38 @@
-// With blas.cc the only file that names OpenBLAS. It runs single-threaded; the pool splits the work.
+// BLAS: OpenBLAS (blas.cc), on macOS that of the system (accelerate.cc). It runs single-threaded; the pool splits the work.
 #pragma once
 
-#include <cblas.h>
-
 #include <cstdint>
+#include <stdexcept>
 #include <string>
+
+// The interface is a standard one, and the headers of each library bring more than it; so it is declared here.
+extern "C" {
+enum CBLAS_ORDER : int { CblasRowMajor = 101 };
+enum CBLAS_TRANSPOSE : int { CblasNoTrans = 111, CblasTrans = 112 };
+using blasint = int;
+
+void cblas_sgemm(CBLAS_ORDER, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, blasint m, blasint n, blasint k, float alpha, const float* a,
+                 blasint lda, const float* b, blasint ldb, float beta, float* c, blasint ldc);
+void cblas_dgemm(CBLAS_ORDER, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, blasint m, blasint n, blasint k, double alpha, const double* a,
+                 blasint lda, const double* b, blasint ldb, double beta, double* c, blasint ldc);
+void cblas_sgemv(CBLAS_ORDER, CBLAS_TRANSPOSE, blasint m, blasint n, float alpha, const float* a, blasint lda,
+                 const float* x, blasint stepX, float beta, float* y, blasint stepY);
+void cblas_dgemv(CBLAS_ORDER, CBLAS_TRANSPOSE, blasint m, blasint n, double alpha, const double* a, blasint lda,
+                 const double* x, blasint stepX, double beta, double* y, blasint stepY);
+}
 
 namespace axpy::blas {
 
-inline void initialize() { openblas_set_num_threads(1); }
+/// Once a process, before any product. Throws Unavailable where there are none to be had.
+void initialize();
 
-inline std::string description() {
-  return std::string(openblas_get_config()) + " (" + openblas_get_corename() + ")";
-}
+/// Why this process can have no products.
+struct Unavailable : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
-/// Whether OpenBLAS has kernels for this CPU: on x86-64 they want SSE3.
-bool runs();
+/// The library, and the kind of CPU whose kernels it uses.
+std::string description();
 
 /// Makes sure that there is memory for a product. Throws std::bad_alloc.
 void prepare();

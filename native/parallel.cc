@@ -7,10 +7,28 @@
 #include <mutex>
 #include <thread>
 
+#if defined(_WIN32)
+#include <windows.h>
+#elif defined(__APPLE__)
+#include <dlfcn.h>
+#endif
+
 #include "signals.h"
 
 namespace axpy::parallel {
 namespace {
+
+/// The threads of the pool outlive the environment that loaded the addon, whose code must therefore stay.
+void keepLoaded() {
+#if defined(_WIN32)
+  HMODULE module = nullptr;
+  GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                     reinterpret_cast<LPCSTR>(&keepLoaded), &module);
+#elif defined(__APPLE__)
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&keepLoaded), &info)) dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+#endif  // elsewhere the linker marks it so (-z nodelete)
+}
 
 constexpr auto spinTime = std::chrono::microseconds(30);
 
@@ -71,6 +89,7 @@ class Pool {
   void start(int workers) {
     if (started_ >= workers) return;
     const SignalsBlocked blocked;
+    keepLoaded();
     try {
       while (started_ < workers) {
         std::thread(&Pool::loop, this, started_ + 1).detach();

@@ -7,6 +7,7 @@ namespace axpy {
 
 /// Blocks every signal on this thread while it lives; a thread started meanwhile inherits that for good.
 class SignalsBlocked {
+#if !defined(_WIN32)  // which has none
  public:
   SignalsBlocked() {
     sigset_t all;
@@ -19,6 +20,7 @@ class SignalsBlocked {
 
  private:
   sigset_t previous_;
+#endif
 };
 
 }  // namespace axpy

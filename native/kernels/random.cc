@@ -79,7 +79,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// The lower halves of lanes, times a word.
 template <class D64>
-HWY_INLINE hn::Vec<D64> multiplyLower(D64 d, hn::Vec<D64> v, uint32_t factor) {
+HWY_INLINE hn::Vec<D64> multiplyLower([[maybe_unused]] D64 d, hn::Vec<D64> v, uint32_t factor) {
 #if HWY_TARGET == HWY_SCALAR
   return hn::Set(d, (hn::GetLane(v) & 0xffffffff) * factor);
 #else
