@@ -1,5 +1,5 @@
-// OpenBLAS. What it asks of the system is answered here instead, by way of the linker (--wrap in CMakeLists.txt): memory to
-// work in, and its environment.
+// OpenBLAS. What it asks of the system is answered here instead, by way of the linker (--wrap in
+// CMakeLists.txt): memory to work in, and its environment.
 #if !defined(__APPLE__)
 
 #include "blas.h"
@@ -184,7 +184,8 @@ char* coreType(const char* wanted) {
   return nullptr;
 }
 #else
-// By the identification register, which Linux lets programs read, and where it does not know that by features.
+// By the identification register, which Linux lets programs read, and where it does not know that by
+// features.
 char* coreType(const char*) { return nullptr; }
 #endif
 

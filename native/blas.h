@@ -1,24 +1,27 @@
-// BLAS: OpenBLAS (blas.cc), on macOS that of the system (accelerate.cc). It runs single-threaded; the pool splits the work.
+// BLAS: OpenBLAS (blas.cc), on macOS that of the system (accelerate.cc). It runs single-threaded; the pool
+// splits the work.
 #pragma once
 
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 
-// The interface is a standard one, and the headers of each library bring more than it; so it is declared here.
+// The interface is a standard one, and the headers of each library bring more than it; so it is declared
+// here.
 extern "C" {
 enum CBLAS_ORDER : int { CblasRowMajor = 101 };
 enum CBLAS_TRANSPOSE : int { CblasNoTrans = 111, CblasTrans = 112 };
 using blasint = int;
 
-void cblas_sgemm(CBLAS_ORDER, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, blasint m, blasint n, blasint k, float alpha, const float* a,
-                 blasint lda, const float* b, blasint ldb, float beta, float* c, blasint ldc);
-void cblas_dgemm(CBLAS_ORDER, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, blasint m, blasint n, blasint k, double alpha, const double* a,
-                 blasint lda, const double* b, blasint ldb, double beta, double* c, blasint ldc);
+void cblas_sgemm(CBLAS_ORDER, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, blasint m, blasint n, blasint k, float alpha,
+                 const float* a, blasint lda, const float* b, blasint ldb, float beta, float* c, blasint ldc);
+void cblas_dgemm(CBLAS_ORDER, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, blasint m, blasint n, blasint k, double alpha,
+                 const double* a, blasint lda, const double* b, blasint ldb, double beta, double* c,
+                 blasint ldc);
 void cblas_sgemv(CBLAS_ORDER, CBLAS_TRANSPOSE, blasint m, blasint n, float alpha, const float* a, blasint lda,
                  const float* x, blasint stepX, float beta, float* y, blasint stepY);
-void cblas_dgemv(CBLAS_ORDER, CBLAS_TRANSPOSE, blasint m, blasint n, double alpha, const double* a, blasint lda,
-                 const double* x, blasint stepX, double beta, double* y, blasint stepY);
+void cblas_dgemv(CBLAS_ORDER, CBLAS_TRANSPOSE, blasint m, blasint n, double alpha, const double* a,
+                 blasint lda, const double* x, blasint stepX, double beta, double* y, blasint stepY);
 }
 
 namespace axpy::blas {

@@ -1,6 +1,7 @@
-// What the addon asks of glibc and libstdc++, by names that old ones have too. A binary takes each symbol in the version that
-// is the newest where it is built, and then loads nowhere else; so the linker sends these here (--wrap in CMakeLists.txt, from
-// the list below), and they are asked for as they were. scripts/prebuilds.ts says which versions a binary may need.
+// What the addon asks of glibc and libstdc++, by names that old ones have too. A binary takes each symbol in
+// the version that is the newest where it is built, and then loads nowhere else; so the linker sends these
+// here (--wrap in CMakeLists.txt, from the list below), and they are asked for as they were.
+// scripts/prebuilds.ts says which versions a binary may need.
 
 #include <csignal>
 #include <new>
@@ -31,7 +32,9 @@ double __wrap_pow(double x, double y) { return old_pow(x, y); }
 // 2.32 and 2.34: moved from libpthread, which every Node loads, to libc.
 int old_pthread_sigmask(int how, const sigset_t* set, sigset_t* old);
 OLD(pthread_sigmask, "pthread_sigmask", FIRST);
-int __wrap_pthread_sigmask(int how, const sigset_t* set, sigset_t* old) { return old_pthread_sigmask(how, set, old); }
+int __wrap_pthread_sigmask(int how, const sigset_t* set, sigset_t* old) {
+  return old_pthread_sigmask(how, set, old);
+}
 
 int old_pthread_mutex_trylock(pthread_mutex_t* mutex);
 OLD(pthread_mutex_trylock, "pthread_mutex_trylock", FIRST);

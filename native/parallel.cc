@@ -26,7 +26,8 @@ void keepLoaded() {
                      reinterpret_cast<LPCSTR>(&keepLoaded), &module);
 #elif defined(__APPLE__)
   Dl_info info;
-  if (dladdr(reinterpret_cast<void*>(&keepLoaded), &info)) dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+  if (dladdr(reinterpret_cast<void*>(&keepLoaded), &info))
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 #endif  // elsewhere the linker marks it so (-z nodelete)
 }
 

@@ -34,7 +34,12 @@ const libraries: Record<string, RegExp> = {
 };
 
 /** The newest version of a symbol that may be asked for: glibc's of CentOS 7, libstdc++'s of Red Hat 8 (GCC 8). */
-const newest: Record<string, number[]> = { GLIBC: [2, 17], GLIBCXX: [3, 4, 25], CXXABI: [1, 3, 11], GCC: [4, 8] };
+const newest: Record<string, number[]> = {
+  GLIBC: [2, 17],
+  GLIBCXX: [3, 4, 25],
+  CXXABI: [1, 3, 11],
+  GCC: [4, 8],
+};
 
 /** What Node looks for, and nothing else. */
 const exported = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];

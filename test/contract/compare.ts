@@ -124,7 +124,7 @@ function terms(call: Pick<Call, 'kernel' | 'args'>): number {
  */
 function growth(call: Pick<Call, 'kernel' | 'args'>, special: boolean): number {
   const n = Math.max(0, terms(call));
-  return 1 + Math.max(Math.sqrt(n) / 16, special ? n / 16 : 0);
+  return 1 + Math.max(Math.sqrt(n) / 4, special ? n / 16 : 0);
 }
 
 /** Units that Winograd's algorithm may be off by, of the largest sum of absolute products. */
