@@ -21,6 +21,8 @@
 #include <unistd.h>
 #endif
 
+#include "cpu.h"
+
 extern "C" {
 void openblas_set_num_threads(int count);
 char* openblas_get_config();
@@ -151,35 +153,32 @@ char oneThread[] = "1";
 /// A core type, and whether the CPU has the instructions of its kernels.
 struct Core {
   char name[16];
-  bool (*runs)();
+  bool (*runs)(const axpy::cpu::Features& cpu);
 };
 
-bool hasSse3() { return __builtin_cpu_supports("sse3"); }
-bool hasSsse3() { return hasSse3() && __builtin_cpu_supports("ssse3"); }
-bool hasSse42() { return hasSsse3() && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2"); }
-bool hasAvx() { return hasSse42() && __builtin_cpu_supports("avx"); }
-bool hasAvx2() { return hasAvx() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool hasAvx512() {
-  return hasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bw");
-}
-bool isZen() { return hasAvx2() && __builtin_cpu_is("amd"); }
+using Features = axpy::cpu::Features;
+bool hasSse3(const Features& cpu) { return cpu.sse3; }
+bool hasSsse3(const Features& cpu) { return cpu.ssse3; }
+bool hasSse4(const Features& cpu) { return cpu.sse4; }
+bool hasAvx(const Features& cpu) { return cpu.avx; }
+bool hasAvx2(const Features& cpu) { return cpu.avx2 && cpu.fma; }
+bool hasAvx512(const Features& cpu) { return hasAvx2(cpu) && cpu.avx512; }
+bool isZen(const Features& cpu) { return hasAvx2(cpu) && cpu.isAmd; }
 
 /// Those that are taken by features, the best first. OpenBLAS has more, for CPUs with instructions that only
 /// a few makers had (3DNow!, FMA4); they gain little over these.
 Core cores[] = {{"SkylakeX", hasAvx512}, {"Zen", isZen},      {"Haswell", hasAvx2}, {"Sandybridge", hasAvx},
-                {"Nehalem", hasSse42},   {"Core2", hasSsse3}, {"Prescott", hasSse3}};
+                {"Nehalem", hasSse4},    {"Core2", hasSsse3}, {"Prescott", hasSse3}};
 
 char* coreType(const char* wanted) {
-  __builtin_cpu_init();
+  const Features cpu = axpy::cpu::features();
   // On an Intel CPU the kernels of a Zen run as well.
-  const auto runs = [](const Core& core) { return core.runs == isZen ? hasAvx2() : core.runs(); };
+  const auto runs = [&](const Core& core) { return core.runs == isZen ? hasAvx2(cpu) : core.runs(cpu); };
   for (Core& core : cores) {
     if (wanted && strcasecmp(wanted, core.name) == 0 && runs(core)) return core.name;
   }
   for (Core& core : cores) {
-    if (core.runs()) return core.name;
+    if (core.runs(cpu)) return core.name;
   }
   return nullptr;
 }

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cpu.h"
+
 namespace axpy::simd {
 namespace {
 
@@ -10,20 +12,11 @@ namespace {
 constexpr const char* names[targets] = {"SSE2", "SSE4", "AVX2", "AVX-512"};
 
 Target detect() {
-  // GCC's feature bits for AVX and AVX-512 are set only when the operating system saves those registers
-  // (XGETBV).
-  __builtin_cpu_init();
+  const cpu::Features cpu = cpu::features();
   Target best = baseline;
-  if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes"))
-    best = sse4;
-  if (best == sse4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
-    best = avx2;
-  }
-  if (best == avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
-    best = avx512;
-  }
+  if (cpu.sse4 && cpu.crypto) best = sse4;
+  if (best == sse4 && cpu.avx2 && cpu.bmi && cpu.fma && cpu.f16c) best = avx2;
+  if (best == avx2 && cpu.avx512) best = avx512;
   // For tests: a lower target, never one that the CPU lacks.
   if (const char* wanted = std::getenv("AXPY_SIMD")) {
     for (int i = 0; i < best; i++) {

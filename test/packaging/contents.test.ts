@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { binaries as targets } from '../../scripts/binaries.ts';
 import { binaries, npmPack, root } from './pack.ts';
 import { emptyFolder } from './support.ts';
 
@@ -62,19 +63,11 @@ function paths(tree: unknown): string[] {
 }
 
 test('each subpath has its files, in both formats and with types', () => {
-  for (const target of targets()) {
+  for (const target of Object.keys(targets)) {
     for (const end of ['module.js', 'mjs', 'cjs', 'd.ts', 'd.cts'])
       expect(files).toContain(`dist/targets/${target}.${end}`);
   }
 });
-
-/** Of the binaries, the subpaths: linux-x64, linuxmusl-x64, … */
-function targets(): string[] {
-  return binaries.map((file) => {
-    const [, platform, name] = file.split('/');
-    return name.includes('musl') ? platform.replace('-', 'musl-') : platform;
-  });
-}
 
 describe('size', () => {
   test('at most 40 MB unpacked and 14 MB packed', () => {

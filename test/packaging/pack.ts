@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
+import { binaries as targets } from '../../scripts/binaries.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -13,15 +14,7 @@ declare module 'vitest' {
 }
 
 /** Every binary of the package. */
-export const binaries = [
-  'prebuilds/linux-x64/axpy.glibc.node',
-  'prebuilds/linux-x64/axpy.musl.node',
-  'prebuilds/linux-arm64/axpy.glibc.node',
-  'prebuilds/linux-arm64/axpy.musl.node',
-  'prebuilds/win32-x64/axpy.node',
-  'prebuilds/darwin-arm64/axpy.node',
-  'prebuilds/darwin-x64/axpy.node',
-];
+export const binaries = Object.values(targets).map((file) => `prebuilds/${file}`);
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
