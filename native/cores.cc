@@ -12,6 +12,8 @@
 #endif
 
 namespace axpy {
+
+#if defined(__linux__)
 namespace {
 
 double readNumber(const std::string& path) {
@@ -70,6 +72,7 @@ double cgroupQuota() {
 }
 
 }  // namespace
+#endif
 
 int availableCores() {
   int cores = static_cast<int>(std::thread::hardware_concurrency());

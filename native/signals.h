@@ -6,7 +6,7 @@
 namespace axpy {
 
 /// Blocks every signal on this thread while it lives; a thread started meanwhile inherits that for good.
-class SignalsBlocked {
+class [[maybe_unused]] SignalsBlocked {
 #if !defined(_WIN32)  // which has none
  public:
   SignalsBlocked() {

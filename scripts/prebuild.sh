@@ -75,17 +75,17 @@ zig_folder() { # fetches zig where it is not there; its folder
 # Without threads of its own and safe under concurrent calls; single and double precision, no LAPACK. For Linux the same
 # objects serve glibc and musl: they ask for nothing that one of them lacks. DYNAMIC_LIST: the core types beside the least.
 build_openblas() { # build_openblas linux-x64|linux-arm64|win32-x64: makes $work/openblas-…/libopenblas.a
-  local folder=$work/openblas-$1 compiler flags=()
+  local folder=$work/openblas-$1 compiler flags=() trap=ud2 note='.section .note.GNU-stack, "", %progbits'
   case $1 in
     linux-x64) compiler=gcc flags=(DYNAMIC_LIST='NEHALEM SANDYBRIDGE HASWELL ZEN SKYLAKEX') ;;
     win32-x64)
       # See CMakeLists.txt about the stack there.
-      compiler=x86_64-w64-mingw32-gcc-posix
+      compiler=x86_64-w64-mingw32-gcc-posix note=''
       flags=(OSNAME=WINNT AR=x86_64-w64-mingw32-ar RANLIB=x86_64-w64-mingw32-ranlib BINARY=64
         DYNAMIC_LIST='NEHALEM SANDYBRIDGE HASWELL ZEN SKYLAKEX' CFLAGS=-Wa,-muse-unaligned-vector-move)
       ;;
     linux-arm64)
-      compiler=aarch64-linux-gnu-gcc
+      compiler=aarch64-linux-gnu-gcc trap='brk 1'
       flags=(TARGET=ARMV8 AR=aarch64-linux-gnu-ar RANLIB=aarch64-linux-gnu-ranlib BINARY=64
         DYNAMIC_LIST='CORTEXA53 CORTEXA72 NEOVERSEN1 NEOVERSEV1 NEOVERSEN2 ARMV8SVE')
       ;;
@@ -101,9 +101,17 @@ build_openblas() { # build_openblas linux-x64|linux-arm64|win32-x64: makes $work
   rm -rf "$folder"
   cp -r "$source" "$folder"
   make -C "$folder" -s -j2 libs "${flags[@]}" >"$folder.log" 2>&1 || fail "it failed: see $folder.log"
+  local tools=${compiler%gcc*}
+  # For each core type a table names every function of BLAS that it has, and so all would be linked. Of products it takes these;
+  # the others are one instruction that ends the process.
+  {
+    printf '.text\n.globl axpy_unused\naxpy_unused: %s\n%s\n' "$trap" "$note"
+    find "$folder/kernel" -name 'setparam_*.o*' -exec "${tools}nm" -u {} + | awk '/ U .*_[A-Z0-9]+$/ { print $2 }' |
+      grep -vE '^[sd](gemm|gemv|scal)' | sort -u | sed 's/.*/.globl &\n.set &, axpy_unused/'
+  } >"$folder/unused.S"
+  "$compiler" -c "$folder/unused.S" -o "$folder/unused.o"
   if [[ $1 = linux-* ]]; then
-    # What the linker's --wrap does, for the linker of zig, which has no such option. `ld -r` would keep all of it.
-    local tools=${compiler%gcc}
+    # What the linker's --wrap does, for the linker of zig, which has no such option.
     mkdir "$folder/wrapped"
     (
       cd "$folder/wrapped"
@@ -148,9 +156,9 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
     *) fail "there is no target $target" ;;
   esac
   case $target in
-    linuxmusl-*) library=$library/wrapped/libopenblas.a ;;
+    linuxmusl-*) library="$library/unused.o;$library/wrapped/libopenblas.a" ;;
     darwin-*) library='' ;;
-    *) library=$library/libopenblas.a ;;
+    *) library="$library/unused.o;$library/libopenblas.a" ;;
   esac
   local highway_folder
   highway_folder=$(source_of highway "$highway" "$highway_sha256")
@@ -181,9 +189,12 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
   # prebuildify calls node-gyp; cmake-js builds in its place, into the folder where prebuildify looks.
   cp package.json "$folder/"
   {
-    printf '#!/bin/sh\ncd %q\nexec npx cmake-js build --parallel 2 --out %q' "$root" "$folder/build"
-    printf ' --CD%q' "${flags[@]}"
-    printf '\n'
+    printf '#!/bin/sh\nset -e\ncd %q\n' "$root"
+    for step in configure build; do
+      printf 'npx cmake-js %s --parallel 2 --out %q' "$step" "$folder/build"
+      printf ' --CD%q' "${flags[@]}"
+      printf '\n'
+    done
   } >"$folder/build-addon"
   chmod +x "$folder/build-addon"
   npx prebuildify --napi --name axpy --platform "$platform" --arch "$arch" ${libc:+--libc "$libc" --tag-libc "$libc"} \
