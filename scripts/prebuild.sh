@@ -93,13 +93,14 @@ build_openblas() { # build_openblas linux-x64|linux-arm64|win32-x64: makes $work
   flags+=(CC="$compiler" HOSTCC=gcc DYNAMIC_ARCH=1 USE_THREAD=0 USE_LOCKING=1 NO_AFFINITY=1 NO_LAPACK=1 NO_LAPACKE=1 NOFORTRAN=1
     NO_SHARED=1 BUILD_SINGLE=1 BUILD_DOUBLE=1)
   local inputs
-  inputs=$(printf '%s\n' "$openblas" "$($compiler --version | head -1)" "${flags[@]}" | digest)
+  inputs=$(printf '%s\n' "$openblas" "$($compiler --version | head -1)" "${flags[@]}" | cat - scripts/openblas.patch | digest)
   same "$folder/stamp" "$inputs" && return
   say "building OpenBLAS for $1"
   local source
   source=$(source_of openblas "$openblas" "$openblas_sha256")
   rm -rf "$folder"
   cp -r "$source" "$folder"
+  patch -s -d "$folder" -p1 <scripts/openblas.patch
   make -C "$folder" -s -j2 libs "${flags[@]}" >"$folder.log" 2>&1 || fail "it failed: see $folder.log"
   local tools=${compiler%gcc*}
   # For each core type a table names every function of BLAS that it has, and so all would be linked. Of products it takes these;
@@ -206,7 +207,7 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
 [ "$(uname -m)" = x86_64 ] || fail 'this runs on x86-64'
 mkdir -p "$work"
 [ -e node_modules/.package-lock.json ] || npm ci --no-audit --no-fund
-install make=make cmake=cmake ninja=ninja-build g++=g++ dpkg-source=dpkg-dev readelf=binutils openssl=openssl
+install make=make cmake=cmake ninja=ninja-build g++=g++ dpkg-source=dpkg-dev patch=patch readelf=binutils openssl=openssl
 wants 'linux(musl)?-arm64' && install aarch64-linux-gnu-g++=g++-aarch64-linux-gnu
 wants win32 && install x86_64-w64-mingw32-g++-posix=g++-mingw-w64-x86-64-posix
 if wants 'linux(musl)?-x64'; then build_openblas linux-x64; fi

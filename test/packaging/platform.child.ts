@@ -55,6 +55,35 @@ for (const { op, cases } of declarations) {
   }
 }
 
+// Products of many terms, in blocks as the core type has them. Of whole numbers, so that all sums are exact.
+for (const Floats of [Float32Array, Float64Array]) {
+  for (const [m, n, k] of [
+    [64, 64, 300],
+    [64, 64, 511],
+    [5, 7, 1025],
+    [200, 130, 1500],
+    [1, 64, 2048],
+    [64, 1, 2048],
+  ]) {
+    for (const [transposeA, transposeB] of [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ] as const) {
+      const a = Floats.from({ length: m * k }, (_, i) => (i % 7) - 3);
+      const b = Floats.from({ length: k * n }, (_, i) => (i % 5) - 2);
+      const [own, other] = [new Floats(m * n), new Floats(m * n)];
+      kernels.gemm(own, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0);
+      fallback.gemm(other, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0);
+      calls++;
+      if (own.some((value, i) => value !== other[i])) {
+        problems.push(`${Floats.name}: the product of ${m}x${n}x${k}, ${transposeA}${transposeB} is wrong`);
+      }
+    }
+  }
+}
+
 /** Three epochs of a network on 256 examples that follow a rule. */
 async function train(
   model: axpy.Sequential<any>,

@@ -34,13 +34,17 @@ export function tryBinary(binary: string, command: readonly string[], env: NodeJ
   try {
     const file = join(folder, 'report.json');
     const [program, ...parameters] = command;
+    // What this machine says to OpenBLAS is about another one.
+    const own = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !name.startsWith('OPENBLAS_')),
+    );
     const { status, signal, stderr, error } = spawnSync(
       program,
       [...parameters, bundle('test/packaging/platform.child.ts'), file],
       {
         encoding: 'utf8',
         env: {
-          ...process.env,
+          ...own,
           ...env,
           AXPY_BINARY: resolve(binary),
           AXPY_BACKEND: 'native',
