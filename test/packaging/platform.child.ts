@@ -71,8 +71,8 @@ for (const Floats of [Float32Array, Float64Array]) {
       [1, 0],
       [1, 1],
     ] as const) {
-      const a = Floats.from({ length: m * k }, (_, i) => (i % 7) - 3);
-      const b = Floats.from({ length: k * n }, (_, i) => (i % 5) - 2);
+      const a = new Floats(m * k).map((_, i) => (i % 7) - 3);
+      const b = new Floats(k * n).map((_, i) => (i % 5) - 2);
       const [own, other] = [new Floats(m * n), new Floats(m * n)];
       kernels.gemm(own, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0);
       fallback.gemm(other, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0);
