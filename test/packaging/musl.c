@@ -1,10 +1,11 @@
 // What Debian's libstdc++ and libgcc_s want of glibc beyond what musl has. Debian has musl, and no C++ library for it, which a
-// program for Alpine needs: with this under the name of glibc's loader, its own serve. For tests alone.
+// program for Alpine needs: with this, loaded before it, the one for glibc serves. For tests alone.
 #define _GNU_SOURCE
 #include <link.h>
 #include <locale.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -19,6 +20,8 @@ uint32_t arc4random(void) {
 size_t __strftime_l(char* out, size_t size, const char* format, const struct tm* time, locale_t locale) {
   return strftime_l(out, size, format, time, locale);
 }
+
+unsigned long __getauxval(unsigned long type) { return getauxval(type); }
 
 /// Destructors of threads are not run: no test is about them.
 int __cxa_thread_atexit_impl(void (*function)(void*), void* object, void* library) {

@@ -47,18 +47,19 @@ function unpacked(name: string): string {
   return target;
 }
 
-/** musl with a C++ library, of which musl.c says how; its folder. */
-function muslLibraries(arch: 'x86_64' | 'aarch64', loader: string, libraries: string): string {
+/** musl's loader with a C++ library, of which musl.c says how: the command that runs a program. */
+function underMusl(arch: 'x86_64' | 'aarch64', loader: string, libraries: string): string[] {
   const target = join(folder, `musl-${arch}`);
   mkdirSync(target, { recursive: true });
   for (const name of ['libstdc++.so.6', 'libgcc_s.so.1'])
     copyFileSync(join(libraries, name), join(target, name));
   copyFileSync(loader, join(target, `libc.musl-${arch}.so.1`));
   const zig = join(root, 'build/prebuild/zig/zig');
+  // libstdc++ asks for glibc's loader by its name.
   const shim = join(target, arch === 'aarch64' ? 'ld-linux-aarch64.so.1' : 'ld-linux-x86-64.so.2');
   const source = join(root, 'test/packaging/musl.c');
   run(zig, ['cc', '-target', `${arch}-linux-musl`, '-shared', '-fPIC', '-O2', '-o', shim, source]);
-  return target;
+  return [loader, '--preload', shim, '--library-path', target];
 }
 
 interface Runner {
@@ -97,9 +98,9 @@ const runners: Record<string, () => Runner[]> = {
   'linuxmusl-x64': () => {
     const loader = '/lib/ld-musl-x86_64.so.1';
     needs(loader, 'musl');
-    const path = muslLibraries('x86_64', loader, '/usr/lib/x86_64-linux-gnu');
+    const musl = underMusl('x86_64', loader, '/usr/lib/x86_64-linux-gnu');
     const bun = join(foreign('@oven/bun-linux-x64-musl-baseline@1.4.5'), 'bin/bun');
-    return [{ name: 'Bun under musl', command: [loader, '--library-path', path, bun] }];
+    return [{ name: 'Bun under musl', command: [...musl, bun] }];
   },
   'linux-arm64': () => {
     needs('/usr/bin/qemu-aarch64', 'qemu-user');
@@ -114,12 +115,12 @@ const runners: Record<string, () => Runner[]> = {
     needs('/usr/bin/qemu-aarch64', 'qemu-user');
     needs(join(arm64, 'lib/libstdc++.so.6'), 'libstdc++6-arm64-cross');
     const loader = join(unpacked('musl'), 'lib/ld-musl-aarch64.so.1');
-    const path = muslLibraries('aarch64', loader, join(arm64, 'lib'));
+    const musl = underMusl('aarch64', loader, join(arm64, 'lib'));
     const bun = join(foreign('@oven/bun-linux-aarch64-musl@1.4.5'), 'bin/bun');
     return [
       {
         name: 'Bun under qemu and musl',
-        command: ['qemu-aarch64', '-cpu', 'max', loader, '--library-path', path, bun],
+        command: ['qemu-aarch64', '-cpu', 'max', ...musl, bun],
       },
     ];
   },
