@@ -91,7 +91,7 @@ build_openblas() { # build_openblas linux-x64|linux-arm64|win32-x64: makes $work
       ;;
   esac
   flags+=(CC="$compiler" HOSTCC=gcc DYNAMIC_ARCH=1 USE_THREAD=0 USE_LOCKING=1 NO_AFFINITY=1 NO_LAPACK=1 NO_LAPACKE=1 NOFORTRAN=1
-    NO_SHARED=1 BUILD_SINGLE=1 BUILD_DOUBLE=1)
+    NO_SHARED=1 NO_EXPRECISION=1 BUILD_SINGLE=1 BUILD_DOUBLE=1)
   local inputs
   inputs=$(printf '%s\n' "$openblas" "$($compiler --version | head -1)" "${flags[@]}" | cat - scripts/openblas.patch | digest)
   same "$folder/stamp" "$inputs" && return

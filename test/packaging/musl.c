@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 char __libc_single_threaded = 0;
 
@@ -34,6 +36,11 @@ struct {
   unsigned vendor, type, subtype, features[1];
 } __cpu_model;
 int __cpu_indicator_init(void) { return 0; }
+
+/// qemu refuses no bytes, which Linux takes for done.
+int mprotect(void* start, size_t size, int protection) {
+  return size == 0 ? 0 : (int)syscall(SYS_mprotect, start, size, protection);
+}
 
 /// As in glibc's dlfcn.h.
 struct dl_find_object {
