@@ -85,11 +85,7 @@ for (const Floats of [Float32Array, Float64Array]) {
 }
 
 /** Three epochs of a network on 256 examples that follow a rule. */
-async function train(
-  model: axpy.Sequential<any>,
-  shape: number[],
-  dtype: axpy.FloatDtype,
-): Promise<number[]> {
+async function train(model: axpy.Layer, shape: number[], dtype: axpy.FloatDtype): Promise<number[]> {
   const x = axpy.randn([256, ...shape], { dtype });
   const sums = x.reshape([256, -1]).sum([1]);
   const y = axpy.tensor(Int32Array.from(sums.data as Float32Array, (sum) => (sum > 0 ? 1 : 0)));
