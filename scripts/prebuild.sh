@@ -171,7 +171,8 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
     compiler=$work/bin/$target-c++
     # Clang counts AVX-512 on vectors of that width as an instruction set of its own.
     [[ $zig_target = x86_64-* ]] && cpu='-mcpu=x86_64+evex512'
-    printf '#!/bin/sh\nexec %s/zig c++ -target %s %s "$@"\n' "$zig_home" "$zig_target" "$cpu" >"$compiler"
+    printf '#!/bin/sh\nZIG_GLOBAL_CACHE_DIR=%q exec %q/zig c++ -target %s %s "$@"\n' "$work/zig-cache" "$zig_home" "$zig_target" "$cpu" \
+      >"$compiler"
     chmod +x "$compiler"
     flags+=(CMAKE_MODULE_LINKER_FLAGS=-s)
   fi

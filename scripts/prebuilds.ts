@@ -39,6 +39,8 @@ interface Needs {
   versions: string[];
   exports: string[];
   hasSymbolTable: boolean;
+  /** Which some systems refuse to load. */
+  hasExecutableStack: boolean;
 }
 
 const run = (command: string, args: string[]) =>
@@ -53,6 +55,7 @@ function elf(path: string): Needs {
     versions: matches(symbols, /@(\w+_[\d.]+)/g),
     exports: matches(symbols, /(?:GLOBAL|WEAK)\s+DEFAULT\s+\d+\s+(\w+)/g),
     hasSymbolTable: /\.symtab|\.debug_/.test(run('readelf', ['--wide', '--sections', path])),
+    hasExecutableStack: !/GNU_STACK .* RW {2}/.test(run('readelf', ['--wide', '--segments', path])),
   };
 }
 
@@ -66,13 +69,20 @@ function pe(path: string): Needs {
     hasSymbolTable: !/has no symbols|no symbols/.test(
       run('x86_64-w64-mingw32-objdump', ['--syms', path]).toLowerCase(),
     ),
+    hasExecutableStack: false,
   };
 }
 
 /** Mach-O, 64 bits, by its load commands (Apple's mach-o/loader.h). */
 function machO(path: string): Needs {
   const bytes = readFileSync(path);
-  const needs: Needs = { libraries: [], versions: [], exports: [], hasSymbolTable: false };
+  const needs: Needs = {
+    libraries: [],
+    versions: [],
+    exports: [],
+    hasSymbolTable: false,
+    hasExecutableStack: false,
+  };
   if (bytes.readUInt32LE(0) !== 0xfeedfacf) throw new Error(`${path} is not for macOS`);
   const text = (start: number) => bytes.toString('latin1', start, bytes.indexOf(0, start));
   for (let i = 0, at = 32; i < bytes.readUInt32LE(16); i++, at += bytes.readUInt32LE(at + 4)) {
@@ -118,6 +128,7 @@ function faults(target: string): string[] {
     ...exported.filter((name) => !needs.exports.includes(name)).map((name) => `it does not export ${name}`),
   ];
   if (needs.hasSymbolTable) result.push('it is not stripped');
+  if (needs.hasExecutableStack) result.push('it wants an executable stack');
   const text = readFileSync(path, 'latin1');
   for (const folder of [root, process.env.HOME ?? root]) {
     if (folder.length > 1 && text.includes(`${folder.replace(/\/$/, '')}/`)) {

