@@ -174,7 +174,7 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
     printf '#!/bin/sh\nZIG_GLOBAL_CACHE_DIR=%q exec %q/zig c++ -target %s %s "$@"\n' "$work/zig-cache" "$zig_home" "$zig_target" "$cpu" \
       >"$compiler"
     chmod +x "$compiler"
-    flags+=(CMAKE_MODULE_LINKER_FLAGS=-s)
+    flags+=(CMAKE_MODULE_LINKER_FLAGS=-s CMAKE_SHARED_LINKER_FLAGS=-s)
   fi
   [ -z "$compiler" ] || flags+=(CMAKE_CXX_COMPILER="$compiler")
   [ -z "$library" ] || flags+=(OPENBLAS_LIBRARY="$library")
