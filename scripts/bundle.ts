@@ -30,6 +30,17 @@ const common: BuildOptions = {
 const browser: BuildOptions = { ...common, platform: 'browser', target: 'es2022', plugins: [forBrowsers] };
 /** A plain object, without `__esModule`: a default import of it is the whole library, as compilers take it to be. */
 const footer = { js: 'module.exports = { ...module.exports };' };
+/**
+ * What copies only the files that a program reads, as Next.js does for `standalone` and as Vercel do, learns of them by such an
+ * expression. Nobody calls it.
+ */
+const traced = {
+  js: `${footer.js}
+// For tools that copy the files which a program reads: these too.
+{
+  const traced = (file) => require('node:path').join(__dirname, '../prebuilds', file);
+}`,
+};
 
 const [inBrowsers] = await Promise.all([
   build({ ...browser, format: 'esm', outfile: `${dist}browser.js`, metafile: true }),
@@ -40,7 +51,7 @@ const [inBrowsers] = await Promise.all([
     target: 'node20',
     format: 'cjs',
     packages: 'external',
-    footer,
+    footer: traced,
     outfile: `${dist}index.cjs`,
   }),
 ]);

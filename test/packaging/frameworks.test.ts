@@ -5,6 +5,7 @@ import {
   all,
   cjs,
   copies,
+  emptyFolder,
   esm,
   expectNative,
   expectOne,
@@ -180,5 +181,35 @@ describe('Next.js', () => {
     expect(lines, `${stdout}\n${stderr}`).not.toHaveLength(0);
     const last = lines.at(-1) as string;
     expectNative({ code: 0, stdout: last, stderr: stderr.includes('axpy:') ? stderr : '' });
+  });
+
+  test.each(['--turbopack', '--webpack'])('standalone, %s: the binary comes along', async (flag) => {
+    const name = `next-standalone${flag}`;
+    const config = { output: 'standalone', serverExternalPackages: ['axpy'] };
+    write(folder, {
+      [`${name}/package.json`]: '{ "private": true }',
+      // The package has to be in the folder that is traced.
+      [`${name}/next.config.mjs`]: `export default ${JSON.stringify({
+        ...config,
+        outputFileTracingRoot: folder,
+        turbopack: { root: folder },
+      })};`,
+      [`${name}/pages/index.js`]: `
+        import * as axpy from 'axpy';
+        export const getServerSideProps = () => ({ props: { said: JSON.stringify(axpy.backendInfo()) } });
+        export default ({ said }) => said;
+      `,
+    });
+    const cli = join(folder, 'node_modules/next/dist/bin/next');
+    await prepare(join(folder, name), node, [cli, 'build', flag], { NEXT_TELEMETRY_DISABLED: '1', CI: '1' });
+    const away = emptyFolder();
+    await prepare(folder, 'cp', ['-r', `${name}/.next/standalone/.`, away]);
+    const { stdout } = await prepare(away, 'find', ['.', '-name', 'axpy*.node']);
+    const [binary, ...more] = stdout.trim().split('\n');
+    expect([binary, more]).toEqual([expect.stringContaining('/prebuilds/'), []]);
+    // The package that was copied, as the server would load it.
+    const own = join(away, binary, '../../..');
+    write(away, { 'own.cjs': cjs(own) });
+    expectNative(await run(away, node, ['own.cjs']));
   });
 });
