@@ -102,23 +102,44 @@ export const isSharedArrayBuffer = (
 
 // ── time and room ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-type Later = (task: () => void) => unknown;
+type Later = (task: () => void) => void;
 
 /** Timers would wait for four milliseconds each, and for a second behind another tab. */
 function byMessages(): Later | undefined {
   if (typeof MessageChannel !== 'function') return undefined;
   const tasks: (() => void)[] = [];
-  const { port1, port2 } = new MessageChannel();
-  (port1 as { onmessage?: () => void }).onmessage = () => tasks.shift()!();
+  let channel: InstanceType<typeof MessageChannel> | undefined;
+  function open() {
+    const opened = new MessageChannel();
+    (opened.port1 as { onmessage?: () => void }).onmessage = () => tasks.shift()!();
+    return opened;
+  }
   return (task) => {
+    channel ??= open();
     tasks.push(task);
-    port2.postMessage(null);
+    channel.port2.postMessage(null);
   };
 }
 
+const ways = [
+  builtin('node:timers')?.setImmediate,
+  globalThis.setImmediate,
+  byMessages(),
+  globalThis.setTimeout,
+].filter((way) => way !== undefined) as Later[];
+
 /** Runs a task in a turn of the event loop of its own, after what waits already, in order. */
-export const later: Later =
-  builtin('node:timers')?.setImmediate ?? globalThis.setImmediate ?? byMessages() ?? globalThis.setTimeout;
+export const later: Later = (task) => {
+  const [way] = ways;
+  try {
+    way(task);
+  } catch (error) {
+    // Edge runtimes have some of them by name alone, to say in a call that there is no such thing.
+    if (ways.length === 1) throw error;
+    ways.shift();
+    later(task);
+  }
+};
 
 /** Lets the event loop turn once. */
 export const turn = () => new Promise<void>((resolve) => later(resolve));
