@@ -224,6 +224,30 @@ once('a bundle', () => {
   });
 });
 
+once('a Node that is too old', () => {
+  // As 18, 21 and 22.0 are: none of them gives its modules to who does not import them.
+  const old = (version: string) => {
+    const file = join(folder(), 'old.cjs');
+    writeFileSync(
+      file,
+      `delete process.getBuiltinModule;
+       Object.defineProperty(process.versions, 'node', { value: '${version}' });`,
+    );
+    return ['--require', file];
+  };
+
+  test.each(Object.keys(formats) as Format[])('is named, %s', (format) => {
+    const place = folder();
+    installPackage(place);
+    expectFallback(run(bundleInto(place, format), old('21.7.3')), /this is Node 21\.7\.3, .* 20\.17 .* 22\.3/);
+  });
+
+  test('is none that package.json says will do', () => {
+    const { engines } = JSON.parse(manifest) as { engines: { node: string } };
+    expect(engines.node).toBe('^20.17.0 || >=22.3.0');
+  });
+});
+
 once('AXPY_BINARY', () => {
   test('helps a bundle', () => {
     const ran = run(bundleInto(folder(), 'CommonJS'), [], { AXPY_BINARY: built });

@@ -136,6 +136,11 @@ export function findSources(faults: string[]): Source[] {
 }
 
 function* sources(faults: string[]): Generator<Source> {
+  const node = host?.versions?.node;
+  if (node !== undefined && typeof host!.getBuiltinModule !== 'function') {
+    faults.push(`this is Node ${node}, and a binary wants 20.17 or a later 20, or 22.3 or later`);
+    return;
+  }
   if (typeof host?.dlopen !== 'function' || builtin('node:module')?.createRequire === undefined) {
     faults.push('this host loads no addons of Node');
     return;
