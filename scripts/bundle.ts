@@ -31,7 +31,7 @@ const browser: BuildOptions = { ...common, platform: 'browser', target: 'es2022'
 /** A plain object, without `__esModule`: a default import of it is the whole library, as compilers take it to be. */
 const footer = { js: 'module.exports = { ...module.exports };' };
 /**
- * What copies only the files that a program reads, as Next.js does for `standalone` and as Vercel do, learns of them by such an
+ * What copies only the files that a program reads, as Next.js does for `standalone`, learns of the binaries by such an
  * expression. Nobody calls it.
  */
 const traced = {
@@ -68,7 +68,16 @@ writeFileSync(
  * module of its own, so that what nobody uses can still be left out.
  */
 const whole = (path: string) => `export * from '${path}';\nexport * as default from '${path}';\n`;
-for (const name of ['index', 'browser']) writeFileSync(`${dist}${name}.module.js`, whole(`./${name}.js`));
+/**
+ * Nitro copies what a bundler would have resolved, and leaves an import in which Node takes another file. What traces takes a
+ * function without parameters for one to be evaluated where it is called, and sees nothing in it.
+ */
+const inNode = (name: string) =>
+  `// For such tools as copy this file because of its condition: Node takes another.
+const traced = (_file) => [\`\${__dirname}/${name}.mjs\`];
+`;
+writeFileSync(`${dist}index.module.js`, whole('./index.js') + inNode('index'));
+writeFileSync(`${dist}browser.module.js`, whole('./browser.js'));
 
 const folder = `${dist}targets/`;
 mkdirSync(folder, { recursive: true });
@@ -92,7 +101,7 @@ offers.late?.(offer);
 `,
   );
   const offer = `import './${target}.binary.cjs';\n`;
-  write('.module.js', `${offer}${whole('../index.js')}`);
+  write('.module.js', `${offer}${whole('../index.js')}${inNode(target)}`);
   write('.mjs', `${offer}export * from '../index.mjs';\n`);
   write(
     '.cjs',

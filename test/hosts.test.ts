@@ -239,7 +239,10 @@ once('a Node that is too old', () => {
   test.each(Object.keys(formats) as Format[])('is named, %s', (format) => {
     const place = folder();
     installPackage(place);
-    expectFallback(run(bundleInto(place, format), old('21.7.3')), /this is Node 21\.7\.3, .* 20\.17 .* 22\.3/);
+    expectFallback(
+      run(bundleInto(place, format), old('21.7.3')),
+      /this is Node 21\.7\.3, .* 20\.17 .* 22\.3/,
+    );
   });
 
   test('is none that package.json says will do', () => {

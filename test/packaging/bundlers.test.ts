@@ -225,6 +225,30 @@ describe('Vite', () => {
   });
 });
 
+/** Servers are put together so: by Next.js and Vercel as Node would resolve, by Nitro (Nuxt) as bundlers do. */
+describe('the files that @vercel/nft finds', () => {
+  test.each([
+    ['esm.mjs', undefined],
+    ['cjs.cjs', undefined],
+    ['subpath.mjs', undefined],
+    ['esm.mjs', ['production', 'node', 'module']],
+    ['cjs.cjs', ['production', 'node', 'module']],
+    ['subpath.mjs', ['production', 'node', 'module']],
+  ])('%s, conditions %s', async (entry, conditions) => {
+    const name = `traced-${entry}-${conditions ? 'module' : 'node'}`;
+    write(folder, {
+      'trace.cjs': `
+        const { nodeFileTrace } = require('next/dist/compiled/@vercel/nft');
+        const { cpSync } = require('node:fs');
+        nodeFileTrace(['${entry}'], { base: __dirname, conditions: ${JSON.stringify(conditions)} })
+          .then(({ fileList }) => { for (const file of fileList) cpSync(file, '${name}/' + file); });
+      `,
+    });
+    await prepare(folder, node, ['trace.cjs']);
+    expectNative(await runAway(name, entry));
+  });
+});
+
 describe('others', () => {
   test('ncc takes the binary along', async () => {
     const ncc = ['node_modules/@vercel/ncc/dist/ncc/cli.js', 'build', '--quiet'];
