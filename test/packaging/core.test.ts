@@ -4,18 +4,7 @@ import { join } from 'node:path';
 import { build, type PluginBuild } from 'esbuild';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { root } from './pack.ts';
-import {
-  cjs,
-  copies,
-  esm,
-  expectFallback,
-  expectNative,
-  expectOne,
-  project,
-  run,
-  workers,
-  write,
-} from './support.ts';
+import { esm, expectFallback, expectNative, expectOne, programs, project, run, write } from './support.ts';
 
 const node = process.execPath;
 const modern = Number(process.versions.node.split('.')[0]) >= 24;
@@ -26,11 +15,7 @@ let folder: string;
 beforeAll(async () => {
   folder = await project();
   write(folder, {
-    'esm.mjs': esm(),
-    'cjs.cjs': cjs(),
-    'workers.mjs': workers('./esm.mjs'),
-    'workers-cjs.mjs': workers('./cjs.cjs'),
-    ...copies(),
+    ...programs(),
     'only-workers.mjs': `
       import { Worker } from 'node:worker_threads';
       for (let i = 0; i < 2; i++) new Worker(new URL('./esm.mjs', import.meta.url));

@@ -3,8 +3,9 @@
  *
  *     tsx test/packaging/platform.ts [prebuilds/win32-x64/axpy.node -- wine64 node.exe]
  *
- * The program (platform.child.ts) runs under the command after `--`; by default it is this Node, with the binary for it. It makes the calls of the contract, the
- * gradients, and a training. Its losses must be those of losses.json, which `--write` makes with the binary for linux-x64.
+ * The program (platform.child.ts) runs under the command after `--`; by default it is this Node, with the binary for it. It
+ * makes the calls of the contract, the gradients, and a training. Its losses must be those of losses.json, which `--write`
+ * makes with the binary for linux-x64.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -3,18 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { root } from './pack.ts';
-import {
-  cjs,
-  copies,
-  esm,
-  expectFallback,
-  expectNative,
-  expectOne,
-  project,
-  run,
-  workers,
-  write,
-} from './support.ts';
+import { expectFallback, expectNative, expectOne, programs, project, run, write } from './support.ts';
 
 /** A program of the tools; those for other machines than linux-x64 are not among them. */
 const tool = (path: string) => join(inject('tools'), path);
@@ -24,13 +13,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await project();
-  write(folder, {
-    'esm.mjs': esm(),
-    'cjs.cjs': cjs(),
-    'workers.mjs': workers('./esm.mjs'),
-    'workers-cjs.mjs': workers('./cjs.cjs'),
-    ...copies(),
-  });
+  write(folder, programs());
 });
 
 test('the runtimes are there on linux-x64', () => {

@@ -175,6 +175,17 @@ export function expectOne({ code, stdout, stderr }: Outcome, backend = 'native')
   });
 }
 
+/** The program in each format, alone and in workers, and what tells one library from two. */
+export function programs(): Record<string, string> {
+  return {
+    'esm.mjs': esm(),
+    'cjs.cjs': cjs(),
+    'workers.mjs': workers('./esm.mjs'),
+    'workers-cjs.mjs': workers('./cjs.cjs'),
+    ...copies(),
+  };
+}
+
 /** A new project with axpy and the tools of test/packaging/package.json in it. */
 export async function toolProject(description?: object): Promise<string> {
   const folder = await project('axpy-tools-', description);
