@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the binaries that the npm package brings, under prebuilds/: `scripts/prebuild.sh` all of them, `scripts/prebuild.sh
-# linuxmusl-x64 win32-x64` those named. Wants a Debian on x86-64 with npm and apt, and makes nothing again whose inputs are the
-# same. docs/releasing.md says why each is made as it is.
+# linuxmusl-x64 win32-x64` those named. Wants a Debian on x86-64 with npm, and root for apt, and makes nothing again whose inputs
+# are the same. docs/releasing.md says why each is made as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -33,14 +33,18 @@ install() { # install COMMAND=PACKAGE...: those packages whose command is not th
   DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+mirror() { # where apt has Debian from, as far as it was updated
+  apt-get indextargets --format '$(SITE)' 'Origin: Debian' | { grep -v security || true; } | head -1
+}
+
 source_of() { # source_of PACKAGE VERSION SHA256: its folder under $work/sources, unpacked with Debian's patches
   local folder=$work/sources/$1-$2 apt=$work/apt
   if [ ! -e "$folder" ]; then
     say "fetching the source of $1 $2"
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/sources"
-    local mirror
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Origin: Debian' | grep -v security | head -1)
-    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$apt/sources.list"
+    [ -n "$(mirror)" ] || apt-get update -q >/dev/null
+    [ -n "$(mirror)" ] || fail 'apt knows no mirror of Debian'
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) sid main" >"$apt/sources.list"
     local options=(-q -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$apt/lists"
       -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root)
     (
