@@ -111,6 +111,20 @@ export class MemoryError extends AxpyError {
   }
 }
 
+/** `AXPY_FORMAT`: a file, or bytes, that is not what its format says; the message tells what and where. */
+export class FormatError extends AxpyError {
+  constructor(message: string, options?: Cause) {
+    super('AXPY_FORMAT', message, options);
+  }
+}
+
+/** `AXPY_FILE`: a file that the system does not let be read or written; its error is the `cause`. */
+export class FileError extends AxpyError {
+  constructor(message: string, options?: Cause) {
+    super('AXPY_FILE', message, options);
+  }
+}
+
 /** `AXPY_BACKEND`: the backend that was asked for cannot be used. */
 export class BackendError extends AxpyError {
   /** True when there is no binary for this platform or it cannot be loaded: what the fallback exists for. */
@@ -140,6 +154,8 @@ const classes = {
   NonFiniteError,
   AbortError,
   MemoryError,
+  FormatError,
+  FileError,
   BackendError,
   KernelError,
 };

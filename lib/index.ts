@@ -15,6 +15,8 @@ export {
   BackendError,
   DataError,
   DtypeError,
+  FileError,
+  FormatError,
   IndexError,
   KernelError,
   MemoryError,
