@@ -35,6 +35,18 @@ export {
   linear,
   track,
 } from './extend.ts';
+export type { FileUrl, Path, Source } from './files/disk.ts';
+export {
+  encodeSafetensors,
+  type LoadSafetensorsOptions,
+  loadSafetensors,
+  type SafetensorsHeader,
+  type SafetensorsOptions,
+  safetensorsHeader,
+  saveSafetensors,
+  type TensorEntry,
+} from './files/safetensors.ts';
+export type { Only } from './files/select.ts';
 export { type GradCheckOptions, type GradCheckResult, gradCheck } from './gradCheck.ts';
 export {
   type Fans,

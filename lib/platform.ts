@@ -7,6 +7,7 @@
 interface Builtins {
   'node:fs': typeof import('node:fs');
   'node:module': typeof import('node:module');
+  'node:os': typeof import('node:os');
   'node:path': typeof import('node:path');
   'node:timers': typeof import('node:timers');
   'node:url': typeof import('node:url');
@@ -71,6 +72,9 @@ export const isMap = (types?.isMap ?? accepts(getter(Map.prototype, 'size'))) as
 export const isSet = (types?.isSet ?? accepts(getter(Set.prototype, 'size'))) as (
   value: unknown,
 ) => value is Set<unknown>;
+
+export const isArrayBuffer = (types?.isArrayBuffer ??
+  accepts(getter(ArrayBuffer.prototype, 'byteLength'))) as (value: unknown) => value is ArrayBuffer;
 
 // ── shared memory ───────────────────────────────────────────────────────────────────────────────────────────────────
 
