@@ -36,6 +36,7 @@ export {
   track,
 } from './extend.ts';
 export type { FileUrl, Path, Source } from './files/disk.ts';
+export { encodeModel, loadModel, type SaveModelOptions, saveModel } from './files/model.ts';
 export {
   encodeSafetensors,
   type LoadSafetensorsOptions,
@@ -47,6 +48,16 @@ export {
   type TensorEntry,
 } from './files/safetensors.ts';
 export type { Only } from './files/select.ts';
+export {
+  encodeWeights,
+  type LoadWeightsOptions,
+  loadWeights,
+  type Rename,
+  type SaveWeightsOptions,
+  saveWeights,
+  type WeightsConvention,
+  type WeightsReport,
+} from './files/weights.ts';
 export { type GradCheckOptions, type GradCheckResult, gradCheck } from './gradCheck.ts';
 export {
   type Fans,

@@ -1,5 +1,6 @@
 /** Initial values of parameters. `weight` is [out, …, in]: fan-in is in × what lies between, fan-out likewise. */
 import { checkOptions, describe, isFunction, isRecord } from './arguments.ts';
+import { blank } from './blank.ts';
 import { ArgumentError, DataError, ShapeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { changing } from './kernels/recorder.ts';
@@ -168,10 +169,13 @@ function prepare(op: string, x: Tensor, init: Initializer, fans: Fans = fansOf(x
   } else {
     write = resolve(op, init);
   }
-  return () => {
+  const fillNow = () => {
     changing(op, x.storage);
     write(x, fans);
   };
+  if (blank === null || !x.storage.isShared) return fillNow;
+  const { fills } = blank;
+  return () => void fills.set(x, fillNow);
 }
 
 /** The values that a function gave, each read once. @throws as `initialize` */

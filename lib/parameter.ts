@@ -2,6 +2,7 @@
 
 import type { Float } from '../binding.d.ts';
 import { checkBoolean, checkOptions, describe, isRecord } from './arguments.ts';
+import { blank } from './blank.ts';
 import { DtypeError, MemoryError, ShapeError } from './errors.ts';
 import { outdatePrograms } from './kernels/recorder.ts';
 import { allocateShared, type FloatDtype, lengthOf, type Storage } from './memory.ts';
@@ -28,6 +29,7 @@ export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
     if (dtype !== 'float32' && dtype !== 'float64') {
       throw new DtypeError(`[${op}] expected dtype to be float32 or float64, got ${describe(dtype)}`);
     }
+    blank?.reserve(sizeOf(own) * (dtype === 'float32' ? 4 : 8));
     super(allocateShared(sizeOf(own), dtype), own, dtype);
     this.storage.isShared = true;
   }

@@ -23,14 +23,14 @@ export function readNamed<Value>(
   const unknown = Object.keys(given).filter((name) => !known.has(name));
   if (missing.length + unknown.length > 0) {
     throw new ArgumentError(
-      `[${op}] expected the names ${list(names)}; missing: ${list(missing)}; unknown: ${list(unknown)}`,
+      `[${op}] expected the names ${nameList(names)}; missing: ${nameList(missing)}; unknown: ${nameList(unknown)}`,
     );
   }
   return names.map((name) => given[name]);
 }
 
 /** Some names, for messages. */
-function list(names: readonly string[]): string {
+export function nameList(names: readonly string[]): string {
   if (names.length === 0) return 'none';
   const some = names.slice(0, 8).map((name) => name.slice(0, 60));
   return some.join(', ') + (names.length > some.length ? `, … (${names.length})` : '');

@@ -55,8 +55,34 @@ export function configure(layer: Layer, options: object): void {
   (layer as { [told]?: object })[told] = options;
 }
 
+/**
+ * The layers whose configs are being told, the outermost with all that is in it. One that is there twice is told once; where
+ * it comes again stands `{ type: '@shared', '@id': n }`, and the first one has that '@id' as well.
+ */
+let telling: Map<Layer, { '@id'?: number }> | null = null;
+/** The layers that are being made, by that number. */
+let making: Map<unknown, Layer> | null = null;
+const sharedType = '@shared';
+
 /** The config of a layer. @throws ArgumentError where it was told something that is no plain data */
 export function configOf(layer: Layer, isLayer: (value: unknown) => value is Layer): LayerConfig {
+  const isOutermost = telling === null;
+  telling ??= new Map();
+  const known = telling.get(layer);
+  if (known !== undefined) {
+    known['@id'] ??= [...telling.values()].filter((other) => '@id' in other).length + 1;
+    return { type: sharedType, '@id': known['@id'] };
+  }
+  try {
+    const told = {};
+    telling.set(layer, told);
+    return Object.assign(told, plainConfig(layer, isLayer));
+  } finally {
+    if (isOutermost) telling = null;
+  }
+}
+
+function plainConfig(layer: Layer, isLayer: (value: unknown) => value is Layer): LayerConfig {
   const plain = (value: unknown, where: string, depth: number): Json => {
     if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
     if (typeof value === 'number') {
@@ -94,7 +120,7 @@ export function registerLayer<Kind extends Layer>(
   make: (...options: Parameters<LayerMaker>) => Kind,
 ): void {
   const op = 'registerLayer';
-  if (typeof type !== 'string' || type === '') {
+  if (typeof type !== 'string' || type === '' || type === sharedType) {
     throw new ArgumentError(`[${op}] expected type to be a name, got ${describe(type)}`);
   }
   checkFunction(op, 'layer', layer);
@@ -119,7 +145,14 @@ export function layerFrom(config: LayerConfig): Layer {
   if (!isRecord(config)) {
     throw new ArgumentError(`[${op}] expected config to be an object with a type, got ${describe(config)}`);
   }
-  const { type, ...options } = config;
+  const { type, '@id': shared, ...options } = config;
+  if (type === sharedType) {
+    const layer = making?.get(shared);
+    if (layer !== undefined) return layer;
+    throw new ArgumentError(
+      `[${op}] expected the layer that is shared before where it comes again, got ${describe(shared)}`,
+    );
+  }
   const known = typeof type === 'string' ? classes.get(type) : undefined;
   if (known === undefined) {
     throw new ArgumentError(
@@ -129,12 +162,18 @@ export function layerFrom(config: LayerConfig): Layer {
   }
   if (depth > deepest)
     throw new ArgumentError(`[${op}] expected a config that ends, got one that holds itself`);
+  const isOutermost = making === null;
+  making ??= new Map();
   depth++;
   try {
     const layer = known.make(options);
-    if (isInstance(layer, known.layer)) return layer;
+    if (isInstance(layer, known.layer)) {
+      if (shared !== undefined) making.set(shared, layer);
+      return layer;
+    }
     throw new ArgumentError(`[${op}] expected the maker of ${type} to return one, got ${describe(layer)}`);
   } finally {
     depth--;
+    if (isOutermost) making = null;
   }
 }

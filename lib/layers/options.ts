@@ -15,8 +15,8 @@ import type { Layer } from './layer.ts';
 
 /** What a constructor takes for one name, and what the layer keeps of it. */
 export interface Option<Given, Value = Given> {
-  /** @throws AxpyError for what is none. */
-  readonly read: (layer: string, name: string, given: Given) => Value;
+  /** @throws AxpyError for what is none. @param own what was read before */
+  readonly read: (layer: string, name: string, given: Given, own: Readonly<Record<string, unknown>>) => Value;
   /** What stands for one that is left out, where it may be; it may depend on those read before. */
   readonly otherwise: ((own: Readonly<Record<string, unknown>>) => Given) | undefined;
 }
@@ -54,7 +54,7 @@ export function layerForm<Arguments extends Options, Others extends Options>(
     read(given, options = {}) {
       const own: Record<string, unknown> = {};
       const keep = (name: string, { read, otherwise }: Options[string], value: unknown) => {
-        own[name] = read(layer, name, value === undefined && otherwise ? otherwise(own) : value);
+        own[name] = read(layer, name, value === undefined && otherwise ? otherwise(own) : value, own);
       };
       Object.entries(positional).forEach(([name, option], i) => {
         keep(name, option, given[i]);
@@ -140,12 +140,12 @@ export const activation = option<ActivationName | ActivationFunction>(
   () => 'linear',
 );
 
-/** Checked where it is used, by `initializeBoth`. */
-const initializer = (otherwise: Option<Initializer>['otherwise']) =>
-  option<Initializer>((_layer, _name, given) => {
-    if (!isRecord(given)) return given;
-    const own = Object.entries(given).map(([name, value]) => [name, fromText(value)]);
-    return Object.fromEntries(own) as Initializer;
+/** Checked where it is used, by `initializeBoth`. A function was null in `config`: what it gave is in the state. */
+const initializer = (otherwise: NonNullable<Option<Initializer>['otherwise']>) =>
+  option<Initializer>((_layer, _name, given, own) => {
+    if (!isRecord(given)) return given ?? otherwise(own);
+    const named = Object.entries(given).map(([name, value]) => [name, fromText(value)]);
+    return Object.fromEntries(named) as Initializer;
   }, otherwise);
 
 /** Of a weight before the activation. */

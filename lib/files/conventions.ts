@@ -1,0 +1,118 @@
+/** How PyTorch calls the tensors of layers, and in which order it has their numbers. */
+import { ArgumentError } from '../errors.ts';
+import { Activation } from '../layers/activation.ts';
+import { BatchNorm } from '../layers/batchNorm.ts';
+import { Convolution } from '../layers/convolution.ts';
+import { Dense } from '../layers/dense.ts';
+import { Dropout } from '../layers/dropout.ts';
+import { Flatten } from '../layers/flatten.ts';
+import type { ExampleShape, Layer } from '../layers/layer.ts';
+import { LayerNorm } from '../layers/layerNorm.ts';
+import {
+  denseFromChannelsFirst,
+  denseToChannelsFirst,
+  fromChannelsFirst,
+  toChannelsFirst,
+} from '../ops/channels.ts';
+import { reshape } from '../ops/reshape.ts';
+import type { Shape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** A tensor of a model as another library has it. */
+export interface Foreign {
+  readonly name: string;
+  /** Its shape there, for one here. */
+  shape(own: Shape): Shape;
+  fromForeign(x: Tensor): Tensor;
+  toForeign(x: Tensor): Tensor;
+}
+
+const same = <Value>(x: Value): Value => x;
+
+/** What is the same there. */
+export const unchanged = { shape: same<Shape>, fromForeign: same<Tensor>, toForeign: same<Tensor> };
+
+const channelsFirst = {
+  shape: ([out, ...rest]: Shape) => [out, ...rest.slice(-1), ...rest.slice(0, -1)],
+  fromForeign: fromChannelsFirst,
+  toForeign: toChannelsFirst,
+};
+
+/** Names of buffers that differ. */
+const names = new Map([
+  ['runningMean', 'running_mean'],
+  ['runningVariance', 'running_var'],
+]);
+
+/** What PyTorch keeps beside, and nobody here needs. */
+export const ignored = /(^|\.)num_batches_tracked$/;
+
+/** The last axis in the order of an image that was flattened there. */
+function flattened(image: Shape): Omit<Foreign, 'name'> {
+  const rows = (x: Tensor) => (x.rank === 1 ? reshape(x, [1, x.size]) : x);
+  return {
+    shape: same,
+    fromForeign: (x) => reshape(denseFromChannelsFirst(rows(x), image), x.shape),
+    toForeign: (x) => reshape(denseToChannelsFirst(rows(x), image), x.shape),
+  };
+}
+
+/** The images that chains flatten, by the layer whose parameters lie along them; null where the size is not known. */
+class Flattened {
+  readonly images = new Map<Layer, Shape | null>();
+  private image: Shape | null | undefined;
+  /** Whether a layer before took images or sequences: then the last axis is one of channels. */
+  private hasChannels = false;
+
+  visit(layer: Layer, input: ExampleShape): ExampleShape {
+    const chain = layer.chain();
+    if (chain !== null) {
+      let shape = input ?? chain.inputShape;
+      for (const inner of chain.layers) shape = this.visit(inner, shape);
+      return shape;
+    }
+    if (layer instanceof Flatten) {
+      const isImage = input === undefined || input.length === 3 || (input.length === 2 && this.hasChannels);
+      if (isImage && this.image === undefined) this.image = input ?? null;
+    } else if (this.image !== undefined && !(layer instanceof Activation || layer instanceof Dropout)) {
+      const isAlong = layer instanceof Dense || layer instanceof BatchNorm || layer instanceof LayerNorm;
+      if (isAlong) this.images.set(layer, this.image);
+      if (!isAlong || layer instanceof Dense) this.image = undefined;
+    }
+    if (layer instanceof Convolution) this.hasChannels = true;
+    return layer.outputShape(input);
+  }
+}
+
+/**
+ * The tensors of a model as PyTorch has them, by their names here: `running_mean`, convolutions with channels first, what
+ * follows a Flatten with inputs in the order channels, height, width.
+ * @param images the sizes [height, width, channels] before a Flatten, by the name of the parameter, where the model is no
+ *   Sequential that tells
+ * @throws ArgumentError for a Flatten of which nobody tells the size
+ */
+export function pytorch(
+  op: string,
+  model: Layer,
+  images: Readonly<Record<string, Shape>>,
+): (name: string) => Foreign {
+  const found = new Flattened();
+  found.visit(model, undefined);
+  const layers = new Map(model.namedLayers());
+  return (name) => {
+    const dot = name.lastIndexOf('.');
+    const [path, own] = [name.slice(0, Math.max(dot, 0)), name.slice(dot + 1)];
+    const layer = layers.get(path);
+    const foreign = layer instanceof BatchNorm ? (names.get(own) ?? own) : own;
+    const kept = { name: path === '' ? foreign : `${path}.${foreign}`, ...unchanged };
+    if (Object.hasOwn(images, name)) return { ...kept, ...flattened(images[name]) };
+    if (layer instanceof Convolution && own === 'weight') return { ...kept, ...channelsFirst };
+    const image = layer && found.images.get(layer);
+    if (image === undefined || (layer instanceof Dense && own === 'bias')) return kept;
+    if (image !== null) return { ...kept, ...flattened(image) };
+    throw new ArgumentError(
+      `[${op}] expected to know the size of what is flattened before ${name}: give Sequential an inputShape, or this ` +
+        `option: flattened: { '${name}': [height, width, channels] }`,
+    );
+  };
+}
