@@ -6,7 +6,12 @@ class Blank {
   /** How the tensors would have been filled. */
   readonly fills = new Map<object, () => void>();
 
-  constructor(private left: number) {}
+  private left: number;
+
+  constructor(bytes: number) {
+    // Layers may have some that are no state.
+    this.left = 2 * bytes + 2 ** 20;
+  }
 
   /** @throws FormatError for tensors of more bytes than there are values for */
   reserve(bytes: number): void {
@@ -21,7 +26,7 @@ export let blank: Blank | null = null;
 
 /**
  * What `make` makes, with tensors of zeros instead of initial values. It has to be synchronous.
- * @param bytes of all Parameters and SharedTensors at most
+ * @param bytes of values that there are; what is made may be about twice as large
  * @returns with it a function that fills those of its tensors that are not in `given`
  */
 export function makeBlank<Result>(

@@ -46,15 +46,10 @@ const deepest = 1024;
 
 // ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Parameters and buffers, by name. */
-export function namedState(model: Layer): Named<AnySharedTensor> {
-  return [...model.namedParameters(), ...model.namedBuffers()];
-}
-
 /** @internal Copies of a model's tensors, as they are now. */
 export function snapshotOf(op: string, model: Layer): [name: string, tensor: Tensor][] {
   settleRuns();
-  return namedState(model).map(([name, tensor]) => {
+  return model.namedTensors().map(([name, tensor]) => {
     checkElements(op, tensor);
     return [name, new Tensor(copyOf(tensor.data), tensor.shape, tensor.dtype)];
   });
@@ -96,14 +91,14 @@ export function architectureOf(op: string, model: Layer): Record<string, string>
 
 /** What cannot be loaded is not to be found out when the original is gone. */
 function checkMakes(op: string, model: Layer, config: string): void {
-  const own = namedState(model);
+  const own = model.namedTensors();
   const bytes = own.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
   const advice =
     'what a layer of your own is, it tells by configure(this, options) and registerLayer(name, class, make); a function as ' +
     'an activation has no place in a file, and wants a layer of your own';
   let again: Named<AnySharedTensor>;
   try {
-    again = namedState(makeBlank(bytes, () => layerFrom(parse(config) as LayerConfig))[0]);
+    again = makeBlank(bytes, () => layerFrom(parse(config) as LayerConfig))[0].namedTensors();
   } catch (error) {
     const { message } = error as Error;
     throw new ArgumentError(
@@ -223,7 +218,7 @@ async function fill(
   header: SafetensorsHeader,
   fillOthers: (given: ReadonlySet<object>) => void,
 ): Promise<void> {
-  const state = namedState(model);
+  const state = model.namedTensors();
   const names = Object.keys(header.tensors).filter((name) => !name.startsWith(checkpointPrefix));
   const known = new Set(state.map(([name]) => name));
   const missing = state.map(([name]) => name).filter((name) => !Object.hasOwn(header.tensors, name));

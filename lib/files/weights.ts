@@ -13,7 +13,7 @@ import { checkElements, checkTensor, type Tensor } from '../tensor.ts';
 import { concatBytes } from './bytes.ts';
 import { type Foreign, ignored, pytorch, unchanged } from './conventions.ts';
 import { type Path, replaceFile, type Source } from './disk.ts';
-import { checkLayer, checkpointPrefix, namedState, snapshotOf } from './model.ts';
+import { checkLayer, checkpointPrefix, snapshotOf } from './model.ts';
 import {
   partsOf,
   readMetadata,
@@ -45,7 +45,7 @@ export interface LoadWeightsOptions extends WeightsConvention {
   /** Whether a name that is missing or unknown is an error; default true. */
   strict?: boolean;
   /** From the names in the file to those of the model: `{ 'features.': '', 'classifier.': '9.' }`. */
-  rename?: Rename;
+  rename?: Rename | undefined;
 }
 
 /** What became of the tensors. */
@@ -69,6 +69,13 @@ function foreignOf(op: string, model: Layer, options: WeightsConvention): (name:
   }
   if (!isRecord(flattened)) {
     throw new ArgumentError(`[${op}] expected flattened to be shapes by name, got ${describe(flattened)}`);
+  }
+  const names = model.namedTensors().map(([name]) => name);
+  const unknown = Object.keys(flattened).find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new ArgumentError(
+      `[${op}] expected names of the model in flattened (${nameList(names)}), got ${describe(unknown)}`,
+    );
   }
   const images = Object.entries(flattened).map(([name, shape]) => [name, readShape(op, shape)]);
   if (convention === 'pytorch') return pytorch(op, model, Object.fromEntries(images));
@@ -198,7 +205,9 @@ export async function loadWeights(
   const rename = renaming(op, own.rename);
   const foreign = foreignOf(op, model, own);
   return await withWeights(op, source, async ({ names, read }) => {
-    const wanted = new Map(namedState(model).map(([name, tensor]) => [foreign(name).name, { name, tensor }]));
+    const wanted = new Map(
+      model.namedTensors().map(([name, tensor]) => [foreign(name).name, { name, tensor }]),
+    );
     const found = new Map<string, string>();
     const unexpected: string[] = [];
     for (const theirs of names) {
@@ -222,8 +231,9 @@ export async function loadWeights(
     }
     const changes: { tensor: Tensor; values: Tensor['data'] }[] = [];
     const report: WeightsReport = { loaded: [], missing, unexpected, rounded: [] };
-    for (const [renamed, theirs] of found) {
-      const { name, tensor } = wanted.get(renamed)!;
+    for (const [renamed, { name, tensor }] of wanted) {
+      const theirs = found.get(renamed);
+      if (theirs === undefined) continue;
       const given = await read(theirs);
       const x = adopted(op, name, given, foreign(name), tensor.shape);
       const [values, isRounded] = toDtype(x, tensor.dtype);

@@ -193,8 +193,8 @@ export abstract class Layer {
     return this.namedTensors().filter(([, tensor]) => !(tensor instanceof Parameter));
   }
 
-  /** Parameters and buffers, each once, layer by layer. @throws ArgumentError for two of one name. */
-  private namedTensors(): Named<AnySharedTensor> {
+  /** @internal Parameters and buffers, each once, layer by layer. @throws ArgumentError for two of one name. */
+  namedTensors(): Named<AnySharedTensor> {
     const found = [...this.tensorsBelow()];
     const names = new Set<string>();
     for (const [name] of found) {

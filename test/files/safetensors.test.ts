@@ -353,7 +353,7 @@ describe('safetensors', () => {
 const python = '/usr/bin/python3';
 const numpy = (() => {
   try {
-    execFileSync(python, ['-c', 'import numpy']);
+    execFileSync(python, ['-B', '-c', 'import numpy']);
     return true;
   } catch {
     return false;
@@ -371,6 +371,7 @@ describe.skipIf(!numpy)('safetensors with NumPy (where python3-numpy is installe
       n: tensor([7], { dtype: 'int32' }),
     });
     execFileSync(python, [
+      '-B',
       join(import.meta.dirname, 'safetensors.py'),
       join(folder, 'ours'),
       join(folder, 'theirs'),

@@ -6,9 +6,11 @@ import {
   ArgumentError,
   configure,
   Dense,
+  encodeModel,
   Layer,
   type LayerConfig,
   layerFrom,
+  loadModel,
   predict,
   registerLayer,
   Sequential,
@@ -140,7 +142,9 @@ describe.each(classes)('%s', (name, Kind) => {
         const shapes = (l: Layer) => l.namedParameters().map(([path, p]) => [path, p.shape, p.dtype]);
         expect(shapes(same)).toEqual(shapes(layer));
         same.loadStateDict(layer.stateDict());
-        expect(await outputOf(name, same)).toEqual(await outputOf(name, layer));
+        const expected = await outputOf(name, layer);
+        expect(await outputOf(name, same)).toEqual(expected);
+        expect(await outputOf(name, await loadModel(encodeModel(layer)))).toEqual(expected);
       }),
       { numRuns: 40 },
     );
