@@ -1,0 +1,212 @@
+/** What is on the disk whenever a save ends, however it ends. */
+import { spawn } from 'node:child_process';
+import fs, { mkdirSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { full, loadSafetensors, saveSafetensors, type Tensor } from '../../lib/index.ts';
+import { temporaryFolder } from './temporary.ts';
+
+const child = join(import.meta.dirname, 'killed.child.mjs');
+const kills = Number(process.env.AXPY_KILLS ?? 25);
+
+/** Runs the child, and kills it after a random time. */
+async function killed(path: string): Promise<void> {
+  const saving = spawn(process.execPath, [child, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Promise((resolve) => saving.stdout.once('data', resolve));
+  const ended = new Promise((resolve) => saving.once('exit', resolve));
+  await new Promise((resolve) => setTimeout(resolve, 60 * Math.random()));
+  saving.kill('SIGKILL');
+  await ended;
+}
+
+const values = (tensors: Record<string, Tensor>) => [
+  ...new Set(Object.values(tensors).flatMap((x) => [...new Set(x.data)])),
+];
+
+it(`killed ${kills} times as it saves, a process leaves the old file or the new one`, {
+  timeout: 20_000 + 3000 * kills,
+}, async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, 'model');
+  await saveSafetensors(path, { a: full([50_000], 2), b: full([3], 2), c: full([200_000], 2) });
+  let left = 0;
+  for (let i = 0; i < kills; i++) {
+    await killed(path);
+    const tensors = await loadSafetensors(path);
+    expect(Object.keys(tensors).sort()).toEqual(['a', 'b', 'c']);
+    expect(values(tensors)).toHaveLength(1);
+    // What the one before left is gone, since this one saved.
+    const others = readdirSync(folder).filter((name) => name !== 'model');
+    expect(others.length).toBeLessThanOrEqual(1);
+    left += others.length;
+  }
+  if (kills > 20) expect(left).toBeGreaterThan(0);
+  await saveSafetensors(path, { a: full([1], 3) });
+  expect(readdirSync(folder)).toEqual(['model']);
+});
+
+describe('what processes left', () => {
+  const own = `.axpy-${hostname()
+    .replace(/[^\w.]/g, '')
+    .slice(0, 40)}-`;
+  const minutes = (n: number) => new Date(Date.now() - 60_000 * n);
+
+  it.each<[string, string, Date, boolean]>([
+    ['a process that is gone', `${own}999999999-x.tmp`, minutes(0), true],
+    ['a process that is at work', `${own}${process.ppid}-x.tmp`, minutes(1), false],
+    [
+      'an earlier process of this number',
+      `${own}${process.pid}-x.tmp`,
+      new Date(Date.now() - 1000 * process.uptime() - 5000),
+      true,
+    ],
+    ['another thread of this process', `${own}${process.pid}-x.tmp`, minutes(0), false],
+    ['another machine, which may be at work', '.axpy-elsewhere-7-x.tmp', minutes(1), false],
+    ['another machine, long ago', '.axpy-elsewhere-7-x.tmp', minutes(60), true],
+    ['nobody knows whom, long ago', '.axpy-.tmp', minutes(60), true],
+    ['somebody else', '.other.tmp', minutes(60), false],
+    ['somebody else, with such a name', '.axpy-notes', minutes(60), false],
+  ])('of %s is removed or kept', async (_, name, changed, isRemoved) => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, name), 'x');
+    utimesSync(join(folder, name), changed, changed);
+    await saveSafetensors(join(folder, 'model'), { x: full([1], 1) });
+    expect(readdirSync(folder).sort()).toEqual(isRemoved ? ['model'] : [name, 'model'].sort());
+  });
+});
+
+/** Calls of the file system while `fn` runs, as `handle.write`; `fail` says which of them fail. */
+async function observed(
+  fn: () => Promise<unknown>,
+  fail: (call: string, count: number) => string | undefined = () => undefined,
+) {
+  const calls: string[] = [];
+  const noted = (name: string) => {
+    calls.push(name);
+    const code = fail(name, calls.length);
+    if (code !== undefined) throw Object.assign(new Error(`${code}: injected`), { code });
+  };
+  const real = { ...fs.promises };
+  const spies = (['open', 'rename', 'unlink'] as const).map((name) =>
+    vi.spyOn(fs.promises, name).mockImplementation((async (...args: never[]) => {
+      noted(name);
+      const made: unknown = await (real[name] as (...args: never[]) => Promise<unknown>)(...args);
+      if (name !== 'open') return made;
+      return new Proxy(made as object, {
+        get(handle, key) {
+          const method: unknown = Reflect.get(handle, key);
+          if (typeof method !== 'function') return method;
+          return async (...given: unknown[]) => {
+            const result: unknown = method.apply(handle, given);
+            await result;
+            noted(`handle.${String(key)}`);
+            return result;
+          };
+        },
+      });
+    }) as never),
+  );
+  try {
+    await fn();
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+  return calls;
+}
+
+describe('a save', () => {
+  const tensors = { x: full([1000], 1) };
+
+  it('synchronises the file before it has its name, and the folder after', async () => {
+    const path = join(temporaryFolder(), 'model');
+    const calls = await observed(() => saveSafetensors(path, tensors));
+    expect(calls.filter((call) => call !== 'handle.write')).toEqual([
+      'open',
+      'handle.sync',
+      'handle.close',
+      'rename',
+      'open',
+      'handle.sync',
+      'handle.close',
+    ]);
+  });
+
+  it('that fails anywhere leaves the old file, and nothing beside it', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'model');
+    await saveSafetensors(path, { x: full([1], 7) });
+    const count = (await observed(() => saveSafetensors(path, { x: full([1], 7) }))).length;
+    let hasName = false;
+    for (let at = 1; at <= count; at++) {
+      const calls: string[] = [];
+      const error: unknown = await observed(
+        () => saveSafetensors(path, tensors),
+        (call, i) => {
+          calls.push(call);
+          return i === at ? 'EIO' : undefined;
+        },
+      ).then(
+        () => undefined,
+        (thrown) => thrown,
+      );
+      // A file system need not know of permissions.
+      if (calls[at - 1] === 'handle.chmod') {
+        expect(error).toBeUndefined();
+        await saveSafetensors(path, { x: full([1], 7) });
+        continue;
+      }
+      expect(error).toMatchObject({
+        code: 'AXPY_FILE',
+        message: expect.stringMatching(/^\[saveSafetensors\] expected to write .*model, got EIO/),
+        cause: { code: 'EIO' },
+      });
+      hasName = calls.slice(0, at - 1).includes('rename');
+      expect((await loadSafetensors(path)).x.data[0]).toBe(hasName ? 1 : 7);
+      expect(readdirSync(folder)).toEqual(['model']);
+    }
+    expect(hasName).toBe(true);
+  });
+
+  it('goes on where the system cannot synchronise a folder', async () => {
+    const path = join(temporaryFolder(), 'model');
+    await observed(
+      () => saveSafetensors(path, tensors),
+      (call, i) => (call === 'open' && i > 3 ? 'EISDIR' : undefined),
+    );
+    expect((await loadSafetensors(path)).x.size).toBe(1000);
+  });
+
+  it('keeps who may read the file, and follows a link to it', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'real'));
+    const path = join(folder, 'real', 'model');
+    writeFileSync(path, 'old', { mode: 0o600 });
+    symlinkSync(path, join(folder, 'link'));
+    await saveSafetensors(join(folder, 'link'), tensors);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(fs.lstatSync(join(folder, 'link')).isSymbolicLink()).toBe(true);
+    expect((await loadSafetensors(path)).x.size).toBe(1000);
+    expect(readdirSync(join(folder, 'real'))).toEqual(['model']);
+  });
+
+  it('goes to the folder that was the current one when it was called', async () => {
+    const folder = temporaryFolder();
+    const before = process.cwd();
+    process.chdir(folder);
+    const saving = saveSafetensors('model', tensors);
+    process.chdir(before);
+    await saving;
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+
+  it('beside others to the same path: one of them is there in the end', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'model');
+    await Promise.all(Array.from({ length: 12 }, (_, i) => saveSafetensors(path, { x: full([20_000], i) })));
+    expect(values(await loadSafetensors(path))).toHaveLength(1);
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+});
