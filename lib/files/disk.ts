@@ -71,7 +71,7 @@ export async function withSource<Result>(
   source: Source,
   use: (file: Readable) => Promise<Result>,
 ): Promise<Result> {
-  const bytes = bytesIn(source);
+  const bytes = bytesIn(op, source);
   if (bytes !== undefined) return await use(inMemory(op, bytes));
   const path = pathOf(op, source as Path);
   const { open, stat } = need(op, 'node:fs').promises;
@@ -118,17 +118,22 @@ export function readAll(op: string, source: Source): Promise<Uint8Array> {
 }
 
 /** The bytes that a source is; undefined for anything else. */
-function bytesIn(source: Source): Uint8Array | undefined {
-  if (isArrayBuffer(source) || isSharedArrayBuffer(source)) return new Uint8Array(source);
-  if (!ArrayBuffer.isView(source)) return undefined;
-  return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+function bytesIn(op: string, source: Source): Uint8Array | undefined {
+  const isBuffer = isArrayBuffer(source) || isSharedArrayBuffer(source);
+  if (!isBuffer && !ArrayBuffer.isView(source)) return undefined;
+  const bytes = attempt(() =>
+    isBuffer ? new Uint8Array(source) : new Uint8Array(source.buffer, source.byteOffset, source.byteLength),
+  );
+  if (bytes !== undefined) return bytes;
+  throw detached(op);
 }
+
+const detached = (op: string) => new DataError(`[${op}] expected bytes that stay, got a detached buffer`);
 
 function inMemory(op: string, bytes: Uint8Array): Readable {
   const size = lengthOf(bytes);
   const readInto = async (offset: number, into: Uint8Array) => {
-    if (lengthOf(bytes) !== size)
-      throw new DataError(`[${op}] expected bytes that stay, got a detached buffer`);
+    if (lengthOf(bytes) !== size) throw detached(op);
     into.set(bytes.subarray(offset, offset + into.length));
   };
   return { name: 'the bytes given', path: undefined, size, readInto, read: reading(readInto) };

@@ -18,10 +18,13 @@ function gradientsOf(op: string, parameters: Iterable<Tensor>, limit: number): T
   if (given === null) {
     throw new ArgumentError(`[${op}] expected parameters to be an iterable, got ${describe(parameters)}`);
   }
-  return [...given].flatMap((parameter) => {
+  const gradients: Tensor[] = [];
+  // Checked as they come: an iterable need not have an end.
+  for (const parameter of given) {
     checkTensor(op, parameter, 'each parameter');
-    return parameter.grad ?? [];
-  });
+    if (parameter.grad !== null) gradients.push(parameter.grad);
+  }
+  return gradients;
 }
 
 /**

@@ -3,6 +3,7 @@
  * functions that are compiled, and within training. Allowed are a value, an AxpyError with a code, and what a hostile
  * value threw itself.
  */
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import * as axpy from '../../lib/index.ts';
 import { hostile } from './hostile.ts';
@@ -41,6 +42,8 @@ const mlp = () =>
     new axpy.Dense(4, 2),
   ]);
 const model = (random: Random): axpy.Layer => (random.chance(0.8) ? mlp() : new Custom());
+
+const named = (random: Random) => ({ a: filled(random, [4, 3]), b: filled(random, [2], 'int32') });
 
 const activations = ['linear', 'relu', 'sigmoid', 'tanh', 'softmax', 'gelu', 'elu'] as const;
 const initializers = ['zeros', 'heNormal', 'xavierUniform', () => 0.5] as const;
@@ -143,6 +146,16 @@ const kinds = {
     return f;
   },
   args: (random) => [filled(random, [4, 3])],
+  // Each process has a folder of its own.
+  path: (random) => random.pick(['file', 'other', pathToFileURL('file')]),
+  source: (random) =>
+    random.pick(['file', 'none', axpy.encodeModel(mlp()), axpy.encodeSafetensors(named(random))]),
+  named,
+  texts2: () => ({ note: 'text' }),
+  only: (random) => random.pick([/^a/, ['a'], ['none']]),
+  rename: (random) => random.pick([{ 'a.': 'b.' }, (name: string) => name]),
+  images: () => ({}),
+  convention: (random) => random.pick([undefined, 'pytorch']),
   data: (random) => {
     const batch = { x: filled(random, [8, 3]).detach(), y: filled(random, [8, 2]).detach() };
     return random.pick([
@@ -230,6 +243,12 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   validation: 'data',
   metrics: 'metricList',
   callbacks: 'callbacks',
+  metadata: 'texts2',
+  only: 'only',
+  rename: 'rename',
+  flattened: 'images',
+  convention: 'convention',
+  strict: 'boolean',
   signal: 'signal',
   shuffle: 'boolean',
   seed: 'seed',
@@ -322,7 +341,17 @@ const recipes: Readonly<Record<string, string>> = {
   dropout: 'tensor rate state',
   earlyStopping: '{monitor,patience,minDelta,mode:stopMode,restoreBest}',
   evaluate: 'model data {loss,metrics,batchSize,signal,compiled}',
+  encodeModel: 'model {metadata}',
+  encodeSafetensors: 'named {metadata}',
+  encodeWeights: 'model {metadata,convention,flattened}',
   eye: `size ${create}`,
+  loadModel: 'source',
+  loadSafetensors: 'source {only,dtype}',
+  loadWeights: 'source model {strict,rename,convention,flattened}',
+  safetensorsHeader: 'source',
+  saveModel: 'path model {metadata}',
+  saveSafetensors: 'path named {metadata}',
+  saveWeights: 'path model {metadata,convention,flattened}',
   fit: 'model data {loss,optimizer:own,epochs,batchSize,validation,metrics,callbacks,signal,shuffle,seed,compiled}',
   fromChannelsFirst: 'image',
   toChannelsFirst: 'image',

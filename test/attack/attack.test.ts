@@ -9,6 +9,7 @@ const plans: readonly (readonly [AttackerName, Plan & { tries: number }])[] = [
   ['kernels', { tries: 800 }],
   ['programs', { tries: 400 }],
   ['api', { tries: 1000 }],
+  ['files', { tries: 2000 }],
   ['storm', { tries: 5 }],
   // qemu-user emulates CPUs of this kind.
   ...(process.arch === 'x64' ? ([0, attackers.cpus.block] as const) : []).map(

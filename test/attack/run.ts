@@ -54,6 +54,7 @@ export const attackers = {
   },
   programs: { block: 500, hang: 30, backends: both, weight: 2, memory: 3 * gigabyte, choices: instructions },
   api: { block: 2000, hang: 12, backends: both, weight: 3, memory: 4 * gigabyte, limit: 3 * gigabyte },
+  files: { block: 2000, hang: 12, backends: both, weight: 2, memory: 2 * gigabyte, limit: 1.5 * gigabyte },
   storm: { block: 20, hang: 120, backends: ['native'], weight: 4, memory: 4 * gigabyte },
   cpus: {
     block: 24,

@@ -327,6 +327,15 @@ describe('safetensors', () => {
     await fails(loadSafetensors('a\0b'), 'AXPY_ARGUMENT', 'expected a path');
     await fails(loadSafetensors(new URL('http://example.org/x')), 'AXPY_ARGUMENT', 'expected a file: URL');
     await fails(loadSafetensors(5 as never), 'AXPY_ARGUMENT', 'got 5');
+    const gone = encodeSafetensors(some).buffer as ArrayBuffer;
+    const view = new Uint8Array(gone, 8);
+    structuredClone(gone, { transfer: [gone] });
+    await fails(loadSafetensors(gone), 'AXPY_DATA', 'got a detached buffer');
+    await fails(loadSafetensors(view), 'AXPY_DATA', 'got a detached buffer');
+    const going = encodeSafetensors(some);
+    const loading = loadSafetensors(going);
+    structuredClone(going.buffer, { transfer: [going.buffer as ArrayBuffer] });
+    await fails(loading, 'AXPY_DATA', 'got a detached buffer');
     await fails(saveSafetensors(folder, some), 'AXPY_FILE', 'a folder there');
     await fails(saveSafetensors('/dev/null', some), 'AXPY_FILE', 'what is no file there');
     await fails(saveSafetensors(join(folder, 'no', 'file'), some), 'AXPY_FILE', 'ENOENT');
