@@ -28,6 +28,8 @@ function load(globals: Globals, source = text, isIsolated = false): { axpy: type
     performance,
     AbortController,
     AbortSignal,
+    TextDecoder,
+    TextEncoder,
     console: {
       log: (line: string) => said.log.push(line),
       warn: (line: string) => said.warn.push(line),
@@ -86,6 +88,8 @@ async function train(axpy: typeof Library, progress = true): Promise<number[]> {
   );
   expect(epochs[99].loss).toBeLessThan(0.1);
   const predictions = (await predict(model, x)).toArray() as number[][];
+  const loaded = await axpy.loadModel(axpy.encodeModel(model));
+  expect((await predict(loaded, x)).toArray()).toEqual(predictions);
   const doubled = compile((a: Library.Tensor) => a.mul(2));
   expect((await doubled(tensor([1, 2]))).toArray()).toEqual([2, 4]);
   return predictions.flat();
@@ -156,6 +160,17 @@ test('parameters are shared where memory can be, and else it is an error to try'
   const { shape, dtype } = dense.weight;
   const memory = { buffer: new ArrayBuffer(16), shape, dtype } as never;
   expect(() => dense.weight.attach(memory)).toThrow(axpy.ShapeError);
+});
+
+test('models go to bytes and come from them; there are no files', async () => {
+  const { axpy } = load(hosts['a page']);
+  const model = new axpy.Dense(2, 2);
+  const loaded = await axpy.loadModel(axpy.encodeModel(model));
+  expect(loaded.toJSON()).toEqual(model.toJSON());
+  for (const promise of [axpy.saveModel('model', model), axpy.loadModel('model')]) {
+    await expect(promise).rejects.toThrow(/expected a host with files/);
+    await expect(promise).rejects.toBeInstanceOf(axpy.FileError);
+  }
 });
 
 test('a step that updates a plain array is refused there as anywhere', async () => {
