@@ -3,7 +3,7 @@
  * it is and where it lies, and the numbers. Headers are held to the rules of the reference implementation.
  */
 import { describe, isRecord, readOptions } from '../arguments.ts';
-import { ArgumentError, FormatError } from '../errors.ts';
+import { ArgumentError, DataError, FormatError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { allocate, copyOf, type Dtype } from '../memory.ts';
@@ -354,7 +354,7 @@ export async function readElements(
   into: Tensor['data'],
   isWanted: boolean,
 ): Promise<void> {
-  const encoding: (typeof encodings)[EncodingName] & { isOwn?: boolean } = encodings[dtype];
+  const encoding = encodings[dtype];
   const target = { float32: Float32Array, float64: Float64Array, int32: Int32Array }[encoding.dtype];
   if (encoding.isOwn && into instanceof target) {
     await file.readInto(begin, new Uint8Array(into.buffer, into.byteOffset, into.byteLength));
@@ -375,7 +375,7 @@ export function withSafetensors<Result>(
   return withSource(op, source, (file) => naming(op, file, async () => use(file, await headerOf(file))));
 }
 
-/** Errors of the format say which file they are about. */
+/** Errors of the format, and of what does not fit, say which file they are about. */
 export async function naming<Result>(
   op: string,
   { name }: Readable,
@@ -384,7 +384,8 @@ export async function naming<Result>(
   try {
     return await fn();
   } catch (error) {
-    if (error instanceof FormatError && !error.message.startsWith('[')) {
+    const isOurs = error instanceof FormatError || error instanceof DataError;
+    if (isOurs && !error.message.startsWith('[')) {
       error.message = `[${op}] ${error.message} (${name})`;
     }
     throw error;
