@@ -73,6 +73,8 @@ describe('each message names what was called:', () => {
     const sweep = new Sweep();
     for (const [name, fn] of Object.entries(axpy) as [string, Any][]) {
       if (typeof fn !== 'function' || [...told, ...unmade].includes(name)) continue;
+      // These would write files of such names.
+      if (name.startsWith('save')) continue;
       const isClass = /^[A-Z]/.test(name);
       if (isClass && fn.prototype instanceof Error) continue;
       for (const a of [good(), 2, ...bad]) {
