@@ -37,6 +37,8 @@ export {
 } from './extend.ts';
 export type { FileUrl, Path, Source } from './files/disk.ts';
 export { encodeModel, loadModel, type SaveModelOptions, saveModel } from './files/model.ts';
+export { encodeNpy, type LoadNpyOptions, loadNpy, saveNpy } from './files/npy.ts';
+export { encodeNpz, type LoadNpzOptions, loadNpz, type SaveNpzOptions, saveNpz } from './files/npz.ts';
 export {
   encodeSafetensors,
   type LoadSafetensorsOptions,

@@ -14,6 +14,7 @@ interface Builtins {
   'node:util': typeof import('node:util');
   'node:v8': typeof import('node:v8');
   'node:worker_threads': typeof import('node:worker_threads');
+  'node:zlib': Partial<typeof import('node:zlib')>;
 }
 
 /** Whatever goes by this name: perhaps nothing, perhaps something that has little of it. */

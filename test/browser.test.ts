@@ -183,6 +183,25 @@ test('a step that updates a plain array is refused there as anywhere', async () 
   await expect((async () => step(axpy.ones([2])))()).rejects.toThrow(axpy.AxpyError);
 });
 
+test('arrays of NumPy come and go as bytes, deflated where a page can', async () => {
+  const streams = { TextEncoder, TextDecoder, ReadableStream, CompressionStream, DecompressionStream };
+  const { axpy } = load({ ...hosts['a page'], ...streams });
+  const x = axpy.tensor([[1, 2, 3]]);
+  expect((await axpy.loadNpy(axpy.encodeNpy(x))).toArray()).toEqual(x.toArray());
+  for (const compressed of [false, true]) {
+    const loaded = await axpy.loadNpz(await axpy.encodeNpz({ x }, { compressed }));
+    expect(loaded.x.toArray()).toEqual(x.toArray());
+  }
+  await expect(axpy.loadNpz('x.npz')).rejects.toThrow(axpy.FileError);
+  const without = load({ ...hosts['a page'], TextEncoder, TextDecoder }).axpy;
+  const [y, bytes] = [without.ones([2]), await axpy.encodeNpz({ x }, { compressed: true })];
+  expect((await without.loadNpz(await without.encodeNpz({ y }))).y.toArray()).toEqual([1, 1]);
+  for (const promise of [without.encodeNpz({ y }, { compressed: true }), without.loadNpz(bytes)]) {
+    await expect(promise).rejects.toThrow(/expected a host with \w*ompressionStream .* store the members/);
+    await expect(promise).rejects.toThrow(without.FileError);
+  }
+});
+
 test('maps, sets and classes are told apart without the help of Node', async () => {
   const { axpy } = load(hosts['a page']);
   const named = new axpy.Dense(1, 1);

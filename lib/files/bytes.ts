@@ -1,6 +1,13 @@
 /** Bytes in memory. */
 import { MemoryError } from '../errors.ts';
 
+/** Bytes that come once, from the front. */
+export interface Feed {
+  readonly size: number;
+  /** The next ones, as many as fit. @throws FormatError where they end */
+  fill(into: Uint8Array): Promise<void>;
+}
+
 /** New bytes. @throws MemoryError when the system has none */
 export function allocateBuffer(length: number): Uint8Array {
   try {

@@ -150,6 +150,8 @@ const kinds = {
   path: (random) => random.pick(['file', 'other', pathToFileURL('file')]),
   source: (random) =>
     random.pick(['file', 'none', axpy.encodeModel(mlp()), axpy.encodeSafetensors(named(random))]),
+  npy: (random) => random.pick(['file', axpy.encodeNpy(filled(random, [4, 3]))]),
+  npz: (random) => random.pick(['file', npz]),
   named,
   texts2: () => ({ note: 'text' }),
   only: (random) => random.pick([/^a/, ['a'], ['none']]),
@@ -196,6 +198,8 @@ const kinds = {
 } satisfies Record<string, (random: Random) => unknown>;
 
 type Kind = keyof typeof kinds;
+
+const npz = await axpy.encodeNpz({ a: tensor([1, 2]), b: tensor(3) }, { compressed: true });
 
 function random3(): unknown {
   return { mean: axpy.zeros([3]), variance: axpy.ones([3]), count: axpy.zeros([1]) };
@@ -253,6 +257,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   shuffle: 'boolean',
   seed: 'seed',
   compiled: 'boolean',
+  compressed: 'boolean',
   runs: 'epochs',
   print: 'boolean',
   monitor: 'monitor',
@@ -342,14 +347,20 @@ const recipes: Readonly<Record<string, string>> = {
   earlyStopping: '{monitor,patience,minDelta,mode:stopMode,restoreBest}',
   evaluate: 'model data {loss,metrics,batchSize,signal,compiled}',
   encodeModel: 'model {metadata}',
+  encodeNpy: 'tensor',
+  encodeNpz: 'named {compressed}',
   encodeSafetensors: 'named {metadata}',
   encodeWeights: 'model {metadata,convention,flattened}',
   eye: `size ${create}`,
   loadModel: 'source',
+  loadNpy: 'npy {dtype}',
+  loadNpz: 'npz {only,dtype}',
   loadSafetensors: 'source {only,dtype}',
   loadWeights: 'source model {strict,rename,convention,flattened}',
   safetensorsHeader: 'source',
   saveModel: 'path model {metadata}',
+  saveNpy: 'path tensor',
+  saveNpz: 'path named {compressed}',
   saveSafetensors: 'path named {metadata}',
   saveWeights: 'path model {metadata,convention,flattened}',
   fit: 'model data {loss,optimizer:own,epochs,batchSize,validation,metrics,callbacks,signal,shuffle,seed,compiled}',

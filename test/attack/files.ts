@@ -43,6 +43,9 @@ const formats: Readonly<Record<string, Format>> = {
     make: () => axpy.encodeModel(mlp()),
     load: [axpy.loadModel, (bytes) => axpy.loadWeights(bytes, mlp(), { strict: false })],
   },
+  npy: { make: () => axpy.encodeNpy(randn([4, 3])), load: [axpy.loadNpy] },
+  npz: { make: () => axpy.encodeNpz(tensors()), load: [axpy.loadNpz] },
+  'npz, deflated': { make: () => axpy.encodeNpz(tensors(), { compressed: true }), load: [axpy.loadNpz] },
 };
 
 /** Numbers that are sizes, counts, tags and marks in some format. */
