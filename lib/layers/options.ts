@@ -15,10 +15,12 @@ import type { Layer } from './layer.ts';
 
 /** What a constructor takes for one name, and what the layer keeps of it. */
 export interface Option<Given, Value = Given> {
-  /** @throws AxpyError for what is none. @param own what was read before */
-  readonly read: (layer: string, name: string, given: Given, own: Readonly<Record<string, unknown>>) => Value;
+  /** @throws AxpyError for what is none. */
+  readonly read: (layer: string, name: string, given: Given) => Value;
   /** What stands for one that is left out, where it may be; it may depend on those read before. */
   readonly otherwise: ((own: Readonly<Record<string, unknown>>) => Given) | undefined;
+  /** Whether null in a config stands for a function that is not missed. */
+  readonly isNullFunction?: boolean;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: of any type
@@ -54,7 +56,7 @@ export function layerForm<Arguments extends Options, Others extends Options>(
     read(given, options = {}) {
       const own: Record<string, unknown> = {};
       const keep = (name: string, { read, otherwise }: Options[string], value: unknown) => {
-        own[name] = read(layer, name, value === undefined && otherwise ? otherwise(own) : value, own);
+        own[name] = read(layer, name, value === undefined && otherwise ? otherwise(own) : value);
       };
       Object.entries(positional).forEach(([name, option], i) => {
         keep(name, option, given[i]);
@@ -73,6 +75,9 @@ export function layerForm<Arguments extends Options, Others extends Options>(
           return value;
         });
         checkOptions(layer, options, optionNames);
+        for (const name of optionNames) {
+          if (options[name] === null && others[name].isNullFunction) delete options[name];
+        }
         return optionNames.length > 0 ? new kind(...given, options) : new kind(...given);
       });
     },
@@ -140,13 +145,17 @@ export const activation = option<ActivationName | ActivationFunction>(
   () => 'linear',
 );
 
-/** Checked where it is used, by `initializeBoth`. A function was null in `config`: what it gave is in the state. */
-const initializer = (otherwise: NonNullable<Option<Initializer>['otherwise']>) =>
-  option<Initializer>((_layer, _name, given, own) => {
-    if (!isRecord(given)) return given ?? otherwise(own);
-    const named = Object.entries(given).map(([name, value]) => [name, fromText(value)]);
-    return Object.fromEntries(named) as Initializer;
-  }, otherwise);
+/** Checked where it is used, by `initializeBoth`. */
+const initializer = (otherwise: Option<Initializer>['otherwise']): Option<Initializer> => ({
+  read(_layer, _name, given) {
+    if (!isRecord(given)) return given;
+    const own = Object.entries(given).map(([name, value]) => [name, fromText(value)]);
+    return Object.fromEntries(own) as Initializer;
+  },
+  otherwise,
+  // What a function gave is in the state.
+  isNullFunction: true,
+});
 
 /** Of a weight before the activation. */
 export const init = initializer(({ activation }) => initializerBefore(activation));
