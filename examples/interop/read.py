@@ -28,14 +28,13 @@ def load_file(path):
 
 model = nn.Sequential(
     nn.Conv2d(1, 16, 3, padding=1, bias=False),
-    # With its activation it is one layer there, and has the number 1; so ReLU has none.
-    nn.Sequential(nn.BatchNorm2d(16), nn.ReLU()),
+    nn.BatchNorm2d(16),
+    nn.ReLU(),
     nn.MaxPool2d(2),
     nn.Flatten(),
     nn.Linear(14 * 14 * 16, 10),
 )
-weights = load_file(f"{folder}/weights.safetensors")
-model.load_state_dict({name.replace("1.", "1.0.", 1) if name.startswith("1.") else name: x for name, x in weights.items()})
+model.load_state_dict(load_file(f"{folder}/weights.safetensors"))
 model.eval()
 
 held_out = np.load(f"{folder}/held-out.npz")

@@ -17,6 +17,7 @@ import {
   fit,
   MaxPool2D,
   predict,
+  ReLU,
   Sequential,
   saveModel,
   saveNpz,
@@ -39,7 +40,9 @@ export async function trainForPython(folder: string, { limit = Infinity, epochs 
   const model = new Sequential(
     [
       new Conv2D(1, 16, 3, { padding: 'same', bias: false }),
-      new BatchNorm(16, { activation: 'relu' }),
+      // Each for itself, as PyTorch has them: so layers have the same numbers there.
+      new BatchNorm(16),
+      new ReLU(),
       new MaxPool2D(2),
       new Flatten(),
       new Dense(14 * 14 * 16, 10),

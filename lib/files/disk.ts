@@ -1,6 +1,6 @@
 /** Files: read by ranges, and replaced so that whoever looks, and whatever happens, finds the old one or the new one. */
 import { describe } from '../arguments.ts';
-import { ArgumentError, AxpyError, DataError, FileError } from '../errors.ts';
+import { ArgumentError, AxpyError, DataError, FileError, FormatError } from '../errors.ts';
 import { lengthOf } from '../memory.ts';
 import { attempt, builtin, host, isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
 import { allocateBuffer } from './bytes.ts';
@@ -62,8 +62,25 @@ function refused(op: string, what: string, path: string, cause: unknown): Error 
   return new FileError(`[${op}] expected to ${what} ${path}, got ${message ?? describe(cause)}`, { cause });
 }
 
+/** Errors about what is in a file say which one it is. */
+async function naming<Result>(
+  op: string,
+  file: Readable,
+  use: (file: Readable) => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await use(file);
+  } catch (error) {
+    const isAboutFile = error instanceof FormatError || error instanceof DataError;
+    if (isAboutFile && !error.message.startsWith('[')) {
+      error.message = `[${op}] ${error.message} (${file.name})`;
+    }
+    throw error;
+  }
+}
+
 /**
- * Opens what is to be read, and closes it in any case.
+ * Opens what is to be read, and closes it in any case. Errors about what is in it name it.
  * @throws ArgumentError for what is no source, FileError for a file that cannot be read
  */
 export async function withSource<Result>(
@@ -72,7 +89,7 @@ export async function withSource<Result>(
   use: (file: Readable) => Promise<Result>,
 ): Promise<Result> {
   const bytes = bytesIn(op, source);
-  if (bytes !== undefined) return await use(inMemory(op, bytes));
+  if (bytes !== undefined) return await naming(op, inMemory(op, bytes), use);
   const path = pathOf(op, source as Path);
   const { open, stat } = need(op, 'node:fs').promises;
   const fail = (cause: unknown): never => {
@@ -100,7 +117,7 @@ export async function withSource<Result>(
         done += bytesRead;
       }
     };
-    return await use({ name: path, path, size, readInto, read: reading(readInto) });
+    return await naming(op, { name: path, path, size, readInto, read: reading(readInto) }, use);
   } finally {
     await handle.close().catch(() => {});
   }

@@ -14,7 +14,6 @@ import { checkElements, checkTensor, Tensor } from '../tensor.ts';
 import { allocateBuffer, concatBytes, type Feed } from './bytes.ts';
 import { type Path, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted, convert, type Encoding, type EncodingName, encodings } from './dtypes.ts';
-import { naming } from './safetensors.ts';
 
 export interface LoadNpyOptions<D extends Dtype = Dtype> {
   /** What all numbers become; see `loadNpy` for the default. */
@@ -46,7 +45,7 @@ export async function loadNpy<D extends Dtype = any>(
       await file.readInto(at, into);
       at += into.length;
     };
-    return naming(op, file, () => readNpy('the array', { size: file.size, fill }, dtype));
+    return readNpy('the array', { size: file.size, fill }, dtype);
   });
 }
 

@@ -9,7 +9,6 @@ import { concatBytes } from './bytes.ts';
 import { type Path, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted } from './dtypes.ts';
 import { type LoadNpyOptions, npyParts, readNpy } from './npy.ts';
-import { naming } from './safetensors.ts';
 import { type Only, selected } from './select.ts';
 import { Archive, archiveOf, type Member } from './zip.ts';
 
@@ -40,28 +39,23 @@ export async function loadNpz<D extends Dtype = any>(
   const op = 'loadNpz';
   const { only, dtype } = readOptions(op, options, ['only', 'dtype']);
   checkWanted(op, dtype);
-  return await withSource(op, source, (file) =>
-    naming(op, file, async () => {
-      const archive = new Archive(op, file);
-      const members = new Map<string, Member>();
-      for (const member of await archive.members()) {
-        // A folder, which other tools make an entry of.
-        if (member.name.endsWith('/') && member.size === 0) continue;
-        const name = member.name.endsWith(suffix) ? member.name.slice(0, -suffix.length) : member.name;
-        if (members.has(name)) throw new FormatError(`expected each name once, got ${describe(name)} again`);
-        members.set(name, member);
-      }
-      const arrays: [string, Tensor][] = [];
-      for (const name of selected(op, only, [...members.keys()])) {
-        const member = members.get(name)!;
-        arrays.push([
-          name,
-          await about(name, () => archive.use(member, (feed) => readNpy('it', feed, dtype))),
-        ]);
-      }
-      return Object.fromEntries(arrays);
-    }),
-  );
+  return await withSource(op, source, async (file) => {
+    const archive = new Archive(op, file);
+    const members = new Map<string, Member>();
+    for (const member of await archive.members()) {
+      // A folder, which other tools make an entry of.
+      if (member.name.endsWith('/') && member.size === 0) continue;
+      const name = member.name.endsWith(suffix) ? member.name.slice(0, -suffix.length) : member.name;
+      if (members.has(name)) throw new FormatError(`expected each name once, got ${describe(name)} again`);
+      members.set(name, member);
+    }
+    const arrays: [string, Tensor][] = [];
+    for (const name of selected(op, only, [...members.keys()])) {
+      const member = members.get(name)!;
+      arrays.push([name, await about(name, () => archive.use(member, (feed) => readNpy('it', feed, dtype)))]);
+    }
+    return Object.fromEntries(arrays);
+  });
 }
 
 /** Errors of the format, and of what does not fit, say which array they are about. */

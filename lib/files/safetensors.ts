@@ -3,7 +3,7 @@
  * it is and where it lies, and the numbers. Headers are held to the rules of the reference implementation.
  */
 import { describe, isRecord, readOptions } from '../arguments.ts';
-import { ArgumentError, DataError, FormatError } from '../errors.ts';
+import { ArgumentError, FormatError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { allocate, copyOf, type Dtype } from '../memory.ts';
@@ -366,30 +366,13 @@ export async function readElements(
   }
 }
 
-/** @internal Runs `use` on an open file and its header; errors then name the file. */
+/** @internal Runs `use` on an open file and its header. */
 export function withSafetensors<Result>(
   op: string,
   source: Source,
   use: (file: Readable, header: SafetensorsHeader) => Promise<Result>,
 ): Promise<Result> {
-  return withSource(op, source, (file) => naming(op, file, async () => use(file, await headerOf(file))));
-}
-
-/** Errors of the format, and of what does not fit, say which file they are about. */
-export async function naming<Result>(
-  op: string,
-  { name }: Readable,
-  fn: () => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await fn();
-  } catch (error) {
-    const isOurs = error instanceof FormatError || error instanceof DataError;
-    if (isOurs && !error.message.startsWith('[')) {
-      error.message = `[${op}] ${error.message} (${name})`;
-    }
-    throw error;
-  }
+  return withSource(op, source, async (file) => use(file, await headerOf(file)));
 }
 
 /**

@@ -1,5 +1,4 @@
 /** Archives of arrays: those of other tools, those that are not what they say, and NumPy itself, where it is installed. */
-import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { deflateRawSync, crc32 as zlibCrc32 } from 'node:zlib';
@@ -20,17 +19,9 @@ import {
 } from '../../lib/index.ts';
 import { mutation, readsOrRefuses } from './mutation.ts';
 import { checkFolder, fails, fixture, hexOf } from './numpy.ts';
+import { hasNumpy, runPython } from './python.ts';
 import { temporaryFolder } from './temporary.ts';
 
-const python = '/usr/bin/python3';
-const numpy = (() => {
-  try {
-    execFileSync(python, ['-c', 'import numpy']);
-    return true;
-  } catch {
-    return false;
-  }
-})();
 // ── archives made by hand, by another code than the library's ────────────────────────────────────────────────────────
 
 const little = (width: number, value: number | bigint) => {
@@ -523,9 +514,9 @@ describe('what is written', () => {
     expect(shown(await loadNpz(path, { only: ['small'] }))).toEqual(shown({ small: tensor([1, 2]) }));
     await fails(loadNpz(path), 'AXPY_FORMAT', 'array "large": expected a .npy file');
     expect(process.memoryUsage().rss - before).toBeLessThan(1e8);
-    if (numpy) {
+    if (hasNumpy) {
       const script = 'import sys, numpy; print(numpy.load(sys.argv[1])["small"].tolist())';
-      expect(execFileSync(python, ['-c', script, path], { encoding: 'utf8' }).trim()).toBe('[1.0, 2.0]');
+      expect(runPython('-c', script, path).trim()).toBe('[1.0, 2.0]');
     }
   });
 
@@ -542,11 +533,11 @@ describe('what is written', () => {
 
 const script = (name: string) => join(import.meta.dirname, 'numpy', name);
 
-describe.skipIf(!numpy)('NumPy itself (where python3-numpy is installed)', () => {
+describe.skipIf(!hasNumpy)('NumPy itself (where python3-numpy is installed)', () => {
   it('writes what is read here', async () => {
     for (const seed of [1, 2]) {
       const folder = join(temporaryFolder(), 'made');
-      execFileSync(python, [script('make.py'), folder, `${seed}`]);
+      runPython(script('make.py'), folder, `${seed}`);
       expect(await checkFolder(folder)).toBeGreaterThan(300);
     }
   });
@@ -576,8 +567,7 @@ describe.skipIf(!numpy)('NumPy itself (where python3-numpy is installed)', () =>
     await saveNpz(join(folder, 'stored.npz'), made);
     await saveNpz(join(folder, 'deflated.npz'), made, { compressed: true });
     await saveNpz(join(folder, 'none.npz'), {});
-    const options = { encoding: 'utf8', maxBuffer: 2 ** 26 } as const;
-    const found = JSON.parse(execFileSync(python, [script('check.py'), folder], options));
+    const found = JSON.parse(runPython(script('check.py'), folder));
     const said = (x: Tensor) => ({
       dtype: { float32: '<f4', float64: '<f8', int32: '<i4' }[x.dtype as 'float32'],
       shape: x.shape,

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -14,6 +13,7 @@ import {
   tensor,
   zeros,
 } from '../../lib/index.ts';
+import { hasNumpy, runPython } from './python.ts';
 import { temporaryFolder } from './temporary.ts';
 
 /** A file as the format has it, made by hand. */
@@ -359,17 +359,8 @@ describe('safetensors', () => {
 });
 
 // The format as its documentation describes it, read and written by other code in another language.
-const python = '/usr/bin/python3';
-const numpy = (() => {
-  try {
-    execFileSync(python, ['-B', '-c', 'import numpy']);
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
-describe.skipIf(!numpy)('safetensors with NumPy (where python3-numpy is installed)', () => {
+describe.skipIf(!hasNumpy)('safetensors with NumPy (where python3-numpy is installed)', () => {
   it('are read there, and read what is written there', async () => {
     const folder = temporaryFolder();
     await saveSafetensors(join(folder, 'ours'), {
@@ -379,12 +370,7 @@ describe.skipIf(!numpy)('safetensors with NumPy (where python3-numpy is installe
       ]),
       n: tensor([7], { dtype: 'int32' }),
     });
-    execFileSync(python, [
-      '-B',
-      join(import.meta.dirname, 'safetensors.py'),
-      join(folder, 'ours'),
-      join(folder, 'theirs'),
-    ]);
+    runPython(join(import.meta.dirname, 'safetensors.py'), join(folder, 'ours'), join(folder, 'theirs'));
     const { w, n, h } = await loadSafetensors(join(folder, 'theirs'));
     expect([w.toArray(), n.toArray(), h.toArray()]).toEqual([
       [

@@ -1,5 +1,4 @@
 /** Weights without their architecture: of models made by hand, and of PyTorch. */
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -31,6 +30,7 @@ import {
   tensor,
   toChannelsFirst,
 } from '../../lib/index.ts';
+import { hasTorch, runPython } from './python.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const stateOf = (model: Layer) =>
@@ -195,16 +195,6 @@ const networks = {
     }),
 };
 
-const python = '/usr/bin/python3';
-const torch = (() => {
-  try {
-    execFileSync(python, ['-B', '-c', 'import torch'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-
 describe.each(Object.entries(networks))("PyTorch's network %s", (name, make) => {
   const fixture = join(import.meta.dirname, 'fixtures', `${name}.safetensors`);
   const far = (a: Tensor, b: Tensor) => Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i])));
@@ -227,7 +217,7 @@ describe.each(Object.entries(networks))("PyTorch's network %s", (name, make) => 
     }
   });
 
-  it.skipIf(!torch)('trained here, predicts there (where python3-torch is installed)', async () => {
+  it.skipIf(!hasTorch)('trained here, predicts there (where python3-torch is installed)', async () => {
     const path = join(temporaryFolder(), 'weights');
     const { x } = await loadSafetensors(fixture);
     const model = make();
@@ -236,9 +226,7 @@ describe.each(Object.entries(networks))("PyTorch's network %s", (name, make) => 
     const tensors = await loadSafetensors(encodeWeights(model, { convention: 'pytorch' }));
     await saveSafetensors(path, { ...tensors, x, y });
     const script = join(import.meta.dirname, 'weights.py');
-    expect(
-      Number(execFileSync(python, ['-B', script, 'check', name, path], { encoding: 'utf8' })),
-    ).toBeLessThan(1e-5);
+    expect(Number(runPython(script, 'check', name, path))).toBeLessThan(1e-5);
   });
 });
 
