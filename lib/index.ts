@@ -81,6 +81,7 @@ export {
   Tanh,
 } from './layers/activation.ts';
 export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
+export { Columns, type ColumnsOptions } from './layers/columns.ts';
 export {
   configure,
   type Json,
@@ -96,8 +97,10 @@ export { ConvTranspose2D, type ConvTranspose2DLayerOptions } from './layers/conv
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
-export { type ExampleShape, Layer } from './layers/layer.ts';
+export { type ExampleShape, Layer, type PlainInputs, type Table } from './layers/layer.ts';
 export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
+export { Normalize, type NormalizeOptions } from './layers/normalize.ts';
+export { OneHot, type OneHotOptions } from './layers/oneHot.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
 export {
   AvgPool2D,
@@ -106,7 +109,10 @@ export {
   MaxPool2D,
   type Pool2DLayerOptions,
 } from './layers/pool2d.ts';
+export { Rescale, type RescaleOptions } from './layers/rescale.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
+export { StringLookup, type StringLookupOptions } from './layers/stringLookup.ts';
+export type { Texts } from './layers/texts.ts';
 export { Upsample } from './layers/upsample.ts';
 export type { LossOptions } from './losses.ts';
 export * as losses from './losses.ts';
@@ -223,4 +229,12 @@ export {
   type ProfileOptions,
   profile,
 } from './train/profile.ts';
+export {
+  type FoldOptions,
+  kFold,
+  type Labels,
+  type Split,
+  type SplitOptions,
+  trainTestSplit,
+} from './train/split.ts';
 export type { GradientTransform } from './train/step.ts';

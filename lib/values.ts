@@ -63,6 +63,14 @@ function dtypeOf(row: unknown): Dtype {
   return name === 'Int32Array' ? 'int32' : 'float32';
 }
 
+/** Whether the first row is a typed array whose elements float32 holds, whatever they are. */
+export function fitsFloat32(values: unknown): boolean {
+  let row = values;
+  for (let depth = 0; depth < maxRank && isArray(row); depth++) row = row[0];
+  const name = isView(row) ? typedArrayName.call(row) : undefined;
+  return name === 'Float32Array' || (name !== undefined && /(8|8Clamped|16)Array$/.test(name));
+}
+
 /** The shape that the first elements show, and the dtype of the innermost of them. */
 export function natureOf(values: unknown): { shape: number[]; dtype: Dtype } {
   const shape: number[] = [];

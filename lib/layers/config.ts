@@ -1,5 +1,5 @@
 /** What a layer is, as plain data, and layers made of that. */
-import { checkFunction, describe, isInstance, isRecord } from '../arguments.ts';
+import { checkFunction, describe, isArray, isInstance, isRecord, readArray } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { isContainer } from '../tree.ts';
 import type { Layer } from './layer.ts';
@@ -33,6 +33,9 @@ const told = Symbol('options');
 
 /** How deep configs may lie in each other; what holds itself has no end. */
 const deepest = 256;
+
+/** How many items an array in a config may have. */
+const mostItems = 2 ** 24;
 
 /** The name of a layer's class, its label where nobody gives it another one. */
 export function typeOf(layer: Layer): string {
@@ -91,12 +94,18 @@ function plainConfig(layer: Layer, isLayer: (value: unknown) => value is Layer):
     }
     if (typeof value === 'function') return null;
     if (isLayer(value)) return value.config;
-    if (!isContainer(value) || value instanceof Map || depth > deepest) {
+    // A vocabulary may be long.
+    const isPlain = isArray(value) || (isContainer(value) && !(value instanceof Map));
+    if (!isPlain || depth > deepest) {
       throw new ArgumentError(
         `[config] expected ${where} of ${layer.label} to be plain data, got ${describe(value)}`,
       );
     }
-    if (Array.isArray(value)) return value.map((item, i) => plain(item, `${where}.${i}`, depth + 1));
+    if (isArray(value)) {
+      const refuse = (got: string) =>
+        new ArgumentError(`[config] expected ${where} of ${layer.label} to be an array, got ${got}`);
+      return readArray(value, mostItems, refuse).map((item, i) => plain(item, `${where}.${i}`, depth + 1));
+    }
     return record(value, where, depth + 1);
   };
   const record = (value: object, where: string, depth: number): Record<string, Json> =>

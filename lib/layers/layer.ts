@@ -3,7 +3,7 @@ import { checkBoolean, isInstance } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
-import { copyOf, type Dtype } from '../memory.ts';
+import { copyOf, type Dtype, type FloatDtype } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import {
   type AnyParameter,
@@ -16,12 +16,35 @@ import { readShape, type Shape } from '../shape.ts';
 import { type Named, readNamed, readState } from '../state.ts';
 import { isTensor, Tensor } from '../tensor.ts';
 import { walk } from '../tree.ts';
+import type { passesOn } from './adapt.ts';
 import { configOf, type LayerConfig, typeOf } from './config.ts';
+import { type Inputs, readInputs, type Tensors } from './inputs.ts';
 import { modeInForce } from './mode.ts';
 import { summarize } from './summary.ts';
 
 /** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
 export type ExampleShape = Shape | undefined;
+
+/** A table: its columns by name, or its rows. */
+export type Table<Layers extends Readonly<Record<string, Layer>>> =
+  | { readonly [Name in keyof Layers]: PlainInputs<Layers[Name]> }
+  | readonly { readonly [Name in keyof Layers]: unknown }[];
+
+/**
+ * What a layer may be given by `fit`, `evaluate` and `predict`, where its type tells: what its `inputFrom` takes. A Sequential
+ * takes what its first layer takes, Columns a table of what theirs take.
+ */
+export type PlainInputs<Kind extends Layer> =
+  | Inputs
+  | (Kind extends { readonly [passesOn]: true; readonly layers: infer Layers }
+      ? Layers extends readonly Layer[]
+        ? PlainInputs<Layers[0]>
+        : Layers extends Readonly<Record<string, Layer>>
+          ? Table<Layers>
+          : never
+      : 0 extends 1 & Parameters<Kind['inputFrom']>[0]
+        ? never
+        : Parameters<Kind['inputFrom']>[0]);
 
 /** @internal What a layer may be called, see `label`. */
 export const naming = Symbol('naming');
@@ -58,7 +81,8 @@ export abstract class Layer {
    * What becomes of numbers that `fit`, `evaluate` and `predict` are given as a model's input: by default tensors of the
    * dtype of its parameters. A layer that takes indices says `override readonly inputDtype = 'int32'`, one that takes
    * several inputs says it of those that differ, by their names (of arguments by their positions):
-   * `{ words: 'int32' } as const`. A Sequential takes what its first layer takes.
+   * `{ words: 'int32' } as const`. A Sequential takes what its first layer takes. What is no numbers is the affair of
+   * `inputFrom`.
    */
   declare readonly inputDtype?: Dtype | Readonly<Record<string, Dtype>>;
   private isTraining = true;
@@ -111,6 +135,23 @@ export abstract class Layer {
    */
   // biome-ignore lint/suspicious/noExplicitAny: a subclass says what it takes and returns, and may say anything
   abstract forward(...inputs: any[]): any;
+
+  /**
+   * What becomes of a model's input as `fit`, `evaluate` and `predict` are given it, before batches are taken: the tensors
+   * that `forward` gets. Tensors stay what they are. A layer that takes something else than numbers, text say, makes tensors
+   * of it here, and one with inputs for layers in it hands each to the one that takes it:
+   *
+   *     override inputFrom({ city, size }: { city: string[]; size: number[][] }, name = 'x', dtype?: FloatDtype) {
+   *       return { city: this.lookup.inputFrom(city, `${name}.city`), size: this.scale.inputFrom(size, `${name}.size`, dtype) };
+   *     }
+   * @param name what messages call it
+   * @param dtype of numbers for which `inputDtype` says nothing; by default that of the parameters
+   * @throws DataError, which names the place, for what it cannot be made of
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: a subclass says what it takes, and may say anything
+  inputFrom(values: any, name = 'x', dtype: FloatDtype = this.parameterDtype()): Tensors {
+    return readInputs(this, name, values, dtype);
+  }
 
   /**
    * The shape of an example's output for that of its input, neither with the batch.
@@ -219,10 +260,11 @@ export abstract class Layer {
     }
   }
 
-  /** @internal The first parameter; undefined where there is none. */
-  firstParameter(): AnyParameter | undefined {
-    for (const [, tensor] of this.tensorsBelow()) if (tensor instanceof Parameter) return tensor;
-    return undefined;
+  /** @internal That of the first parameter; float32 where there is none. */
+  parameterDtype(): FloatDtype {
+    for (const [, tensor] of this.tensorsBelow())
+      if (tensor instanceof Parameter) return tensor.dtype as FloatDtype;
+    return 'float32';
   }
 
   /** All parameters, each once. */

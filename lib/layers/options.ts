@@ -107,6 +107,17 @@ export const flag = (otherwise: boolean) =>
     () => otherwise,
   );
 
+/** One of some names, the first where it is left out. */
+export const choice = <const Names extends readonly [string, ...string[]]>(...names: Names) =>
+  option(
+    (layer, name, given: Names[number]): Names[number] => {
+      if (names.includes(given)) return given;
+      const known = names.map((one) => `'${one}'`).join(' or ');
+      throw new ArgumentError(`${layer} expected ${name} to be ${known}, got ${describe(given)}`);
+    },
+    (): Names[number] => names[0],
+  );
+
 const numbers: Readonly<Record<string, number>> = {
   Infinity: Infinity,
   '-Infinity': -Infinity,

@@ -1,18 +1,28 @@
 /** Layers one after the other. */
 import { checkOptions, describe, isArray, isInstance, readArray } from '../arguments.ts';
+import { noGrad } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
+import { refuseRecording } from '../kernels/recorder.ts';
+import type { FloatDtype } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { most } from '../tree.ts';
+import { learns, nothingToLearn, orAsBefore, passesOn } from './adapt.ts';
 import { readExample } from './checks.ts';
 import { configure, type LayerConfig, layerFrom, registerLayer, typeOf } from './config.ts';
+import type { Tensors } from './inputs.ts';
 import { type ExampleShape, Layer, naming } from './layer.ts';
+import { inMode } from './mode.ts';
 
 export interface SequentialOptions {
   /** The shape of one example, without the batch: lets the constructor check every layer, and `summary` show sizes. */
   inputShape?: Shape;
 }
+
+/** How many Sequentials may begin with each other: one that begins with itself has no first layer. */
+const deepest = 256;
+let asked = 0;
 
 /** What the last of them returns. */
 type OutputOf<Layers extends readonly Layer[]> = Layers extends readonly [
@@ -82,6 +92,49 @@ export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]
   override children(): [name: string, layer: Layer][] {
     const own = this.layers.map((layer, i): [string, Layer] => [String(i), layer]);
     return own.concat(super.children().filter(([name]) => !name.startsWith('layers.')));
+  }
+
+  /** What the first layer makes of it, unless this one has an `inputDtype` of its own: see Layer. */
+  // biome-ignore lint/suspicious/noExplicitAny: the first layer says what it takes, see PlainInputs
+  override inputFrom(values: any, name = 'x', dtype: FloatDtype = this.parameterDtype()): Tensors {
+    if (this.inputDtype !== undefined || asked === deepest) return super.inputFrom(values, name, dtype);
+    asked++;
+    try {
+      return this.layers[0].inputFrom(values, name, dtype);
+    } finally {
+      asked--;
+    }
+  }
+
+  /**
+   * Lets each layer that learns from data by `adapt` (Normalize, StringLookup, …) do so, in order, of what the layers before it
+   * make of the data, in evaluation mode.
+   * @param data what `fit` would take as x, all of it
+   * @throws ArgumentError where there is no such layer; what a layer throws: all that was learned before is then as it was
+   */
+  adapt(data: unknown): this {
+    refuseRecording('adapt');
+    const { layers } = this;
+    const last = layers.findLastIndex(learns);
+    if (last < 0) throw nothingToLearn(this);
+    orAsBefore(this, () => {
+      let x = data;
+      for (let i = 0; i <= last; i++) {
+        const layer: Layer = layers[i];
+        if (learns(layer)) layer.adapt(x);
+        if (i === last) break;
+        const input = i === 0 ? this.inputFrom(data) : x;
+        x = inMode(false, () =>
+          noGrad(() => (isArray(input) ? layer.forward(...input) : layer.forward(input))),
+        );
+      }
+    });
+    return this;
+  }
+
+  /** What it is given is for layers in it. */
+  get [passesOn](): true {
+    return true;
   }
 
   override chain(): Pick<Sequential, 'layers' | 'inputShape'> {

@@ -1,22 +1,18 @@
 /** Examples as users give them, made into checked tensors. */
 
-import { describe, isArray, isRecord, readArray } from '../arguments.ts';
-import { DataError, ShapeError } from '../errors.ts';
+import { describe, isRecord } from '../arguments.ts';
+import { ArgumentError, DataError, ShapeError } from '../errors.ts';
+import { checkFiniteData } from '../finite.ts';
+import { type Inputs, readTensors, type Tensors, toTensor } from '../layers/inputs.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { Dtype, FloatDtype } from '../memory.ts';
-import { checkDtype, isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
-import { isContainer, leavesOf, mapTree, most, walk } from '../tree.ts';
+import type { FloatDtype } from '../memory.ts';
+import { isTensor, type Tensor, type Values } from '../tensor.ts';
+import { leavesOf, mapTree, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
-import { checkFiniteData } from './finite.ts';
 import { type AnyLoss, isLoss, type LossName } from './loss.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
-/**
- * What a model takes or is to return: a tensor, or values to make one of; or several. Several in an array are arguments of
- * `forward`, in a record they are one argument. Only an array with tensors or records in it is one of several: an array of
- * numbers, nested or not, is the values of one tensor, and so is an array of typed arrays, which are its rows.
- */
-export type Inputs = Tensor | Values | readonly Inputs[] | { readonly [name: string]: Inputs };
+export type { Inputs, Tensors } from '../layers/inputs.ts';
 
 /** Examples and what is known about them. The first axis of each tensor counts examples. */
 export interface Examples<Y = Inputs, X = Inputs> {
@@ -31,9 +27,6 @@ export type TensorsOf<Y> = Inputs extends Y
   : Y extends Tensor | Values
     ? Tensor
     : { readonly [Name in keyof Y]: TensorsOf<Y[Name]> };
-
-/** A tensor, or arrays and records of them. */
-export type Tensors = Tensor | readonly Tensors[] | { readonly [name: string]: Tensors };
 
 /** Examples as tensors; all have as many rows, at least one. */
 export interface Batch {
@@ -55,8 +48,8 @@ export function mapTensors<Tree>(tree: Tree, map: (x: Tensor) => Tensor): Tree {
 export interface Conversion {
   /** The model's. */
   dtype: FloatDtype;
-  /** That of an input by its path, as 'words'; '' for the only one. */
-  inputDtype(path: string): Dtype;
+  /** The tensors that the model makes of its input. */
+  input(values: unknown, name: string): Tensors;
   /** Whether a flat y holds the labels of classes. */
   labels: boolean;
   /** Whether targets are in the domain of the loss, where that is known. */
@@ -65,35 +58,20 @@ export interface Conversion {
 
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
 export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
-  const dtype = (model.firstParameter()?.dtype ?? 'float32') as FloatDtype;
+  const dtype = model.parameterDtype();
   const labels = isLoss(loss, 'softmaxCrossEntropy');
-  return { dtype, inputDtype: inputDtypeOf(model, dtype), labels, checkTargets: targetCheck(model, loss) };
-}
-
-function inputDtypeOf(model: Layer, dtype: Dtype): Conversion['inputDtype'] {
-  let layer = model;
-  for (let seen = 0; layer.inputDtype === undefined && seen < deepest; seen++) {
-    layer = layer.chain()?.layers[0] ?? layer;
-  }
-  const { inputDtype = dtype, label } = layer;
-  if (!isRecord(inputDtype)) {
-    checkDtype(label, inputDtype);
-    return () => inputDtype;
-  }
-  const byPath = new Map<string, Dtype>(Object.entries(inputDtype));
-  for (const own of byPath.values()) checkDtype(label, own);
-  return (path) => byPath.get(path) ?? dtype;
-}
-
-/** A tensor as it is, values as a tensor of `dtype`. @throws DataError that names them. */
-export function toTensor(name: string, values: Tensor | Values, dtype: Dtype): Tensor {
-  if (isTensor(values)) return values;
-  try {
-    return tensor(values, { dtype });
-  } catch (error) {
-    if (error instanceof DataError) throw new DataError(`${name}: ${error.message}`);
-    throw error;
-  }
+  return {
+    dtype,
+    labels,
+    checkTargets: targetCheck(model, loss),
+    input(values, name) {
+      const x = model.inputFrom(values, name, dtype);
+      if (leavesOf(x, isTensor).length > 0) return x;
+      throw new ArgumentError(
+        `${model.label} expected inputFrom to return tensors, or arrays and records of them, got ${describe(x)}`,
+      );
+    },
+  };
 }
 
 /** True for a typed array and for an array of nothing but numbers. */
@@ -116,61 +94,6 @@ function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Con
     }
   }
   return toTensor(name, values, 'int32');
-}
-
-/** How deep arrays and records of tensors may lie in each other. */
-const deepest = 32;
-
-/** Whether an array is one of several inputs, rather than the values of one. */
-function isSeveral(values: readonly unknown[], depth = 0): boolean {
-  // A proxy may say anything of its length.
-  const { length } = values as { length: unknown };
-  if (depth > deepest || typeof length !== 'number') return false;
-  for (let i = 0; i < length; i++) {
-    const item = values[i];
-    if (isTensor(item) || isPlain(item)) return true;
-    if (!isArray(item)) return false;
-    if (isSeveral(item, depth + 1)) return true;
-  }
-  return false;
-}
-
-const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  isContainer(value) && isRecord(value) && !(value instanceof Map) && !isArrayLike(value);
-
-/**
- * Tensors for inputs, in arrays and records of their own, each item read once.
- * @param convert makes a tensor of what is none
- * @throws DataError where there are none, and what `convert` throws; both name the place: 'x.image'
- */
-function readTensors(
-  name: string,
-  inputs: unknown,
-  convert: (name: string, values: Values) => Tensor,
-  depth = 0,
-): Tensors {
-  if (isTensor(inputs)) return inputs;
-  const isArrayOfSeveral = isArray(inputs) && isSeveral(inputs);
-  if (!isArrayOfSeveral && !isPlain(inputs)) return convert(name, inputs as Values);
-  if (depth > deepest) {
-    throw new DataError(`expected tensors in ${name.slice(0, 60)} less than ${deepest} levels deep`);
-  }
-  const read = (item: unknown, key: string | number) =>
-    readTensors(`${name}.${key}`, item, convert, depth + 1);
-  if (isArrayOfSeveral) {
-    const refuse = (got: string) =>
-      new DataError(`expected ${name} to be at most ${most} tensors, got ${got}`);
-    return readArray(inputs, most, refuse).map(read);
-  }
-  const entries = Object.entries(inputs as object);
-  if (entries.length === 0) throw new DataError(`expected at least one tensor in ${name}, got none`);
-  return Object.fromEntries(entries.map(([key, item]) => [key, read(item, key)]));
-}
-
-function readInputs(whole: string, inputs: unknown, { inputDtype }: Conversion): Tensors {
-  return readTensors(whole, inputs, (name, values) =>
-    toTensor(name, values, inputDtype(name.slice(whole.length + 1))),
-  );
 }
 
 /** The tensors of examples with what messages call each of them. */
@@ -199,7 +122,7 @@ function checkRows(tensors: readonly [name: string, x: Tensor][]): void {
  * @throws as `toBatch`
  */
 export function toInputs(inputs: Inputs, conversion: Conversion): Tensors {
-  const x = readInputs('x', inputs, conversion);
+  const x = conversion.input(inputs, 'x');
   const tensors = named('x', x);
   checkRows(tensors);
   for (const [name, values] of tensors) checkFiniteData(name, values);
@@ -219,7 +142,7 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   ] as const) {
     if (value === undefined || value === null) throw new DataError(`expected ${nameOf(part)}, got none`);
   }
-  const x = readInputs(nameOf('x'), givenX, conversion);
+  const x = conversion.input(givenX, nameOf('x'));
   const y = readTensors(nameOf('y'), givenY, (name, values) => toTargets(name, values, conversion));
   const tensors = [...named(nameOf('x'), x), ...named(nameOf('y'), y)];
   checkRows(tensors);

@@ -1,6 +1,7 @@
 /** Why a loss is NaN or Infinity. */
 import { noGrad } from '../autograd.ts';
 import { NonFiniteError } from '../errors.ts';
+import { allFinite, areFinite, firstNonFinite } from '../finite.ts';
 import type { Float } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
 import * as losses from '../losses.ts';
@@ -9,7 +10,6 @@ import { defaultState, type RandomState } from '../random.ts';
 import { floats, isTensor, type Tensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
 import type { Batch, Tensors } from './examples.ts';
-import { allFinite, areFinite, firstNonFinite } from './finite.ts';
 import type { AnyLoss } from './loss.ts';
 import { batchLoss, forwardOf } from './step.ts';
 

@@ -4,13 +4,13 @@ import { runBackward } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { recording } from '../kernels/recorder.ts';
-import type { Layer } from '../layers/layer.ts';
+import type { Layer, PlainInputs } from '../layers/layer.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
 import { checkFloat, checkTensor, floats, isTensor, type Tensor } from '../tensor.ts';
 import { isContainer, walk } from '../tree.ts';
-import type { Inputs, Tensors } from './examples.ts';
+import type { Tensors } from './examples.ts';
 import type { AnyLoss } from './loss.ts';
 
 export interface StepResult {
@@ -32,9 +32,9 @@ export function forwardOf(model: Layer, x: Tensors): Tensors {
 /** What a model returns for a batch, where its type tells. */
 export type OutputOf<Model extends Layer> = ReturnType<Model['forward']>;
 
-/** What a model may be given: also what its `forward` takes, where its type tells, which `any` does not. */
+/** What a model may be given: what its `inputFrom` takes, and what its `forward` takes, where its type tells, which `any` does not. */
 export type InputsOf<Model extends Layer> =
-  | Inputs
+  | PlainInputs<Model>
   | (0 extends 1 & Parameters<Model['forward']>[0]
       ? never
       : Parameters<Model['forward']>[0] | Parameters<Model['forward']>);

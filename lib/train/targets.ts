@@ -1,10 +1,10 @@
 /** Targets that a loss of `losses` has no meaning for. */
 import { DataError, IndexError } from '../errors.ts';
+import { place } from '../finite.ts';
 import type { Layer } from '../layers/layer.ts';
 import { show } from '../shape.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import type { Tensors } from './examples.ts';
-import { place } from './finite.ts';
 import { type AnyLoss, isLoss, type LossName } from './loss.ts';
 
 /** How far rounding may take a probability out of [0, 1]: interpolation and scaling in float32 do. */

@@ -1,7 +1,7 @@
 /** The search for NaN and Infinity. */
-import { DataError, NonFiniteError } from '../errors.ts';
-import { type Float, kernels } from '../kernels/index.ts';
-import type { Tensor } from '../tensor.ts';
+import { DataError, NonFiniteError } from './errors.ts';
+import { type Float, kernels } from './kernels/index.ts';
+import type { Tensor } from './tensor.ts';
 
 /** The position of the first NaN or Infinity, or −1. */
 export function firstNonFinite(values: ArrayLike<number>): number {

@@ -1,0 +1,67 @@
+/** Layers that learn from data by `adapt` rather than by gradients, and what holds such. */
+import { isArray, isFunction, readIterable } from '../arguments.ts';
+import { ArgumentError, DataError } from '../errors.ts';
+import { changing } from '../kernels/recorder.ts';
+import { isTensor } from '../tensor.ts';
+import { isArrayLike } from '../values.ts';
+import type { Layer } from './layer.ts';
+
+/** A layer that hands what it is given to layers in it, and learns nothing itself. */
+export const passesOn = Symbol('passes on');
+
+/** How a layer tells what it has learned beside tensors: as a function that puts it back. */
+export const learned = Symbol('learned');
+
+interface Learner {
+  // biome-ignore lint/suspicious/noExplicitAny: a layer says what it learns from
+  adapt(data: any): unknown;
+  [learned]?(): () => void;
+}
+
+/** Whether a layer, or one in it, learns by `adapt`. */
+export function learns(layer: Layer): layer is Layer & Learner {
+  return layer
+    .namedLayers()
+    .some(([, one]) => !(passesOn in one) && isFunction((one as Layer & Learner).adapt));
+}
+
+export function nothingToLearn({ label }: Layer): ArgumentError {
+  return new ArgumentError(
+    `${label} expected a layer that learns by adapt, as Normalize, to be in it, got none`,
+  );
+}
+
+/** Runs `fn`; where it throws, all that the layer and those in it have learned by `adapt` is as it was. */
+export function orAsBefore(layer: Layer, fn: () => void): void {
+  const restore = layer
+    .namedLayers()
+    .map(([, one]) => (one as Layer & Learner)[learned]?.())
+    .filter((back) => back !== undefined);
+  const buffers = layer.namedBuffers().map(([, buffer]) => [buffer, buffer.data.slice()] as const);
+  try {
+    fn();
+  } catch (error) {
+    for (const back of restore) back();
+    for (const [buffer, values] of buffers) {
+      changing('adapt', buffer.storage);
+      buffer.data.set(values);
+    }
+    throw error;
+  }
+}
+
+/**
+ * What `adapt` was given, batch by batch: itself, where it is a tensor or an array of values; each item, where it is an
+ * array of tensors or something else that can be iterated.
+ */
+export function* batchesOf<Batch>(data: Batch | Iterable<Batch>): Generator<Batch> {
+  const isOne = isTensor(data) || (isArrayLike(data) && !(isArray(data) && isTensor(data[0])));
+  const batches = isOne || typeof data === 'string' ? null : readIterable(data as Iterable<Batch>);
+  if (batches === null) yield data as Batch;
+  else yield* batches;
+}
+
+/** @throws DataError unless there was something to learn from. */
+export function checkAny(label: string, count: number): void {
+  if (count === 0) throw new DataError(`${label} expected something to adapt to, got no values`);
+}

@@ -1,0 +1,251 @@
+/** The columns of a table, each by a layer of its own, side by side. */
+import { describe, isArray, isInstance, isRecord, readArray, readOptions } from '../arguments.ts';
+import { ArgumentError, DataError, DtypeError, ShapeError } from '../errors.ts';
+import { refuseRecording } from '../kernels/recorder.ts';
+import type { FloatDtype } from '../memory.ts';
+import { nameClass } from '../names.ts';
+import { concat } from '../ops/concat.ts';
+import { reshape } from '../ops/reshape.ts';
+import { readShape, type Shape, sizeOf } from '../shape.ts';
+import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
+import { learns, orAsBefore, passesOn } from './adapt.ts';
+import { configure, type LayerConfig, layerFrom, registerLayer } from './config.ts';
+import { isPlain, type Tensors, text } from './inputs.ts';
+import { type ExampleShape, Layer } from './layer.ts';
+
+/** Layers by the names of columns. */
+type Layers = Readonly<Record<string, Layer>>;
+
+export interface ColumnsOptions {
+  /** The shape of an example of each column, as its layer gets it, where that is known: `adapt` fills them in. */
+  shapes?: Readonly<Record<string, Shape>>;
+}
+
+/** How many columns and rows there may be. */
+const most = { columns: 2 ** 16, rows: 2 ** 31 - 1 };
+
+/** Some names, for messages. */
+const list = (names: readonly string[]): string =>
+  names
+    .slice(0, 8)
+    .map((name) => name.slice(0, 60))
+    .join(', ') + (names.length > 8 ? ', …' : '');
+
+/** A column of plain numbers, [n], as features, [n, 1]; indices stay. */
+function asFeatures(x: Tensor): Tensor {
+  return x.rank === 1 && x.dtype !== 'int32' ? reshape(x, [x.shape[0], 1]) : x;
+}
+
+/**
+ * A table of columns, each by a layer of its own, whose outputs stand side by side in the order in which the columns were
+ * given: [batch, features]. As the first layer of a model it lets `fit`, `evaluate` and `predict` take a table, as columns or
+ * as rows; columns that it does not know are left out.
+ *
+ *     const columns = new Columns({
+ *       city: new Sequential([new StringLookup(), new OneHot()]),
+ *       size: new Normalize(1),
+ *     });
+ *     columns.adapt({ city: ['Sacramento', 'Elk Grove'], size: [852, 1167] });
+ *     const model = new Sequential([columns, new Dense(columns.features, 8, { activation: 'relu' }), new Dense(8, 1)]);
+ *     await predict(model, [{ city: 'Elk Grove', size: 900 }]);
+ *
+ * A column of numbers, [n], comes to its layer as [n, 1], one of indices as [n]; further axes of an output are joined.
+ */
+export class Columns<const Of extends Layers = Layers> extends Layer {
+  /** By the names of columns, each of its own class. */
+  readonly layers: Of;
+  #shapes: ReadonlyMap<string, Shape>;
+
+  /** @throws ArgumentError unless there is at least one layer, and for anything else than layers; ShapeError for a bad shape */
+  constructor(layers: Of, options: ColumnsOptions = {}) {
+    super();
+    if (!isRecord(layers) || isTensor(layers)) {
+      throw new ArgumentError(
+        `Columns expected an object of layers by the names of columns, got ${describe(layers)}`,
+      );
+    }
+    const own = Object.entries(layers as Layers);
+    if (own.length === 0 || own.length > most.columns) {
+      throw new ArgumentError(
+        `Columns expected at least one layer, ${most.columns} at most, got ${own.length}`,
+      );
+    }
+    for (const [name, layer] of own) {
+      if (isInstance(layer, Layer)) continue;
+      throw new ArgumentError(`Columns expected a layer for ${name.slice(0, 60)}, got ${describe(layer)}`);
+    }
+    this.layers = Object.fromEntries(own) as unknown as Of;
+    const { shapes = {} } = readOptions('Columns', options, ['shapes']);
+    if (!isRecord(shapes)) {
+      throw new ArgumentError(`Columns expected shapes to be an object of shapes, got ${describe(shapes)}`);
+    }
+    const known = Object.entries(shapes as Record<string, Shape>).map(([name, shape]) => {
+      if (Object.hasOwn(this.layers, name)) return [name, readShape('Columns', shape)] as const;
+      throw new ArgumentError(
+        `Columns expected shapes of its columns, ${list(this.names)}; got ${describe(name)}`,
+      );
+    });
+    this.#shapes = new Map(known);
+    this.tell();
+  }
+
+  private get names(): string[] {
+    return Object.keys(this.layers);
+  }
+
+  /**
+   * How many features there are side by side: what the next layer gets.
+   * @throws ArgumentError before that is known, which it is after `adapt`
+   */
+  get features(): number {
+    for (const [name, width] of this.widths()) {
+      if (width !== undefined) continue;
+      throw new ArgumentError(
+        `${this.label} expected to know how many features there are, got none from ${name.slice(0, 60)}: adapt it to the ` +
+          'data first, or pass its shape by the option shapes',
+      );
+    }
+    return this.outputShape(undefined)![0];
+  }
+
+  /**
+   * Lets each column's layer that learns by `adapt` do so.
+   * @param table as `fit` takes it, all of it
+   * @throws DataError for a column that is missing; what a layer throws: all that was learned before is then as it was
+   */
+  adapt(table: unknown): this {
+    refuseRecording('adapt');
+    const { label } = this;
+    const columns = this.columnsOf(table, `what ${label} adapts to`);
+    const shapes = new Map<string, Shape>();
+    orAsBefore(this, () => {
+      for (const [name, values] of columns) {
+        const layer = this.layers[name];
+        if (learns(layer)) layer.adapt(values);
+        const x = layer.inputFrom(values, name);
+        if (isTensor(x) && x.rank > 0) shapes.set(name, asFeatures(x).shape.slice(1));
+      }
+    });
+    this.#shapes = shapes;
+    this.tell();
+    return this;
+  }
+
+  /** Each column as its layer has it. @throws DataError for a column that is missing, or anything else than a table */
+  override inputFrom(
+    // biome-ignore lint/suspicious/noExplicitAny: the layers say what they take, see PlainInputs
+    values: any,
+    name = 'x',
+    dtype: FloatDtype = this.parameterDtype(),
+  ): Record<string, Tensors> {
+    const whole = text(name);
+    const columns = this.columnsOf(values, whole);
+    return Object.fromEntries(
+      columns.map(([key, column]) => [key, this.layers[key].inputFrom(column, `${whole}.${key}`, dtype)]),
+    );
+  }
+
+  /** @param table tensors by the names of columns, [batch, …] each @returns [batch, features] */
+  forward(table: Readonly<Record<string, Tensors>>): Tensor {
+    const { label } = this;
+    if (!isPlain(table))
+      throw new ArgumentError(`${label} expected tensors by column, got ${describe(table)}`);
+    const parts = Object.entries<Layer>(this.layers).map(([name, layer]) => {
+      const given = Object.hasOwn(table, name) ? table[name] : undefined;
+      const where = `${label}: column ${name.slice(0, 60)}`;
+      if (!isPlain(given)) checkTensor(label, given, `column ${name.slice(0, 60)}`);
+      const y = layer.forward(isTensor(given) ? asFeatures(given) : given);
+      checkTensor(label, y, `the output of ${layer.label}`);
+      if (y.rank === 0) throw new ShapeError(`${where} expected an output [batch, …], got a single number`);
+      if (y.dtype === 'int32') {
+        throw new DtypeError(
+          `${where} expected features of float32 or float64, got int32: put a OneHot after it`,
+        );
+      }
+      const [rows, ...rest] = y.shape;
+      return rest.length === 1 ? y : reshape(y, [rows, sizeOf(rest)]);
+    });
+    return concat(parts, 1);
+  }
+
+  override outputShape(_input: ExampleShape): ExampleShape {
+    let features = 0;
+    for (const [, width] of this.widths()) {
+      if (width === undefined) return undefined;
+      features += width;
+    }
+    return [features];
+  }
+
+  override children(): [name: string, layer: Layer][] {
+    const own = Object.entries<Layer>(this.layers);
+    return own.concat(super.children().filter(([name]) => !name.startsWith('layers.')));
+  }
+
+  /** What it is given is for layers in it. */
+  get [passesOn](): true {
+    return true;
+  }
+
+  /** How many features each column gives; undefined where that is not known. */
+  private widths(): [name: string, width: number | undefined][] {
+    return Object.entries<Layer>(this.layers).map(([name, layer]) => {
+      const shape = layer.outputShape(this.#shapes.get(name));
+      return [name, shape && sizeOf(shape)];
+    });
+  }
+
+  /** The columns that there are layers for, each read once. */
+  private columnsOf(values: unknown, whole: string): [name: string, column: unknown][] {
+    const { names } = this;
+    if (isArray(values)) return this.columnsOfRows(values, whole);
+    if (!isPlain(values)) {
+      throw new DataError(
+        `expected ${whole} to be an object of the columns ${list(names)}, or an array of such rows, got ${describe(values)}`,
+      );
+    }
+    const missing = names.filter((name) => !Object.hasOwn(values, name));
+    if (missing.length > 0) {
+      throw new DataError(`expected ${whole} to have the columns ${list(names)}; missing: ${list(missing)}`);
+    }
+    return names.map((name) => [name, values[name]]);
+  }
+
+  private columnsOfRows(values: readonly unknown[], whole: string): [name: string, column: unknown][] {
+    const columns = this.names.map((name): [string, unknown[]] => [name, []]);
+    const rows = readArray(
+      values,
+      most.rows,
+      (got) => new DataError(`expected ${whole} to be rows, got ${got}`),
+    );
+    rows.forEach((row, i) => {
+      if (!isPlain(row)) {
+        throw new DataError(
+          `expected ${whole} to be rows with the columns ${list(this.names)}, got ${describe(row)} at row ${i} (counted from 0)`,
+        );
+      }
+      for (const [name, column] of columns) {
+        if (!Object.hasOwn(row, name)) {
+          throw new DataError(
+            `expected each row of ${whole} to have ${name.slice(0, 60)}, got none at row ${i} (counted from 0)`,
+          );
+        }
+        column.push(row[name]);
+      }
+    });
+    return columns;
+  }
+
+  private tell(): void {
+    configure(this, { layers: this.layers, shapes: Object.fromEntries(this.#shapes) });
+  }
+}
+
+nameClass(Columns, 'Columns');
+registerLayer('Columns', Columns, ({ layers, ...options }) => {
+  if (!isRecord(layers)) return new Columns(layers, options);
+  const made = Object.entries(layers).map(
+    ([name, config]) => [name, layerFrom(config as LayerConfig)] as const,
+  );
+  return new Columns(Object.fromEntries(made), options);
+});
