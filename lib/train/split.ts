@@ -233,10 +233,11 @@ function partition(n: number, isTest: (i: number) => boolean): Split<Int32Array>
 
 // ── two parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+const isPart = (testSize: unknown) => typeof testSize === 'number' && testSize > 0 && testSize < 1;
+
 /** How many examples to test on. */
 function readTestSize(op: string, testSize: number, n: number): number {
-  const isPart = typeof testSize === 'number' && testSize > 0 && testSize < 1;
-  const count = isPart ? Math.ceil(testSize * n) : testSize;
+  const count = isPart(testSize) ? Math.ceil(testSize * n) : testSize;
   if (Number.isInteger(count) && count >= 1 && count < n) return count;
   throw new ArgumentError(
     `[${op}] expected testSize to be a part above 0 and below 1, or a number of examples from 1 to ${n - 1}, that leaves ` +
@@ -295,8 +296,10 @@ export function trainTestSplit<Data>(data: Data, options: SplitOptions = {}): Sp
   refuseRecording(op);
   const own = readOptions(op, options, ['testSize', 'shuffle', 'seed', 'stratify', 'groups']);
   const { n, take } = readData(op, data);
-  const wanted = readTestSize(op, own.testSize ?? 0.25, n);
+  const { testSize = 0.25 } = own;
   const { state, classes, groups } = readChoices(op, own, n);
+  // Groups are as large as they are: a part of the examples is not rounded for them.
+  const wanted = groups && isPart(testSize) ? testSize * n : readTestSize(op, testSize, n);
   const { train, test } = groups
     ? groupSplit(op, groups, classes ?? same(n), wanted / n, state)
     : classes
