@@ -97,7 +97,14 @@ export { ConvTranspose2D, type ConvTranspose2DLayerOptions } from './layers/conv
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Flatten } from './layers/flatten.ts';
-export { type ExampleShape, Layer, type PlainInputs, type Table } from './layers/layer.ts';
+export {
+  type AnyModel,
+  type ExampleShape,
+  Layer,
+  type PlainData,
+  type PlainInputs,
+  type Table,
+} from './layers/layer.ts';
 export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { Normalize, type NormalizeOptions } from './layers/normalize.ts';
 export { OneHot, type OneHotOptions } from './layers/oneHot.ts';

@@ -5,7 +5,7 @@ import { ArgumentError, AxpyError, FormatError, MemoryError } from '../errors.ts
 import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { type LayerConfig, layerFrom } from '../layers/config.ts';
-import { Layer } from '../layers/layer.ts';
+import { type AnyModel, Layer } from '../layers/layer.ts';
 import { copyOf } from '../memory.ts';
 import type { AnySharedTensor } from '../parameter.ts';
 import { sameShape, show } from '../shape.ts';
@@ -246,7 +246,7 @@ async function fill(
  * @throws FormatError for what is no such file, or one of a later version; ArgumentError for layers that are not known;
  *   FileError where the system refuses
  */
-export async function loadModel<Model extends Layer = Layer>(source: Source): Promise<Model> {
+export async function loadModel<Model extends Layer = AnyModel>(source: Source): Promise<Model> {
   const op = 'loadModel';
   refuseRecording(op);
   return await withSafetensors(op, source, async (file, header) => {

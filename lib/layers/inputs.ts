@@ -30,16 +30,21 @@ export function toTensor(name: string, values: Tensor | Values, dtype: Dtype): T
 /** How deep arrays and records of tensors may lie in each other. */
 const deepest = 32;
 
-/** Whether an array is one of several inputs, rather than the values of one. */
-export function isSeveral(values: readonly unknown[], depth = 0): boolean {
+/**
+ * Whether an array is one of several inputs, rather than the values of one.
+ * @param seen arrays of arrays that have been looked into: who holds one many times, in many that hold each other, is not
+ *   worth as many looks
+ */
+export function isSeveral(values: readonly unknown[], seen = new Set<unknown>(), depth = 0): boolean {
   // A proxy may say anything of its length.
   const { length } = values as { length: unknown };
-  if (depth > deepest || typeof length !== 'number') return false;
+  if (depth > deepest || typeof length !== 'number' || seen.has(values)) return false;
   for (let i = 0; i < length; i++) {
     const item = values[i];
     if (isTensor(item) || isPlain(item)) return true;
     if (!isArray(item)) return false;
-    if (isSeveral(item, depth + 1)) return true;
+    if (i === 0) seen.add(values);
+    if (isSeveral(item, seen, depth + 1)) return true;
   }
   return false;
 }

@@ -46,6 +46,22 @@ export type PlainInputs<Kind extends Layer> =
         ? never
         : Parameters<Kind['inputFrom']>[0]);
 
+/** Plain data of any kind, as JSON has it, with typed arrays and tensors in it. */
+export type PlainData =
+  | Tensor
+  | string
+  | number
+  | boolean
+  | null
+  | ArrayLike<number>
+  | readonly PlainData[]
+  | { readonly [name: string]: PlainData };
+
+/** A model whose class nobody knows, as that of a file: it may take anything, text and tables as well. */
+export interface AnyModel extends Layer {
+  inputFrom(values: PlainData, name?: string, dtype?: FloatDtype): Tensors;
+}
+
 /** @internal What a layer may be called, see `label`. */
 export const naming = Symbol('naming');
 

@@ -207,7 +207,9 @@ export class Normalize<D extends FloatDtype = 'float32'> extends Layer {
     const deviation = where(own, own, 1);
     if (dtype === 'float64') return [this.mean, null, deviation];
     const mean = cast(this.mean, dtype);
-    return [mean, cast(sub(this.mean, cast(mean, 'float64')), dtype), deviation];
+    const rest = cast(sub(this.mean, cast(mean, 'float64')), dtype);
+    // A constant is rounded as its mean is.
+    return [mean, where(own, rest, 0), deviation];
   }
 
   private checkInput(received: readonly (number | string)[]): void {

@@ -66,7 +66,7 @@ export interface FitOptions<
    */
   dropLast?: boolean;
   /** Data to score after each epoch, in evaluation mode. */
-  validation?: Data | undefined;
+  validation?: Data<Inputs, InputsOf<Model>> | undefined;
   /**
    * Of the predictions of each step before its update, and of the validation data. Those of `metrics` know from the loss, as
    * far as it is one of `losses`, whether predictions are logits, and whether labels exclude each other.

@@ -55,6 +55,13 @@ const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     fc.constant(4),
     optional({ momentum: fc.constant(0.3), epsilon: fc.constant(1e-3), affine: flag, activation, dtype }),
   ),
+  Columns: fc.tuple(
+    fc.constantFrom('float32', 'float64').map((dtype) => ({
+      city: new Sequential([new axpy.StringLookup(['a', 'b']), new axpy.OneHot(4, { dtype })]),
+      size: new axpy.Normalize(1, { dtype }),
+    })),
+    optional({ shapes: fc.constantFrom({ city: [] }, { size: [1] }) }),
+  ),
   Conv1D: fc.tuple(
     fc.constant(4),
     fc.constant(2),
@@ -89,16 +96,23 @@ const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   ),
   LeakyReLU: fc.oneof(none, fc.tuple(fc.constant(0.2))),
   MaxPool2D: fc.tuple(pair, optional({ stride: pair })),
+  Normalize: fc.tuple(fc.constantFrom<unknown>(4, [6, 4], []), optional({ invert: flag, dtype })),
+  OneHot: fc.tuple(fc.constantFrom(5, 9), optional({ unknown: fc.constantFrom('error', 'zeros'), dtype })),
   Pad: fc.tuple(
     fc.constantFrom<unknown>(1, [1, 0], { top: 2 }),
     optional({ value: fc.oneof(number, fc.constantFrom(-0, Infinity, -Infinity, Number.NaN)) }),
   ),
   ReLU: none,
+  Rescale: fc.tuple(fc.constantFrom(0.5, -0, -3), fc.constantFrom(0, -1), fc.constant({ dtype: 'float64' })),
   SiLU: none,
   Sequential: none,
   Sigmoid: none,
   Softmax: fc.oneof(none, fc.tuple(fc.constantFrom(1, -1))),
   Softplus: none,
+  StringLookup: fc.tuple(
+    fc.uniqueArray(fc.string(), { minLength: 1 }),
+    optional({ unknown: fc.constant('index'), limit: fc.constantFrom(null, 3) }),
+  ),
   Tanh: none,
   Upsample: fc.oneof(
     fc.tuple(
@@ -117,8 +131,19 @@ const classes = Object.entries(axpy).filter(
 
 const throughJson = (config: LayerConfig): LayerConfig => JSON.parse(JSON.stringify(config));
 
+/** For layers that take no numbers. */
+const inputs: Readonly<Record<string, unknown>> = {
+  Columns: { city: ['a', 'c'], size: [3, -2] },
+  OneHot: [[1, 4]],
+  StringLookup: ['', 'ab', 'no word'],
+};
+
 /** What a layer makes of images, or of sequences, as its class takes them. */
 async function outputOf(name: string, layer: Layer): Promise<unknown> {
+  if (Object.hasOwn(inputs, name)) {
+    const y = await predict(layer, inputs[name] as never);
+    return { shape: y.shape, values: [...y.data] };
+  }
   const dtype = (layer.config.dtype ?? 'float64') as 'float32';
   const shape = name === 'Conv1D' ? [2, 6, 4] : [2, 6, 6, 4];
   seed(7);

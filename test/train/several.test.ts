@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   ArgumentError,
+  AxpyError,
   concat,
   DataError,
   Dense,
@@ -336,4 +337,20 @@ it('a loss that is not finite names the layer, for several inputs as well', asyn
   expect(error.message).toMatch(
     /the output of b \(Dense\) is the first that is not finite \(weight of b \(Dense\) holds NaN\)/,
   );
+});
+
+describe('arrays that hold themselves', () => {
+  const itself: unknown[] = [];
+  itself.push(itself, itself, itself);
+  // Not in a circle, but 3⁴⁰ ways down.
+  let ways: unknown = [1];
+  for (let i = 0; i < 40; i++) ways = [ways, ways, ways];
+
+  it.each([
+    ['one', itself],
+    ['many ways to one', ways],
+    ['a part', { a: itself }],
+  ])('are refused soon: %s', async (_, x) => {
+    expect(await rejection(predict(new Two(), x as never))).toBeInstanceOf(AxpyError);
+  });
 });
