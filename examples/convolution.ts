@@ -20,11 +20,12 @@ import {
   Flatten,
   fit,
   MaxPool2D,
+  Normalize,
   predict,
   Sequential,
   seed,
 } from 'axpy';
-import { classes, type Images, loadFashion, standardised } from './support/fashion-mnist.ts';
+import { classes, type Images, loadFashion } from './support/fashion-mnist.ts';
 import { drawConfusion, drawFilters } from './support/pictures.ts';
 import type { Report } from './support/report.ts';
 
@@ -43,7 +44,7 @@ export async function trainConvolution({
   limit = Infinity,
 } = {}): Promise<ConvolutionReport> {
   seed(1);
-  const { name, train, test } = standardised(loadFashion({ embedded }));
+  const { name, train, test } = loadFashion({ embedded });
   const count = Math.min(limit, train.x.shape[0]);
   const training = asImages({ x: train.x.slice([[0, count]]), y: train.y.slice([[0, count]]) });
   const held = asImages(test);
@@ -51,6 +52,7 @@ export async function trainConvolution({
   const first = new Conv2D(1, 32, 3, { padding: 'same', bias: false });
   const model = new Sequential(
     [
+      new Normalize([]).adapt(train.x),
       first,
       new BatchNorm(32, { activation: 'relu' }),
       new MaxPool2D(2),

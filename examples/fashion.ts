@@ -1,14 +1,15 @@
 /** Fashion-MNIST with fully connected layers, 784-256-128-10. */
-import { Adam, backendInfo, Dense, Dropout, evaluate, fit, Sequential, seed } from 'axpy';
-import { loadFashion, standardised } from './support/fashion-mnist.ts';
+import { Adam, backendInfo, Dense, Dropout, evaluate, fit, Normalize, Sequential, seed } from 'axpy';
+import { loadFashion } from './support/fashion-mnist.ts';
 import type { Report } from './support/report.ts';
 
 export async function trainFashion(): Promise<Report> {
   seed(1);
-  const { name, train, test } = standardised(loadFashion());
+  const { name, train, test } = loadFashion();
   console.log(`${name}: ${train.x.shape[0]} images to learn from, ${test.x.shape[0]} held out`);
   const model = new Sequential(
     [
+      new Normalize([]).adapt(train.x),
       new Dense(784, 256, { activation: 'relu' }),
       new Dropout(0.2),
       new Dense(256, 128, { activation: 'relu' }),

@@ -1,25 +1,32 @@
 /** What the compiler makes of models and data: `npm run typecheck` reads this file, nobody runs it. */
 import {
   type AnyParameter,
+  Columns,
   conv2d,
   Dense,
   evaluate,
   type FloatDtype,
   fit,
   type History,
+  kFold,
   Layer,
+  loadModel,
   losses,
   type MetricName,
   metrics,
+  Normalize,
+  OneHot,
   Parameter,
   predict,
   ReLU,
   Sequential,
   SGD,
   SharedTensor,
+  StringLookup,
   type Tensor,
   type TensorOptions,
   tensor,
+  trainTestSplit,
   type Values,
   zeros,
 } from '../lib/index.ts';
@@ -277,6 +284,48 @@ export class Indices extends Layer {
   forward(x: Tensor): Tensor {
     return x;
   }
+}
+
+/** What text and tables the compiler knows of. */
+export async function texts(path: string, cells: Record<string, string[] | number[]>): Promise<void> {
+  const city = new Sequential([new StringLookup(), new OneHot()]);
+  const columns = new Columns({ city, size: new Normalize(1) });
+  const model = new Sequential([columns, new Dense(4, 1)]);
+  const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
+  const table = { city: ['a', 'b'], size: [1, 2] };
+  const rows = [{ city: 'a', size: 1, more: null }];
+  const y = [[1], [2]];
+  const indices: Tensor<'float32'> = await predict(city, ['a', ['b']]);
+  await predict(columns, table);
+  await predict(model, rows);
+  await fit(model, { x: table, y }, { loss: 'mse', optimizer, validation: { x: rows, y } });
+  await fit(model, [{ x: table, y }], { loss: (p, t) => losses.mse(p, t), optimizer });
+  await evaluate(model, { x: table, y }, { loss: 'mse' });
+  const plain: Sequential = model;
+  const layers: Layer[] = [model, columns, city, plain];
+  // Of a file nobody knows which layers there are, and of columns by any name not either.
+  await predict(await loadModel(path), table);
+  await predict(await loadModel(path), rows);
+  await predict(new Columns({ ...(layers as unknown as Record<string, Layer>) }), cells);
+  const words: string[] = city.layers[0].decode([0, 1]);
+  const split: { train: { x: typeof table; y: number[][] } } = trainTestSplit(
+    { x: table, y },
+    { testSize: 1 },
+  );
+  for (const { test } of kFold({ x: tensor([1, 2]), y }, { folds: 2, stratify: ['a', 'b'] })) {
+    const part: [Tensor<'float32'>, number[][]] = [test.x, test.y];
+    void part;
+  }
+  for (const { train } of kFold(10)) void (train satisfies Int32Array);
+  // @ts-expect-error numbers are no text
+  await predict(columns, { city: [true], size: [1] });
+  // @ts-expect-error a column is missing
+  await predict(columns, { city: ['a'] });
+  // @ts-expect-error text is no number
+  await predict(new Columns({ size: new Normalize(1) }), { size: ['a'] });
+  // @ts-expect-error there is no such choice
+  void new StringLookup(['a'], { unknown: 'zeros' });
+  void [indices, words, split];
 }
 
 export class WordsAndMore extends Layer {

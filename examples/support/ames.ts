@@ -1,51 +1,45 @@
-/** The Ames house sales as numbers: standardised columns, one-hot categories, and the logarithm of the price. */
+/** The Ames house sales as a table, and the columns of a network's input: standardised numbers, one-hot categories. */
 import { readFileSync } from 'node:fs';
-import { permutation, randomState, type Tensor, tensor } from 'axpy';
+import {
+  Columns,
+  Layer,
+  Normalize,
+  OneHot,
+  permutation,
+  randomState,
+  registerLayer,
+  Sequential,
+  StringLookup,
+  type Tensor,
+} from 'axpy';
 import { parse } from 'csv-parse/sync';
 
 /** A house: its attributes by the names of the columns. */
 export type Row = Record<string, string>;
 
-/** One column of the network's input: its name, and its value for a house. */
-interface Feature {
-  name: string;
-  value: (row: Row) => number;
+/** Houses: their attributes column by column, numbers as numbers, and the logarithms of their prices. */
+interface Houses {
+  x: Record<string, number[] | string[]>;
+  y: number[];
 }
 
-export interface Houses {
-  features: string[];
-  train: { x: Tensor; y: Tensor };
-  test: { x: Tensor; y: Tensor };
-  /** What was subtracted from and divided into the log price, to read predictions in dollars again. */
-  price: { mean: number; deviation: number };
+/** ln(1 + x), for sizes and areas, which span orders of magnitude. */
+class Log1p extends Layer {
+  forward(x: Tensor): Tensor {
+    return x.log1p();
+  }
 }
+registerLayer('Log1p', Log1p, () => new Log1p());
 
-function moments(values: number[]): { mean: number; deviation: number } {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
-  return { mean, deviation: Math.sqrt(variance) || 1 };
-}
-
-/**
- * Columns that are numbers in every row are standardised; sizes and areas, which span orders of magnitude, by their
- * logarithm. The others become one column for each category. Everything is learned from the training rows alone.
- */
-function learnFeatures(rows: Row[], columns: string[]): Feature[] {
-  return columns.flatMap((column): Feature[] => {
-    const cells = rows.map((row) => row[column]);
-    if (cells.every((cell) => cell !== '' && Number.isFinite(Number(cell)))) {
-      const numbers = cells.map(Number);
-      const skewed = Math.min(...numbers) >= 0 && Math.max(...numbers) >= 100 && !/Year|MS_/.test(column);
-      const scale = skewed ? Math.log1p : (value: number) => value;
-      const { mean, deviation } = moments(numbers.map(scale));
-      return [{ name: column, value: (row) => (scale(Number(row[column])) - mean) / deviation }];
-    }
-    const categories = [...new Set(cells)].sort();
-    return categories.map((category) => ({
-      name: `${column}=${category}`,
-      value: (row) => (row[column] === category ? 1 : 0),
-    }));
+/** A layer for each column: categories are one-hot, numbers standardised, large ones by their logarithm. */
+export function columnsFor({ x }: Houses): Columns {
+  const layers = Object.entries(x).map(([name, values]): [string, Layer] => {
+    if (typeof values[0] === 'string') return [name, new Sequential([new StringLookup(), new OneHot()])];
+    const numbers = values as number[];
+    const skewed = Math.min(...numbers) >= 0 && Math.max(...numbers) >= 100 && !/Year|MS_/.test(name);
+    return [name, skewed ? new Sequential([new Log1p(), new Normalize(1)]) : new Normalize(1)];
   });
+  return new Columns(Object.fromEntries(layers));
 }
 
 /** The sales as the file has them. Every fifth house of a random order is held out. */
@@ -56,15 +50,20 @@ export function splitHouses(seed: number): { kept: Row[]; held: Row[] } {
   return { kept: shuffled.filter((_, i) => i % 5 !== 0), held: shuffled.filter((_, i) => i % 5 === 0) };
 }
 
-export function loadHouses(seed: number): Houses {
+export function loadHouses(seed: number): { train: Houses; test: Houses } {
   const { kept, held } = splitHouses(seed);
-  const columns = Object.keys(kept[0]).filter((column) => column !== 'Sale_Price');
-  const features = learnFeatures(kept, columns);
-  const logPrice = (row: Row) => Math.log(Number(row.Sale_Price));
-  const price = moments(kept.map(logPrice));
-  const part = (some: Row[]) => ({
-    x: tensor(some.map((row) => features.map((feature) => feature.value(row)))),
-    y: tensor(some.map((row) => [(logPrice(row) - price.mean) / price.deviation])),
+  const isNumber = (cell: string) => cell !== '' && Number.isFinite(Number(cell));
+  const columns = Object.keys(kept[0])
+    .filter((name) => name !== 'Sale_Price')
+    .map((name) => ({ name, numeric: [...kept, ...held].every((row) => isNumber(row[name])) }));
+  const part = (rows: Row[]): Houses => ({
+    x: Object.fromEntries(
+      columns.map(({ name, numeric }) => {
+        const cells = rows.map((row) => row[name]);
+        return [name, numeric ? cells.map(Number) : cells];
+      }),
+    ),
+    y: rows.map((row) => Math.log(Number(row.Sale_Price))),
   });
-  return { features: features.map(({ name }) => name), train: part(kept), test: part(held), price };
+  return { train: part(kept), test: part(held) };
 }

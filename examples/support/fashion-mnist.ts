@@ -28,14 +28,6 @@ export interface Images {
 
 const embedded = fileURLToPath(new URL('../data', import.meta.url));
 
-/** Grey values with mean 0 and deviation 1 over the training images. */
-export function standardised({ name, train, test }: Images): Images {
-  const mean = train.x.mean().item();
-  const deviation = Math.sqrt(train.x.variance().item());
-  const scale = ({ x, y }: Images['train']) => ({ x: x.sub(mean).div(deviation), y });
-  return { name, train: scale(train), test: scale(test) };
-}
-
 /** The sizes and bytes of an IDX file: two zeros, a type, the rank, the sizes as big-endian words, then the data. */
 function readIdx(file: string): { shape: number[]; bytes: Uint8Array } {
   const content = gunzipSync(readFileSync(file));

@@ -1,24 +1,28 @@
 /** The columns of a table, each by a layer of its own, side by side. */
 import { describe, isArray, isInstance, isRecord, readArray, readOptions } from '../arguments.ts';
+import { noGrad } from '../autograd.ts';
 import { ArgumentError, DataError, DtypeError, ShapeError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import type { FloatDtype } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { concat } from '../ops/concat.ts';
 import { reshape } from '../ops/reshape.ts';
-import { readShape, type Shape, sizeOf } from '../shape.ts';
+import { sizeOf } from '../shape.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
+import { mapTree } from '../tree.ts';
 import { learns, orAsBefore, passesOn } from './adapt.ts';
+import { checkCount } from './checks.ts';
 import { configure, type LayerConfig, layerFrom, registerLayer } from './config.ts';
 import { isPlain, type Tensors, text } from './inputs.ts';
 import { type ExampleShape, Layer } from './layer.ts';
+import { inMode } from './mode.ts';
 
 /** Layers by the names of columns. */
 type Layers = Readonly<Record<string, Layer>>;
 
 export interface ColumnsOptions {
-  /** The shape of an example of each column, as its layer gets it, where that is known: `adapt` fills them in. */
-  shapes?: Readonly<Record<string, Shape>>;
+  /** How many features come of each column, where that is known beforehand: `adapt` finds it out. */
+  widths?: Readonly<Record<string, number>>;
 }
 
 /** How many columns and rows there may be. */
@@ -54,9 +58,9 @@ function asFeatures(x: Tensor): Tensor {
 export class Columns<const Of extends Layers = Layers> extends Layer {
   /** By the names of columns, each of its own class. */
   readonly layers: Of;
-  #shapes: ReadonlyMap<string, Shape>;
+  #widths = new Map<string, number>();
 
-  /** @throws ArgumentError unless there is at least one layer, and for anything else than layers; ShapeError for a bad shape */
+  /** @throws ArgumentError unless there is at least one layer, and for anything else than layers */
   constructor(layers: Of, options: ColumnsOptions = {}) {
     super();
     if (!isRecord(layers) || isTensor(layers)) {
@@ -75,17 +79,18 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
       throw new ArgumentError(`Columns expected a layer for ${name.slice(0, 60)}, got ${describe(layer)}`);
     }
     this.layers = Object.fromEntries(own) as unknown as Of;
-    const { shapes = {} } = readOptions('Columns', options, ['shapes']);
-    if (!isRecord(shapes)) {
-      throw new ArgumentError(`Columns expected shapes to be an object of shapes, got ${describe(shapes)}`);
+    const { widths = {} } = readOptions('Columns', options, ['widths']);
+    if (!isRecord(widths)) {
+      throw new ArgumentError(`Columns expected widths to be an object of numbers, got ${describe(widths)}`);
     }
-    const known = Object.entries(shapes as Record<string, Shape>).map(([name, shape]) => {
-      if (Object.hasOwn(this.layers, name)) return [name, readShape('Columns', shape)] as const;
-      throw new ArgumentError(
-        `Columns expected shapes of its columns, ${list(this.names)}; got ${describe(name)}`,
-      );
-    });
-    this.#shapes = new Map(known);
+    for (const [name, width] of Object.entries(widths as Record<string, number>)) {
+      if (!Object.hasOwn(this.layers, name)) {
+        throw new ArgumentError(
+          `Columns expected widths of its columns, ${list(this.names)}; got ${describe(name)}`,
+        );
+      }
+      this.#widths.set(name, checkCount('Columns', 'each width', width));
+    }
     this.tell();
   }
 
@@ -98,18 +103,18 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
    * @throws ArgumentError before that is known, which it is after `adapt`
    */
   get features(): number {
-    for (const [name, width] of this.widths()) {
-      if (width !== undefined) continue;
+    const unknown = this.names.filter((name) => !this.#widths.has(name));
+    if (unknown.length > 0) {
       throw new ArgumentError(
-        `${this.label} expected to know how many features there are, got none from ${name.slice(0, 60)}: adapt it to the ` +
-          'data first, or pass its shape by the option shapes',
+        `${this.label} expected to know how many features come of ${list(unknown)}: adapt it to the data first, or pass their ` +
+          'numbers by the option widths',
       );
     }
-    return this.outputShape(undefined)![0];
+    return [...this.#widths.values()].reduce((sum, width) => sum + width, 0);
   }
 
   /**
-   * Lets each column's layer that learns by `adapt` do so.
+   * Lets each column's layer that learns by `adapt` do so, and finds out how many features come of each.
    * @param table as `fit` takes it, all of it
    * @throws DataError for a column that is missing; what a layer throws: all that was learned before is then as it was
    */
@@ -117,16 +122,16 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     refuseRecording('adapt');
     const { label } = this;
     const columns = this.columnsOf(table, `what ${label} adapts to`);
-    const shapes = new Map<string, Shape>();
+    const widths = new Map<string, number>();
     orAsBefore(this, () => {
       for (const [name, values] of columns) {
         const layer = this.layers[name];
         if (learns(layer)) layer.adapt(values);
-        const x = layer.inputFrom(values, name);
-        if (isTensor(x) && x.rank > 0) shapes.set(name, asFeatures(x).shape.slice(1));
+        const first = mapTree(layer.inputFrom(values, name), isTensor, (x) => x.slice([[0, 1]]));
+        widths.set(name, inMode(false, () => noGrad(() => this.partOf(name, first))).shape[1]);
       }
     });
-    this.#shapes = shapes;
+    this.#widths = widths;
     this.tell();
     return this;
   }
@@ -150,31 +155,14 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     const { label } = this;
     if (!isPlain(table))
       throw new ArgumentError(`${label} expected tensors by column, got ${describe(table)}`);
-    const parts = Object.entries<Layer>(this.layers).map(([name, layer]) => {
-      const given = Object.hasOwn(table, name) ? table[name] : undefined;
-      const where = `${label}: column ${name.slice(0, 60)}`;
-      if (!isPlain(given)) checkTensor(label, given, `column ${name.slice(0, 60)}`);
-      const y = layer.forward(isTensor(given) ? asFeatures(given) : given);
-      checkTensor(label, y, `the output of ${layer.label}`);
-      if (y.rank === 0) throw new ShapeError(`${where} expected an output [batch, …], got a single number`);
-      if (y.dtype === 'int32') {
-        throw new DtypeError(
-          `${where} expected features of float32 or float64, got int32: put a OneHot after it`,
-        );
-      }
-      const [rows, ...rest] = y.shape;
-      return rest.length === 1 ? y : reshape(y, [rows, sizeOf(rest)]);
-    });
+    const parts = this.names.map((name) =>
+      this.partOf(name, Object.hasOwn(table, name) ? table[name] : undefined),
+    );
     return concat(parts, 1);
   }
 
   override outputShape(_input: ExampleShape): ExampleShape {
-    let features = 0;
-    for (const [, width] of this.widths()) {
-      if (width === undefined) return undefined;
-      features += width;
-    }
-    return [features];
+    return this.names.every((name) => this.#widths.has(name)) ? [this.features] : undefined;
   }
 
   override children(): [name: string, layer: Layer][] {
@@ -187,12 +175,23 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     return true;
   }
 
-  /** How many features each column gives; undefined where that is not known. */
-  private widths(): [name: string, width: number | undefined][] {
-    return Object.entries<Layer>(this.layers).map(([name, layer]) => {
-      const shape = layer.outputShape(this.#shapes.get(name));
-      return [name, shape && sizeOf(shape)];
-    });
+  /** What the layer of a column makes of it, [batch, features]. */
+  private partOf(name: string, given: unknown): Tensor {
+    const { label } = this;
+    const column = `column ${name.slice(0, 60)}`;
+    const layer: Layer = this.layers[name];
+    if (!isPlain(given)) checkTensor(label, given, column);
+    const y: unknown = layer.forward(isTensor(given) ? asFeatures(given) : given);
+    checkTensor(label, y, `the output for ${column}`);
+    if (y.rank === 0)
+      throw new ShapeError(`${label}: ${column} expected an output [batch, …], got a single number`);
+    if (y.dtype === 'int32') {
+      throw new DtypeError(
+        `${label}: ${column} expected features of float32 or float64, got int32: put a OneHot after it`,
+      );
+    }
+    const [rows, ...rest] = y.shape;
+    return rest.length === 1 ? y : reshape(y, [rows, sizeOf(rest)]);
   }
 
   /** The columns that there are layers for, each read once. */
@@ -237,7 +236,7 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
   }
 
   private tell(): void {
-    configure(this, { layers: this.layers, shapes: Object.fromEntries(this.#shapes) });
+    configure(this, { layers: this.layers, widths: Object.fromEntries(this.#widths) });
   }
 }
 

@@ -25,9 +25,9 @@ import { summarize } from './summary.ts';
 /** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
 export type ExampleShape = Shape | undefined;
 
-/** A table: its columns by name, or its rows. */
+/** A table: its columns by name, or its rows. A column for a layer whose class nobody knows may hold anything. */
 export type Table<Layers extends Readonly<Record<string, Layer>>> =
-  | { readonly [Name in keyof Layers]: PlainInputs<Layers[Name]> }
+  | { readonly [Name in keyof Layers]: Layer extends Layers[Name] ? PlainData : PlainInputs<Layers[Name]> }
   | readonly { readonly [Name in keyof Layers]: unknown }[];
 
 /**

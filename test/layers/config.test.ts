@@ -60,7 +60,7 @@ const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
       city: new Sequential([new axpy.StringLookup(['a', 'b']), new axpy.OneHot(4, { dtype })]),
       size: new axpy.Normalize(1, { dtype }),
     })),
-    optional({ shapes: fc.constantFrom({ city: [] }, { size: [1] }) }),
+    optional({ widths: fc.constantFrom({ city: 4 }, { size: 1 }) }),
   ),
   Conv1D: fc.tuple(
     fc.constant(4),

@@ -643,8 +643,8 @@ describe('Columns', () => {
 
   it('lies in another one, and beside what has no shape of its own', async () => {
     const inner = new Columns({ size: new Normalize(1), kind: new OneHot(2) });
-    const layer = new Columns({ inner, pixels: new Rescale(1 / 255) }, { shapes: { pixels: [2] } });
-    expect(() => layer.features).toThrow(/none from inner/);
+    const layer = new Columns({ inner, pixels: new Rescale(1 / 255) }, { widths: { pixels: 2 } });
+    expect(() => layer.features).toThrow(/come of inner: adapt/);
     const data = {
       inner: { size: [1, 2], kind: [1, 0] },
       pixels: [Uint8Array.of(0, 255), Uint8Array.of(255, 0)],
@@ -701,9 +701,9 @@ describe('Columns', () => {
     ['no layers', () => new Columns({})],
     ['an array', () => new Columns([new ReluLike()] as never)],
     ['something else than layers', () => new Columns({ a: 3 as never })],
-    ['shapes of nothing', () => new Columns({ a: new OneHot(2) }, { shapes: { b: [] } })],
-    ['a bad shape', () => new Columns({ a: new OneHot(2) }, { shapes: { a: [-1] } })],
-    ['shapes that are none', () => new Columns({ a: new OneHot(2) }, { shapes: 3 as never })],
+    ['widths of nothing', () => new Columns({ a: new OneHot(2) }, { widths: { b: 1 } })],
+    ['a bad width', () => new Columns({ a: new OneHot(2) }, { widths: { a: -1 } })],
+    ['widths that are none', () => new Columns({ a: new OneHot(2) }, { widths: 3 as never })],
     ['no number of features yet', () => make().features],
     ['a tensor', () => layer.forward(tensor([1]) as never)],
     [
