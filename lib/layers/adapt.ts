@@ -18,11 +18,11 @@ interface Learner {
   [learned]?(): () => void;
 }
 
-/** Whether a layer, or one in it, learns by `adapt`. */
-export function learns(layer: Layer): layer is Layer & Learner {
-  return layer
-    .namedLayers()
-    .some(([, one]) => !(passesOn in one) && isFunction((one as Layer & Learner).adapt));
+/** Whether a layer learns by `adapt`; one that hands on what it is given does where a layer in it does. */
+export function learns(layer: Layer, seen = new Set<Layer>()): layer is Layer & Learner {
+  if (seen.has(layer) || !isFunction((layer as Layer & Learner).adapt)) return false;
+  seen.add(layer);
+  return !(passesOn in layer) || layer.children().some(([, child]) => learns(child, seen));
 }
 
 export function nothingToLearn({ label }: Layer): ArgumentError {

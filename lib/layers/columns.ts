@@ -121,7 +121,7 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
   adapt(table: unknown): this {
     refuseRecording('adapt');
     const { label } = this;
-    const columns = this.columnsOf(table, `what ${label} adapts to`);
+    const columns = this.columnsOf(table, `the data for ${label}`);
     const widths = new Map<string, number>();
     orAsBefore(this, () => {
       for (const [name, values] of columns) {

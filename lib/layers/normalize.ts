@@ -148,7 +148,7 @@ export class Normalize<D extends FloatDtype = 'float32'> extends Layer {
       const x = readWide(label, batch);
       checkElements(op, x);
       this.checkInput(x.shape);
-      checkFiniteData(`what ${label} adapts to`, x);
+      checkFiniteData(`the data for ${label}`, x);
       settleRuns();
       moments.add(x.data);
     }

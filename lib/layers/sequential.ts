@@ -115,7 +115,7 @@ export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]
   adapt(data: unknown): this {
     refuseRecording('adapt');
     const { layers } = this;
-    const last = layers.findLastIndex(learns);
+    const last = layers.findLastIndex((layer) => learns(layer));
     if (last < 0) throw nothingToLearn(this);
     orAsBefore(this, () => {
       let x = data;

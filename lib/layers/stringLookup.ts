@@ -120,7 +120,7 @@ export class StringLookup extends Layer {
     const { label } = this;
     const counts = new Map<string, number>();
     for (const batch of batchesOf<Texts>(data)) {
-      const { texts } = readTexts(`what ${label} adapts to`, batch);
+      const { texts } = readTexts(`the data for ${label}`, batch);
       for (const word of texts) counts.set(word, (counts.get(word) ?? 0) + 1);
     }
     checkAny(label, counts.size);

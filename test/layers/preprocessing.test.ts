@@ -641,6 +641,21 @@ describe('Columns', () => {
     },
   );
 
+  it('learns classes from text, whose names come back', async () => {
+    seed(3);
+    const kinds = ['cheap', 'dear', 'cheap', 'dear'];
+    const names = new StringLookup(null, { unknown: 'error' }).adapt(kinds);
+    const columns = make().adapt(rows);
+    const model = new Sequential([columns, new Dense(columns.features, 2)]);
+    const optimizer = new Adam(model.parameters(), { learningRate: 0.1 });
+    const data = { x: rows, y: names.encode(kinds) };
+    const loss = 'softmaxCrossEntropy';
+    await fit(model, data, { loss, optimizer, epochs: 60, metrics: ['accuracy'] });
+    expect(names.decode((await predict(model, table)).argmax(1))).toEqual(kinds);
+    const wrong = fit(model, { x: rows, y: [0, 1, 2, 0] }, { loss, optimizer });
+    expect(await rejection(wrong)).toBeInstanceOf(IndexError);
+  });
+
   it('lies in another one, and beside what has no shape of its own', async () => {
     const inner = new Columns({ size: new Normalize(1), kind: new OneHot(2) });
     const layer = new Columns({ inner, pixels: new Rescale(1 / 255) }, { widths: { pixels: 2 } });
@@ -724,6 +739,37 @@ describe('Columns', () => {
 });
 
 describe('Sequential.adapt', () => {
+  it('leaves layers in layers of one’s own to those, and calls an adapt of theirs', () => {
+    class Own extends Layer {
+      readonly inner = new Normalize(1);
+      forward(x: Tensor): Tensor {
+        return this.inner.forward(x);
+      }
+    }
+    class Learning extends Own {
+      adapt(x: number[][]): void {
+        this.inner.adapt(x);
+      }
+    }
+    const model = new Sequential([new Own(), new Normalize(1)]).adapt([[1], [3]]);
+    expect([model.layers[0].inner.mean.item(), model.layers[1].mean.item()]).toEqual([0, 2]);
+    expect(() => new Sequential([new Own()]).adapt([[1]])).toThrow(/learns by adapt/);
+    const other = new Sequential([new Learning(), new Rescale(1)]).adapt([[1], [3]]);
+    expect(other.layers[0].inner.mean.item()).toBe(2);
+    class Failing extends Learning {
+      override adapt(x: number[][]): void {
+        super.adapt(x);
+        throw new RangeError('of its own');
+      }
+    }
+    const failing = new Sequential([new Normalize(1), new Failing()]);
+    expect(() => failing.adapt([[1], [3]])).toThrow(RangeError);
+    expect(failing.namedBuffers().map(([, buffer]) => buffer.item())).toEqual([0, 1, 0, 1]);
+    const itself = new Sequential([new Rescale(2)]);
+    (itself.layers as unknown as Layer[]).push(itself);
+    expect(() => itself.adapt([[1]])).toThrow(/learns by adapt/);
+  });
+
   it('lets each layer learn from what those before it make', async () => {
     const model = new Sequential([new Normalize(1), new Rescale(10, 5), new Normalize(1), new Dense(1, 1)]);
     const x = [[1], [2], [6]];
