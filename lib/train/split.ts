@@ -1,5 +1,5 @@
 /** Examples divided into those to learn from and those to test on. */
-import { checkBoolean, describe, isArray, readArray, readOptions } from '../arguments.ts';
+import { checkBoolean, describe, isArray, isInstance, readArray, readOptions } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError, DataError, ShapeError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
@@ -44,6 +44,9 @@ export interface Split<Data> {
 /** How many examples there may be. */
 const most = 2 ** 31 - 1;
 
+/** How many there may be in what only looks like an array. */
+const mostLike = 2 ** 24;
+
 /** How deep arrays and records of examples may lie in each other. */
 const deepest = 32;
 
@@ -57,6 +60,10 @@ interface Part {
   readonly name: string;
   readonly count: number;
 }
+
+/** Whether it has elements that stand for examples; a string has characters. */
+const isList = (value: unknown): value is ArrayLike<unknown> =>
+  isArrayLike(value) && !isInstance(value, String);
 
 /** A row of a table: a record of nothing but single values. */
 const isRow = (value: unknown): boolean =>
@@ -96,8 +103,9 @@ function readTree(name: string, given: unknown, found: (part: Part) => void, dep
     throw new DataError(`expected examples in ${name.slice(0, 60)} less than ${deepest} levels deep`);
   const inner = (key: string | number, item: unknown) =>
     readTree(depth === 0 && name === 'data' ? `${key}` : `${name}.${key}`, item, found, depth + 1);
-  if (isArray(given) || isArrayLike(given)) {
+  if (isList(given)) {
     const refuse = (got: string) => new DataError(`expected ${name} to be an array of examples, got ${got}`);
+    if (!isArray(given) && given.length > mostLike) throw refuse(describe(given.length));
     const items = isArray(given) ? readArray(given, most, refuse) : Array.from(given);
     if (isSeveral(items) && !items.every(isRow)) {
       const takes = items.map((item, i) => inner(i, item));
@@ -147,7 +155,7 @@ function readKinds(op: string, name: string, given: Labels, n: number): Kinds {
     throw new ShapeError(`${wanted}, got a tensor of rank ${given.rank}`);
   }
   const values: unknown = isTensor(given) ? given.data : given;
-  if (!isArrayLike(values)) throw new DataError(`${wanted}, got ${describe(values)}`);
+  if (!isList(values)) throw new DataError(`${wanted}, got ${describe(values)}`);
   const { length } = values;
   if (length !== n) throw new ShapeError(`${wanted}: ${n} examples, got ${describe(length)} labels`);
   const of = new Int32Array(n);

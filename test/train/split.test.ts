@@ -190,6 +190,13 @@ describe('trainTestSplit', () => {
     ['nothing', undefined, {}, DataError, /expected data to be examples, got undefined/],
     ['no examples', {}, {}, DataError, /expected examples in data, got none/],
     ['text', 'text', {}, DataError, /got "text"/],
+    [
+      'what says it is endless',
+      { x: { length: 2 ** 40, [2 ** 40 - 1]: 1 } },
+      {},
+      DataError,
+      /x to be an array/,
+    ],
     ['BigInts', new BigInt64Array(4), {}, DataError, /BigInt64Array/],
     ['a number among them', { x: [1, 2], y: 3 }, {}, DataError, /expected y to be examples, got 3/],
     ['a scalar', tensor(1), {}, ShapeError, /single number/],
