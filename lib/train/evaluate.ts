@@ -169,7 +169,8 @@ export interface PredictOptions {
  * The model's output for every example, in evaluation mode and without gradients; the model keeps the mode it had. The
  * event loop gets a turn between batches, so that predictions beyond one batch may see more than one step of a training
  * that runs at the same time.
- * @param x [examples, ...], a tensor or values, which take the model's dtype; several as `Inputs` says
+ * @param x [examples, ...], a tensor or values, which take the model's dtype; several as `Inputs` says; text or a table where the
+ *   model's first layer takes such
  * @returns [examples, ...output], where the model returns several tensors as many in the same structure
  * @throws DataError for NaN or Infinity, or for no examples where the shape of the output cannot be known; ShapeError
  *   where the model does not keep the examples apart; ArgumentError; AbortError for the signal.

@@ -142,8 +142,8 @@ const inTraining = new WeakSet<Layer>();
  * were before the step. A gradient that is not finite in spite of a finite loss is not looked for, as that would cost
  * another pass over all of them: the loss of the next step shows it, or else the check at the end of each epoch. Training
  * never ends silently with parameters, buffers of layers or state of the optimizer that are not finite.
- * @param data `{ x, y }`, each [examples, ...], several tensors as `Inputs` says; or an iterable of such batches, or a
- *   function that returns one
+ * @param data `{ x, y }`, each [examples, ...], several tensors as `Inputs` says, x also text or a table where the model's first
+ *   layer takes such; or an iterable of such batches, or a function that returns one
  * @returns the history, one record an epoch
  * @throws ArgumentError for a bad option, DataError for data that is empty or not finite and for targets that the loss has no
  *   meaning for, ShapeError for x and y of different lengths: all before anything has changed, but for batches of an iterable,
