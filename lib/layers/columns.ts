@@ -3,7 +3,7 @@ import { describe, isArray, isInstance, isRecord, readArray, readOptions } from 
 import { noGrad } from '../autograd.ts';
 import { ArgumentError, DataError, DtypeError, ShapeError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
-import type { FloatDtype } from '../memory.ts';
+import type { Dtype, FloatDtype } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { concat } from '../ops/concat.ts';
 import { reshape } from '../ops/reshape.ts';
@@ -148,6 +148,12 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     return Object.fromEntries(
       columns.map(([key, column]) => [key, this.layers[key].inputFrom(column, `${whole}.${key}`, dtype)]),
     );
+  }
+
+  override inputDtypeAt(path: string, otherwise: Dtype): Dtype {
+    const name = this.names.find((own) => path === own || path.startsWith(`${own}.`));
+    if (name === undefined) return otherwise;
+    return this.layers[name].inputDtypeAt(path.slice(name.length + 1), otherwise);
   }
 
   /** @param table tensors by the names of columns, [batch, …] each @returns [batch, features] */

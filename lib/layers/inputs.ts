@@ -91,7 +91,7 @@ interface Taker {
 }
 
 /** The dtype of an input by its path, as 'words'; '' for the only one. @throws DtypeError where a layer says none. */
-function dtypesOf({ label, inputDtype }: Taker, otherwise: Dtype): (path: string) => Dtype {
+export function dtypesOf({ label, inputDtype }: Taker, otherwise: Dtype): (path: string) => Dtype {
   const own = inputDtype === undefined ? otherwise : inputDtype;
   if (!isRecord(own)) {
     checkDtype(label, own);

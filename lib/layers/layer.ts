@@ -18,7 +18,7 @@ import { isTensor, Tensor } from '../tensor.ts';
 import { walk } from '../tree.ts';
 import type { passesOn } from './adapt.ts';
 import { configOf, type LayerConfig, typeOf } from './config.ts';
-import { type Inputs, readInputs, type Tensors } from './inputs.ts';
+import { dtypesOf, type Inputs, readInputs, type Tensors } from './inputs.ts';
 import { modeInForce } from './mode.ts';
 import { summarize } from './summary.ts';
 
@@ -274,6 +274,11 @@ export abstract class Layer {
         yield [path === '' ? name : `${path}.${name}`, tensor];
       }
     }
+  }
+
+  /** @internal The dtype of the tensors that numbers for an input become, by its path: 'words', or '' for the only one. */
+  inputDtypeAt(path: string, otherwise: Dtype): Dtype {
+    return dtypesOf(this, otherwise)(path);
   }
 
   /** @internal That of the first parameter; float32 where there is none. */

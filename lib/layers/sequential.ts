@@ -3,7 +3,7 @@ import { checkOptions, describe, isArray, isInstance, readArray } from '../argum
 import { noGrad } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
-import type { FloatDtype } from '../memory.ts';
+import type { Dtype, FloatDtype } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -97,10 +97,25 @@ export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]
   /** What the first layer makes of it, unless this one has an `inputDtype` of its own: see Layer. */
   // biome-ignore lint/suspicious/noExplicitAny: the first layer says what it takes, see PlainInputs
   override inputFrom(values: any, name = 'x', dtype: FloatDtype = this.parameterDtype()): Tensors {
-    if (this.inputDtype !== undefined || asked === deepest) return super.inputFrom(values, name, dtype);
+    return this.ofFirst(
+      (first) => first.inputFrom(values, name, dtype),
+      () => super.inputFrom(values, name, dtype),
+    );
+  }
+
+  override inputDtypeAt(path: string, otherwise: Dtype): Dtype {
+    return this.ofFirst(
+      (first) => first.inputDtypeAt(path, otherwise),
+      () => super.inputDtypeAt(path, otherwise),
+    );
+  }
+
+  /** What the first layer says, or else this one: where it has an `inputDtype` of its own, or no first layer. */
+  private ofFirst<Result>(ask: (first: Layer) => Result, otherwise: () => Result): Result {
+    if (this.inputDtype !== undefined || asked === deepest) return otherwise();
     asked++;
     try {
-      return this.layers[0].inputFrom(values, name, dtype);
+      return ask(this.layers[0]);
     } finally {
       asked--;
     }

@@ -5,7 +5,7 @@ import { ArgumentError, DataError, ShapeError } from '../errors.ts';
 import { checkFiniteData } from '../finite.ts';
 import { type Inputs, readTensors, type Tensors, toTensor } from '../layers/inputs.ts';
 import type { Layer } from '../layers/layer.ts';
-import type { FloatDtype } from '../memory.ts';
+import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, type Values } from '../tensor.ts';
 import { leavesOf, mapTree, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
@@ -48,6 +48,8 @@ export function mapTensors<Tree>(tree: Tree, map: (x: Tensor) => Tensor): Tree {
 export interface Conversion {
   /** The model's. */
   dtype: FloatDtype;
+  /** The dtype of the tensor that numbers for an input become, by its path, as 'words'; '' for the only one. */
+  inputDtype(path: string): Dtype;
   /** The tensors that the model makes of its input. */
   input(values: unknown, name: string): Tensors;
   /** Whether a flat y holds the labels of classes. */
@@ -64,6 +66,7 @@ export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversi
     dtype,
     labels,
     checkTargets: targetCheck(model, loss),
+    inputDtype: (path) => model.inputDtypeAt(path, dtype),
     input(values, name) {
       const x = model.inputFrom(values, name, dtype);
       if (leavesOf(x, isTensor).length > 0) return x;

@@ -35,6 +35,7 @@ import {
   type Tensor,
   tensor,
 } from '../../lib/index.ts';
+import { conversionFor } from '../../lib/train/examples.ts';
 import { deviation, read } from '../reference/read.ts';
 
 const { columns } = read<{
@@ -669,6 +670,16 @@ describe('Columns', () => {
       [-1, 0, 1, 0, 1],
       [1, 1, 0, 1, 0],
     ]);
+  });
+
+  it('says what numbers for its columns become', () => {
+    const model = new Sequential([new Columns({ table: make(), kind: new OneHot(2) }), new Dense(9, 1)]);
+    const { inputDtype } = conversionFor(model);
+    const paths = ['table.city', 'table.size', 'table.place', 'kind', 'other'];
+    expect(paths.map(inputDtype)).toEqual(['int32', 'float32', 'float32', 'int32', 'float32']);
+    expect(
+      conversionFor(new Sequential([new Rescale(1), new Dense(1, 1, { dtype: 'float64' })])).inputDtype(''),
+    ).toBe('float64');
   });
 
   it('adapts all of it or nothing', () => {
