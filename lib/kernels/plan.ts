@@ -100,13 +100,15 @@ class Gaps {
 /** Gives each intermediate a place, call by call, and says how many bytes they need together. */
 function assign(spans: readonly Span[], calls: number): number {
   const ending: Span[][] = Array.from({ length: calls + 1 }, () => []);
-  for (const span of spans) ending[span.to].push(span);
+  // What has no elements needs no place, and would leave gaps of no size.
+  const some = spans.filter(({ storage }) => storage.length > 0);
+  for (const span of some) ending[span.to].push(span);
   const gaps = new Gaps();
   let next = 0;
   // The spans come in the order in which they begin.
   for (let call = 0; call <= calls; call++) {
-    for (; next < spans.length && spans[next].from === call; next++) {
-      spans[next].offset = gaps.take(rounded(bytesOf(spans[next].storage)));
+    for (; next < some.length && some[next].from === call; next++) {
+      some[next].offset = gaps.take(rounded(bytesOf(some[next].storage)));
     }
     for (const { storage, offset } of ending[call]) gaps.giveBack(offset, rounded(bytesOf(storage)));
   }

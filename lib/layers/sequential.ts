@@ -169,8 +169,12 @@ export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]
 
 nameClass(Sequential, 'Sequential');
 registerLayer('Sequential', Sequential, ({ layers, ...options }) => {
+  if (!isArray(layers)) return new Sequential(layers, options);
+  const refuse = (got: string) =>
+    new ArgumentError(`Sequential expected an array of layers, ${most} at most, got ${got}`);
+  const configs = readArray(layers, most, refuse);
   return new Sequential(
-    isArray(layers) ? layers.map((config) => layerFrom(config as LayerConfig)) : layers,
+    configs.map((config) => layerFrom(config as LayerConfig)),
     options,
   );
 });

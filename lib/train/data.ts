@@ -128,7 +128,8 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
   // An array can be looked over before anything has changed; what else iterates may do so only once.
   if (Array.isArray(data)) {
     if (data.length === 0) throw new DataError(`expected at least one batch in ${name}, got none`);
-    for (const [i, given] of data.entries()) checkExamples(`batch ${i + 1} of ${name}`, given);
+    // Not by a method of the array, which may be another's.
+    for (let i = 0; i < data.length; i++) checkExamples(`batch ${i + 1} of ${name}`, data[i]);
   }
   let passes = 0;
   return {

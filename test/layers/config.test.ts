@@ -308,6 +308,7 @@ describe('layerFrom', () => {
     ['an option out of its domain', { ...dense, bias: 'no' }],
     ['layers that are none', { type: 'Sequential', layers: 3 }],
     ['no config among layers', { type: 'Sequential', layers: [null] }],
+    ['layers without end', { type: 'Sequential', layers: Object.assign([dense], { length: 2 ** 32 - 1 }) }],
     ['a config that holds itself', itself],
   ])('refuses %s', (_, config) => {
     expect(() => layerFrom(config as never)).toThrow(axpy.AxpyError);

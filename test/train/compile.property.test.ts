@@ -266,3 +266,37 @@ test('a compiled function does what it does eagerly', async () => {
   // Most functions end well: the others test how they end.
   expect(whole).toBeGreaterThan(200);
 });
+
+test('tensors of no elements among others take no memory, and get in nobody’s way', () => {
+  /** Each value is made of an earlier one, and may be needed again at the end. */
+  const step = fc.record({ of: fc.nat(30), empty: fc.boolean(), wide: fc.boolean(), kept: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), (steps) => {
+      const run = (x: Tensor, none: Tensor): Tensor[] => {
+        const [full, empty] = [[x], [none]];
+        const kept: Tensor[] = [];
+        for (const { of, empty: isEmpty, wide, kept: isKept } of steps) {
+          const among = isEmpty ? empty : full;
+          const from = among[of % among.length];
+          const made =
+            wide && !isEmpty
+              ? concat([from, from])
+                  .slice([[0, 3]])
+                  .add(1)
+              : from.mul(0.5);
+          among.push(made);
+          if (isKept) kept.push(made);
+        }
+        return [full[full.length - 1], empty[empty.length - 1], ...kept].map((y) => y.add(0));
+      };
+      const [x, none] = [tensor([1, 2, 3]), zeros([0, 3])];
+      const wanted = run(x, none).map((y) => y.toArray());
+      expect(
+        compile(run)
+          .sync(x, none)
+          .map((y) => y.toArray()),
+      ).toEqual(wanted);
+    }),
+    { numRuns: 300 },
+  );
+});
