@@ -3,7 +3,7 @@
  * in it, which of them are one tensor, and all other values. A program serves the calls of its kind.
  */
 
-import { describe, isArray } from '../arguments.ts';
+import { describe, isArray, readArray } from '../arguments.ts';
 import { ArgumentError, AutogradError } from '../errors.ts';
 import type { Dtype } from '../memory.ts';
 import { isMap, isProxy } from '../platform.ts';
@@ -21,6 +21,11 @@ type Kind =
 const deepest = 64;
 const most = 2 ** 20;
 
+const tooMany = (path: string) =>
+  new ArgumentError(
+    `[compile] expected arguments nested at most ${deepest} deep, of ${most} values at most, got more at ${path}`,
+  );
+
 export class Signature {
   /** The tensors, each once, in the order in which they come. */
   readonly tensors: readonly Tensor[];
@@ -34,11 +39,7 @@ export class Signature {
     const tensors: Tensor[] = [];
     let count = 0;
     const read = (value: unknown, path: string, depth: number): Kind => {
-      if (++count > most || depth > deepest) {
-        throw new ArgumentError(
-          `[compile] expected arguments nested at most ${deepest} deep, of ${most} values at most, got more at ${path}`,
-        );
-      }
+      if (++count > most || depth > deepest) throw tooMany(path);
       if (isTensor(value)) {
         checkElements('compile', value);
         if (value.requiresGrad) {
@@ -54,7 +55,8 @@ export class Signature {
       if (typeof value !== 'object' || value === null) return { is: 'value', value };
       if (isProxy(value)) throw refused(value, path);
       if (isArray(value)) {
-        return { is: 'list', items: [...value].map((item, i) => read(item, `${path}[${i}]`, depth + 1)) };
+        const items = readArray(value, most, () => tooMany(path));
+        return { is: 'list', items: items.map((item, i) => read(item, `${path}[${i}]`, depth + 1)) };
       }
       if (isPlain(value)) {
         const keys = Object.keys(value);

@@ -431,3 +431,13 @@ test('programs are kept as far as their memory goes, those used last', () => {
   expect(programOf(a)).toBe(first);
   expect(programOf(b)).not.toBe(second);
 });
+
+test.each([
+  ['itself', (endless: unknown[]) => endless],
+  ['in a record', (endless: unknown[]) => ({ a: endless })],
+  ['in a Map', (endless: unknown[]) => new Map([['a', [endless]]])],
+])('an array without end is no argument: %s', (_, given) => {
+  const endless = Object.assign([tensor([1])], { length: 2 ** 32 - 1 });
+  const f = compile((_: unknown) => zeros([1]));
+  expect(() => f.sync(given(endless))).toThrow(/of 1048576 values at most, got more at argument 0/);
+});
