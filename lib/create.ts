@@ -5,6 +5,7 @@ import { kernels } from './kernels/index.ts';
 import { allocate, type Dtype } from './memory.ts';
 import { readShape, type Shape, sizeOf } from './shape.ts';
 import { checkDtype, elements, empty, Tensor } from './tensor.ts';
+import { tracing } from './trace.ts';
 
 export interface CreateOptions<D extends Dtype = Dtype> {
   /** Default float32. */
@@ -61,6 +62,7 @@ function filled<D extends Dtype>(
     throw new DataError(`[full] expected an integer for int32, got ${value}`);
   }
   kernels.fill(elements(x), value);
+  tracing?.note('full', [], x, { value });
   return x;
 }
 

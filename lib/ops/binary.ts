@@ -14,6 +14,7 @@ import {
   isTensor,
   type Tensor,
 } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { cast } from './cast.ts';
 import { isInteger, scalarLike, withNumber } from './integer.ts';
 import { sumTo } from './reduceInto.ts';
@@ -27,6 +28,7 @@ function binary(name: BinaryOp, a: Tensor, b: Tensor): Tensor {
   const y = empty(shape, dtype);
   const op = binaryCode[name];
   kernels.binary(elements(y), elements(a), elements(b), layout, op);
+  tracing?.note('binary', [a, b], y, { op: name });
   return track(
     y,
     [a, b],
@@ -81,6 +83,7 @@ function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
   const layout = sameShape(a.shape, b.shape) ? null : broadcastLayout(shape, [a.shape, b.shape]);
   const y = empty(shape, dtype);
   kernels.binary(elements(y), elements(a), elements(b), layout, binaryCode[name]);
+  tracing?.note('binary', [a, b], y, { op: name });
   return track(y, [a, b], (dy) => {
     contribute(a, (da) => sumTo(da, dy, a.shape, shape, dtype as FloatDtype, 1));
     contribute(b, (db) => sumTo(db, dy, b.shape, shape, dtype as FloatDtype, name === 'add' ? 1 : -1));
@@ -178,6 +181,7 @@ function choose(condition: Tensor, left: Tensor, right: Tensor, dtype: Dtype): T
   const layout = broadcastLayout(shape, [condition.shape, left.shape, right.shape]);
   const y = empty(shape, dtype);
   kernels.where(elements(y), elements(condition), elements(left), elements(right), layout);
+  tracing?.note('where', [condition, left, right], y, null);
   return track(
     y,
     [left, right],

@@ -3,6 +3,7 @@ import { contribute, track } from '../autograd.ts';
 import { kernels } from '../kernels/index.ts';
 import type { Dtype } from '../memory.ts';
 import { checkDtype, checkTensor, elements, empty, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 /**
  * A copy in another dtype. To int32 values are truncated towards zero and saturate, NaN becomes 0, and the history ends;
@@ -13,6 +14,7 @@ export function cast(x: Tensor, dtype: Dtype): Tensor {
   checkDtype('cast', dtype);
   const y = empty(x.shape, dtype);
   kernels.cast(elements(y), elements(x));
+  tracing?.note('cast', [x], y, null);
   return dtype === 'int32' ? y : track(y, [x], (dy) => contribute(x, (dx) => kernels.cast(dx, dy)));
 }
 

@@ -7,6 +7,7 @@ import { kernels } from '../kernels/index.ts';
 import type { Dtype } from '../memory.ts';
 import { checkSize, normalizeAxis, packLayout, sameShape, show, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { reshape } from './reshape.ts';
 
 /** How many tensors can be joined at once. */
@@ -63,6 +64,7 @@ export function concat<D extends Dtype>(tensors: readonly Tensor<D>[], axis = 0)
         packLayout(x.shape, [strides, stridesOf(x.shape)], [offsets[i], 0]),
       );
   });
+  tracing?.note('concat', list, y, { axis: along });
   return track(y, list, (dy) => {
     list.forEach((x, i) => {
       contribute(x, (dx) => {

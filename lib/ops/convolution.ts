@@ -11,6 +11,7 @@ import type { FloatDtype } from '../memory.ts';
 import { variable } from '../platform.ts';
 import { checkSize, type Shape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import {
   type Activation,
   activationCode,
@@ -137,7 +138,8 @@ export function conv2d<D extends FloatDtype>(
   const input = { height, width, channels };
   const output = { height: outHeight, width: outWidth, channels: outChannels };
   const geometry = geometryOf(window, batch, input, output, settings.groups);
-  return convolve(op, x, weight, bias, geometry, [batch, outHeight, outWidth, outChannels], settings);
+  const shape = [batch, outHeight, outWidth, outChannels];
+  return convolve(op, x, weight, bias, window, geometry, shape, settings);
 }
 
 /**
@@ -173,7 +175,8 @@ export function conv1d<D extends FloatDtype>(
   const input = { height: 1, width: length, channels };
   const output = { height: 1, width: outLength, channels: outChannels };
   const geometry = geometryOf(window, batch, input, output, settings.groups);
-  return convolve(op, x, weight, bias, geometry, [batch, outLength, outChannels], settings);
+  const shape = [batch, outLength, outChannels];
+  return convolve(op, x, weight, bias, window, geometry, shape, settings);
 }
 
 /** @internal An image of one row under the kernel. */
@@ -202,13 +205,14 @@ function checkPositions1d(op: string, { horizontal }: Window, length: number): n
 
 /** y, of a shape, = g(convolution of x with weight + b), and its backward pass. */
 function convolve(
-  op: string,
+  op: 'conv1d' | 'conv2d',
   x: Tensor,
   weight: Tensor,
   bias: Tensor | null,
+  window: Window,
   geometry: Int32Array,
   shape: Shape,
-  { activation, fast }: Settings,
+  { groups, activation, fast }: Settings,
 ): Tensor {
   checkSize(op, shape);
   const y = empty(shape, x.dtype);
@@ -216,6 +220,7 @@ function convolve(
   const code = activationCode(activation);
   const b = bias ? floats(bias) : null;
   kernels.convolve(floats(y), floats(x), floats(weight), b, geometry, code, activation?.parameter ?? 0, fast);
+  tracing?.note(op, [x, weight, bias], y, { window, groups, activation });
   return track(
     y,
     [x, weight, bias],
@@ -289,6 +294,7 @@ export function convTranspose2d<D extends FloatDtype>(
   const parameter = activation?.parameter ?? 0;
   const b = bias ? floats(bias) : null;
   kernels.convolveTransposed(floats(y), floats(x), floats(weight), b, geometry, code, parameter, fast);
+  tracing?.note(op, [x, weight, bias], y, { window, groups, activation, outputPadding: more });
   return track(
     y,
     [x, weight, bias],

@@ -6,6 +6,7 @@ import { binaryCode, kernels } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { checkState, defaultState, type RandomState } from '../random.ts';
 import { checkElements, checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 /**
  * Sets each element to 0 with probability `rate` and scales the others by 1 / (1 − rate), so that the expectation stays.
@@ -30,6 +31,7 @@ export function dropout<D extends FloatDtype>(
   const mask = take(x.size, dtype);
   kernels.dropoutMask(mask, state, rate);
   kernels.binary(floats(y), floats(x), mask, null, binaryCode.mul);
+  tracing?.note('dropout', [x], y, null);
   if (!wantsGradient([x])) {
     release(mask);
     return y;

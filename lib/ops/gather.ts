@@ -6,6 +6,7 @@ import { kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkSize, show, sizeOf } from '../shape.ts';
 import { checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 function checkIndices(name: string, indices: Tensor): Int32Array {
   checkTensor(name, indices, 'indices');
@@ -31,6 +32,7 @@ export function gather(x: Tensor, indices: Tensor<'int32'>): Tensor {
   checkSize('gather', shape);
   const y = empty(shape, x.dtype);
   kernels.gather(elements(y), elements(x), index, indices.size, rows, width);
+  tracing?.note('gather', [x, indices], y, null);
   return track(
     y,
     [x],
@@ -70,5 +72,6 @@ export function oneHot(labels: Tensor, classes: number, dtype: FloatDtype = 'flo
   checkSize('oneHot', shape);
   const y = empty(shape, dtype);
   kernels.oneHot(floats(y), index, labels.size, classes);
+  tracing?.note('oneHot', [labels], y, { classes });
   return y;
 }

@@ -20,6 +20,7 @@ import {
   tensor,
   type Values,
 } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { isInteger, scalarLike } from './integer.ts';
 
 /** @throws AutogradError for what has a history, DataError for what has lost its elements. */
@@ -62,6 +63,7 @@ function update(op: string, name: BinaryOp, x: Tensor, b: Tensor): Tensor {
   const { values, layout } = operand(op, x, b, 'the operand');
   changing(op, x.storage);
   kernels.binary(elements(x), elements(x), values, layout, binaryCode[name]);
+  tracing?.note('binary', [x, b], x, { op: name });
   return x;
 }
 
@@ -76,6 +78,7 @@ function scale(op: string, x: Tensor, p: number, q: number): Tensor {
   checkFloat(op, x);
   changing(op, x.storage);
   kernels.unary(floats(x), floats(x), unaryCode.scale, p, q);
+  tracing?.note('unary', [x], x, { op: 'scale', p, q });
   return x;
 }
 
@@ -97,6 +100,7 @@ export function assign(x: Tensor, values: Values | Tensor): Tensor {
   checkTarget(op, x);
   changing(op, x.storage);
   kernels.cast(elements(x), elements(source));
+  tracing?.note('cast', [source], x, null);
   return x;
 }
 
@@ -147,5 +151,7 @@ export function lerp_(x: Tensor, end: Tensor, weight: Tensor | number): Tensor {
   else kernels.binary(way, way, by.values, by.layout, binaryCode.mul);
   kernels.binary(floats(x), floats(x), way, null, binaryCode.sub);
   release(way);
+  if (typeof weight === 'number') tracing?.note('lerp', [x, end], x, { weight });
+  else tracing?.note('lerp', [x, end, weight], x, { weight: null });
   return x;
 }

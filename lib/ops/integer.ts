@@ -4,6 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import { type BinaryOp, binaryCode, kernels } from '../kernels/index.ts';
 import { allocate } from '../memory.ts';
 import { elements, empty, isTensor, Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 export const isInteger = (x: Tensor): x is Tensor<'int32'> => isTensor(x) && x.dtype === 'int32';
 
@@ -22,6 +23,7 @@ export function scalarLike(op: string, value: number, { dtype }: Tensor): Tensor
 function elementwise(op: BinaryOp, a: Tensor<'int32'>, b: Tensor): Tensor<'int32'> {
   const y = empty(a.shape, 'int32');
   kernels.binary(elements(y), elements(a), elements(b), null, binaryCode[op]);
+  tracing?.note('binary', [a, b], y, { op });
   return y;
 }
 

@@ -6,6 +6,7 @@ import { kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkSize, show } from '../shape.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { type Positions, tracing } from '../trace.ts';
 import { checkPair, type Pair, readPair } from './window.ts';
 
 export type UpsampleMode = 'nearest' | 'bilinear';
@@ -139,6 +140,7 @@ function resize<D extends FloatDtype>(op: string, x: Tensor<D>, to: Resizing): T
   const [rows, columns] = y.size === 0 ? [none, none] : [axisOf(x, y, to, 0), axisOf(x, y, to, 1)];
   const axes = [rows.first, rows.shares, columns.first, columns.shares] as const;
   if (y.size > 0) kernels.interpolate(floats(y), floats(x), ...axes, batch, height, width, channels);
+  tracing?.note('interpolate', [x], y, { mode: to.mode, alignCorners: to.alignCorners, rows, columns });
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
       if (dx.length > 0) kernels.interpolateGradient(dx, dy, ...axes, batch, height, width, channels);
@@ -146,15 +148,9 @@ function resize<D extends FloatDtype>(op: string, x: Tensor<D>, to: Resizing): T
   );
 }
 
-/** For each new row or column the first of the two that it is made of, and the share of the second. */
-interface Axis {
-  readonly first: Int32Array;
-  readonly shares: Float64Array;
-}
+const none: Positions = { first: new Int32Array(0), shares: new Float64Array(0) };
 
-const none: Axis = { first: new Int32Array(0), shares: new Float64Array(0) };
-
-function axisOf(x: Tensor, y: Tensor, { scale, mode, alignCorners }: Resizing, axis: 0 | 1): Axis {
+function axisOf(x: Tensor, y: Tensor, { scale, mode, alignCorners }: Resizing, axis: 0 | 1): Positions {
   const [size, count] = [x.shape[1 + axis], y.shape[1 + axis]];
   const first = new Int32Array(count);
   const shares = new Float64Array(count);

@@ -6,6 +6,7 @@ import { kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { show } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { type Activation, activationCode, checkVector, epilogueGradient } from './epilogue.ts';
 
 /**
@@ -39,6 +40,7 @@ export function linear<D extends FloatDtype>(
   const parameter = activation?.parameter ?? 0;
   const b = bias ? floats(bias) : null;
   kernels.gemm(floats(y), floats(x), floats(weight), b, 1, m, n, k, 0, 1, 0, 0, code, parameter);
+  tracing?.note('linear', [x, weight, bias], y, { activation });
   return track(
     y,
     [x, weight, bias],

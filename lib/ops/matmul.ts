@@ -5,6 +5,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Flag, type Float, kernels } from '../kernels/index.ts';
 import { broadcastShapes, checkSize, type Shape, sameShape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { broadcastTo } from './broadcastTo.ts';
 import { reshape } from './reshape.ts';
 
@@ -78,6 +79,7 @@ function batched(a: Tensor, b: Tensor, transposeA: Flag, transposeB: Flag): Tens
   // A batch of row blocks against one matrix is one product of all the rows.
   if (right.stride === 0 && !transposeA && batch > 1) multiply(floats(y), left, right, 1, batch * m, n, k);
   else multiply(floats(y), left, right, batch, m, n, k);
+  tracing?.note('matmul', [a, b], y, { transposeA: transposeA === 1, transposeB: transposeB === 1 });
   return track(
     y,
     [a, b],

@@ -15,6 +15,7 @@ import {
   floats,
   type Tensor,
 } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { type Activation, activationCode, checkVector, readActivation } from './epilogue.ts';
 
 /** The mean and variance of each channel that batch normalisation has seen so far, both [channels]. */
@@ -134,6 +135,11 @@ export function batchNorm<D extends FloatDtype>(
 
   // Made before the running statistics change, as there may be no memory for it.
   const y = empty(x.shape, dtype);
+  const used = training ? null : running;
+  tracing?.note(op, [x, scale, shift, used?.mean ?? null, used?.variance ?? null], y, {
+    epsilon,
+    activation,
+  });
   if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
   const mean = take(channels, dtype);
   const inverse = take(channels, dtype);
@@ -277,6 +283,7 @@ export function layerNorm<D extends FloatDtype>(
   checkOfShape(op, x, scale, 'scale', own);
   checkOfShape(op, x, shift, 'shift', own);
   const y = empty(x.shape, dtype);
+  tracing?.note(op, [x, scale, shift], y, { axes: own.length, epsilon });
   if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
   const rows = sizeOf(x.shape.slice(0, lead));
   const size = sizeOf(own);

@@ -5,6 +5,7 @@ import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { checkSize, packLayout, show, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 /**
  * x within a larger tensor of `value`.
@@ -39,6 +40,7 @@ export function pad(
   const offset = pairs.reduce((sum, [before], axis) => sum + before * strides[axis], 0);
   kernels.fill(elements(y), value);
   if (x.size > 0) kernels.copy(elements(y), elements(x), packLayout(x.shape, [strides, own], [offset, 0]));
+  tracing?.note(op, [x], y, { ends: pairs, value });
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
       if (x.size > 0) kernels.copy(dx, dy, packLayout(x.shape, [own, strides], [0, offset]));
@@ -46,10 +48,11 @@ export function pad(
   );
 }
 
-function readEnds(pair: readonly number[], axis: number): number[] {
+function readEnds(pair: readonly number[], axis: number): [number, number] {
   const refuse = (got: string) =>
     new ArgumentError(`[pad] expected [before, after], integers of at least 0, for axis ${axis}, got ${got}`);
   const ends = readArray(pair, 2, refuse);
-  if (ends.length === 2 && ends.every((end) => Number.isInteger(end) && end >= 0)) return ends;
+  const [before, after] = ends;
+  if (ends.length === 2 && ends.every((end) => Number.isInteger(end) && end >= 0)) return [before, after];
   throw refuse(show(ends));
 }

@@ -7,6 +7,7 @@ import { kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkSize, show } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import {
   checkPair,
   checkPositions,
@@ -54,7 +55,7 @@ function prepare(
   x: Tensor,
   size: Pair,
   options: PoolOptions,
-): { y: Tensor; geometry: Int32Array } {
+): { y: Tensor; window: Window; geometry: Int32Array } {
   const dtype = checkFloat(op, x);
   const window = poolingWindow(op, size, options);
   if (x.rank !== 4) {
@@ -67,6 +68,7 @@ function prepare(
   const output = { height: outHeight, width: outWidth, channels };
   return {
     y: empty(shape, dtype),
+    window,
     geometry: geometryOf(window, batch, { height, width, channels }, output, 1),
   };
 }
@@ -88,9 +90,10 @@ export function maxPool2d<D extends FloatDtype>(
   const op = 'maxPool2d';
   checkTensor(op, x);
   checkOptions(op, options, ['stride', 'padding']);
-  const { y, geometry } = prepare(op, x, size, options);
+  const { y, window, geometry } = prepare(op, x, size, options);
   const indices = elements<'int32'>(empty(y.shape, 'int32'));
   kernels.maxPool(floats(y), indices, floats(x), geometry);
+  tracing?.note(op, [x], y, { window });
   return track(y, [x], (dy) => contribute(x, (dx) => kernels.maxPoolGradient(dx, dy, indices, geometry)));
 }
 
@@ -111,8 +114,9 @@ export function averagePool2d<D extends FloatDtype>(
   checkOptions(op, options, ['stride', 'padding', 'countPadding']);
   const { countPadding = false, ...rest } = options;
   checkBoolean(op, 'countPadding', countPadding);
-  const { y, geometry } = prepare(op, x, size, rest);
+  const { y, window, geometry } = prepare(op, x, size, rest);
   const count = countPadding ? 1 : 0;
   kernels.averagePool(floats(y), floats(x), geometry, count);
+  tracing?.note(op, [x], y, { window, countPadding });
   return track(y, [x], (dy) => contribute(x, (dx) => kernels.averagePoolGradient(dx, dy, geometry, count)));
 }

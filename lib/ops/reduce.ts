@@ -6,6 +6,7 @@ import { binaryCode, kernels, type ReduceOp, reduceCode, unaryCode } from '../ke
 import { type FloatDtype, release, take } from '../memory.ts';
 import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { div, sub } from './binary.ts';
 import { isInteger } from './integer.ts';
 import { groups, reduceInto } from './reduceInto.ts';
@@ -43,7 +44,7 @@ function reduction(
   x: Tensor,
   over: readonly number[],
   options: ReduceOptions,
-): { y: Tensor; count: number; dtype: FloatDtype; finish: (scale: number) => void } {
+): { y: Tensor; count: number; dtype: FloatDtype; keepDims: boolean; finish: (scale: number) => void } {
   checkOptions(name, options, ['keepDims']);
   const { keepDims = false } = options;
   checkBoolean(name, 'keepDims', keepDims);
@@ -54,7 +55,7 @@ function reduction(
     if (isInteger(x)) return inNameOf(name, 'reduce', () => reduceIntegers(y, x, over, op));
     reduceInto(floats(y), floats(x), x.shape, over, dtype, op, scale);
   };
-  return { y, count, dtype, finish };
+  return { y, count, dtype, keepDims, finish };
 }
 
 /** Axes that one call of the kernel does not take are brought together: sums of a part need not fit int32. */
@@ -83,9 +84,10 @@ function scaledSum(
   options: ReduceOptions,
   scaleOf: (count: number) => number,
 ): Tensor {
-  const { y, count, dtype, finish } = reduction(name, 'sum', x, over, options);
+  const { y, count, dtype, keepDims, finish } = reduction(name, 'sum', x, over, options);
   const scale = scaleOf(count);
   finish(scale);
+  tracing?.note('reduce', [x], y, { op: scale === 1 ? 'sum' : 'mean', axes: over, keepDims, scale: 1 });
   return track(y, [x], (dy) =>
     contribute(x, (dx) => {
       const factor = take(1, dtype);
@@ -106,8 +108,9 @@ function scaledSquares(
   options: ReduceOptions,
   scale: number,
 ): Tensor {
-  const { y, dtype, finish } = reduction(name, 'sumOfSquares', x, over, options);
+  const { y, dtype, keepDims, finish } = reduction(name, 'sumOfSquares', x, over, options);
   finish(scale);
+  tracing?.note('reduce', [x], y, { op: 'sumOfSquares', axes: over, keepDims, scale });
   return track(
     y,
     [x],
@@ -149,13 +152,14 @@ export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tenso
 /** The largest or smallest over axes; elements that tie share the gradient evenly, as in PyTorch's amax. */
 function extreme(name: 'max' | 'min', x: Tensor, axes: Axes | undefined, options: ReduceOptions): Tensor {
   const over = axesOf(name, x, axes);
-  const { y, count, dtype, finish } = reduction(name, name, x, over, options);
+  const { y, count, dtype, keepDims, finish } = reduction(name, name, x, over, options);
   if (count === 0 && y.size > 0) {
     throw new ShapeError(
       `[${name}] expected at least one element to choose from, got shape ${show(x.shape)}`,
     );
   }
   finish(1);
+  tracing?.note('reduce', [x], y, { op: name, axes: over, keepDims, scale: 1 });
   return track(
     y,
     [x],
@@ -219,11 +223,13 @@ export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): 
   checkBoolean('logSumExp', 'keepDims', keepDims);
   const shape = reducedShape(x.shape, over, keepDims);
   const [first = 0] = over;
-  if (over.every((axis, i) => axis === first + i)) {
-    return logSumExpOver(x, first, first + over.length, shape);
-  }
+  const isTogether = over.every((axis, i) => axis === first + i);
   // At once: of a part that is all −Infinity the gradient would be NaN, not the 0 that it is of the whole.
-  return logSumExpOver(withLast(x, over), x.rank - over.length, x.rank, shape);
+  const y = isTogether
+    ? logSumExpOver(x, first, first + over.length, shape)
+    : logSumExpOver(withLast(x, over), x.rank - over.length, x.rank, shape);
+  tracing?.note('reduce', [x], y, { op: 'logSumExp', axes: over, keepDims, scale: 1 });
+  return y;
 }
 
 /**
@@ -296,5 +302,9 @@ function positionOver(
   const inner = sizeOf(shape.slice(axis + 1));
   const least = name === 'argmin' ? 1 : 0;
   kernels.argmax(elements<'int32'>(y), elements(x), outer, shape[axis], inner, least);
+  tracing?.note('argmax', [x], y, {
+    axis: outShape.length === 0 && x.rank !== 1 ? null : axis,
+    least: least === 1,
+  });
   return y;
 }

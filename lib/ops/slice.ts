@@ -5,6 +5,7 @@ import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 /** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
 export type Range = readonly [start: number, end?: number | undefined, step?: number] | null;
@@ -23,11 +24,13 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
     (got) => new ArgumentError(`[slice] expected at most ${x.rank} ranges, got ${got}`),
   );
   const own = stridesOf(x.shape);
+  const taken: { start: number; count: number; step: number }[] = [];
   const shape: number[] = [];
   const strides: number[] = [];
   let offset = 0;
   for (let axis = 0; axis < x.rank; axis++) {
     const { start, count, step } = resolve(given[axis] ?? null, x.shape[axis], axis);
+    taken.push({ start, count, step });
     shape.push(count);
     strides.push(own[axis] * step);
     offset += own[axis] * start;
@@ -35,6 +38,7 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   const y = empty(shape, x.dtype);
   if (y.size > 0)
     kernels.copy(elements(y), elements(x), packLayout(shape, [stridesOf(shape), strides], [0, offset]));
+  tracing?.note('slice', [x], y, { ranges: taken });
   return track(y, [x], (dy) =>
     contribute(
       x,

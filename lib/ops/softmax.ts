@@ -4,6 +4,7 @@ import { ShapeError } from '../errors.ts';
 import { type Flag, kernels } from '../kernels/index.ts';
 import { normalizeAxis, sizeOf } from '../shape.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 function softmaxAlong(name: string, x: Tensor, axis: number, log: Flag): Tensor {
   checkTensor(name, x);
@@ -15,6 +16,7 @@ function softmaxAlong(name: string, x: Tensor, axis: number, log: Flag): Tensor 
   const size = x.shape[along];
   const y = empty(x.shape, dtype);
   kernels.softmax(floats(y), floats(x), outer, size, inner, log);
+  tracing?.note('softmax', [x], y, { axis: along, log: log === 1 });
   return track(
     y,
     [x],

@@ -4,6 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { packLayout, readAxes, show, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 
 /**
  * A copy with its axes reordered: axis i of the result is axis axes[i] of x. Default: all axes reversed.
@@ -22,6 +23,7 @@ export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
   const source = order.map((axis) => strides[axis]);
   const target = stridesOf(shape);
   kernels.copy(elements(y), elements(x), packLayout(shape, [target, source], [0, 0]));
+  tracing?.note('transpose', [x], y, { order });
   return track(y, [x], (dy) =>
     contribute(x, (dx) => kernels.copy(dx, dy, packLayout(shape, [source, target], [0, 0]))),
   );

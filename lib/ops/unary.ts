@@ -7,6 +7,7 @@ import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from '../kernels/index.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
 import { absoluteIntegers, isInteger, signsOfIntegers, withNumber } from './integer.ts';
 
 const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
@@ -20,6 +21,7 @@ export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0, caller: string = n
   const y = empty(x.shape, dtype);
   const op = unaryCode[name];
   kernels.unary(floats(y), floats(x), op, p, q);
+  tracing?.note('unary', [x], y, { op: name, p, q });
   return track(
     y,
     [x],

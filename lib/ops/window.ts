@@ -126,7 +126,7 @@ export function windowOf(
 }
 
 /** From the first pixel that a window reaches to its last. */
-function reach({ kernel, dilation }: Span): number {
+export function reach({ kernel, dilation }: Span): number {
   return dilation * (kernel - 1) + 1;
 }
 
@@ -159,11 +159,11 @@ export function checkPositions(
   return [positions(vertical, height), positions(horizontal, width)];
 }
 
-/** The places before the first of `size` pixels. */
-export function before(span: Span, size: number): number {
-  if (span.padding !== 'same') return span.padding.before;
-  const total = (positions(span, size) - 1) * span.stride + reach(span) - size;
-  return Math.floor(Math.max(0, total) / 2);
+/** The places before the first and after the last of `size` pixels. */
+export function ends(span: Span, size: number): [before: number, after: number] {
+  if (span.padding !== 'same') return [span.padding.before, span.padding.after];
+  const total = Math.max(0, (positions(span, size) - 1) * span.stride + reach(span) - size);
+  return [Math.floor(total / 2), Math.ceil(total / 2)];
 }
 
 /** The pixels that `count` positions come from: what a transposed convolution makes of so many. */
@@ -202,8 +202,8 @@ export function geometryOf(
     horizontal.stride,
     vertical.dilation,
     horizontal.dilation,
-    before(vertical, input.height),
-    before(horizontal, input.width),
+    ends(vertical, input.height)[0],
+    ends(horizontal, input.width)[0],
     groups,
   );
 }

@@ -4,6 +4,7 @@ import { NonFiniteError } from '../errors.ts';
 import { allFinite, areFinite, firstNonFinite } from '../finite.ts';
 import type { Float } from '../kernels/index.ts';
 import type { Layer } from '../layers/layer.ts';
+import { type Watcher, watchForwards } from '../layers/watch.ts';
 import * as losses from '../losses.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
@@ -108,29 +109,12 @@ export function replay<Result>(random: RandomState, model: Layer, fn: () => Resu
 /** The layer whose output is the first with NaN or Infinity, innermost first; null when all are finite. */
 function firstNonFiniteLayer(model: Layer, x: Tensors): string | null {
   let first: string | null = null;
-  const watched: [layer: Layer, own: PropertyDescriptor | undefined][] = [];
-  // Listening at `forward` finds the layers of any model, in the order in which it calls them.
-  for (const [, layer] of model.namedLayers()) {
-    const { label } = layer;
-    const forward = layer.forward;
-    watched.push([layer, Object.getOwnPropertyDescriptor(layer, 'forward')]);
-    Object.defineProperty(layer, 'forward', {
-      configurable: true,
-      value(this: Layer, ...inputs: unknown[]) {
-        const y = forward.apply(this, inputs);
-        if (first === null && !leavesOf(y, isTensor).every(allFinite)) first = label;
-        return y;
-      },
-    });
-  }
-  try {
-    noGrad(() => forwardOf(model, x));
-  } finally {
-    for (const [layer, own] of watched) {
-      if (own) Object.defineProperty(layer, 'forward', own);
-      else Reflect.deleteProperty(layer, 'forward');
-    }
-  }
+  const listen: Watcher = ({ label }, _path, forward) => {
+    const y = forward();
+    if (first === null && !leavesOf(y, isTensor).every(allFinite)) first = label;
+    return y;
+  };
+  watchForwards(model, listen, () => noGrad(() => forwardOf(model, x)));
   return first;
 }
 
