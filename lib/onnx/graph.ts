@@ -1,0 +1,503 @@
+/**
+ * A graph of ONNX as it is written. Its values may lie there in several orders of their axes: convolutions and the like take
+ * channels in the first place, other ops what they get. A Transpose stands only where another order is asked for, once for
+ * each value, and transposing itself is no node but another way to count the axes.
+ */
+import { ArgumentError } from '../errors.ts';
+import type { Arrays, Dtype, Storage } from '../memory.ts';
+import { type Shape, sizeOf, stridesOf } from '../shape.ts';
+import {
+  type AttributeProto,
+  attributeType,
+  dataType,
+  type GraphProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from './schema.ts';
+import { isFixed, type Size, sameSize, sameSizes, sizesText, sizeText } from './sizes.ts';
+
+/** Axis i of what is in the graph is axis order[i] of the value. */
+export type Order = readonly number[];
+
+/** As they are here: channels last. */
+export const asIs = (rank: number): Order => Array.from({ length: rank }, (_, axis) => axis);
+
+/** Channels behind the batch. */
+export const channelsFirst = (rank: number): Order =>
+  rank < 3 ? asIs(rank) : [0, rank - 1, ...asIs(rank).slice(1, -1)];
+
+const isAsIs = (order: Order): boolean => order.every((axis, i) => axis === i);
+
+export type OnnxType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool';
+
+const codes: Readonly<Record<OnnxType, number>> = {
+  float32: dataType.float,
+  float64: dataType.double,
+  int32: dataType.int32,
+  int64: dataType.int64,
+  bool: dataType.bool,
+};
+
+type Elements = Arrays[Dtype] | BigInt64Array;
+
+/** Elements that are known as the graph is written. */
+interface Constant {
+  readonly name: string;
+  readonly values: Elements;
+}
+
+/** One piece of data, and where it is in the graph by the order of its axes. */
+interface Data {
+  readonly constant: Constant | null;
+  readonly shape: readonly Size[];
+  readonly type: OnnxType;
+  readonly places: { readonly order: Order; readonly name: string }[];
+}
+
+/** A tensor: data, whose axes it may count in another order. */
+export class Value {
+  constructor(
+    /** @internal */
+    readonly data: Data,
+    /** Axis i is axis axes[i] of the data. */
+    readonly axes: Order,
+  ) {}
+
+  get shape(): readonly Size[] {
+    return this.axes.map((axis) => this.data.shape[axis]);
+  }
+
+  get rank(): number {
+    return this.axes.length;
+  }
+
+  get type(): OnnxType {
+    return this.data.type;
+  }
+
+  /** The same with its axes in another order. */
+  transposed(order: Order): Value {
+    return new Value(
+      this.data,
+      order.map((axis) => this.axes[axis]),
+    );
+  }
+
+  /** In which orders of its axes it is in the graph. */
+  get orders(): Order[] {
+    return this.data.places.map(({ order }) => order.map((axis) => this.axes.indexOf(axis)));
+  }
+
+  get isConstant(): boolean {
+    return this.data.constant !== null;
+  }
+}
+
+type Attribute = number | string | readonly number[] | { readonly float: number };
+
+/** Constants of at most so many elements are written once more rather than transposed. */
+const small = 2 ** 12;
+
+/** What batches count as, where sizes are compared. */
+const typical = 1000;
+
+export class Graph {
+  private readonly nodes: NodeProto[] = [];
+  private readonly initializers = new Map<string, TensorProto>();
+  private readonly inputs: ValueInfoProto[] = [];
+  private readonly names = new Set<string>();
+  private readonly constants = new Map<string, Value>();
+  private readonly booleans = new Map<string, string>();
+  private batch: string | null = null;
+  /** What nodes are called after: the path of the layer they are for. */
+  scope = '';
+  /** What messages name. */
+  where = '';
+
+  /**
+   * @param typeOf which type stands for a dtype
+   * @param reserved names that are given
+   */
+  constructor(
+    private readonly op: string,
+    private readonly typeOf: (dtype: Dtype) => OnnxType,
+    reserved: Iterable<string>,
+  ) {
+    for (const name of reserved) this.names.add(name);
+  }
+
+  /** An error about what the graph cannot have. */
+  refuse(what: string): ArgumentError {
+    return new ArgumentError(
+      `[${this.op}] expected what a graph of ONNX can have, got ${what} in ${this.where}`,
+    );
+  }
+
+  /** A name that nothing has yet. */
+  private unique(name: string): string {
+    let own = name;
+    for (let i = 1; this.names.has(own); i++) own = `${name}_${i}`;
+    this.names.add(own);
+    return own;
+  }
+
+  // ── values ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** An input, which lies there in an order. */
+  input(name: string, shape: readonly Size[], dtype: Dtype, order: Order): Value {
+    const type = this.typeOf(dtype);
+    this.inputs.push(
+      info(
+        name,
+        order.map((axis) => shape[axis]),
+        type,
+      ),
+    );
+    // All have the batch in front.
+    if (this.inputs.length === 1) this.batch = name;
+    return new Value({ constant: null, shape, type, places: [{ order, name }] }, asIs(shape.length));
+  }
+
+  /** What a node has computed, in an order. */
+  value(name: string, shape: readonly Size[], type: OnnxType, order: Order = asIs(shape.length)): Value {
+    return new Value({ constant: null, shape, type, places: [{ order, name }] }, asIs(shape.length));
+  }
+
+  /** Elements that are known, under a name where they have one. */
+  constant(values: Elements, shape: Shape, type: OnnxType, name = 'constant'): Value {
+    return new Value({ constant: { name, values }, shape, type, places: [] }, asIs(shape.length));
+  }
+
+  leaf(storage: Storage, values: Arrays[Dtype], name: string | undefined): Value {
+    return this.constant(values, [storage.length], this.typeOf(storage.dtype), name);
+  }
+
+  /** A number in every element, written once. */
+  filled(shape: readonly Size[], value: number, type: OnnxType): Value {
+    if (isFixed(shape) && sizeOf(shape) <= small) {
+      const key = `${type} ${shape} ${Object.is(value, -0) ? '-0' : value}`;
+      let known = this.constants.get(key);
+      if (known === undefined) {
+        known = this.constant(new Float64Array(sizeOf(shape)).fill(value), shape, type);
+        this.constants.set(key, known);
+      }
+      return known;
+    }
+    return this.value(this.node('Expand', [this.number(value, type), this.sizes(shape)]), shape, type);
+  }
+
+  /** The name of a number that broadcasts to everything. */
+  number(value: number, type: OnnxType): string {
+    return this.name(this.filled([], value, type));
+  }
+
+  /** The name of a list of integers, as shapes, axes and the like are given. */
+  integers(values: readonly number[]): string {
+    const key = `integers ${values}`;
+    let known = this.constants.get(key);
+    if (known === undefined) {
+      const own = BigInt64Array.from(values, (value) => BigInt(value));
+      known = this.constant(own, [values.length], 'int64');
+      this.constants.set(key, known);
+    }
+    return this.name(known);
+  }
+
+  /** The name of a value in the graph, with its axes in an order, by default as they are. */
+  name(value: Value, order: Order = asIs(value.rank)): string {
+    const { data, axes } = value;
+    const wanted = order.map((axis) => axes[axis]);
+    const { places, constant } = data;
+    const there = places.find((place) => place.order.every((axis, i) => axis === wanted[i]));
+    if (there !== undefined) return there.name;
+    const shape = data.shape as Shape;
+    let name: string;
+    if (constant !== null && (places.length === 0 || sizeOf(shape) <= small)) {
+      name = this.initializer(constant, shape, wanted, data.type);
+    } else {
+      const [{ order: present, name: from }] = places;
+      name = this.node('Transpose', [from], { perm: wanted.map((axis) => present.indexOf(axis)) });
+    }
+    places.push({ order: wanted, name });
+    return name;
+  }
+
+  private initializer({ name, values }: Constant, shape: Shape, order: Order, type: OnnxType): string {
+    const own = this.unique(name);
+    const dims = order.map((axis) => shape[axis]);
+    this.initializers.set(own, tensorOf(own, permuted(values, shape, order), dims, type));
+    return own;
+  }
+
+  /**
+   * The order of axes that costs least where tensors meet: one in which they are already. What has fewer axes is broadcast,
+   * which it is as it is in the order that axes have here.
+   */
+  order(values: readonly Value[], rank: number): Order {
+    const computed = values.filter((value) => !value.isConstant);
+    const cost = (order: Order) =>
+      computed.reduce((sum, value) => {
+        const isThere =
+          value.rank === rank
+            ? value.orders.some((own) => own.every((axis, i) => axis === order[i]))
+            : isAsIs(order) || value.rank === 0;
+        return isThere ? sum : sum + elementsOf(value.shape);
+      }, 0);
+    let best = asIs(rank);
+    let least = Infinity;
+    // At a tie the latest one, which something else asked for.
+    for (const value of computed) {
+      if (value.rank !== rank) continue;
+      for (const order of value.orders) {
+        const own = cost(order);
+        if (own > least) continue;
+        least = own;
+        best = order;
+      }
+    }
+    return best;
+  }
+
+  /** The name of an operand that is broadcast to so many axes in this order. */
+  operand(value: Value, order: Order): string {
+    if (isAsIs(order) || value.rank === 0) return this.name(value);
+    const missing = order.length - value.rank;
+    return this.name(missing === 0 ? value : this.widened(value, missing), order);
+  }
+
+  /** With so many axes of size 1 in front. */
+  private widened(value: Value, count: number): Value {
+    const shape = [...Array.from({ length: count }, () => 1), ...value.shape];
+    if (value.isConstant) return this.reshaped(value, shape);
+    const name = this.node('Unsqueeze', [this.name(value), this.integers(asIs(count))]);
+    return this.value(name, shape, value.type);
+  }
+
+  /** The same elements in another shape. */
+  reshaped(value: Value, shape: readonly Size[]): Value {
+    if (sameSizes(value.shape, shape)) return value;
+    const { constant, type } = value.data;
+    if (constant !== null && value.data.places.length === 0 && isAsIs(value.axes)) {
+      return this.constant(constant.values, shape as Shape, type, constant.name);
+    }
+    return this.value(this.node('Reshape', [this.name(value), ...this.target(value, shape)]), shape, type);
+  }
+
+  /** The shape that Reshape gets: −1 for what depends on the batch, where that is one size. */
+  private target(value: Value, shape: readonly Size[]): string[] {
+    if (isFixed(shape)) return [this.integers(shape)];
+    const own = value.shape;
+    const sizes = shape.map((size, axis) => {
+      if (typeof size === 'number') return size;
+      return axis < own.length && sameSize(own[axis], size) ? 0 : -1;
+    });
+    const open = sizes.filter((size) => size === -1).length;
+    const hasNone = shape.includes(0);
+    if (open <= 1 && !hasNone) {
+      const first = sizes.indexOf(0);
+      // One that follows from the rest says no more than it has to.
+      if (open === 0) sizes[first] = -1;
+      return [this.integers(sizes)];
+    }
+    return [this.sizes(shape)];
+  }
+
+  /** The name of a shape as integers, which are known when the graph runs. */
+  sizes(shape: readonly Size[]): string {
+    if (isFixed(shape)) return this.integers(shape);
+    const parts: string[] = [];
+    let run: number[] = [];
+    const close = () => {
+      if (run.length > 0) parts.push(this.integers(run));
+      run = [];
+    };
+    for (const size of shape) {
+      if (typeof size === 'number') {
+        run.push(size);
+        continue;
+      }
+      close();
+      let name = this.node('Shape', [this.batch!], { start: 0, end: 1 });
+      if (size.times !== 1) name = this.node('Mul', [name, this.integers([size.times])]);
+      if (size.plus !== 0) name = this.node('Add', [name, this.integers([size.plus])]);
+      parts.push(name);
+    }
+    close();
+    return parts.length === 1 ? parts[0] : this.node('Concat', parts, { axis: 0 });
+  }
+
+  // ── nodes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A node with one output, whose name is returned. An input may be '' for one that is left out. */
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): string {
+    const name = this.unique(this.scope === '' ? opType : `${this.scope}/${opType}`);
+    const attribute = Object.entries(attributes).map(([key, value]) => attributeOf(key, value));
+    this.nodes.push({
+      input: [...inputs],
+      output: [name],
+      name,
+      opType,
+      attribute,
+      docString: '',
+      domain: '',
+    });
+    return name;
+  }
+
+  /** 1 or 0, of a type, for a node that computes what is true. */
+  indicator(condition: string, type: OnnxType): string {
+    const name = this.cast(condition, type);
+    this.booleans.set(name, condition);
+    return name;
+  }
+
+  /** Whether each element is not 0. */
+  truth(name: string): string {
+    return this.booleans.get(name) ?? this.cast(name, 'bool');
+  }
+
+  cast(name: string, type: OnnxType): string {
+    return this.node('Cast', [name], { to: codes[type] });
+  }
+
+  // ── the whole ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The graph, with what its outputs need and no more. */
+  proto(name: string, outputs: readonly { name: string; value: Value; order: Order }[]): GraphProto {
+    const renamed = new Map<string, string>();
+    const ends = outputs.map(({ name: output, value, order }) => {
+      const from = this.name(value, order);
+      return { output, from, order, value };
+    });
+    const computed = new Set(this.nodes.flatMap((node) => node.output));
+    for (const { output, from } of ends) {
+      // What is computed gets the name of the output; inputs, constants and what is an output already are copied to it.
+      if (computed.has(from) && !renamed.has(from)) renamed.set(from, output);
+      else this.nodes.push({ ...identity, input: [from], output: [output], name: output });
+    }
+    const rename = (each: string) => renamed.get(each) ?? each;
+    const all = this.nodes.map((node) => ({
+      ...node,
+      input: node.input.map(rename),
+      output: node.output.map(rename),
+    }));
+    const needed = new Set(ends.map(({ output }) => output));
+    const node: NodeProto[] = [];
+    for (let i = all.length - 1; i >= 0; i--) {
+      if (!needed.has(all[i].output[0])) continue;
+      for (const input of all[i].input) needed.add(input);
+      node.push(all[i]);
+    }
+    return {
+      node: node.reverse(),
+      name,
+      initializer: [...this.initializers.values()].filter((each) => needed.has(each.name)),
+      docString: '',
+      input: this.inputs,
+      output: ends.map(({ output, value, order }) => {
+        const { shape } = value;
+        return info(
+          output,
+          order.map((axis) => shape[axis]),
+          value.type,
+        );
+      }),
+      valueInfo: [],
+      sparseInitializer: [],
+    };
+  }
+
+  /** For messages. */
+  describe(value: Value): string {
+    return sizesText(value.shape);
+  }
+}
+
+const elementsOf = (shape: readonly Size[]): number =>
+  shape.reduce((count: number, size) => count * (typeof size === 'number' ? size : typical), 1);
+
+const identity = { opType: 'Identity', attribute: [], docString: '', domain: '' };
+
+function info(name: string, shape: readonly Size[], type: OnnxType): ValueInfoProto {
+  const dim = shape.map((size) =>
+    typeof size === 'number' ? { dimValue: size, dimParam: '' } : { dimValue: 0, dimParam: sizeText(size) },
+  );
+  return { name, docString: '', type: { tensorType: { elemType: codes[type], shape: { dim } } } };
+}
+
+const emptyAttribute: Omit<AttributeProto, 'name' | 'type'> = {
+  f: 0,
+  i: 0,
+  s: new Uint8Array(0),
+  t: null,
+  g: null,
+  floats: [],
+  ints: [],
+  strings: [],
+  tensors: [],
+  graphs: [],
+  docString: '',
+  refAttrName: '',
+};
+
+function attributeOf(name: string, value: Attribute): AttributeProto {
+  const own = { ...emptyAttribute, name };
+  if (typeof value === 'number') return { ...own, type: attributeType.int, i: value };
+  if (typeof value === 'string') {
+    return { ...own, type: attributeType.string, s: new TextEncoder().encode(value) };
+  }
+  if ('float' in value) return { ...own, type: attributeType.float, f: value.float };
+  return { ...own, type: attributeType.ints, ints: [...value] };
+}
+
+/** Elements with their axes in another order; as they are where that changes nothing. */
+function permuted(values: Elements, shape: Shape, order: Order): Elements {
+  const longer = order.filter((axis) => shape[axis] !== 1);
+  if (longer.every((axis, i) => i === 0 || longer[i - 1] < axis)) return values;
+  const all = stridesOf(shape);
+  const dims = longer.map((axis) => shape[axis]);
+  const strides = longer.map((axis) => all[axis]);
+  const out = new (values.constructor as Float32ArrayConstructor)(values.length);
+  const from = values as Float32Array;
+  const last = dims.length - 1;
+  const [count, step] = [dims[last], strides[last]];
+  let at = 0;
+  const visit = (axis: number, start: number): void => {
+    if (axis < last) {
+      for (let i = 0; i < dims[axis]; i++) visit(axis + 1, start + i * strides[axis]);
+      return;
+    }
+    for (let i = 0, place = start; i < count; i++, place += step) out[at++] = from[place];
+  };
+  if (values.length > 0) visit(0, 0);
+  return out;
+}
+
+const arrays = { float32: Float32Array, float64: Float64Array, int32: Int32Array, int64: BigInt64Array };
+
+/** Elements as those of a type, where they lie if they are that. */
+function tensorOf(name: string, values: Elements, dims: Shape, type: OnnxType): TensorProto {
+  const kind = arrays[type as keyof typeof arrays] as Float32ArrayConstructor;
+  const own = values instanceof kind ? values : new kind(values as Float64Array);
+  const rawData = new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
+  return {
+    dims: [...dims],
+    dataType: codes[type],
+    floatData: [],
+    int32Data: [],
+    stringData: [],
+    int64Data: [],
+    name,
+    docString: '',
+    rawData,
+    doubleData: new Uint8Array(0),
+    uint64Data: [],
+    externalData: [],
+    dataLocation: 0,
+  };
+}
