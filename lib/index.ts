@@ -124,6 +124,13 @@ export { Upsample } from './layers/upsample.ts';
 export type { LossOptions } from './losses.ts';
 export * as losses from './losses.ts';
 export type { Dtype, FloatDtype } from './memory.ts';
+export {
+  type ExampleShapes,
+  encodeOnnx,
+  exportOnnx,
+  type OnnxLayout,
+  type OnnxOptions,
+} from './onnx/export.ts';
 export { where } from './ops/binary.ts';
 export {
   denseFromChannelsFirst,

@@ -18,8 +18,12 @@ export interface Positions {
 export interface Traced {
   readonly argmax: { readonly axis: number | null; readonly least: boolean };
   readonly averagePool2d: { readonly window: Window; readonly countPadding: boolean };
-  /** Of x, scale, shift, mean and variance; the latter null for those of the batch. */
-  readonly batchNorm: { readonly epsilon: number; readonly activation: Activation | null };
+  /** Of x, scale, shift, mean and variance; the latter null for those of the batch, towards which running ones may move. */
+  readonly batchNorm: {
+    readonly epsilon: number;
+    readonly activation: Activation | null;
+    readonly moves: boolean;
+  };
   readonly binary: { readonly op: BinaryOp };
   readonly broadcastTo: null;
   readonly cast: null;

@@ -53,6 +53,8 @@ interface Data {
   readonly shape: readonly Size[];
   readonly type: OnnxType;
   readonly places: { readonly order: Order; readonly name: string }[];
+  /** The same in other shapes, as far as somebody asked for it, by the order of axes and the shape. */
+  readonly views: Map<string, Value>;
 }
 
 /** A tensor: data, whose axes it may count in another order. */
@@ -156,17 +158,26 @@ export class Graph {
     );
     // All have the batch in front.
     if (this.inputs.length === 1) this.batch = name;
-    return new Value({ constant: null, shape, type, places: [{ order, name }] }, asIs(shape.length));
+    return new Value(
+      { constant: null, shape, type, places: [{ order, name }], views: new Map() },
+      asIs(shape.length),
+    );
   }
 
   /** What a node has computed, in an order. */
   value(name: string, shape: readonly Size[], type: OnnxType, order: Order = asIs(shape.length)): Value {
-    return new Value({ constant: null, shape, type, places: [{ order, name }] }, asIs(shape.length));
+    return new Value(
+      { constant: null, shape, type, places: [{ order, name }], views: new Map() },
+      asIs(shape.length),
+    );
   }
 
   /** Elements that are known, under a name where they have one. */
   constant(values: Elements, shape: Shape, type: OnnxType, name = 'constant'): Value {
-    return new Value({ constant: { name, values }, shape, type, places: [] }, asIs(shape.length));
+    return new Value(
+      { constant: { name, values }, shape, type, places: [], views: new Map() },
+      asIs(shape.length),
+    );
   }
 
   leaf(storage: Storage, values: Arrays[Dtype], name: string | undefined): Value {
@@ -277,30 +288,41 @@ export class Graph {
   /** The same elements in another shape. */
   reshaped(value: Value, shape: readonly Size[]): Value {
     if (sameSizes(value.shape, shape)) return value;
-    const { constant, type } = value.data;
-    if (constant !== null && value.data.places.length === 0 && isAsIs(value.axes)) {
-      return this.constant(constant.values, shape as Shape, type, constant.name);
+    const { views } = value.data;
+    const key = `${value.axes} ${sizesText(shape)}`;
+    const view = views.get(key) ?? this.view(value, shape);
+    views.set(key, view);
+    return view;
+  }
+
+  private view(value: Value, shape: readonly Size[]): Value {
+    const { constant, places } = value.data;
+    // Elements that are not written yet are written in this shape.
+    if (constant !== null && isAsIs(value.axes) && (places.length === 0 || constant.values.length <= small)) {
+      return this.constant(constant.values, shape as Shape, value.type, constant.name);
     }
-    return this.value(this.node('Reshape', [this.name(value), ...this.target(value, shape)]), shape, type);
+    // Otherwise 0 stands for the size that is there.
+    const how = isFixed(shape) && shape.includes(0) ? { allowzero: 1 } : {};
+    return this.value(
+      this.node('Reshape', [this.name(value), this.target(value, shape)], how),
+      shape,
+      value.type,
+    );
   }
 
   /** The shape that Reshape gets: −1 for what depends on the batch, where that is one size. */
-  private target(value: Value, shape: readonly Size[]): string[] {
-    if (isFixed(shape)) return [this.integers(shape)];
+  private target(value: Value, shape: readonly Size[]): string {
+    if (isFixed(shape)) return this.integers(shape);
     const own = value.shape;
     const sizes = shape.map((size, axis) => {
       if (typeof size === 'number') return size;
       return axis < own.length && sameSize(own[axis], size) ? 0 : -1;
     });
     const open = sizes.filter((size) => size === -1).length;
-    const hasNone = shape.includes(0);
-    if (open <= 1 && !hasNone) {
-      const first = sizes.indexOf(0);
-      // One that follows from the rest says no more than it has to.
-      if (open === 0) sizes[first] = -1;
-      return [this.integers(sizes)];
-    }
-    return [this.sizes(shape)];
+    if (open > 1 || shape.includes(0)) return this.sizes(shape);
+    // One that follows from the rest says no more than it has to.
+    if (open === 0) sizes[sizes.indexOf(0)] = -1;
+    return this.integers(sizes);
   }
 
   /** The name of a shape as integers, which are known when the graph runs. */

@@ -139,6 +139,7 @@ export function batchNorm<D extends FloatDtype>(
   tracing?.note(op, [x, scale, shift, used?.mean ?? null, used?.variance ?? null], y, {
     epsilon,
     activation,
+    moves: training && running !== null,
   });
   if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
   const mean = take(channels, dtype);

@@ -297,14 +297,12 @@ function positionOver(
     );
   }
   const y = empty(outShape, 'int32');
+  const isWhole = outShape.length === 0 && x.rank !== 1;
+  tracing?.note('argmax', [x], y, { axis: isWhole ? null : axis, least: name === 'argmin' });
   if (y.size === 0) return y;
   const outer = sizeOf(shape.slice(0, axis));
   const inner = sizeOf(shape.slice(axis + 1));
   const least = name === 'argmin' ? 1 : 0;
   kernels.argmax(elements<'int32'>(y), elements(x), outer, shape[axis], inner, least);
-  tracing?.note('argmax', [x], y, {
-    axis: outShape.length === 0 && x.rank !== 1 ? null : axis,
-    least: least === 1,
-  });
   return y;
 }

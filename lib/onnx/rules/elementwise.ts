@@ -52,26 +52,38 @@ const unary: Readonly<Record<UnaryOp, Function>> = {
     const twice = graph.node('Mul', [x, graph.node('Add', [erf, graph.number(1, type)])]);
     return graph.node('Mul', [twice, graph.number(0.5, type)]);
   },
-  silu: (graph, x) => graph.node('Mul', [x, graph.node('Sigmoid', [x])]),
-  softplus: single('Softplus'),
-  sigmoid: single('Sigmoid'),
+  silu: (graph, x, type) => graph.node('Mul', [x, unary.sigmoid(graph, x, type, 0, 0)]),
+  // Of float64 made of others, as onnxruntime has it for float32 alone; likewise sigmoid, which it would join to others.
+  softplus: (graph, x, type) => {
+    if (type === 'float32') return graph.node('Softplus', [x]);
+    const power = graph.node('Exp', [graph.node('Neg', [graph.node('Abs', [x])])]);
+    const positive = graph.node('Max', [x, graph.number(0, type)]);
+    return graph.node('Add', [positive, unary.log1p(graph, power, type, 0, 0)]);
+  },
+  sigmoid: (graph, x, type) => {
+    if (type === 'float32') return graph.node('Sigmoid', [x]);
+    const power = graph.node('Exp', [graph.node('Neg', [x])]);
+    return graph.node('Reciprocal', [graph.node('Add', [power, graph.number(1, type)])]);
+  },
   tanh: single('Tanh'),
-  // Near 0, where 1 + x is rounded, 2·artanh(x / (x + 2)).
+  // Below 1 times x / ((1 + x) − 1), which makes up for the rounding of 1 + x (Kahan).
   log1p: (graph, x, type) => {
-    const [one, two] = [graph.number(1, type), graph.number(2, type)];
-    const near = graph.node('Mul', [
-      graph.node('Atanh', [graph.node('Div', [x, graph.node('Add', [x, two])])]),
-      two,
-    ]);
-    const far = graph.node('Log', [graph.node('Add', [x, one])]);
-    return graph.node('Where', [graph.node('Less', [x, one]), near, far]);
+    const one = graph.number(1, type);
+    const sum = graph.node('Add', [x, one]);
+    const log = graph.node('Log', [sum]);
+    const rounded = graph.node('Sub', [sum, one]);
+    const near = graph.node('Div', [graph.node('Mul', [log, x]), rounded]);
+    const isNone = graph.node('Equal', [rounded, graph.number(0, type)]);
+    const isNear = graph.node('Less', [x, one]);
+    return graph.node('Where', [isNear, graph.node('Where', [isNone, x, near]), log]);
   },
   // tanh(x / 2) · (eˣ + 1)
   expm1: (graph, x, type) => {
     const tanh = graph.node('Tanh', [graph.node('Mul', [x, graph.number(0.5, type)])]);
     return graph.node('Mul', [tanh, graph.node('Add', [graph.node('Exp', [x]), graph.number(1, type)])]);
   },
-  logSigmoid: (graph, x) => graph.node('Neg', [graph.node('Softplus', [graph.node('Neg', [x])])]),
+  logSigmoid: (graph, x, type) =>
+    graph.node('Neg', [unary.softplus(graph, graph.node('Neg', [x]), type, 0, 0)]),
 };
 
 /** The name of g(x), for an activation that an op ends with. */

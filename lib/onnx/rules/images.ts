@@ -1,7 +1,7 @@
 /** What works on images and sequences: channels first, as ONNX has them. */
 import { ends, pixelsOf, reach, type Span, type Window } from '../../ops/window.ts';
 import type { Positions } from '../../trace.ts';
-import { channelsFirst, type Graph, type Value } from '../graph.ts';
+import { asIs, channelsFirst, type Graph, type Order, type Value } from '../graph.ts';
 import { isFixed } from '../sizes.ts';
 import { activated } from './elementwise.ts';
 import type { Rules } from './rule.ts';
@@ -90,22 +90,23 @@ export const images: Rules<
     return graph.value(name, shape, type, channelsFirst(shape.length));
   },
 
-  batchNorm(graph, [x, scale, shift, mean, variance], { epsilon, activation }, { shape, type }) {
-    if (mean === undefined)
-      throw graph.refuse('normalisation by the statistics of the batch (training: true)');
+  batchNorm(graph, inputs, { epsilon, activation, moves }, { shape, type }) {
+    if (moves) throw graph.refuse('running statistics that move in evaluation (training: true)');
+    const [x, scale, shift, mean, variance] = inputs;
     const order = channelsFirst(x.rank);
     const channels = [x.shape[x.rank - 1]];
-    const name = graph.node(
-      'BatchNormalization',
-      [
-        graph.name(x, order),
-        graph.name(scale ?? graph.filled(channels, 1, type)),
-        graph.name(shift ?? graph.filled(channels, 0, type)),
-        graph.name(mean),
-        graph.name(variance),
-      ],
-      { epsilon: { float: epsilon } },
-    );
+    const from = graph.name(x, order);
+    const by = [scale ?? graph.filled(channels, 1, type), shift ?? graph.filled(channels, 0, type)];
+    const name =
+      mean === undefined
+        ? byBatch(graph, from, by, order, epsilon, type)
+        : graph.node(
+            'BatchNormalization',
+            [from, ...[...by, mean, variance].map((value) => graph.name(value))],
+            {
+              epsilon: { float: epsilon },
+            },
+          );
     return graph.value(activated(graph, name, type, activation), shape, type, order);
   },
 
@@ -128,6 +129,25 @@ export const images: Rules<
     return graph.value(name, shape, type, order);
   },
 };
+
+/** Normalisation by the mean and the variance of the batch, of which BatchNormalization in training would keep a record. */
+function byBatch(
+  graph: Graph,
+  x: string,
+  by: readonly Value[],
+  order: Order,
+  epsilon: number,
+  type: Value['type'],
+): string {
+  const how = { axes: asIs(order.length).filter((axis) => axis !== 1), keepdims: 1 };
+  const [scale, shift] = by.map((value) => graph.operand(value, order));
+  const about = (y: string) => graph.node('Sub', [y, graph.node('ReduceMean', [y], how)]);
+  // The mean of float32 is rounded: the second takes the rest.
+  const centered = about(about(x));
+  const variance = graph.node('ReduceMean', [graph.node('Mul', [centered, centered])], how);
+  const deviation = graph.node('Sqrt', [graph.node('Add', [variance, graph.number(epsilon, type)])]);
+  return graph.node('Add', [graph.node('Mul', [graph.node('Div', [centered, deviation]), scale]), shift]);
+}
 
 /** Whether Resize to a size takes the same pixels, in float32 as well, in which runtimes compute where they are. */
 function isResize({ first, shares }: Positions, size: number, mode: string, alignCorners: boolean): boolean {

@@ -85,6 +85,7 @@ export const structure: Rules<
   },
 
   pad(graph, [x], { ends, value }, { shape, type }) {
+    if (ends.every(([first, last]) => first + last === 0)) return x;
     const order = graph.order([x], x.rank);
     const own = order.map((axis) => ends[axis]);
     const pads = [...own.map(([first]) => first), ...own.map(([, last]) => last)];

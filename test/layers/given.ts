@@ -1,0 +1,107 @@
+/** Arguments for the constructors of all layers. */
+import fc from 'fast-check';
+import * as axpy from '../../lib/index.ts';
+
+const activation = fc.constantFrom('linear', 'relu', 'gelu', 'softmax', 'tanh');
+const init = fc.oneof(
+  fc.constantFrom('heNormal', 'xavierUniform', 'ones', 'normal'),
+  fc.record({ name: fc.constant('constant'), value: fc.double({ min: -2, max: 2, noNaN: true }) }),
+  fc.record({ name: fc.constant('uniform'), low: fc.constant(-0.5) }),
+);
+const dtype = fc.constantFrom('float32', 'float64');
+const flag = fc.boolean();
+const none = fc.tuple();
+const pair = fc.oneof(fc.integer({ min: 1, max: 2 }), fc.tuple(fc.constant(1), fc.constant(2)));
+const side = fc.integer({ min: 0, max: 1 });
+const padding = fc.oneof(
+  fc.constantFrom('same', 'valid', 1, [1, 0]),
+  fc.record({ top: side, left: side }, { requiredKeys: [] }),
+);
+const common = {
+  groups: fc.constantFrom(1, 2),
+  bias: flag,
+  activation,
+  init,
+  biasInit: init,
+  dtype,
+  winograd: flag,
+};
+const image = { ...common, stride: pair, dilation: pair };
+const number = fc.double();
+const optional = (record: Record<string, fc.Arbitrary<unknown>>) => fc.record(record, { requiredKeys: [] });
+
+/** Arguments for the constructor of every layer class. */
+export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
+  Activation: fc.tuple(activation),
+  AvgPool2D: fc.tuple(fc.constant(2), optional({ stride: pair, padding, countPadding: flag })),
+  BatchNorm: fc.tuple(
+    fc.constant(4),
+    optional({ momentum: fc.constant(0.3), epsilon: fc.constant(1e-3), affine: flag, activation, dtype }),
+  ),
+  Columns: fc.tuple(
+    fc.constantFrom('float32', 'float64').map((dtype) => ({
+      city: new axpy.Sequential([new axpy.StringLookup(['a', 'b']), new axpy.OneHot(4, { dtype })]),
+      size: new axpy.Normalize(1, { dtype }),
+    })),
+    optional({ widths: fc.constantFrom({ city: 4 }, { size: 1 }) }),
+  ),
+  Conv1D: fc.tuple(
+    fc.constant(4),
+    fc.constant(2),
+    fc.constant(2),
+    optional({
+      ...common,
+      stride: fc.constantFrom(1, 2),
+      dilation: fc.constantFrom(1, 2),
+      padding: fc.oneof(fc.constantFrom('same', 'valid', 1), optional({ left: side, right: side })),
+    }),
+  ),
+  Conv2D: fc.tuple(fc.constant(4), fc.constant(2), pair, optional({ ...image, padding })),
+  ConvTranspose2D: fc.tuple(
+    fc.constant(4),
+    fc.constant(2),
+    pair,
+    optional({ ...image, padding: fc.constantFrom('valid', 'same'), outputPadding: fc.constant(0) }),
+  ),
+  Dense: fc.tuple(
+    fc.constant(4),
+    fc.constant(3),
+    optional({ activation, bias: flag, init, biasInit: init, dtype }),
+  ),
+  Dropout: fc.oneof(none, fc.tuple(fc.constantFrom(0, 0.25))),
+  ELU: fc.oneof(none, fc.tuple(fc.constantFrom(0, 2, -0))),
+  Flatten: none,
+  GELU: none,
+  GlobalAvgPool2D: none,
+  LayerNorm: fc.tuple(
+    fc.constantFrom<unknown>(4, [4], [6, 4]),
+    optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
+  ),
+  LeakyReLU: fc.oneof(none, fc.tuple(fc.constant(0.2))),
+  MaxPool2D: fc.tuple(pair, optional({ stride: pair })),
+  Normalize: fc.tuple(fc.constantFrom<unknown>(4, [6, 4], []), optional({ invert: flag, dtype })),
+  OneHot: fc.tuple(fc.constantFrom(5, 9), optional({ unknown: fc.constantFrom('error', 'zeros'), dtype })),
+  Pad: fc.tuple(
+    fc.constantFrom<unknown>(1, [1, 0], { top: 2 }),
+    optional({ value: fc.oneof(number, fc.constantFrom(-0, Infinity, -Infinity, Number.NaN)) }),
+  ),
+  ReLU: none,
+  Rescale: fc.tuple(fc.constantFrom(0.5, -0, -3), fc.constantFrom(0, -1), fc.constant({ dtype: 'float64' })),
+  SiLU: none,
+  Sequential: none,
+  Sigmoid: none,
+  Softmax: fc.oneof(none, fc.tuple(fc.constantFrom(1, -1))),
+  Softplus: none,
+  StringLookup: fc.tuple(
+    fc.uniqueArray(fc.string(), { minLength: 1 }),
+    optional({ unknown: fc.constant('index'), limit: fc.constantFrom(null, 3) }),
+  ),
+  Tanh: none,
+  Upsample: fc.oneof(
+    fc.tuple(
+      fc.oneof(pair, fc.constantFrom<unknown>(0.5, [1.5, 2.7])),
+      optional({ mode: fc.constantFrom('nearest', 'bilinear'), alignCorners: fc.constant(false) }),
+    ),
+    fc.tuple(fc.constant(null), fc.record({ size: pair, mode: fc.constant('bilinear'), alignCorners: flag })),
+  ),
+};
