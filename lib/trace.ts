@@ -55,7 +55,7 @@ export interface Traced {
   readonly pad: { readonly ends: readonly (readonly [number, number])[]; readonly value: number };
   /** `scale` times that. */
   readonly reduce: {
-    readonly op: 'sum' | 'mean' | 'sumOfSquares' | 'max' | 'min' | 'logSumExp';
+    readonly op: 'sum' | 'mean' | 'sumOfSquares' | 'meanOfSquares' | 'max' | 'min' | 'logSumExp';
     readonly axes: readonly number[];
     readonly keepDims: boolean;
     readonly scale: number;

@@ -16,7 +16,7 @@ import { asIs, channelsFirst, Graph, type OnnxType, type Order, type Value } fro
 import { rules } from './rules/index.ts';
 import type { Rule } from './rules/rule.ts';
 import { encodeModelParts } from './schema.ts';
-import { type Forward, type Inputs, type Part, type Step, traceForward } from './tracing.ts';
+import { type Forward, type Inputs, type Part, placeOf, type Step, traceForward } from './tracing.ts';
 
 /** The version of ONNX's operators, and of its files, that are written. */
 const [opset, irVersion] = [17, 8];
@@ -128,7 +128,8 @@ function encoded(op: string, model: Layer, options: OnnxOptions): Uint8Array {
 
 function graphOf(op: string, model: Layer, forward: Forward, own: Own) {
   const names = namesOf(op, model, forward, own);
-  const graph = new Graph(op, own.typeOf, [...own.inputs.map(({ name }) => name), ...names.outputs]);
+  const border = [...own.inputs.map(({ name }) => name), ...names.outputs];
+  const graph = new Graph(op, own.typeOf, border, names.tensors.values());
   const values = new Map<number, Value>();
   const atBorder = (rank: number): Order => {
     const isFirst = (own.layout === 'NCHW' && rank === 4) || (own.layout === 'NCL' && rank === 3);
@@ -151,7 +152,7 @@ function graphOf(op: string, model: Layer, forward: Forward, own: Own) {
   };
   for (const step of forward.steps) {
     graph.scope = step.layer.path;
-    graph.where = `${step.op} of ${step.layer.label}`;
+    graph.where = placeOf(step);
     const inputs = step.inputs.map((input) => (input === null ? undefined : read(input)));
     const { shape, dtype, memory } = step.output;
     const rule = rules[step.op] as unknown as Rule<Step['op']>;

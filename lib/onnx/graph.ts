@@ -15,7 +15,7 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from './schema.ts';
-import { isFixed, type Size, sameSize, sameSizes, sizesText, sizeText } from './sizes.ts';
+import { type Affine, isFixed, type Size, sameSize, sameSizes, sizesText, sizeText } from './sizes.ts';
 
 /** Axis i of what is in the graph is axis order[i] of the value. */
 export type Order = readonly number[];
@@ -43,6 +43,7 @@ type Elements = Arrays[Dtype] | BigInt64Array;
 
 /** Elements that are known as the graph is written. */
 interface Constant {
+  /** Its own, where it is a parameter's; else what to call it. */
   readonly name: string;
   readonly values: Elements;
 }
@@ -111,22 +112,30 @@ export class Graph {
   private readonly names = new Set<string>();
   private readonly constants = new Map<string, Value>();
   private readonly booleans = new Map<string, string>();
+  private readonly shared = new Map<string, string>();
   private batch: string | null = null;
   /** What nodes are called after: the path of the layer they are for. */
   scope = '';
   /** What messages name. */
   where = '';
 
+  /** Names that parameters have and may keep. */
+  private readonly owned: Set<string>;
+
   /**
    * @param typeOf which type stands for a dtype
-   * @param reserved names that are given
+   * @param border names of inputs and outputs
+   * @param owned names of parameters and other state
    */
   constructor(
     private readonly op: string,
     private readonly typeOf: (dtype: Dtype) => OnnxType,
-    reserved: Iterable<string>,
+    border: Iterable<string>,
+    owned: Iterable<string>,
   ) {
-    for (const name of reserved) this.names.add(name);
+    for (const name of border) this.names.add(name);
+    this.owned = new Set([...owned].filter((name) => !this.names.has(name)));
+    for (const name of this.owned) this.names.add(name);
   }
 
   /** An error about what the graph cannot have. */
@@ -235,7 +244,8 @@ export class Graph {
   }
 
   private initializer({ name, values }: Constant, shape: Shape, order: Order, type: OnnxType): string {
-    const own = this.unique(name);
+    // The first time as it is called.
+    const own = this.owned.delete(name) ? name : this.unique(name);
     const dims = order.map((axis) => shape[axis]);
     this.initializers.set(own, tensorOf(own, permuted(values, shape, order), dims, type));
     return own;
@@ -340,13 +350,26 @@ export class Graph {
         continue;
       }
       close();
-      let name = this.node('Shape', [this.batch!], { start: 0, end: 1 });
-      if (size.times !== 1) name = this.node('Mul', [name, this.integers([size.times])]);
-      if (size.plus !== 0) name = this.node('Add', [name, this.integers([size.plus])]);
-      parts.push(name);
+      parts.push(this.size(size));
     }
     close();
-    return parts.length === 1 ? parts[0] : this.node('Concat', parts, { axis: 0 });
+    return parts.length === 1 ? parts[0] : this.once('Concat', parts, { axis: 0 });
+  }
+
+  /** The name of a size that depends on the batch, as a list of one. */
+  private size({ times, plus }: Affine): string {
+    let name = this.once('Shape', [this.batch!], { start: 0, end: 1 });
+    if (times !== 1) name = this.once('Mul', [name, this.integers([times])]);
+    if (plus !== 0) name = this.once('Add', [name, this.integers([plus])]);
+    return name;
+  }
+
+  /** A node of which one is enough. */
+  private once(...node: Parameters<Graph['node']>): string {
+    const key = JSON.stringify(node);
+    const name = this.shared.get(key) ?? this.node(...node);
+    this.shared.set(key, name);
+    return name;
   }
 
   // ── nodes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -479,24 +502,35 @@ function attributeOf(name: string, value: Attribute): AttributeProto {
 
 /** Elements with their axes in another order; as they are where that changes nothing. */
 function permuted(values: Elements, shape: Shape, order: Order): Elements {
-  const longer = order.filter((axis) => shape[axis] !== 1);
-  if (longer.every((axis, i) => i === 0 || longer[i - 1] < axis)) return values;
   const all = stridesOf(shape);
-  const dims = longer.map((axis) => shape[axis]);
-  const strides = longer.map((axis) => all[axis]);
+  const dims: number[] = [];
+  const strides: number[] = [];
+  for (const axis of order) {
+    if (shape[axis] === 1) continue;
+    const last = dims.length - 1;
+    // Neighbours that stay so are one axis.
+    if (last >= 0 && strides[last] === shape[axis] * all[axis]) {
+      dims[last] *= shape[axis];
+      strides[last] = all[axis];
+    } else {
+      dims.push(shape[axis]);
+      strides.push(all[axis]);
+    }
+  }
+  if (dims.length < 2 || values.length === 0) return values;
   const out = new (values.constructor as Float32ArrayConstructor)(values.length);
   const from = values as Float32Array;
-  const last = dims.length - 1;
-  const [count, step] = [dims[last], strides[last]];
+  const inner = dims.length - 1;
+  const [count, step] = [dims[inner], strides[inner]];
   let at = 0;
   const visit = (axis: number, start: number): void => {
-    if (axis < last) {
+    if (axis < inner) {
       for (let i = 0; i < dims[axis]; i++) visit(axis + 1, start + i * strides[axis]);
       return;
     }
     for (let i = 0, place = start; i < count; i++, place += step) out[at++] = from[place];
   };
-  if (values.length > 0) visit(0, 0);
+  visit(0, 0);
   return out;
 }
 

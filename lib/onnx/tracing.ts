@@ -107,8 +107,15 @@ interface Note {
   readonly attributes: Traced[keyof Traced];
 }
 
+/** What messages call a step: `conv2d in Conv2D 1`, `add in blocks.0 (Residual)`. */
+export function placeOf({ op, layer, attributes }: Pick<Step, 'op' | 'layer' | 'attributes'>): string {
+  const { op: name = op } = (attributes ?? {}) as { readonly op?: string };
+  return `${name} in ${layer.label}`;
+}
+
 /** One call of the forward pass. */
 interface Run {
+  /** Of the ops that its outputs need. */
   readonly notes: readonly Note[];
   readonly inputs: readonly Storage[];
   readonly outputs: readonly (readonly [path: string, tensor: Tensor])[];
@@ -151,7 +158,8 @@ function runFor(op: string, model: Layer, { examples, arrange }: Inputs, batch: 
       () => trace(forward, [arrange(tensors)]),
     );
     const outputs = isTensor(result) ? [['', result] as const] : [...walk(result as object, isTensor)];
-    return { notes, inputs, outputs, recording };
+    checkUpdates(op, notes, recording);
+    return { notes: living(notes, outputs), inputs, outputs, recording };
   } catch (error) {
     if (error instanceof AutogradError && error.message.startsWith('[compile] expected no ')) {
       throw new ArgumentError(
@@ -163,6 +171,30 @@ function runFor(op: string, model: Layer, { examples, arrange }: Inputs, batch: 
       throw error;
     });
   }
+}
+
+/** @throws ArgumentError for an update of what outlives the forward pass, which a graph cannot do, whoever reads it */
+function checkUpdates(op: string, notes: readonly Note[], recording: Recording): void {
+  const update = notes.find(({ output }) => !recording.owns(output.storage));
+  if (update === undefined) return;
+  throw new ArgumentError(
+    `[${op}] expected a forward that leaves parameters and state as they are in evaluation, got an update in place by ` +
+      `${placeOf(update)}: do it while this.training alone`,
+  );
+}
+
+/** Those that the outputs need, walked to from there. */
+function living(notes: readonly Note[], outputs: Run['outputs']): Note[] {
+  const needed = new Set(outputs.map(([, { storage }]) => storage));
+  const found: Note[] = [];
+  for (let i = notes.length - 1; i >= 0; i--) {
+    const { output, inputs } = notes[i];
+    // What it held before is needed where it is read.
+    if (!needed.delete(output.storage)) continue;
+    for (const input of inputs) if (input !== null) needed.add(input.storage);
+    found.push(notes[i]);
+  }
+  return found.reverse();
 }
 
 /** The memories of a run by number, in the order in which they are met. */
@@ -227,7 +259,7 @@ class Account {
   private step(notes: readonly (Note | undefined)[]): Step {
     const [first] = notes as readonly Note[];
     const { op, layer, inputs } = first;
-    this.where = `${op} of ${layer.label}`;
+    this.where = placeOf(first);
     const areSame = notes.every((note) => note?.op === op && note.inputs.length === inputs.length);
     if (!areSame) throw this.differs('other ops');
     const same = notes as readonly Note[];
@@ -236,22 +268,12 @@ class Account {
       return tensors.every((x) => x === null) ? null : this.read(tensors);
     });
     const output = this.part(same.map((note) => note.output));
-    this.checkUpdate(first.output.storage);
     this.written.add(output.memory);
     const attributes = this.attributes(
       same.map((note) => note.attributes),
       '',
     );
     return { op, layer, inputs: read, output, attributes } as Step;
-  }
-
-  /** @throws ArgumentError for an update of what outlives the forward pass, which a graph cannot do */
-  private checkUpdate(storage: Storage): void {
-    if (this.runs[0].recording.owns(storage)) return;
-    throw new ArgumentError(
-      `[${this.op}] expected a forward that leaves parameters and state as they are in evaluation, got an update in place by ` +
-        `${this.where}: do it while this.training alone`,
-    );
   }
 
   private part(tensors: readonly (Tensor | null | undefined)[]): Part {
@@ -315,7 +337,7 @@ class Account {
     const call = calls.find((each) => arraysOf<Storage>(each).some(([array]) => array === storage));
     return new ArgumentError(
       `[${this.op}] expected a forward of ops that a graph can have, got what the kernel ${call?.[0] ?? 'of another call'} ` +
-        `computed in ${this.where}: random numbers and losses have no place there`,
+        `computed for ${this.where}: random numbers and losses have no place there`,
     );
   }
 

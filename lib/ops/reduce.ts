@@ -108,9 +108,11 @@ function scaledSquares(
   options: ReduceOptions,
   scale: number,
 ): Tensor {
-  const { y, dtype, keepDims, finish } = reduction(name, 'sumOfSquares', x, over, options);
+  const { y, count, dtype, keepDims, finish } = reduction(name, 'sumOfSquares', x, over, options);
   finish(scale);
-  tracing?.note('reduce', [x], y, { op: 'sumOfSquares', axes: over, keepDims, scale });
+  const isMean = scale === 1 / count;
+  const op = isMean ? 'meanOfSquares' : 'sumOfSquares';
+  tracing?.note('reduce', [x], y, { op, axes: over, keepDims, scale: isMean ? 1 : scale });
   return track(
     y,
     [x],

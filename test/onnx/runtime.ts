@@ -39,12 +39,13 @@ export async function run(of: InferenceSession, inputs: Readonly<Record<string, 
 /** How much of a number rounding explains, and of the largest in a tensor. */
 export const tolerances = { float32: 2e-5, float64: 1e-10, int32: 0 };
 
-/** That both are the same but for rounding. */
+/** That both are the same but for rounding, of numbers of the size `least` where there are such on the way. */
 export function expectClose(
   got: OrtTensor | undefined,
   want: Tensor,
   what: string,
   tolerance?: number,
+  least = 0,
 ): void {
   expect(got, what).toBeDefined();
   expect([got!.type, [...got!.dims]], what).toEqual([want.dtype, [...want.shape]]);
@@ -54,7 +55,7 @@ export function expectClose(
   for (const value of ours) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
   for (let i = 0; i < ours.length; i++) {
     if (Object.is(ours[i], theirs[i]) || ours[i] === theirs[i]) continue;
-    const off = Math.abs(ours[i] - theirs[i]) / Math.max(Math.abs(ours[i]), largest / 10);
+    const off = Math.abs(ours[i] - theirs[i]) / Math.max(Math.abs(ours[i]), largest / 10, least);
     if (!(off <= within)) {
       throw new Error(`${what}: element ${i} is ${theirs[i]} in onnxruntime, ${ours[i]} here, off by ${off}`);
     }

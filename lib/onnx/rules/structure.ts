@@ -16,6 +16,7 @@ const reductions = {
   sum: 'ReduceSum',
   mean: 'ReduceMean',
   sumOfSquares: 'ReduceSumSquare',
+  meanOfSquares: 'ReduceMean',
   max: 'ReduceMax',
   min: 'ReduceMin',
   logSumExp: 'ReduceLogSumExp',
@@ -147,19 +148,19 @@ export const structure: Rules<
 
   reduce(graph, [x], { op, axes, keepDims, scale }, { shape, type }) {
     const order = graph.order([x], x.rank);
-    const from = graph.name(x, order);
     const own = axes.map((axis) => order.indexOf(axis)).sort((a, b) => a - b);
-    let name: string;
-    // Over no axes, which ONNX takes for all.
-    if (axes.length === 0) {
-      if (op !== 'sumOfSquares') return x;
-      name = graph.node('Mul', [from, from]);
-    } else {
-      const keepdims = keepDims ? 1 : 0;
-      const isInput = op === 'sum';
-      name = isInput
-        ? graph.node(reductions[op], [from, graph.integers(own)], { keepdims })
-        : graph.node(reductions[op], [from], { axes: own, keepdims });
+    // Over no axes, which ONNX takes for all, there are squares at most.
+    const isNone = axes.length === 0;
+    const isSquared = op === 'meanOfSquares' || (isNone && op === 'sumOfSquares');
+    if (isNone && !isSquared) return x;
+    let name = graph.name(x, order);
+    if (isSquared) name = graph.node('Mul', [name, name]);
+    const keepdims = keepDims ? 1 : 0;
+    if (!isNone) {
+      name =
+        op === 'sum'
+          ? graph.node(reductions[op], [name, graph.integers(own)], { keepdims })
+          : graph.node(reductions[op], [name], { axes: own, keepdims });
     }
     if (scale !== 1) name = graph.node('Mul', [name, graph.number(scale, type)]);
     return graph.value(name, shape, type, keepDims ? order : without(order, axes));
