@@ -211,7 +211,7 @@ build_addon() { # build_addon TARGET: makes prebuilds/<platform>-<arch>/axpy[.li
 
 [ "$(uname -m)" = x86_64 ] || fail 'this runs on x86-64'
 mkdir -p "$work"
-[ -e node_modules/.package-lock.json ] || npm ci --no-audit --no-fund
+[ -e node_modules/.package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
 install make=make cmake=cmake ninja=ninja-build g++=g++ dpkg-source=dpkg-dev patch=patch readelf=binutils openssl=openssl
 wants 'linux(musl)?-arm64' && install aarch64-linux-gnu-g++=g++-aarch64-linux-gnu
 wants win32 && install x86_64-w64-mingw32-g++-posix=g++-mingw-w64-x86-64-posix

@@ -11,7 +11,8 @@ newer_than() { # newer_than FILE PATH...: whether anything under the paths is ne
 
 if newer_than node_modules/.package-lock.json package-lock.json package.json; then
   say 'installing node modules (npm ci)'
-  npm ci --no-audit --no-fund
+  # What scripts of packages would download (libraries for GPUs) nobody needs here.
+  npm ci --ignore-scripts --no-audit --no-fund
   touch node_modules/.package-lock.json
 fi
 

@@ -243,6 +243,11 @@ const kinds = {
   stream: () => ({ write: () => true, isTTY: false, on: () => {}, once: () => {}, removeListener: () => {} }),
   threads: (random) => random.int(1, 3),
   inputShape: (random) => random.pick([undefined, [3], [6, 6, 3]]),
+  examples: (random) => random.pick([[3], [3], [3], [[3]], { a: [3] }]),
+  layout: (random) => random.pick(['NHWC', 'NCHW']),
+  onnxDtype: (random) => random.pick([undefined, 'float32']),
+  inputNames: (random) => random.pick([undefined, ['x']]),
+  outputNames: (random) => random.pick([undefined, ['y']]),
 } satisfies Record<string, (random: Random) => unknown>;
 
 type Kind = keyof typeof kinds;
@@ -320,6 +325,9 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   k: 'size',
   inputShape: 'inputShape',
   value: 'number',
+  layout: 'layout',
+  inputNames: 'inputNames',
+  outputNames: 'outputNames',
   stopMode: 'extreme',
   stride1d: 'size',
   padding1d: 'padding1d',
@@ -334,6 +342,8 @@ const optionKinds: Readonly<Record<string, Kind>> = {
 };
 
 const create = '{dtype,requiresGrad}';
+const onnx =
+  '{inputShape:examples,layout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
 const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride,padding,dilation}';
 
 /** How each export is called: the kinds of its arguments, and options in braces; `name:kind` where a kind differs. */
@@ -411,6 +421,7 @@ const recipes: Readonly<Record<string, string>> = {
   encodeModel: 'model {metadata}',
   encodeNpy: 'tensor',
   encodeNpz: 'named {compressed}',
+  encodeOnnx: `model ${onnx}`,
   encodeSafetensors: 'named {metadata}',
   encodeWeights: 'model {metadata,convention,flattened}',
   eye: `size ${create}`,
@@ -420,6 +431,7 @@ const recipes: Readonly<Record<string, string>> = {
   loadSafetensors: 'source {only,dtype}',
   loadWeights: 'source model {strict,rename,convention,flattened}',
   safetensorsHeader: 'source',
+  exportOnnx: `model path ${onnx}`,
   saveModel: 'path model {metadata}',
   saveNpy: 'path tensor',
   saveNpz: 'path named {compressed}',
