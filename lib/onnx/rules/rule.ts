@@ -4,7 +4,7 @@ import type { Graph, Value } from '../graph.ts';
 import type { Size } from '../sizes.ts';
 import type { Attributes } from '../tracing.ts';
 
-/** What comes of a step: its shape, and whether it is of the dtype of its first input, as most are, or another. */
+/** What comes of a step. */
 export interface Out {
   readonly shape: readonly Size[];
   readonly type: Value['type'];

@@ -1,5 +1,5 @@
 /** What moves elements, and what reduces along axes. */
-import { asIs, type Graph, type Order, type Value } from '../graph.ts';
+import { asIs, type Order, type Value } from '../graph.ts';
 import { productOf, type Size, sameSize } from '../sizes.ts';
 import type { Rules } from './rule.ts';
 
@@ -37,10 +37,6 @@ const plus = (size: Size, more: Size, factor: number): Size => {
   return sum.times === 0 ? sum.plus : sum;
 };
 
-function typeOfOut(graph: Graph, value: Value, name: string, type: Value['type']): string {
-  return value.type === type ? name : graph.cast(name, type);
-}
-
 export const structure: Rules<
   | 'argmax'
   | 'broadcastTo'
@@ -63,7 +59,7 @@ export const structure: Rules<
   cast(graph, [x], _, { shape, type }) {
     if (x.type === type) return x;
     const order = graph.order([x], x.rank);
-    return graph.value(typeOfOut(graph, x, graph.name(x, order), type), shape, type, order);
+    return graph.value(graph.cast(graph.name(x, order), type), shape, type, order);
   },
 
   dropout(graph) {
