@@ -5,20 +5,20 @@
  */
 import { ArgumentError } from '../errors.ts';
 import type { Arrays, Dtype, Storage } from '../memory.ts';
-import { type Shape, sizeOf, stridesOf } from '../shape.ts';
+import { type Shape, sizeOf } from '../shape.ts';
 import {
-  type AttributeProto,
-  attributeType,
-  dataType,
-  type GraphProto,
-  type NodeProto,
-  type TensorProto,
-  type ValueInfoProto,
-} from './schema.ts';
-import { type Affine, isFixed, type Size, sameSize, sameSizes, sizesText, sizeText } from './sizes.ts';
-
-/** Axis i of what is in the graph is axis order[i] of the value. */
-export type Order = readonly number[];
+  type Attribute,
+  attributeOf,
+  codes,
+  type Elements,
+  info,
+  type OnnxType,
+  type Order,
+  permuted,
+  tensorOf,
+} from './messages.ts';
+import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from './schema.ts';
+import { type Affine, isFixed, type Size, sameSize, sameSizes, sizesText } from './sizes.ts';
 
 /** As they are here: channels last. */
 export const asIs = (rank: number): Order => Array.from({ length: rank }, (_, axis) => axis);
@@ -28,18 +28,6 @@ export const channelsFirst = (rank: number): Order =>
   rank < 3 ? asIs(rank) : [0, rank - 1, ...asIs(rank).slice(1, -1)];
 
 const isAsIs = (order: Order): boolean => order.every((axis, i) => axis === i);
-
-export type OnnxType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool';
-
-const codes: Readonly<Record<OnnxType, number>> = {
-  float32: dataType.float,
-  float64: dataType.double,
-  int32: dataType.int32,
-  int64: dataType.int64,
-  bool: dataType.bool,
-};
-
-type Elements = Arrays[Dtype] | BigInt64Array;
 
 /** Elements that are known as the graph is written. */
 interface Constant {
@@ -96,8 +84,6 @@ export class Value {
     return this.data.constant !== null;
   }
 }
-
-type Attribute = number | string | readonly number[] | { readonly float: number };
 
 /** Constants of at most so many elements are written once more rather than transposed. */
 const small = 2 ** 12;
@@ -312,7 +298,7 @@ export class Graph {
       return this.constant(constant.values, shape as Shape, value.type, constant.name);
     }
     // Otherwise 0 stands for the size that is there.
-    const how = isFixed(shape) && shape.includes(0) ? { allowzero: 1 } : {};
+    const how = shape.includes(0) ? { allowzero: 1 } : {};
     return this.value(
       this.node('Reshape', [this.name(value), this.target(value, shape)], how),
       shape,
@@ -467,93 +453,3 @@ const elementsOf = (shape: readonly Size[]): number =>
   shape.reduce((count: number, size) => count * (typeof size === 'number' ? size : typical), 1);
 
 const identity = { opType: 'Identity', attribute: [], docString: '', domain: '' };
-
-function info(name: string, shape: readonly Size[], type: OnnxType): ValueInfoProto {
-  const dim = shape.map((size) =>
-    typeof size === 'number' ? { dimValue: size, dimParam: '' } : { dimValue: 0, dimParam: sizeText(size) },
-  );
-  return { name, docString: '', type: { tensorType: { elemType: codes[type], shape: { dim } } } };
-}
-
-const emptyAttribute: Omit<AttributeProto, 'name' | 'type'> = {
-  f: 0,
-  i: 0,
-  s: new Uint8Array(0),
-  t: null,
-  g: null,
-  floats: [],
-  ints: [],
-  strings: [],
-  tensors: [],
-  graphs: [],
-  docString: '',
-  refAttrName: '',
-};
-
-function attributeOf(name: string, value: Attribute): AttributeProto {
-  const own = { ...emptyAttribute, name };
-  if (typeof value === 'number') return { ...own, type: attributeType.int, i: value };
-  if (typeof value === 'string') {
-    return { ...own, type: attributeType.string, s: new TextEncoder().encode(value) };
-  }
-  if ('float' in value) return { ...own, type: attributeType.float, f: value.float };
-  return { ...own, type: attributeType.ints, ints: [...value] };
-}
-
-/** Elements with their axes in another order; as they are where that changes nothing. */
-function permuted(values: Elements, shape: Shape, order: Order): Elements {
-  const all = stridesOf(shape);
-  const dims: number[] = [];
-  const strides: number[] = [];
-  for (const axis of order) {
-    if (shape[axis] === 1) continue;
-    const last = dims.length - 1;
-    // Neighbours that stay so are one axis.
-    if (last >= 0 && strides[last] === shape[axis] * all[axis]) {
-      dims[last] *= shape[axis];
-      strides[last] = all[axis];
-    } else {
-      dims.push(shape[axis]);
-      strides.push(all[axis]);
-    }
-  }
-  if (dims.length < 2 || values.length === 0) return values;
-  const out = new (values.constructor as Float32ArrayConstructor)(values.length);
-  const from = values as Float32Array;
-  const inner = dims.length - 1;
-  const [count, step] = [dims[inner], strides[inner]];
-  let at = 0;
-  const visit = (axis: number, start: number): void => {
-    if (axis < inner) {
-      for (let i = 0; i < dims[axis]; i++) visit(axis + 1, start + i * strides[axis]);
-      return;
-    }
-    for (let i = 0, place = start; i < count; i++, place += step) out[at++] = from[place];
-  };
-  visit(0, 0);
-  return out;
-}
-
-const arrays = { float32: Float32Array, float64: Float64Array, int32: Int32Array, int64: BigInt64Array };
-
-/** Elements as those of a type, where they lie if they are that. */
-function tensorOf(name: string, values: Elements, dims: Shape, type: OnnxType): TensorProto {
-  const kind = arrays[type as keyof typeof arrays] as Float32ArrayConstructor;
-  const own = values instanceof kind ? values : new kind(values as Float64Array);
-  const rawData = new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
-  return {
-    dims: [...dims],
-    dataType: codes[type],
-    floatData: [],
-    int32Data: [],
-    stringData: [],
-    int64Data: [],
-    name,
-    docString: '',
-    rawData,
-    doubleData: new Uint8Array(0),
-    uint64Data: [],
-    externalData: [],
-    dataLocation: 0,
-  };
-}

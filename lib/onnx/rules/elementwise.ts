@@ -1,7 +1,8 @@
 /** Elementwise functions, in whatever order their operands are. */
 import type { BinaryOp, UnaryOp } from '../../kernels/codes.ts';
 import type { Activation } from '../../ops/epilogue.ts';
-import type { Graph, OnnxType } from '../graph.ts';
+import type { Graph } from '../graph.ts';
+import type { OnnxType } from '../messages.ts';
 import type { Rules } from './rule.ts';
 
 /** One operand, its type, and the parameters p and q of `unaryOps`; returns the name of the result. */

@@ -1,7 +1,8 @@
 /** What works on images and sequences: channels first, as ONNX has them. */
 import { ends, pixelsOf, reach, type Span, type Window } from '../../ops/window.ts';
 import type { Positions } from '../../trace.ts';
-import { asIs, channelsFirst, type Graph, type Order, type Value } from '../graph.ts';
+import { asIs, channelsFirst, type Graph, type Value } from '../graph.ts';
+import type { Order } from '../messages.ts';
 import { isFixed } from '../sizes.ts';
 import { activated } from './elementwise.ts';
 import type { Rules } from './rule.ts';

@@ -1,5 +1,6 @@
 /** What moves elements, and what reduces along axes. */
-import { asIs, type Order, type Value } from '../graph.ts';
+import { asIs, type Value } from '../graph.ts';
+import type { Order } from '../messages.ts';
 import { productOf, type Size, sameSize } from '../sizes.ts';
 import type { Rules } from './rule.ts';
 
