@@ -243,7 +243,7 @@ const kinds = {
   stream: () => ({ write: () => true, isTTY: false, on: () => {}, once: () => {}, removeListener: () => {} }),
   threads: (random) => random.int(1, 3),
   inputShape: (random) => random.pick([undefined, [3], [6, 6, 3]]),
-  examples: (random) => random.pick([[3], [3], [3], [[3]], { a: [3] }]),
+  exampleShapes: (random) => random.pick([[3], [3], [3], [[3]], { a: [3] }]),
   layout: (random) => random.pick(['NHWC', 'NCHW']),
   onnxDtype: (random) => random.pick([undefined, 'float32']),
   inputNames: (random) => random.pick([undefined, ['x']]),
@@ -343,7 +343,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
 
 const create = '{dtype,requiresGrad}';
 const onnx =
-  '{inputShape:examples,layout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
+  '{inputShape:exampleShapes,layout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
 const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride,padding,dilation}';
 
 /** How each export is called: the kinds of its arguments, and options in braces; `name:kind` where a kind differs. */

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as axpy from '../../lib/index.ts';
-import { encodeOnnx, type Layer, randn, toChannelsFirst } from '../../lib/index.ts';
+import { type ExampleShapes, encodeOnnx, type Layer, randn, toChannelsFirst } from '../../lib/index.ts';
 import { given } from '../layers/given.ts';
 import { expectSame, runtime, session } from './runtime.ts';
 
@@ -24,25 +24,43 @@ function settle(layer: Layer): void {
   }
 }
 
+/** The shapes of examples; images for all others. */
+const shapes: Readonly<Record<string, ExampleShapes>> = {
+  Conv1D: [6, 4],
+  Columns: { city: [], size: [] },
+  OneHot: [3],
+  StringLookup: [],
+};
+/** Those that take indices, as texts are by then. */
+const indexed = ['city', 'OneHot', 'StringLookup'];
+
 describe.skipIf(runtime === null).each(classes)('%s', (name, Kind) => {
   it('predicts the same, for batches of 1 and 5, in both layouts', { timeout: 120_000 }, async () => {
+    const inputShape = shapes[name] ?? [6, 6, 4];
+    const layouts = fc.constantFrom('NHWC', 'NCHW', 'NLC', 'NCL');
     await fc.assert(
-      fc.asyncProperty(given[name], fc.constantFrom('NHWC', 'NCHW', 'NLC', 'NCL'), async (args, layout) => {
+      fc.asyncProperty(given[name], layouts, async (args, layout) => {
         const layer = new Kind(...args);
         settle(layer);
         const dtype = (layer.config.dtype ?? 'float32') as 'float32';
         // One without parameters does not tell it.
-        Object.assign(layer, { inputDtype: dtype });
-        const shape = name === 'Conv1D' ? [6, 4] : [6, 6, 4];
-        const bytes = encodeOnnx(layer, { inputShape: shape, layout, dtype: 'float32' });
-        const served = await session(bytes);
-        const isFirst = (rank: number) =>
-          (layout === 'NCHW' && rank === 4) || (layout === 'NCL' && rank === 3);
+        if (layer.inputDtype === undefined && name !== 'Columns') Object.assign(layer, { inputDtype: dtype });
+        const served = await session(encodeOnnx(layer, { inputShape, layout, dtype: 'float32' }));
+        const border = (x: axpy.Tensor) => {
+          const isFirst = (layout === 'NCHW' && x.rank === 4) || (layout === 'NCL' && x.rank === 3);
+          const own = isFirst ? toChannelsFirst(x) : x;
+          return own.dtype === 'int32' ? own : own.cast('float32');
+        };
         for (const batch of [1, 5]) {
-          const x = randn([batch, ...shape], { dtype });
-          const border = (each: axpy.Tensor) =>
-            (isFirst(each.rank) ? toChannelsFirst(each) : each).cast('float32');
-          await expectSame(layer, served, [x], x, `${name} ${JSON.stringify(args)}`, border);
+          const make = (key: string, shape: readonly number[]) => {
+            const x = randn([batch, ...shape], { dtype });
+            return indexed.includes(key) ? x.abs().mul(3).cast('int32').minimum(3) : x;
+          };
+          const record = Object.entries(Array.isArray(inputShape) ? { [name]: inputShape } : inputShape);
+          const tensors = record.map(([key, shape]) => make(key, shape));
+          const x =
+            name === 'Columns' ? Object.fromEntries(record.map(([key], i) => [key, tensors[i]])) : tensors[0];
+          await expectSame(layer, served, tensors, x, `${name} ${JSON.stringify(args)}`, border);
         }
       }),
       { numRuns: 20 },
