@@ -244,7 +244,7 @@ const kinds = {
   threads: (random) => random.int(1, 3),
   inputShape: (random) => random.pick([undefined, [3], [6, 6, 3]]),
   exampleShapes: (random) => random.pick([[3], [3], [3], [[3]], { a: [3] }]),
-  layout: (random) => random.pick(['NHWC', 'NCHW']),
+  onnxLayout: (random) => random.pick(['NHWC', 'NCHW']),
   onnxDtype: (random) => random.pick([undefined, 'float32']),
   inputNames: (random) => random.pick([undefined, ['x']]),
   outputNames: (random) => random.pick([undefined, ['y']]),
@@ -325,7 +325,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   k: 'size',
   inputShape: 'inputShape',
   value: 'number',
-  layout: 'layout',
+
   inputNames: 'inputNames',
   outputNames: 'outputNames',
   stopMode: 'extreme',
@@ -343,7 +343,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
 
 const create = '{dtype,requiresGrad}';
 const onnx =
-  '{inputShape:exampleShapes,layout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
+  '{inputShape:exampleShapes,layout:onnxLayout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
 const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride,padding,dilation}';
 
 /** How each export is called: the kinds of its arguments, and options in braces; `name:kind` where a kind differs. */
