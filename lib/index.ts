@@ -251,4 +251,4 @@ export {
   type SplitOptions,
   trainTestSplit,
 } from './train/split.ts';
-export type { GradientTransform } from './train/step.ts';
+export type { GradientTransform, InputsOf } from './train/step.ts';

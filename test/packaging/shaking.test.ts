@@ -42,6 +42,8 @@ const configs = `
     new axpy.Pad(1), new axpy.Upsample(2), new axpy.Flatten(), new axpy.Dropout(0.5), new axpy.Activation('relu'),
     new axpy.ReLU(), new axpy.LeakyReLU(), new axpy.ELU(), new axpy.GELU(), new axpy.SiLU(), new axpy.Softplus(),
     new axpy.Sigmoid(), new axpy.Tanh(), new axpy.Softmax(), new axpy.Sequential([new axpy.ReLU()]),
+    new axpy.Normalize(1), new axpy.Rescale(2), new axpy.OneHot(3), new axpy.StringLookup(['a']),
+    new axpy.Columns({ a: new axpy.Normalize(1) }),
   ];
   const known = new Set(layers.map(({ constructor }) => constructor));
   const missing = Object.values(axpy).filter((one) => one.prototype instanceof axpy.Layer && !known.has(one));
