@@ -35,6 +35,7 @@ export {
   linear,
   track,
 } from './extend.ts';
+export { encodeCheckpoint, loadCheckpoint, saveCheckpoint } from './files/checkpoint.ts';
 export type { FileUrl, Path, Source } from './files/disk.ts';
 export { encodeModel, loadModel, type SaveModelOptions, saveModel } from './files/model.ts';
 export { encodeNpy, type LoadNpyOptions, loadNpy, saveNpy } from './files/npy.ts';
@@ -49,7 +50,9 @@ export {
   saveSafetensors,
   type TensorEntry,
 } from './files/safetensors.ts';
+export type { SavedState } from './files/savedState.ts';
 export type { Only } from './files/select.ts';
+export type { Checkpoint, CheckpointContent, CheckpointParts, RestoreOptions } from './files/snapshot.ts';
 export {
   encodeWeights,
   type LoadWeightsOptions,
@@ -211,6 +214,7 @@ export {
 } from './tensor.ts';
 export type { Signal } from './train/abort.ts';
 export type { BatchReport, Callback, Outcome, TrainingContext } from './train/callbacks/callback.ts';
+export { type CheckpointOptions, checkpoint } from './train/callbacks/checkpoint.ts';
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, type ProgressStream, progress } from './train/callbacks/progress.ts';
 export { type Compiled, compile } from './train/compile.ts';

@@ -42,7 +42,7 @@ function need<Name extends 'node:fs' | 'node:path' | 'node:url'>(op: string, nam
 }
 
 /** The absolute path that is meant, whichever folder is the current one later. */
-function pathOf(op: string, given: Path): string {
+export function pathOf(op: string, given: Path): string {
   let path: unknown = given;
   if (typeof given === 'object' && given !== null) {
     const href: unknown = attempt(() => given.href);
@@ -56,7 +56,8 @@ function pathOf(op: string, given: Path): string {
   throw new ArgumentError(`[${op}] expected a path or a file: URL, got ${describe(path)}`);
 }
 
-function refused(op: string, what: string, path: string, cause: unknown): Error {
+/** What a system's error becomes. */
+export function refused(op: string, what: string, path: string, cause: unknown): Error {
   if (cause instanceof AxpyError) return cause;
   const { message } = cause as Partial<Error>;
   return new FileError(`[${op}] expected to ${what} ${path}, got ${message ?? describe(cause)}`, { cause });

@@ -49,8 +49,8 @@ const form = layerForm('BatchNorm', { channels: count }, {
  *
  * In training each channel wants at least two values: a ShapeError otherwise, as in PyTorch. The running statistics are
  * PyTorch's as long as batches have as many values per channel. A smaller one, as the last of an epoch, moves them less:
- * with n values per channel, where a batch had N of late, by momentum·(n − 1)/(N − 1), see `batchNorm`. N is no state: the
- * first batch after a load weighs fully.
+ * with n values per channel, where a batch had N of late, by momentum·(n − 1)/(N − 1), see `batchNorm`. N is not in
+ * `stateDict`: the first batch after a load weighs fully. Checkpoints hold it.
  *
  * While weight and bias are both frozen (`requiresGrad` false), the layer works as in evaluation also while training: it
  * normalises by the running statistics and leaves them, as Keras does with `trainable = False`. Without `affine` there is
@@ -113,6 +113,10 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     const options = { momentum, epsilon, training, activation };
     const y = batchNorm(x, weight, bias, running, options);
     return activation ? y : resolveActivation(this.activation)(y);
+  }
+
+  override [Layer.hidden](): { count: SharedTensor<D> } {
+    return { count: this.#count };
   }
 
   override outputShape(input: ExampleShape): ExampleShape {

@@ -44,6 +44,11 @@ export function typeOf(layer: Layer): string {
   return typeof name === 'string' ? name : 'Layer';
 }
 
+/** Whether the name of a layer's class is one that lasts: of the library, or given by `registerLayer`. */
+export function isRegistered(layer: Layer): boolean {
+  return types.has(layer.constructor);
+}
+
 /**
  * Tells the options of a layer, those that were left out with their defaults: its `config` will show them. Layers among
  * them show theirs. To be called by the constructor of a class of one's own, again by one that extends it.

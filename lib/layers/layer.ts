@@ -1,5 +1,5 @@
 /** What every layer is: a function of tensors with parameters. */
-import { checkBoolean, isInstance } from '../arguments.ts';
+import { checkBoolean, describe, isInstance } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
@@ -62,6 +62,9 @@ export interface AnyModel extends Layer {
   inputFrom(values: PlainData, name?: string, dtype?: FloatDtype): Tensors;
 }
 
+/** The name of a method, see `Layer.hidden`. */
+const hidden: unique symbol = Symbol('hidden');
+
 /** @internal What a layer may be called, see `label`. */
 export const naming = Symbol('naming');
 
@@ -92,6 +95,17 @@ export abstract class Layer {
   static {
     nameClass(Layer, 'Layer');
   }
+
+  /**
+   * The name of a method by which a layer tells state that is in no field that others see, and so not in `stateDict`, but
+   * that a training needs to go on as it would have: checkpoints hold it.
+   *
+   *     readonly #steps = new SharedTensor([1]);
+   *     override [Layer.hidden]() {
+   *       return { steps: this.#steps };
+   *     }
+   */
+  static readonly hidden: typeof hidden = hidden;
 
   /**
    * What becomes of numbers that `fit`, `evaluate` and `predict` are given as a model's input: by default tensors of the
@@ -274,6 +288,23 @@ export abstract class Layer {
         yield [path === '' ? name : `${path}.${name}`, tensor];
       }
     }
+  }
+
+  /** State that `stateDict` leaves out, see `Layer.hidden`; by default none. */
+  [hidden](): Readonly<Record<string, AnySharedTensor>> {
+    return {};
+  }
+
+  /** @internal The same of this layer and all below, by path. */
+  namedHidden(): Named<AnySharedTensor> {
+    return this.namedLayers().flatMap(([path, layer]) =>
+      Object.entries(layer[hidden]()).map(([name, tensor]): [string, AnySharedTensor] => {
+        if (isSharedTensor(tensor)) return [path === '' ? name : `${path}.${name}`, tensor];
+        throw new ArgumentError(
+          `${layer.label} expected its hidden state to be SharedTensors, got ${describe(tensor)}`,
+        );
+      }),
+    );
   }
 
   /** @internal The dtype of the tensors that numbers for an input become, by its path: 'words', or '' for the only one. */

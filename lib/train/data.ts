@@ -37,14 +37,25 @@ export type Data<Y = Inputs, X = Inputs> =
   | Batches<Y, X>
   | (() => Batches<Y, X> | Promise<Batches<Y, X>>);
 
+/** Batches of a pass that were taken before it was interrupted. */
+export interface Skip {
+  readonly count: number;
+  /** Called after each of them that was given again. */
+  taken(): void;
+  /** Called when none is left. */
+  over(): void;
+}
+
 /** Batches, any number of times over. */
 export interface Dataset {
-  /** How many there are in an epoch, where that is known beforehand. */
+  /** How many examples there are, where they are in memory. */
+  readonly examples: number | undefined;
+  /** How many batches there are in an epoch, where that is known beforehand. */
   readonly batchCount: number | undefined;
   /** The x of a batch of one example and why it is one, where it is known beforehand that there will be such. */
   readonly single: { readonly x: Tensors; readonly why: string } | undefined;
-  /** A pass over all of them, whose waits an abort interrupts. */
-  batches(interruption: Interruption): Iterable<Batch> | AsyncIterable<Batch>;
+  /** A pass over all of them, but for those to skip, whose waits an abort interrupts. */
+  batches(interruption: Interruption, skip?: Skip): Iterable<Batch> | AsyncIterable<Batch>;
 }
 
 export interface DatasetOptions extends Conversion {
@@ -105,11 +116,13 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
     return { x: noGrad(() => mapTensors(x, taken(allocate(1, 'int32')))), why };
   };
   return {
+    examples: n,
     batchCount: Math.ceil(end / batchSize),
     single: single(),
-    *batches() {
+    *batches(_, skip) {
       const rows = order(n);
-      for (let start = 0; start < end; start += batchSize) {
+      skip?.over();
+      for (let start = batchSize * (skip?.count ?? 0); start < end; start += batchSize) {
         const take = taken(rows.slice(start, start + batchSize));
         yield noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
       }
@@ -133,9 +146,10 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
   }
   let passes = 0;
   return {
+    examples: undefined,
     batchCount: Array.isArray(data) ? data.length : undefined,
     single: undefined,
-    async *batches(interruption) {
+    async *batches(interruption, skip) {
       passes++;
       const source = isFunction(data) ? await interruption.wait(called(data)) : data;
       if (!isIterable(source)) {
@@ -146,9 +160,19 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
       let count = 0;
       for await (const given of interruption.over(source)) {
         count++;
+        if (skip && count <= skip.count) {
+          skip.taken();
+          if (count === skip.count) skip.over();
+          continue;
+        }
         const which = `batch ${count} of ${name}`;
         checkExamples(which, given);
         yield toBatch(given, options, (part) => `${part} of ${which}`);
+      }
+      if (skip && count < skip.count) {
+        throw new DataError(
+          `expected at least ${skip.count} batches in ${name}, as many as the checkpoint has taken, got ${count}`,
+        );
       }
       if (count > 0) return;
       throw new DataError(

@@ -70,14 +70,13 @@ function outside(loss: AnyLoss, prediction: Tensors): string {
  * What a step has left behind, which a finite loss before it cannot show.
  * @throws NonFiniteError when a parameter of the model or of the optimizer, a buffer of a layer, as a running variance, or
  *   the state that the optimizer keeps became NaN or Infinity
+ * @param when 'at the end of epoch 3'
  */
-export function checkState(model: Layer, optimizer: Optimizer, epoch: number): void {
+export function checkState(model: Layer, optimizer: Optimizer, when: string): void {
   const refuse = (kind: string, parts: Iterable<Part>) => {
     const broken = brokenPart(parts);
     if (broken === null) return;
-    throw new NonFiniteError(
-      `${kind} are not finite at the end of epoch ${epoch}: ${broken}${advice(model, optimizer)}`,
-    );
+    throw new NonFiniteError(`${kind} are not finite ${when}: ${broken}${advice(model, optimizer)}`);
   };
   refuse('parameters', parametersOf(model));
   refuse('buffers', buffersOf(model));
@@ -96,7 +95,10 @@ export function checkState(model: Layer, optimizer: Optimizer, epoch: number): v
 /** Runs `fn` from an earlier random state and puts the present one back, and what `fn` changes in buffers of layers. */
 export function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Result {
   const present = defaultState.slice();
-  const buffers = model.namedBuffers().map(([, { data }]) => ({ data, values: data.slice() }));
+  const buffers = [...model.namedBuffers(), ...model.namedHidden()].map(([, { data }]) => ({
+    data,
+    values: data.slice(),
+  }));
   defaultState.set(random);
   try {
     return fn();

@@ -12,6 +12,9 @@ import {
 } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.ts';
+import { openResume } from '../files/checkpoint.ts';
+import type { Source } from '../files/disk.ts';
+import type { Checkpoint } from '../files/snapshot.ts';
 import type { Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { concat } from '../ops/concat.ts';
@@ -20,9 +23,10 @@ import { turn } from '../platform.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { type Interruption, interruptible, type Signal } from './abort.ts';
-import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
+import type { Callback, Outcome } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
 import { compileSteps } from './compile.ts';
+import { type Conditions, Course, type Progress } from './course.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, mapTensors, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
@@ -40,7 +44,6 @@ import {
   type StepResult,
   trainingStep,
 } from './step.ts';
-import { Tally } from './tally.ts';
 
 export interface FitOptions<
   Model extends Layer = Layer,
@@ -91,6 +94,14 @@ export interface FitOptions<
   transformGradients?: GradientTransform | undefined;
   /** Whether to write how far training is to standard error; default false. See `progress` for another stream. */
   progress?: boolean;
+  /**
+   * Where an earlier training was interrupted, to go on from there: a folder of `checkpoint({ folder })`, of which the latest
+   * checkpoint that is whole counts, and training begins anew where there is none; a file of it, or its bytes; or what
+   * `loadCheckpoint` returned. What follows is then what would have followed, to the bit: the model, the optimizer with its
+   * hyperparameters and learning rate, random numbers, the history. Options that batches depend on must be as they were;
+   * `epochs` may be more.
+   */
+  resume?: Source | Checkpoint | undefined;
 }
 
 const optionNames: readonly (keyof FitOptions)[] = [
@@ -108,6 +119,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'compiled',
   'transformGradients',
   'progress',
+  'resume',
 ];
 
 /** A training, checked and ready to begin. */
@@ -125,10 +137,13 @@ interface Training {
   readonly epochs: number;
   readonly compiled: boolean;
   readonly transform: GradientTransform | undefined;
+  readonly resume: Source | Checkpoint | undefined;
+  /** What the batches depend on. */
+  readonly conditions: Conditions;
+  /** The state of the shuffling. */
+  readonly random: RandomState;
+  readonly isStreamed: boolean;
 }
-
-/** What callbacks see, with the parts that change. */
-type Progress = { -readonly [Key in keyof TrainingContext]: TrainingContext[Key] };
 
 /** The models in training, as two trainings of one would undo each other. */
 const inTraining = new WeakSet<Layer>();
@@ -176,34 +191,49 @@ export async function fit<
   options: FitOptions<Model, NoInfer<Y>, Metrics>,
 ): Promise<History<NamesOf<Metrics>>> {
   const training = prepare(model, data, options);
+  inTraining.add(model);
+  try {
+    return (await train(training)) as History<NamesOf<Metrics>>;
+  } finally {
+    inTraining.delete(model);
+  }
+}
+
+async function train(training: Training): Promise<History> {
+  const { callbacks, data, signal } = training;
   const context = begin(training);
+  const course = new Course(training, context);
   let hasBegun = false;
   let outcome: Outcome = {};
   try {
-    await interruptible('fit', training.signal, async (interruption) => {
+    await interruptible('fit', signal, async (interruption) => {
+      const checkpoint = await interruption.wait(openResume('fit', training.resume));
+      await course.open(checkpoint);
       const steps = stepsOf(training);
       // Who trains on 33 examples by 32 learns now, not at the end of an epoch, that a layer wants more than one.
-      if (training.data.single) steps.rehearse(training.data.single.x, training.data.single.why);
+      if (data.single) steps.rehearse(data.single.x, data.single.why);
       hasBegun = true;
-      inTraining.add(model);
-      await run(training, context, steps, interruption);
+      await course.begin(interruption);
+      await run(training, context, course, steps, interruption);
     });
   } catch (error) {
     AxpyError.ended(error, context.history);
     if (!hasBegun) throw error;
     outcome = { error };
   }
-  for (const callback of training.callbacks) {
+  const ends = callbacks.map((callback) => () => callback.onTrainEnd?.(context, outcome));
+  // What is to be kept is as it was before callbacks changed it for the end.
+  for (const end of [...course.ends(outcome, signal), ...ends]) {
     try {
-      await callback.onTrainEnd?.(context, outcome);
+      await end();
     } catch (error) {
+      AxpyError.ended(error, context.history);
       // The first error is the one that tells what went wrong.
       if (!('error' in outcome)) outcome = { error };
     }
   }
-  inTraining.delete(model);
   if ('error' in outcome) throw outcome.error;
-  return context.history as History<NamesOf<Metrics>>;
+  return context.history;
 }
 
 /** Checks everything that can be checked without a step. */
@@ -219,6 +249,7 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     progress = false,
     compiled = true,
     transformGradients: transform,
+    resume,
   } = options;
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
@@ -235,17 +266,14 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   }
   const random: RandomState = seed === undefined ? defaultState : randomState(seed);
   const shared = { batchSize, ...conversionFor(model, loss) };
+  const order = shuffle ? { order: (n: number) => permutation(n, random) } : {};
+  const examples = openData(data, { name: 'data', dropLast, ...shared, ...order });
   return {
     model,
     optimizer,
     loss: resolveLoss(loss),
     metrics: resolveMetrics(op, metrics, loss),
-    data: openData(data, {
-      name: 'data',
-      dropLast,
-      ...shared,
-      ...(shuffle ? { order: (n: number) => permutation(n, random) } : {}),
-    }),
+    data: examples,
     validation:
       validation === undefined ? undefined : openData(validation, { name: 'validation', ...shared }),
     callbacks: progress ? [...listeners, progressCallback()] : listeners,
@@ -254,7 +282,21 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     epochs,
     compiled,
     transform,
+    resume,
+    conditions: conditionsOf(examples, { batchSize, dropLast, shuffle, seed }),
+    random,
+    isStreamed: examples.examples === undefined,
   };
+}
+
+/** Who gives batches has divided and shuffled the examples. */
+function conditionsOf(
+  { examples, batchCount }: Dataset,
+  own: Readonly<Record<string, number | boolean | undefined>>,
+): Conditions {
+  const given = examples === undefined ? { batches: batchCount } : own;
+  const entries = Object.entries({ examples, ...given });
+  return Object.fromEntries(entries.map(([name, value]) => [name, value ?? null]));
 }
 
 function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
@@ -270,7 +312,15 @@ function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
   }
 }
 
-const hooks = ['onTrainBegin', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'onTrainEnd'] as const;
+const hooks = [
+  'onTrainBegin',
+  'onEpochBegin',
+  'onBatchEnd',
+  'onEpochEnd',
+  'onTrainEnd',
+  'stateDict',
+  'loadStateDict',
+] as const;
 
 function readCallbacks(op: string, callbacks: readonly Callback[]): Callback[] {
   const own = readList(op, 'callbacks', callbacks);
@@ -281,6 +331,11 @@ function readCallbacks(op: string, callbacks: readonly Callback[]): Callback[] {
     for (const hook of hooks) {
       const listener = callback[hook];
       if (listener !== undefined) checkFunction(op, hook, listener);
+    }
+    if ((callback.stateDict === undefined) !== (callback.loadStateDict === undefined)) {
+      throw new ArgumentError(
+        `[${op}] expected each callback to have both stateDict and loadStateDict, or neither`,
+      );
     }
   }
   return own;
@@ -306,37 +361,31 @@ function begin({ model, optimizer, data, validation, metrics, epochs }: Training
   };
 }
 
-/** What a callback returned: waited for where there is something to wait for. */
-function heard(returned: void | Promise<void>, interruption: Interruption): void | Promise<void> {
-  return returned === undefined ? undefined : interruption.wait(returned);
-}
-
 async function run(
   training: Training,
   context: Progress,
+  course: Course,
   steps: Steps,
   interruption: Interruption,
 ): Promise<void> {
-  const { model, optimizer, callbacks, validation, loss, metrics, epochs } = training;
-  const { history } = context;
-  for (const callback of callbacks) await heard(callback.onTrainBegin?.(context), interruption);
-  for (let epoch = 1; epoch <= epochs && history.stopped === undefined; epoch++) {
+  const { model, optimizer, callbacks, validation, loss, metrics } = training;
+  while (course.goesOn) {
     interruption.check();
-    context.epoch = epoch;
-    for (const callback of callbacks) await heard(callback.onEpochBegin?.(context), interruption);
-    if (history.stopped !== undefined) return;
+    await course.beginEpoch(interruption);
+    if (!course.goesOn) return;
     // Between epochs callbacks have run, which may have changed what a loss or a model looks at.
     if (training.isWatched) steps.doubt('epochs');
-    const record = await trainEpoch(training, context, steps, interruption);
-    checkState(model, optimizer, epoch);
+    const record = await trainEpoch(training, context, course, steps, interruption);
+    checkState(model, optimizer, `at the end of epoch ${record.epoch}`);
     const penalty = optimizer.penalty();
     if (penalty > 0) record.penalty = penalty;
     if (validation) {
       const scores = await score(scorer(model, loss, training.compiled), validation, metrics, interruption);
       (record as { validation?: typeof scores }).validation = scores;
     }
-    history.epochs.push(record);
-    for (const callback of callbacks) await heard(callback.onEpochEnd?.(context, record), interruption);
+    course.endEpoch(record);
+    await course.tell(interruption, callbacks, (callback) => callback.onEpochEnd?.(context, record));
+    await course.rest(record);
   }
 }
 
@@ -404,29 +453,31 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
 async function trainEpoch(
   training: Training,
   context: Progress,
+  course: Course,
   steps: Steps,
   interruption: Interruption,
 ): Promise<EpochRecord> {
-  const { callbacks, data, metrics } = training;
+  const { callbacks, data } = training;
   const { epoch, history } = context;
-  const tally = new Tally(metrics);
+  const { tally } = course;
   const listeners = callbacks.filter(({ onBatchEnd }) => onBatchEnd !== undefined);
-  const start = performance.now();
-  let batch = 0;
-  for await (const { x, y } of data.batches(interruption)) {
+  const skip = course.skip();
+  // One that was stopped before it was interrupted takes no more.
+  for await (const { x, y } of history.stopped === undefined ? data.batches(interruption, skip) : []) {
     interruption.check();
-    batch++;
-    const { loss, prediction } = await steps.take(x, y, epoch, batch);
+    const { loss, prediction } = await steps.take(x, y, epoch, course.batch + 1);
     const value = loss.item();
     tally.add(prediction, y, value);
-    const report = { batch, size: rowsOf(y), loss: value };
-    for (const callback of listeners) await heard(callback.onBatchEnd?.(context, report), interruption);
+    course.took();
+    const report = { batch: course.batch, size: rowsOf(y), loss: value };
+    await course.tell(interruption, listeners, (callback) => callback.onBatchEnd?.(context, report));
     if (training.isWatched && listeners.length > 0) steps.doubt('steps');
+    await course.rest();
     await turn();
     interruption.check();
     if (history.stopped !== undefined) break;
   }
-  const seconds = (performance.now() - start) / 1000;
+  const { seconds } = course;
   const examplesPerSecond = tally.examples / seconds;
   return { epoch, loss: tally.loss, ...tally.metrics(), seconds, examplesPerSecond } as EpochRecord;
 }

@@ -2,6 +2,8 @@
 import { describe, isFunction, isRecord } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Fields } from '../files/fields.ts';
+import type { SavedState } from '../files/savedState.ts';
 import { mapTensors, rowsOf, type Tensors } from './examples.ts';
 import type { Scores } from './history.ts';
 import type { Accumulator } from './metrics/metric.ts';
@@ -26,6 +28,27 @@ export class Tally {
     const values = mapTensors(prediction, (x) => x.detach());
     noGrad(() => {
       for (const [, sum] of this.sums) sum.add(values, target);
+    });
+  }
+
+  /** The first metric that has no state to go on from; undefined where all have. */
+  get stateless(): string | undefined {
+    return this.sums.find(
+      ([, { stateDict, loadStateDict }]) => !(isFunction(stateDict) && isFunction(loadStateDict)),
+    )?.[0];
+  }
+
+  stateDict(): SavedState {
+    const { examples, lossSum, sums } = this;
+    return { examples, lossSum, metrics: sums.map(([, sum]) => sum.stateDict!()) };
+  }
+
+  /** Goes on from a state of as many metrics. @throws AxpyError for another one */
+  loadStateDict(state: Fields): void {
+    const metrics = state.list('metrics');
+    [this.examples, this.lossSum] = [state.count('examples'), state.number('lossSum')];
+    this.sums.forEach(([, sum], i) => {
+      sum.loadStateDict!(metrics[i]);
     });
   }
 

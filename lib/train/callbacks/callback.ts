@@ -1,4 +1,5 @@
 /** What may run while `fit` trains. */
+import type { SavedState } from '../../files/savedState.ts';
 import type { Layer } from '../../layers/layer.ts';
 import type { Optimizer } from '../../optimizers/optimizer.ts';
 import type { EpochRecord, History } from '../history.ts';
@@ -49,4 +50,14 @@ export interface Callback {
   onBatchEnd?(context: TrainingContext, report: BatchReport): void | Promise<void>;
   onEpochEnd?(context: TrainingContext, record: EpochRecord): void | Promise<void>;
   onTrainEnd?(context: TrainingContext, outcome: Outcome): void | Promise<void>;
+  /**
+   * What checkpoints hold of it, copied at once: what it has to know to go on as if nothing had been between. `fit` asks for
+   * it between steps, after all callbacks have been told of the one before.
+   */
+  stateDict?(): SavedState;
+  /**
+   * Goes on from what `stateDict` gave. Called after `onTrainBegin` and, in the middle of an epoch, `onEpochBegin`.
+   * @throws for a state of another kind; nothing of the model and the optimizer has then changed
+   */
+  loadStateDict?(state: SavedState): void;
 }

@@ -2,6 +2,7 @@
 
 import { checkBoolean, checkOptions, checkPositive, describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
+import { Fields } from '../../files/fields.ts';
 import type { Tensor } from '../../tensor.ts';
 import { valueAt } from '../history.ts';
 import { higherIsBetter } from '../metrics.ts';
@@ -26,7 +27,7 @@ export interface EarlyStoppingOptions {
  *
  * With `restoreBest` the model has the parameters of the best epoch whichever way training ends, once an epoch is
  * complete: stopped here or by another callback, at its last epoch, by an abort or by an error. The optimizer's state
- * stays that of the last step. May serve several trainings, one after the other.
+ * stays that of the last step. Checkpoints hold what it knows, with the best parameters. May serve several trainings, one after the other.
  * @throws ArgumentError for options out of their domains; and `fit` throws it, before training, when the number to watch
  *   will not be in the records.
  */
@@ -48,7 +49,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
 
   let best = Infinity;
   let waited = 0;
-  let weights: Record<string, Tensor> | null = null;
+  let weights: Readonly<Record<string, Tensor>> | null = null;
   return {
     onTrainBegin({ monitors }) {
       if (!monitors.includes(monitor)) {
@@ -74,6 +75,20 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       waited++;
       if (waited >= patience) stop(`${monitor} did not improve for ${patience} epochs`);
     },
+    stateDict: () => ({ monitor, sign, best, waited, weights }),
+    loadStateDict(state) {
+      const fields = new Fields(`the state of ${op}`, state);
+      const [known, direction] = [fields.text('monitor'), fields.number('sign')];
+      if (known !== monitor || direction !== sign) {
+        const show = (name: string, way: number) => `${name}, ${way > 0 ? 'min' : 'max'}`;
+        throw new ArgumentError(
+          `[${op}] expected monitor and mode ${show(known, direction)}, as in the checkpoint, got ${show(monitor, sign)}`,
+        );
+      }
+      const own = fields.has('weights') ? fields.tensors('weights') : null;
+      [best, waited] = [fields.number('best'), fields.count('waited')];
+      weights = restoreBest ? own : null;
+    },
     onTrainEnd({ model }) {
       if (weights !== null) model.loadStateDict(weights);
       weights = null;
@@ -81,8 +96,8 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
   };
 }
 
-/** 1 where less is better, −1 where more is. */
-function directionOf(op: string, monitor: string, mode: unknown): 1 | -1 {
+/** 1 where less is better, −1 where more is. @throws ArgumentError where nobody knows */
+export function directionOf(op: string, monitor: string, mode: unknown): 1 | -1 {
   if (mode !== undefined && mode !== 'min' && mode !== 'max') {
     throw new ArgumentError(`[${op}] expected mode to be min or max, got ${describe(mode)}`);
   }

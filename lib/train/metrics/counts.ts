@@ -1,6 +1,7 @@
 /** Metrics of how often each class was found, predicted and there: precision, recall, F1, as scikit-learn defines them. */
 import { readOptions } from '../../arguments.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
+import { Fields } from '../../files/fields.ts';
 import { allocate } from '../../memory.ts';
 import { checkThreshold, type Decisions, decide, type ThresholdOptions } from './classes.ts';
 import type { Metric } from './metric.ts';
@@ -40,6 +41,15 @@ interface Counts {
 function noCounts({ kind, classes }: Decisions): Counts {
   const zeros = () => allocate(classes, 'float64');
   return { kind, hits: zeros(), predicted: zeros(), actual: zeros() };
+}
+
+/** @throws FormatError */
+function countsFrom(fields: Fields): Counts {
+  const kind = fields.text('kind') as ClassificationKind;
+  checkKind('counts', kind);
+  const hits = fields.array<Float64Array>('hits', 'Float64Array');
+  const array = (name: string) => fields.array<Float64Array>(name, 'Float64Array', hits.length);
+  return { kind, hits, predicted: array('predicted'), actual: array('actual') };
 }
 
 function count({ kind, hits, predicted, actual }: Counts, { classes, truth, chosen }: Decisions): void {
@@ -107,6 +117,10 @@ function countMetric(op: string, options: CountOptions, ratio: Ratio): Metric {
           count(counts, decisions);
         },
         result: () => (counts === undefined ? Number.NaN : averaged(op, counts, average, ratio)),
+        stateDict: () => (counts === undefined ? null : { ...counts }),
+        loadStateDict(state) {
+          counts = state === null ? undefined : countsFrom(new Fields(`the state of ${op}`, state));
+        },
       };
     },
   };

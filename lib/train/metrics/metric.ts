@@ -1,4 +1,6 @@
 /** What a metric is: a number about predictions, gathered batch by batch. */
+import { Fields } from '../../files/fields.ts';
+import type { SavedState } from '../../files/savedState.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { MetricTask } from './task.ts';
 
@@ -8,6 +10,10 @@ export interface Accumulator<Prediction = Tensor, Target = Tensor> {
   add(prediction: Prediction, target: Target): void;
   /** The metric over all that was added. */
   result(): number;
+  /** What was gathered so far, for a checkpoint within an epoch; with `loadStateDict`, which goes on from it. */
+  stateDict?(): SavedState;
+  /** @throws AxpyError for a state that it cannot go on from; nothing was then changed. */
+  loadStateDict?(state: SavedState): void;
 }
 
 export interface Metric<Prediction = Tensor, Target = Tensor, Name extends string = string> {
@@ -38,6 +44,11 @@ export function meanMetric<Name extends string, Prediction = Tensor, Target = Te
           counted += count;
         },
         result: () => finish(total / counted),
+        stateDict: () => ({ total, counted }),
+        loadStateDict(state) {
+          const fields = new Fields(`the state of ${name}`, state);
+          [total, counted] = [fields.number('total'), fields.number('counted')];
+        },
       };
     },
   };

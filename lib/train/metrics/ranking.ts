@@ -1,8 +1,9 @@
 /** Metrics of how scores rank examples: ROC AUC and average precision, as scikit-learn defines them. */
 import { checkBoolean, readOptions } from '../../arguments.ts';
 import { ShapeError } from '../../errors.ts';
+import { Fields } from '../../files/fields.ts';
 import { allocate } from '../../memory.ts';
-import type { Tensor } from '../../tensor.ts';
+import { floats, type Tensor } from '../../tensor.ts';
 import { checkPaired, checkTensors, classesOf, kindHint, kindOf, trueClasses, truthOf } from './classes.ts';
 import { nameWith } from './counts.ts';
 import type { Metric } from './metric.ts';
@@ -21,7 +22,7 @@ export interface RankingOptions extends ScoreOptions {
 /** Scores of a batch by rows, and which of them are of examples of the class. */
 interface Scored {
   width: number;
-  scores: ArrayLike<number>;
+  scores: Float32Array | Float64Array;
   isPositive: Uint8Array;
 }
 
@@ -39,7 +40,7 @@ function scored(
     checkPaired(op, prediction, target);
     for (let i = 0; i < isPositive.length; i++) isPositive[i] = truthOf(op, target.data[i]);
     // A copy, as a prediction may lie in memory that the next step writes.
-    const scores = prediction.data.slice();
+    const scores = floats(prediction).slice();
     return { width: kind === 'binary' ? 1 : classesOf(prediction), scores, isPositive };
   }
   const width = classesOf(prediction);
@@ -47,7 +48,34 @@ function scored(
   for (let row = 0; row < truth.length; row++) isPositive[row * width + truth[row]] = 1;
   if (fromLogits) return { width, scores: logSoftmaxRows(prediction, width), isPositive };
   checkRows(op, prediction, width);
-  return { width, scores: prediction.data.slice(), isPositive };
+  return { width, scores: floats(prediction).slice(), isPositive };
+}
+
+/** The scores of several batches in one. */
+function together(batches: readonly Scored[]): Scored {
+  const count = batches.reduce((total, { scores }) => total + scores.length, 0);
+  const isDouble = batches.some(({ scores }) => scores instanceof Float64Array);
+  const scores = allocate(count, isDouble ? 'float64' : 'float32');
+  const isPositive = new Uint8Array(count);
+  let at = 0;
+  for (const batch of batches) {
+    scores.set(batch.scores, at);
+    isPositive.set(batch.isPositive, at);
+    at += batch.scores.length;
+  }
+  return { width: batches[0].width, scores, isPositive };
+}
+
+/** @throws FormatError */
+function scoredFrom(fields: Fields): Scored {
+  const isPositive = fields.array<Uint8Array>('isPositive', 'Uint8Array');
+  const isDouble = fields.get('scores') instanceof Float64Array;
+  const scores = fields.array<Float32Array | Float64Array>(
+    'scores',
+    isDouble ? 'Float64Array' : 'Float32Array',
+    isPositive.length,
+  );
+  return { width: fields.count('width'), scores, isPositive };
 }
 
 /** Scores in ascending order, with how many were NaN. */
@@ -159,6 +187,12 @@ function rankingMetric(op: string, options: RankingOptions, measure: (column: Ra
             weights += weight;
           }
           return total / weights;
+        },
+        // All batches as one: nothing depends on how scores are divided among them.
+        stateDict: () => (batches.length === 0 ? null : { ...together(batches) }),
+        loadStateDict(state) {
+          const loaded = state === null ? [] : [scoredFrom(new Fields(`the state of ${op}`, state))];
+          batches.splice(0, batches.length, ...loaded);
         },
       };
     },

@@ -1,5 +1,6 @@
 /** Metrics of predicted quantities. Sums are taken in float64. */
 import { ShapeError } from '../../errors.ts';
+import { Fields } from '../../files/fields.ts';
 import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
@@ -92,6 +93,17 @@ export function r2(): Named<'r2'> {
             total += spread[i] === 0 ? (error[i] === 0 ? 1 : 0) : 1 - error[i] / spread[i];
           }
           return total / spread.length;
+        },
+        stateDict: () => sums && { ...sums },
+        loadStateDict(state) {
+          if (state === null) {
+            sums = null;
+            return;
+          }
+          const fields = new Fields('the state of r2', state);
+          const mean = fields.array<Float64Array>('mean', 'Float64Array');
+          const array = (name: string) => fields.array<Float64Array>(name, 'Float64Array', mean.length);
+          sums = { count: fields.count('count'), mean, spread: array('spread'), error: array('error') };
         },
       };
     },

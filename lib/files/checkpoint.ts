@@ -1,0 +1,88 @@
+/** Checkpoints as files. */
+import { checkOptions, isInstance, isRecord } from '../arguments.ts';
+import { FormatError } from '../errors.ts';
+import type { Json } from '../layers/config.ts';
+import type { Tensor } from '../tensor.ts';
+import { concatBytes } from './bytes.ts';
+import { digest, digestOfText } from './digest.ts';
+import { type Path, replaceFile, type Source } from './disk.ts';
+import { encodeLater, encodeParts, entry, type Sums, sumEntry } from './encode.ts';
+import { latestCheckpoint } from './folder.ts';
+import { readTensor, withSafetensors } from './safetensors.ts';
+import { Checkpoint, type CheckpointContent, capture } from './snapshot.ts';
+
+/** @internal */
+export function writeCheckpoint(op: string, path: Path, checkpoint: Checkpoint): Promise<void> {
+  return replaceFile(op, path, encodeLater(op, checkpoint));
+}
+
+const contentNames = ['model', 'optimizer', 'step', 'extra'] as const;
+
+/**
+ * Writes what a training consists of at this moment: the model with what `stateDict` leaves out, which parameters want
+ * gradients and which layers are in evaluation mode, the optimizer, the default random state, and what a loop of one's own
+ * knows beside as `extra`. All is copied before this returns its promise, so that training may go on. `checkpoint` does so
+ * within `fit`. The file is replaced at once or not at all.
+ * @throws ArgumentError for what cannot be kept, FileError where the system refuses
+ */
+export async function saveCheckpoint(path: Path, content: CheckpointContent): Promise<void> {
+  const op = 'saveCheckpoint';
+  checkOptions(op, content, contentNames);
+  await writeCheckpoint(op, path, capture(op, content));
+}
+
+/** The bytes that `saveCheckpoint` writes. @throws as it does */
+export function encodeCheckpoint(content: CheckpointContent): Uint8Array {
+  const op = 'encodeCheckpoint';
+  checkOptions(op, content, contentNames);
+  return concatBytes(encodeParts(op, capture(op, content)));
+}
+
+/**
+ * Reads a checkpoint, whole: of `saveCheckpoint`, of the callback `checkpoint`, or what they encode. `fit` goes on from it,
+ * its `restore` brings models and optimizers back.
+ * @throws FormatError for what is none or is damaged, FileError where the system refuses
+ */
+export async function loadCheckpoint(source: Source): Promise<Checkpoint> {
+  return await readCheckpoint('loadCheckpoint', source);
+}
+
+/** @internal */
+export async function readCheckpoint(op: string, source: Source): Promise<Checkpoint> {
+  return await withSafetensors(op, source, async (file, header) => {
+    const { [entry]: text, [sumEntry]: textSum } = header.metadata;
+    if (text === undefined) {
+      throw new FormatError(`expected a checkpoint, got safetensors without ${entry} in the metadata`);
+    }
+    const damaged = (what: string) =>
+      new FormatError(`expected ${what} as it was written, got a damaged file`);
+    if (textSum !== String(digestOfText(text))) throw damaged('the metadata');
+    const { state, sums } = parse(text);
+    const tensors = new Map<string, Tensor>();
+    for (const [name, place] of Object.entries(header.tensors)) {
+      const tensor = await readTensor(file, name, place);
+      if (digest(tensor.storage.array!) !== sums[name]) throw damaged(name.slice(0, 100));
+      tensors.set(name, tensor);
+    }
+    return new Checkpoint(file.path ?? '', state, tensors);
+  });
+}
+
+function parse(text: string): { state: Json; sums: Sums } {
+  try {
+    const content = JSON.parse(text) as { state: Json; sums: Sums };
+    if (isRecord(content) && isRecord(content.sums)) return content;
+  } catch {
+    // What is no JSON is no checkpoint either.
+  }
+  throw new FormatError(`expected JSON of a state and sums as ${entry} in the metadata`);
+}
+
+/** @internal What `resume` of `fit` stands for; undefined where there is nothing to go on from. */
+export async function openResume(
+  op: string,
+  resume: Source | Checkpoint | undefined,
+): Promise<Checkpoint | undefined> {
+  if (resume === undefined || isInstance(resume, Checkpoint)) return resume;
+  return await latestCheckpoint(op, resume, readCheckpoint);
+}

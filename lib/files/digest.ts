@@ -1,0 +1,32 @@
+/** Sums by which damage shows: xxHash32 (Collet, 2012), whose four lanes go through gigabytes in a second. */
+
+const [p1, p2, p3, p4, p5] = [0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f, 0x165667b1];
+const rotate = (x: number, by: number) => (x << by) | (x >>> (32 - by));
+const round = (lane: number, word: number) => Math.imul(rotate(lane + Math.imul(word, p2), 13), p1);
+
+/** Of memory that begins and ends at a multiple of four bytes; unsigned. */
+export function digest({ buffer, byteOffset, byteLength }: ArrayBufferView): number {
+  const words = new Int32Array(buffer, byteOffset, byteLength / 4);
+  const whole = words.length - (words.length % 4);
+  let [a, b, c, d] = [(p1 + p2) | 0, p2 | 0, 0, -p1 | 0];
+  for (let i = 0; i < whole; i += 4) {
+    a = round(a, words[i]);
+    b = round(b, words[i + 1]);
+    c = round(c, words[i + 2]);
+    d = round(d, words[i + 3]);
+  }
+  let sum = whole === 0 ? p5 | 0 : (rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18)) | 0;
+  sum = (sum + byteLength) | 0;
+  for (let i = whole; i < words.length; i++) sum = Math.imul(rotate(sum + Math.imul(words[i], p3), 17), p4);
+  sum = Math.imul(sum ^ (sum >>> 15), p2);
+  sum = Math.imul(sum ^ (sum >>> 13), p3);
+  return (sum ^ (sum >>> 16)) >>> 0;
+}
+
+/** Of text, in UTF-8 filled up with zeros. */
+export function digestOfText(text: string): number {
+  const bytes = new TextEncoder().encode(text);
+  const padded = new Uint8Array(4 * Math.ceil(bytes.length / 4));
+  padded.set(bytes);
+  return digest(padded);
+}

@@ -1,0 +1,365 @@
+/** Models, optimizers and random numbers at one moment, and the way back to it. */
+import { checkBoolean, checkOptions, describe, isInstance, isRecord } from '../arguments.ts';
+import { ArgumentError, FormatError } from '../errors.ts';
+import { backendInfo } from '../kernels/index.ts';
+import { settleRuns } from '../kernels/queue.ts';
+import { changing, refuseRecording } from '../kernels/recorder.ts';
+import { isRegistered, type Json } from '../layers/config.ts';
+import { Layer } from '../layers/layer.ts';
+import { copyOf } from '../memory.ts';
+import { nameClass } from '../names.ts';
+import { Optimizer } from '../optimizers/optimizer.ts';
+import { defaultState, type RandomState } from '../random.ts';
+import { type Named, readState } from '../state.ts';
+import { Tensor } from '../tensor.ts';
+import { version } from '../version.ts';
+import { concatBytes } from './bytes.ts';
+import { encodeParts } from './encode.ts';
+import { Fields } from './fields.ts';
+import { flatten, type SavedState, unflatten } from './savedState.ts';
+
+/** What begins the name of every tensor that is none of the model's own. */
+export const reserved = 'checkpoint:';
+
+/** The version of what a checkpoint consists of. */
+const format = 1;
+
+/** What a training changes. */
+export interface CheckpointParts {
+  model: Layer;
+  /** One, or several by name. */
+  optimizer?: Optimizer | Readonly<Record<string, Optimizer>> | undefined;
+}
+
+export interface CheckpointContent extends CheckpointParts {
+  /** How many steps were taken, for whoever reads it. */
+  step?: number | undefined;
+  /** Whatever else a loop of one's own has to know to go on. */
+  extra?: SavedState | undefined;
+}
+
+export interface RestoreOptions extends CheckpointParts {
+  /** Whether the default random state, behind `randn`, initializers and dropout, goes on where it was; default true. */
+  random?: boolean;
+}
+
+/** @internal Values, and the tensors that take them. */
+interface Write {
+  readonly into: Tensor;
+  readonly values: Tensor['data'];
+}
+
+const settled = (tensor: Tensor) => new Tensor(copyOf(tensor.storage.array!), tensor.shape, tensor.dtype);
+
+/** Parameters first, then buffers. */
+const tensorsOf = (model: Layer): Named<Tensor> => [...model.namedParameters(), ...model.namedBuffers()];
+
+const byName = <Value>(named: Named<Value>): Record<string, Value> => Object.fromEntries(named);
+
+/** Optimizers by name; '' is that of the only one. */
+function optimizersOf(op: string, { optimizer }: CheckpointParts): [name: string, optimizer: Optimizer][] {
+  if (optimizer === undefined) return [];
+  if (isInstance(optimizer, Optimizer)) return [['', optimizer]];
+  const refuse = (value: unknown) =>
+    new ArgumentError(
+      `[${op}] expected optimizer to be an Optimizer, or several by name, got ${describe(value)}`,
+    );
+  if (!isRecord(optimizer)) throw refuse(optimizer);
+  const several = Object.entries(optimizer);
+  for (const [, one] of several) if (!isInstance(one, Optimizer)) throw refuse(one);
+  return several;
+}
+
+function checkParts(op: string, { model }: CheckpointParts): void {
+  if (isInstance(model, Layer)) return;
+  throw new ArgumentError(`[${op}] expected model to be a Layer, got ${describe(model)}`);
+}
+
+/** What a layer is, where its class has a name that a minifier leaves alone and its options are plain. */
+function configsOf(model: Layer): Record<string, Json> {
+  const configs: Record<string, Json> = {};
+  for (const [path, layer] of model.namedLayers()) {
+    if (!isRegistered(layer)) continue;
+    try {
+      configs[path] = layer.config;
+    } catch {
+      // Options that cannot be told are those of a class of the user's.
+    }
+  }
+  return configs;
+}
+
+/** A parameter of an optimizer that is none of the model's is told by its position. */
+function modelState(model: Layer): SavedState {
+  const frozen = model.namedParameters().filter(([, parameter]) => !parameter.requiresGrad);
+  const evaluating = model.namedLayers().filter(([, layer]) => !layer.training);
+  return {
+    layers: configsOf(model) as SavedState,
+    hidden: byName(model.namedHidden()),
+    frozen: frozen.map(([name]) => name),
+    evaluating: evaluating.map(([path]) => path),
+  };
+}
+
+function optimizerState(model: Layer, optimizer: Optimizer): SavedState {
+  const names = new Map<Tensor, string>(
+    model.namedParameters().map(([name, parameter]) => [parameter, name]),
+  );
+  const foreign = optimizer.parameters.flatMap((parameter, at) =>
+    names.has(parameter) ? [] : [{ parameter, at }],
+  );
+  return {
+    type: optimizer.constructor.name,
+    parameters: optimizer.parameters.map((parameter) => names.get(parameter) ?? null),
+    foreign: Object.fromEntries(foreign.map(({ parameter, at }) => [at, parameter])),
+    frozen: foreign.filter(({ parameter }) => !parameter.requiresGrad).map(({ at }) => String(at)),
+    state: optimizer.stateDict(),
+  };
+}
+
+/**
+ * A copy of a moment.
+ * @param own what the caller keeps beside it
+ * @param random the default random state of that moment
+ * @throws ArgumentError for what is none of these, or cannot be kept
+ */
+export function capture(
+  op: string,
+  content: CheckpointContent,
+  own: { training?: SavedState } = {},
+  random: RandomState = defaultState,
+): Checkpoint {
+  refuseRecording(op);
+  checkParts(op, content);
+  const { model, step, extra = null } = content;
+  if (step !== undefined && !(Number.isSafeInteger(step) && step >= 0)) {
+    throw new ArgumentError(`[${op}] expected step to be an integer of at least 0, got ${describe(step)}`);
+  }
+  settleRuns();
+  const optimizers = optimizersOf(op, content).map(([name, optimizer]) => [
+    name,
+    optimizerState(model, optimizer),
+  ]);
+  const { json, tensors } = flatten(
+    op,
+    {
+      format,
+      library: version,
+      backend: backendInfo().name,
+      step,
+      random,
+      model: modelState(model),
+      optimizer: Object.fromEntries(optimizers) as SavedState,
+      extra,
+      ...own,
+    },
+    reserved,
+  );
+  const all = new Map(tensors);
+  for (const [name, tensor] of tensorsOf(model)) {
+    if (name.startsWith(reserved)) {
+      throw new ArgumentError(
+        `[${op}] expected names of parameters that do not begin with ${reserved}, got ${name}`,
+      );
+    }
+    all.set(name, settled(tensor));
+  }
+  return new Checkpoint('', json, all);
+}
+
+/** Of a file that a newer version wrote: it is not damaged. */
+export class NewerFormatError extends FormatError {
+  static {
+    nameClass(NewerFormatError, 'FormatError');
+  }
+}
+
+/** What can be gone back to: a model, its optimizers and random numbers, and what else a training knows. */
+export class Checkpoint {
+  static {
+    nameClass(Checkpoint, 'Checkpoint');
+  }
+
+  /** Where it came from: the path of its file, or '' for one that has none. */
+  readonly name: string;
+  /** @internal All of it, but the model's tensors, apart into JSON and the tensors that that names. */
+  readonly json: Json;
+  /** @internal */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** @internal The same together. */
+  readonly fields: Fields;
+
+  /** @internal @throws FormatError where it is none */
+  constructor(name: string, json: Json, tensors: ReadonlyMap<string, Tensor>) {
+    this.name = name;
+    this.json = json;
+    this.tensors = tensors;
+    const state = unflatten(this.title, json, (key) => tensors.get(key));
+    this.fields = new Fields(this.title, state);
+    const found = this.fields.count('format');
+    if (found > format) {
+      throw new NewerFormatError(
+        `${this.title}: expected format ${format}, got ${found}, written by version ${this.fields.text('library')} of the ` +
+          'library: a newer one can read it',
+      );
+    }
+  }
+
+  /** @internal What messages call it. */
+  get title(): string {
+    return this.name === '' ? 'the checkpoint' : `the checkpoint ${this.name}`;
+  }
+
+  /** How many steps had been taken, where that was told; 0 else. */
+  get step(): number {
+    return this.fields.has('step') ? this.fields.count('step') : 0;
+  }
+
+  /** What was given as `extra`; null where there was none. */
+  get extra(): SavedState {
+    return this.fields.get('extra') ?? null;
+  }
+
+  /** Copies of the model's parameters and buffers by name, as a `stateDict`. */
+  get weights(): Record<string, Tensor> {
+    const own = [...this.tensors].filter(([name]) => !name.startsWith(reserved));
+    return Object.fromEntries(own.map(([name, tensor]) => [name, settled(tensor)]));
+  }
+
+  /**
+   * Brings a model, its optimizers and the default random state back to that moment: parameters, buffers and hidden state,
+   * which parameters want gradients, which layers are in evaluation mode; the optimizers' state with their hyperparameters and
+   * learning rates, which count, whatever the constructor was given. All is checked before anything is changed.
+   * @throws ArgumentError or ShapeError for another model or optimizer, FormatError where the checkpoint lacks something
+   */
+  restore(options: RestoreOptions): void {
+    const op = 'restore';
+    checkOptions(op, options, ['model', 'optimizer', 'random']);
+    const { random = true, ...parts } = options;
+    checkBoolean(op, 'random', random);
+    const write = prepare(op, this, parts);
+    write();
+    if (random) defaultState.set(this.random);
+  }
+
+  /** The bytes of its file. */
+  encode(): Uint8Array {
+    return concatBytes(encodeParts('encode', this));
+  }
+
+  /** @internal */
+  get random(): RandomState {
+    return this.fields.array<Uint32Array>('random', 'Uint32Array', 6);
+  }
+}
+
+/**
+ * Checks that a checkpoint is one of these.
+ * @returns what writes it; that may throw where a state is none of an optimizer's, and changes nothing then
+ */
+export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointParts): () => void {
+  refuseRecording(op);
+  checkParts(op, parts);
+  const { model } = parts;
+  const { fields, title, tensors } = checkpoint;
+  const saved = fields.inner('model');
+  const own = tensorsOf(model);
+  const given = Object.fromEntries([...tensors].filter(([name]) => !name.startsWith(reserved)));
+  const hidden = model.namedHidden();
+  const writes: Write[] = [
+    ...pair(own, readState(op, own, given)),
+    ...pair(hidden, readState(op, hidden, saved.tensors('hidden'))),
+  ];
+  const frozen = new Set(saved.texts('frozen'));
+  const evaluating = new Set(saved.texts('evaluating'));
+  const wanting = model
+    .namedParameters()
+    .map(([name, parameter]): [Tensor, boolean] => [parameter, !frozen.has(name)]);
+
+  const optimizers = optimizersOf(op, parts);
+  const known = optimizers.length > 0 ? fields.inner('optimizer') : undefined;
+  const names = new Map<Tensor, string>(
+    model.namedParameters().map(([name, parameter]) => [parameter, name]),
+  );
+  const loads = optimizers.map(([name, optimizer]) => {
+    const what = name === '' ? 'optimizer' : `optimizer ${name}`;
+    if (!known!.has(name)) {
+      const others = known!.names.map((other) => other || 'the only one').join(', ') || 'none';
+      throw new ArgumentError(`[${op}] expected an ${what} in ${title}, got optimizers: ${others}`);
+    }
+    const state = known!.inner(name);
+    const type = state.text('type');
+    if (type !== optimizer.constructor.name) {
+      throw new ArgumentError(
+        `[${op}] expected ${what} to be ${type}, as in ${title}, got ${optimizer.constructor.name}`,
+      );
+    }
+    const mine = optimizer.parameters.map((parameter) => names.get(parameter) ?? null);
+    const theirs = state.list('parameters');
+    const at = mine.findIndex((parameter, i) => parameter !== theirs[i]);
+    if (at >= 0 || mine.length !== theirs.length) {
+      const show = (list: readonly SavedState[]) =>
+        `${list.length}${at >= 0 && at < list.length ? `, of which number ${at} is ${list[at] ?? 'none of the model'}` : ''}`;
+      throw new ArgumentError(
+        `[${op}] expected ${what} to have the parameters that it has in ${title}, ${show(theirs)}, got ${show(mine)}`,
+      );
+    }
+    const foreign = optimizer.parameters.flatMap(
+      (parameter, i): Named<Tensor> => (mine[i] === null ? [[String(i), parameter]] : []),
+    );
+    writes.push(...pair(foreign, readState(op, foreign, state.tensors('foreign'))));
+    const resting = new Set(state.texts('frozen'));
+    wanting.push(...foreign.map(([i, parameter]): [Tensor, boolean] => [parameter, !resting.has(i)]));
+    const values = state.tensors('state');
+    // By its own methods, which may do otherwise.
+    readState(op, Object.entries(optimizer.stateDict()), values);
+    return { optimizer, values };
+  });
+
+  return () => {
+    loadAll(loads);
+    settleRuns();
+    for (const { into, values } of writes) {
+      changing(op, into.storage);
+      into.storage.array!.set(values);
+    }
+    for (const [parameter, wantsGradient] of wanting) parameter.setRequiresGrad(wantsGradient);
+    for (const [path, layer] of model.namedLayers()) layer.training = !evaluating.has(path);
+  };
+}
+
+const pair = (named: Named<Tensor>, values: readonly Tensor['data'][]): Write[] =>
+  named.map(([, into], i) => ({ into, values: values[i] }));
+
+/** All of them, or none. */
+function loadAll(loads: readonly { optimizer: Optimizer; values: Readonly<Record<string, Tensor>> }[]): void {
+  const undo: (() => void)[] = [];
+  try {
+    for (const { optimizer, values } of loads) {
+      const before = optimizer.stateDict();
+      undo.push(() => optimizer.loadStateDict(before));
+      optimizer.loadStateDict(values);
+    }
+  } catch (error) {
+    undo.pop();
+    for (const back of undo) back();
+    throw error;
+  }
+}
+
+/**
+ * Checks that the layers of a model are those of a checkpoint, as far as their classes tell what they are.
+ * @throws ArgumentError that says both of the first that differs
+ */
+export function checkLayers(op: string, { fields, title }: Checkpoint, model: Layer): void {
+  const saved = new Map(Object.entries(fields.inner('model').get('layers') ?? {}));
+  const own = new Map(Object.entries(configsOf(model)));
+  for (const path of new Set([...saved.keys(), ...own.keys()])) {
+    const [theirs, mine] = [JSON.stringify(saved.get(path)), JSON.stringify(own.get(path))];
+    if (theirs === mine) continue;
+    const show = (config: string | undefined) => (config === undefined ? 'none' : config.slice(0, 300));
+    throw new ArgumentError(
+      `[${op}] expected layer ${path || 'of the whole model'} to be ${show(theirs)}, as in ${title}, got ${show(mine)}`,
+    );
+  }
+}

@@ -1,0 +1,191 @@
+/** Trainings that survive: a checkpoint every so often, and at the end. */
+import { checkFunction, checkOptions, describe } from '../../arguments.ts';
+import { ArgumentError } from '../../errors.ts';
+import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
+import type { Path } from '../../files/disk.ts';
+import { Folder } from '../../files/folder.ts';
+import type { Checkpoint } from '../../files/snapshot.ts';
+import { warn } from '../../platform.ts';
+import { statelessError } from '../course.ts';
+import { type EpochRecord, valueAt } from '../history.ts';
+import type { Callback } from './callback.ts';
+import { directionOf } from './earlyStopping.ts';
+import { keeperCallback, type Resting } from './keeper.ts';
+
+export interface CheckpointOptions {
+  /** Where files are kept; made where it is not there. */
+  folder?: Path;
+  /**
+   * Instead of a folder: takes each checkpoint, to write its `encode()` to an object store, say. Training goes on meanwhile, and
+   * the next one waits for it.
+   */
+  save?: (checkpoint: Checkpoint, why: 'due' | 'best') => void | Promise<void>;
+  /** After how many steps, in all epochs, or after each 'epoch', which is the default. */
+  every?: number | 'epoch';
+  /** How many files stay, the newest ones; default 3. Infinity keeps all. The best one is beside these. */
+  keep?: number;
+  /** A number of the record, as 'validation.loss': the epoch where it is best is kept in `best.safetensors`. Default: none. */
+  best?: string;
+  /** Whether less or more is better. Known for losses and the metrics of axpy; to be given for your own. */
+  mode?: 'min' | 'max';
+}
+
+const op = 'checkpoint';
+
+/** Where checkpoints go. */
+interface Store {
+  /** @throws ArgumentError where there are those of another training */
+  open(training: Resting): Promise<void>;
+  write(checkpoint: Checkpoint, why: 'due' | 'best'): Promise<void>;
+}
+
+/**
+ * Keeps checkpoints of a training, from which `fit` goes on with `resume: folder` as if nothing had been between.
+ *
+ *     const history = await fit(model, data, {
+ *       ...options,
+ *       callbacks: [checkpoint({ folder: 'run1', every: 500, best: 'validation.loss' })],
+ *       resume: 'run1',
+ *       signal,
+ *     });
+ *
+ * The files are called `checkpoint-000000500.safetensors` by the number of steps taken. What is kept is copied between two
+ * steps, after all callbacks have been told of the one before, wherever this one is in their list; training goes on while the
+ * file is written, and the next one waits for it. So one costs a copy of model and optimizer, in memory and time, and what
+ * the disk takes of the machine. When training ends, by its last epoch, by `stop` or by its signal, that very point is kept
+ * as well. When it ends by an error the checkpoints before it stay, and none is written of numbers that are not finite.
+ * @throws ArgumentError for options out of their domains; and `fit` throws it, before training, when the number to watch
+ *   will not be in the records, for a folder with checkpoints of a training that this one does not go on from, and, where
+ *   `every` is a number of steps, for a metric of yours whose accumulator has no `stateDict`. `fit` ends with FileError when
+ *   the system refuses to write.
+ */
+export function checkpoint(options: CheckpointOptions): Callback {
+  checkOptions(op, options, ['folder', 'save', 'every', 'keep', 'best', 'mode']);
+  const { folder, save, every = 'epoch', keep = 3, best, mode } = options;
+  if ((folder === undefined) === (save === undefined)) {
+    throw new ArgumentError(
+      `[${op}] expected a folder or save, got ${folder === undefined ? 'neither' : 'both'}`,
+    );
+  }
+  if (save !== undefined) checkFunction(op, 'save', save);
+  if (every !== 'epoch') checkSteps('every', every, "'epoch' or ");
+  if (keep !== Infinity) checkSteps('keep', keep, '');
+  if (best !== undefined && typeof best !== 'string') {
+    throw new ArgumentError(`[${op}] expected best to be a string, got ${describe(best)}`);
+  }
+  const sign = best === undefined ? 1 : directionOf(op, best, mode);
+  const store = save === undefined ? inFolder(folder!, keep) : handedTo(save);
+
+  let bestCost = Infinity;
+  /** The write under way, and what became of the last one that failed. */
+  let writing: Promise<void> = Promise.resolve();
+  let failure: { readonly error: unknown } | null = null;
+  /** The moment that was kept last. */
+  let kept = '';
+
+  const costOf = (record: EpochRecord) => sign * (valueAt(record, best!) ?? Number.NaN);
+  const momentOf = ({ history, step }: Resting) => `${step} ${history.epochs.length} ${history.stopped}`;
+  const write = (training: Resting, isBest: boolean, isDue: boolean) => {
+    const copy = training.capture();
+    kept = isDue ? momentOf(training) : kept;
+    const both = async () => {
+      // First: a checkpoint that knows of a best epoch then never comes before its file.
+      if (isBest) await store.write(copy, 'best');
+      if (isDue) await store.write(copy, 'due');
+    };
+    writing = both().catch((error) => {
+      failure = { error };
+    });
+  };
+  const check = () => {
+    if (failure !== null) throw failure.error;
+  };
+
+  return keeperCallback({
+    async begin(training) {
+      const { monitors, history, stateless } = training;
+      if (best !== undefined && !monitors.includes(best)) {
+        throw new ArgumentError(`[${op}] expected best to be one of ${monitors.join(', ')}, got ${best}`);
+      }
+      if (every !== 'epoch' && stateless !== undefined) throw statelessError(op, stateless);
+      await store.open(training);
+      bestCost = Infinity;
+      if (best !== undefined) {
+        for (const record of history.epochs) if (costOf(record) < bestCost) bestCost = costOf(record);
+      }
+      [writing, failure] = [Promise.resolve(), null];
+      kept = training.resumed === undefined ? '' : momentOf(training);
+    },
+    async rest(training, record) {
+      check();
+      const isDue =
+        every === 'epoch' ? record !== undefined : record === undefined && training.step % every === 0;
+      const cost = record === undefined || best === undefined ? Number.NaN : costOf(record);
+      const isBest = cost < bestCost;
+      if (!isDue && !isBest) return;
+      await writing;
+      check();
+      if (isBest) bestCost = cost;
+      write(training, isBest, isDue);
+    },
+    async end(training, isWhole) {
+      await writing;
+      if (isWhole && failure === null && kept !== momentOf(training)) {
+        const { stateless } = training;
+        if (training.isWithin && stateless !== undefined) sayLost(training, stateless);
+        else write(training, false, true);
+        await writing;
+      }
+      check();
+    },
+  });
+}
+
+function checkSteps(name: string, value: number, other: string): void {
+  if (Number.isInteger(value) && value >= 1) return;
+  throw new ArgumentError(
+    `[${op}] expected ${name} to be ${other}an integer of at least 1, got ${describe(value)}`,
+  );
+}
+
+function sayLost({ history, step }: Resting, metric: string): void {
+  warn(
+    `no checkpoint was kept of step ${step}, in epoch ${history.epochs.length + 1}`,
+    'AXPY_CHECKPOINT',
+    `the accumulator of the metric ${metric} has no stateDict: training can go on from the end of the epoch before`,
+  );
+}
+
+function handedTo(save: NonNullable<CheckpointOptions['save']>): Store {
+  return { open: async () => {}, write: async (checkpoint, why) => save(checkpoint, why) };
+}
+
+function inFolder(path: Path, keep: number): Store {
+  let folder: Folder;
+  return {
+    async open({ step, resumed }) {
+      folder = await Folder.open(op, path);
+      const later = (await folder.list()).filter((file) => resumed === undefined || file.step > step);
+      for (const file of later) {
+        const isWhole = await readCheckpoint(op, file.path).then(
+          () => true,
+          () => false,
+        );
+        if (!isWhole) continue;
+        const where = resumed === undefined ? 'from its beginning' : `from step ${step}`;
+        throw new ArgumentError(
+          `[${op}] expected a folder without checkpoints of another training, got ${file.path} where this one goes on ${where}: ` +
+            `pass resume: ${JSON.stringify(folder.path)} to fit to go on from that, or choose another folder`,
+        );
+      }
+    },
+    async write(checkpoint, why) {
+      if (why === 'best') {
+        await writeCheckpoint(op, folder.best, checkpoint);
+        return;
+      }
+      await writeCheckpoint(op, folder.fileOf(checkpoint.step), checkpoint);
+      await folder.prune(keep, checkpoint.step);
+    },
+  };
+}

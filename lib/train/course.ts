@@ -1,0 +1,356 @@
+/** How far a training has come: what is kept of it between steps, and how it goes on from there. */
+import { isFunction } from '../arguments.ts';
+import { AbortError, ArgumentError, FormatError } from '../errors.ts';
+import { Fields } from '../files/fields.ts';
+import type { SavedState } from '../files/savedState.ts';
+import { type Checkpoint, capture, checkLayers, prepare } from '../files/snapshot.ts';
+import type { Layer } from '../layers/layer.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { defaultState, type RandomState } from '../random.ts';
+import type { Interruption } from './abort.ts';
+import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
+import { type Keeper, keeperOf, type Resting } from './callbacks/keeper.ts';
+import type { Skip } from './data.ts';
+import { checkState } from './explain.ts';
+import type { EpochRecord, History } from './history.ts';
+import type { AnyMetric } from './metrics.ts';
+import { StateLog } from './stateLog.ts';
+import { Tally } from './tally.ts';
+
+/** What has to be as it was for a training to go on; null for what does not matter or was not given. */
+export type Conditions = Readonly<Record<string, number | boolean | null>>;
+
+interface Trained {
+  readonly model: Layer;
+  readonly optimizer: Optimizer;
+  readonly metrics: readonly AnyMetric[];
+  readonly callbacks: readonly Callback[];
+  readonly conditions: Conditions;
+  /** The random state of the shuffling; the default one where there is no other. */
+  readonly random: RandomState;
+  /** Whether batches come from code of the user's. */
+  readonly isStreamed: boolean;
+}
+
+/** What callbacks see, with the parts that change. */
+export type Progress = { -readonly [Key in keyof TrainingContext]: TrainingContext[Key] };
+
+/** An epoch under way. */
+interface Pass {
+  readonly tally: Tally;
+  /** The random states with which it began to take data. */
+  readonly start: RandomState;
+  readonly shuffle: RandomState;
+  /** The default one before each further batch, where code of a user's may draw from it. */
+  readonly log: StateLog | null;
+  /** The time that it took before it was interrupted. */
+  readonly seconds: number;
+}
+
+const op = 'fit';
+const copy = (state: RandomState): RandomState => new Uint32Array(state);
+const isStateful = ({ stateDict, loadStateDict }: Callback) =>
+  isFunction(stateDict) && isFunction(loadStateDict);
+const show = (value: unknown) => (value === null || value === undefined ? 'none' : String(value));
+
+export class Course implements Resting {
+  /** Steps taken, in the epoch under way and in all. */
+  batch = 0;
+  step = 0;
+  resumed: Checkpoint | undefined;
+  private pass: Pass | null = null;
+  /** Since when the epoch under way goes on. */
+  private since = 0;
+  /** The default random state as the latest step, or callback after it, left it: what is under way draws from it as well. */
+  private readonly random = copy(defaultState);
+  /** Whether the model is in the state of this training. */
+  private hasBegun = false;
+  /** Whether the epoch to train next is the rest of one. */
+  private isResuming = false;
+  private restore: (() => void) | undefined;
+  private readonly keepers: readonly Keeper[];
+
+  constructor(
+    private readonly training: Trained,
+    private readonly context: Progress,
+  ) {
+    this.keepers = training.callbacks
+      .map(keeperOf)
+      .filter((keeper): keeper is Keeper => keeper !== undefined);
+  }
+
+  get history(): History {
+    return this.context.history;
+  }
+
+  get monitors(): readonly string[] {
+    return this.context.monitors;
+  }
+
+  get isWithin(): boolean {
+    return this.batch > 0;
+  }
+
+  get stateless(): string | undefined {
+    return new Tally(this.training.metrics).stateless;
+  }
+
+  get tally(): Tally {
+    return this.pass!.tally;
+  }
+
+  /** What the epoch under way took, without what was between. */
+  get seconds(): number {
+    return this.pass!.seconds + (performance.now() - this.since) / 1000;
+  }
+
+  /** Whether there is another epoch, or the rest of one. */
+  get goesOn(): boolean {
+    const { history, epochs } = this.context;
+    return history.epochs.length < epochs && (history.stopped === undefined || this.isWithin);
+  }
+
+  /** Checks a checkpoint to go on from. @throws ArgumentError for one of another training, before anything changed */
+  async open(checkpoint: Checkpoint | undefined): Promise<void> {
+    if (checkpoint) this.restore = this.prepare(checkpoint);
+    for (const keeper of this.keepers) await keeper.begin(this);
+  }
+
+  /** Goes on from that, or begins anew. */
+  async begin(interruption: Interruption): Promise<void> {
+    const { context, training } = this;
+    await this.tell(interruption, training.callbacks, (callback) => callback.onTrainBegin?.(context));
+    if (this.isResuming && this.goesOn) {
+      context.epoch++;
+      await this.tell(interruption, training.callbacks, (callback) => callback.onEpochBegin?.(context));
+    }
+    // Last: what callbacks change as they begin is then as it was when they did so before.
+    this.restore?.();
+    this.hasBegun = true;
+  }
+
+  async beginEpoch(interruption: Interruption): Promise<void> {
+    const { context, training } = this;
+    context.epoch = context.history.epochs.length + 1;
+    if (!this.isResuming) {
+      try {
+        await this.tell(interruption, training.callbacks, (callback) => callback.onEpochBegin?.(context));
+      } finally {
+        const log = training.isStreamed ? new StateLog() : null;
+        const [start, shuffle] = [copy(defaultState), copy(training.random)];
+        this.pass = { tally: new Tally(training.metrics), start, shuffle, log, seconds: 0 };
+      }
+    }
+    this.since = performance.now();
+  }
+
+  /** What of an epoch's data was taken before it was interrupted; undefined where it begins. */
+  skip(): Skip | undefined {
+    const { batch, pass, random } = this;
+    if (!this.isResuming) return undefined;
+    this.isResuming = false;
+    const states = pass!.log?.[Symbol.iterator]();
+    return {
+      count: batch,
+      taken: () => {
+        const state = states?.next().value;
+        if (state) defaultState.set(state);
+      },
+      over: () => {
+        defaultState.set(random);
+      },
+    };
+  }
+
+  /** Counts a step. */
+  took(): void {
+    this.batch++;
+    this.step++;
+  }
+
+  endEpoch(record: EpochRecord): void {
+    this.history.epochs.push(record);
+    this.batch = 0;
+    this.pass = null;
+  }
+
+  /** Tells callbacks, all of them: after an abort no promise is waited for. @throws AbortError then, and what one throws */
+  async tell(
+    interruption: Interruption,
+    callbacks: readonly Callback[],
+    call: (callback: Callback) => void | Promise<void>,
+  ): Promise<void> {
+    let aborted: AbortError | undefined;
+    for (const callback of callbacks) {
+      try {
+        const answer = call(callback);
+        if (answer !== undefined) await interruption.wait(answer);
+      } catch (error) {
+        if (!(error instanceof AbortError && interruption.isDue)) throw error;
+        aborted ??= error;
+      }
+    }
+    this.settle();
+    if (aborted !== undefined) throw aborted;
+  }
+
+  /** All that belongs to the latest step is over. */
+  settle(): void {
+    this.random.set(defaultState);
+    if (this.pass?.log && this.pass.log.length < this.batch) this.pass.log.add(this.random);
+  }
+
+  /** A moment to keep, after a step or an epoch that all callbacks were told of. */
+  async rest(record?: EpochRecord): Promise<void> {
+    for (const keeper of this.keepers) await keeper.rest(this, record);
+  }
+
+  /** What keepers do when training has ended, whichever way. */
+  ends(outcome: Outcome, signal: { readonly aborted: boolean } | undefined): (() => Promise<void>)[] {
+    const isAborted = outcome.error instanceof AbortError && signal?.aborted === true;
+    const isWhole = this.hasBegun && (isAborted || !('error' in outcome));
+    return this.keepers.map((keeper) => () => keeper.end(this, isWhole));
+  }
+
+  capture(): Checkpoint {
+    const { training, history, pass, batch, step, random } = this;
+    const { model, optimizer, conditions, callbacks, metrics } = training;
+    const { length } = history.epochs;
+    checkState(
+      model,
+      optimizer,
+      pass === null ? `at the end of epoch ${length}` : `at epoch ${length + 1}, batch ${batch}`,
+    );
+    const shuffle = pass?.shuffle ?? training.random;
+    const epoch = pass && {
+      batch,
+      metrics: metrics.map(({ name }) => name),
+      tally: batch === 0 ? null : pass.tally.stateDict(),
+      start: pass.start,
+      log: pass.log?.stateDict() ?? null,
+      seconds: this.seconds,
+    };
+    const state = {
+      conditions,
+      history: history as unknown as SavedState,
+      epoch,
+      shuffle: training.random === defaultState ? null : shuffle,
+      callbacks: callbacks.filter(isStateful).map((callback) => callback.stateDict!()),
+    };
+    return capture(op, { model, optimizer, step }, { training: state }, random);
+  }
+
+  /** Checks a checkpoint, and takes of it what concerns nobody else. @returns what writes the rest */
+  private prepare(checkpoint: Checkpoint): () => void {
+    const { training, context } = this;
+    const { title, fields } = checkpoint;
+    const write = prepare(op, checkpoint, training);
+    checkLayers(op, checkpoint, training.model);
+    if (!fields.has('training')) {
+      throw new ArgumentError(
+        `[${op}] expected a checkpoint of a training by fit, got ${title} of a loop of one's own: restore() it, and begin anew`,
+      );
+    }
+    const saved = fields.inner('training');
+    checkConditions(title, saved.inner('conditions'), training.conditions);
+    const stateful = training.callbacks.filter(isStateful);
+    const states = saved.list('callbacks');
+    if (states.length !== stateful.length) {
+      throw new ArgumentError(
+        `[${op}] expected ${states.length} callbacks with a state, as in ${title}, got ${stateful.length}`,
+      );
+    }
+    const history = readHistory(saved.inner('history'));
+    const shuffle = saved.has('shuffle') ? words(saved, 'shuffle') : null;
+    const pass = saved.has('epoch')
+      ? this.readPass(title, saved.inner('epoch'), shuffle ?? defaultState)
+      : null;
+    const batch = pass === null ? 0 : saved.inner('epoch').count('batch');
+    const { random, step } = checkpoint;
+
+    [this.pass, this.batch, this.step] = [pass, batch, step];
+    this.isResuming = pass !== null;
+    this.resumed = checkpoint;
+    Object.assign(context.history, history);
+    context.epoch = history.epochs.length;
+    return () => {
+      // First, as they may refuse.
+      stateful.forEach((callback, i) => {
+        callback.loadStateDict!(states[i]);
+      });
+      write();
+      this.random.set(random);
+      // The data of the epoch under way is taken again as it was.
+      defaultState.set(pass !== null && history.stopped === undefined ? pass.start : random);
+      if (shuffle !== null && training.random !== defaultState) training.random.set(shuffle);
+    };
+  }
+
+  private readPass(title: string, saved: Fields, shuffle: RandomState): Pass {
+    const { metrics, isStreamed } = this.training;
+    const tally = new Tally(metrics);
+    if (saved.has('tally')) {
+      const names = [saved.texts('metrics'), metrics.map(({ name }) => name)].map(
+        (list) => list.join(', ') || 'none',
+      );
+      if (names[0] !== names[1]) {
+        throw new ArgumentError(
+          `[${op}] expected metrics ${names[0]}, as in ${title} within an epoch, got ${names[1]}`,
+        );
+      }
+      const { stateless } = tally;
+      if (stateless !== undefined) throw statelessError(op, stateless);
+      tally.loadStateDict(saved.inner('tally'));
+    }
+    return {
+      tally,
+      start: words(saved, 'start'),
+      shuffle,
+      log: isStreamed ? StateLog.from(title, saved.list('log')) : null,
+      seconds: saved.number('seconds'),
+    };
+  }
+}
+
+const words = (fields: Fields, name: string) => fields.array<Uint32Array>(name, 'Uint32Array', 6);
+
+/** Of a metric whose sums cannot be kept. */
+export function statelessError(op: string, metric: string): ArgumentError {
+  return new ArgumentError(
+    `[${op}] expected metrics whose sums can be kept in the middle of an epoch, got ${metric} without stateDict and ` +
+      "loadStateDict: give its accumulator both, or keep checkpoints at the end of epochs alone, by every: 'epoch'",
+  );
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  examples: 'data of another length has other batches',
+  batches: 'data of another length has other batches',
+};
+
+/** @throws ArgumentError that says both of the first that differs */
+function checkConditions(title: string, saved: Fields, own: Conditions): void {
+  for (const [name, value] of Object.entries(own)) {
+    const known = saved.get(name) ?? null;
+    if (known === value) continue;
+    throw new ArgumentError(
+      `[${op}] expected ${name} ${show(known)}, as in ${title}, got ${show(value)}: ` +
+        `${reasons[name] ?? 'the batches would be others'}. To train otherwise, restore() the model and the optimizer from ` +
+        'the checkpoint, and begin anew',
+    );
+  }
+}
+
+/** @throws FormatError for what is none */
+function readHistory(saved: Fields): History {
+  const epochs = saved.list('epochs').map((record, i) => {
+    const fields = new Fields(`epoch ${i + 1} of the history`, record);
+    if (fields.count('epoch') !== i + 1) throw new FormatError(`expected epoch ${i + 1} in the history`);
+    fields.number('loss');
+    return record as unknown as EpochRecord;
+  });
+  return {
+    epochs,
+    ...(saved.has('stopped') ? { stopped: saved.text('stopped') } : {}),
+    ...(saved.has('bestEpoch') ? { bestEpoch: saved.count('bestEpoch') } : {}),
+  };
+}

@@ -1,0 +1,323 @@
+/** Trainings that are interrupted go on as if they had not been: to the bit, wherever it was, whatever is trained. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  Adam,
+  BatchNorm,
+  type Callback,
+  type Checkpoint,
+  Conv2D,
+  checkpoint,
+  Dense,
+  Dropout,
+  earlyStopping,
+  type FitOptions,
+  Flatten,
+  type FloatDtype,
+  fit,
+  type History,
+  tensor as int32,
+  Layer,
+  metrics,
+  Optimizer,
+  permutation,
+  rand,
+  randn,
+  Sequential,
+  SGD,
+  SharedTensor,
+  seed,
+  setThreads,
+  type Tensor,
+} from '../../lib/index.ts';
+import { defaultState } from '../../lib/random.ts';
+
+type Values = Readonly<Record<string, Tensor>>;
+
+/** An optimizer of a user's, with a state for each element and a number for each parameter. */
+class Lion extends Optimizer {
+  constructor(parameters: Iterable<Tensor>, { learningRate = 1e-3 } = {}) {
+    super(parameters, {
+      learningRate,
+      hyper: { beta: { value: 0.9, low: 0, under: 1 } },
+      state: ['mean'],
+      scalars: { steps: { low: 0, integer: true } },
+    });
+  }
+
+  protected rule({ p, g, mean, steps }: Values, { learningRate, beta }: Values): Record<string, Tensor> {
+    const m = mean.mul(beta).add(g.mul(beta.neg().add(1)));
+    return { p: p.sub(m.sign().mul(learningRate)), mean: m, steps: steps.add(1) };
+  }
+}
+
+/** A layer of a user's, with inner layers, without a config, and with state that nobody sees. */
+class Gate extends Layer {
+  readonly parts: { readonly [name: string]: Layer };
+  readonly #seen: SharedTensor<FloatDtype>;
+
+  constructor(size: number, dtype: FloatDtype) {
+    super();
+    this.parts = {
+      a: new Dense(size, size, { dtype }),
+      b: new Dense(size, size, { dtype, activation: 'sigmoid' }),
+    };
+    this.#seen = new SharedTensor<FloatDtype>([1], dtype);
+  }
+
+  override [Layer.hidden](): Record<string, SharedTensor<FloatDtype>> {
+    return { seen: this.#seen };
+  }
+
+  forward(x: Tensor): Tensor {
+    if (this.training) this.#seen.lerp_(x.detach().mean().reshape([1]), 0.3);
+    return this.parts.a.forward(x).mul(this.parts.b.forward(x)).add(this.#seen);
+  }
+}
+
+/** Of two inputs by name. */
+class Two extends Layer {
+  readonly left = new Dense(3, 4);
+  readonly right = new Dense(2, 4);
+  readonly head = new Sequential([new BatchNorm(4), new Dropout(0.4), new Dense(4, 2)]);
+
+  forward({ a, b }: { a: Tensor; b: Tensor }): Tensor {
+    return this.head.forward(this.left.forward(a).add(this.right.forward(b)));
+  }
+}
+
+const models = {
+  dense: (dtype: FloatDtype) =>
+    new Sequential([
+      new Dense(3, 5, { dtype }),
+      new BatchNorm(5, { dtype, activation: 'relu' }),
+      new Dropout(0.3),
+      new Gate(5, dtype),
+      new Dense(5, 2, { dtype }),
+    ]),
+  image: (dtype: FloatDtype) =>
+    new Sequential([
+      new Conv2D(1, 2, 3, { dtype, padding: 'same' }),
+      new BatchNorm(2, { dtype, activation: 'relu' }),
+      new Flatten(),
+      new Dropout(0.2),
+      new Dense(2 * 16, 2, { dtype }),
+    ]),
+  two: () => new Two(),
+};
+
+const optimizers = {
+  sgd: (p: Tensor[]) => new SGD(p, { learningRate: 0.05 }),
+  momentum: (p: Tensor[]) => new SGD(p, { learningRate: 0.05, momentum: 0.9, nesterov: true, l2: 0.01 }),
+  adam: (p: Tensor[]) => new Adam(p, { learningRate: 0.02 }),
+  lion: (p: Tensor[]) => new Lion(p, { learningRate: 0.01 }),
+};
+
+const metricSets = {
+  none: [],
+  classes: ['accuracy', 'f1', metrics.rocAuc({ average: 'micro' }), 'logLoss', metrics.topK(1)],
+  quantities: ['r2', 'meanAbsoluteError', (p: Tensor, y: Tensor) => p.sub(y).abs().max()],
+} as const;
+
+/** How data is given. */
+const sources = ['memory', 'seeded', 'ordered', 'dropLast', 'array', 'generator', 'blocks'] as const;
+
+interface Case {
+  model: keyof typeof models;
+  dtype: FloatDtype;
+  optimizer: keyof typeof optimizers;
+  metrics: keyof typeof metricSets;
+  source: (typeof sources)[number];
+  examples: number;
+  batchSize: number;
+  validated: boolean;
+  stopping: boolean;
+  freezing: boolean;
+  schedule: boolean;
+  compiled: boolean;
+}
+
+const epochs = 3;
+
+/** A schedule of a user's, that counts steps by itself, and changes rate and modes while it trains. */
+function schedule(): Callback & { count: number } {
+  return {
+    count: 0,
+    onBatchEnd({ optimizer }) {
+      this.count++;
+      optimizer.learningRate *= 0.97;
+    },
+    async onEpochBegin({ optimizer, epoch }) {
+      // Not twice for one epoch.
+      optimizer.learningRate *= 1 - 0.1 * epoch;
+    },
+    async onEpochEnd({ model, epoch }) {
+      // What draws random numbers between steps.
+      rand([epoch]);
+      const last = model.namedLayers().find(([, layer]) => layer instanceof Dense)![1];
+      if (epoch === 2) last.setRequiresGrad(false);
+    },
+    stateDict() {
+      return { count: this.count };
+    },
+    loadStateDict(state) {
+      this.count = (state as { count: number }).count;
+    },
+  };
+}
+
+/** All that a training is given, made anew. */
+function setUp(own: Case) {
+  seed(5);
+  const { dtype, source, examples: n, batchSize } = own;
+  const model: Layer = models[own.model](own.model === 'two' ? 'float32' : dtype);
+  const kind = own.model === 'two' ? 'float32' : dtype;
+  const make = (count: number) => {
+    const classes = own.metrics === 'classes';
+    const shape = own.model === 'image' ? [count, 4, 4, 1] : [count, 3];
+    const a = randn(shape, { dtype: kind });
+    const x = own.model === 'two' ? { a, b: randn([count, 2]) } : a;
+    const y = classes
+      ? Array.from(rand([count]).data as Float32Array, (value) => Math.floor(2 * value))
+      : randn([count, 2], { dtype: kind });
+    return { x, y };
+  };
+  const whole = make(n);
+  const part = (rows: Int32Array) => {
+    const at = Array.from(rows);
+    const index = int32(at, { dtype: 'int32' });
+    const take = (tensor: Tensor) => tensor.gather(index);
+    const x =
+      own.model === 'two'
+        ? { a: take((whole.x as { a: Tensor }).a), b: take((whole.x as { b: Tensor }).b) }
+        : take(whole.x as Tensor);
+    const y = Array.isArray(whole.y) ? at.map((i) => (whole.y as number[])[i]) : take(whole.y as Tensor);
+    return { x, y };
+  };
+  const batches = (order: Int32Array) =>
+    Array.from({ length: Math.ceil(n / batchSize) }, (_, i) =>
+      part(order.slice(i * batchSize, (i + 1) * batchSize)),
+    );
+  const noisy = (batch: ReturnType<typeof part>) =>
+    own.model === 'two' ? batch : { ...batch, x: (batch.x as Tensor).add(rand([1], { dtype: kind })) };
+  const data = {
+    memory: whole,
+    seeded: whole,
+    ordered: whole,
+    dropLast: whole,
+    array: batches(permutation(n)),
+    // Random by the state that dropout reads.
+    *generator() {
+      for (const batch of batches(permutation(n))) yield noisy(batch);
+    },
+    // Which draws further as it goes.
+    async *blocks() {
+      for (let block = 0; block < 2; block++) {
+        for (const batch of batches(permutation(n)).slice(0, 2)) yield noisy(batch);
+      }
+    },
+  }[source];
+  const optimizer = optimizers[own.optimizer](model.parameters());
+  if (own.freezing) {
+    const [first] = model.namedLayers().filter(([, layer]) => layer instanceof BatchNorm);
+    first?.[1].eval();
+    model.parameters()[0].setRequiresGrad(false);
+  }
+  const callbacks: Callback[] = [];
+  if (own.schedule) callbacks.push(schedule());
+  if (own.stopping) {
+    callbacks.push(
+      earlyStopping({ monitor: own.validated ? 'validation.loss' : 'loss', patience: 1, minDelta: 0.05 }),
+    );
+  }
+  const losses: number[] = [];
+  callbacks.push({ onBatchEnd: (_, { loss }) => void losses.push(loss) });
+  const options = {
+    loss: own.metrics === 'classes' ? 'softmaxCrossEntropy' : 'mse',
+    optimizer,
+    epochs,
+    metrics: metricSets[own.metrics] as never,
+    compiled: own.compiled,
+    callbacks,
+    ...(own.validated ? { validation: make(5) as never } : {}),
+    ...(['array', 'generator', 'blocks'].includes(source) ? {} : { batchSize }),
+    ...(source === 'seeded' ? { seed: 3 } : {}),
+    ...(source === 'ordered' ? { shuffle: false } : {}),
+    ...(source === 'dropLast' ? { dropLast: true } : {}),
+  } as FitOptions;
+  const run = (more: Partial<FitOptions> = {}): Promise<History> =>
+    fit(
+      model,
+      data as never,
+      {
+        ...options,
+        ...more,
+        callbacks: [...(more.callbacks ?? []), ...callbacks],
+      } as never,
+    );
+  return { model, optimizer, losses, run };
+}
+
+const bits = (x: Tensor) => [x.dtype, [...x.shape], Buffer.from(x.data.slice().buffer).toString('base64')];
+
+/** All that must be alike, but for times. */
+function outcome({ model, optimizer }: ReturnType<typeof setUp>, history: History) {
+  const named = (entries: [string, Tensor][]) =>
+    Object.fromEntries(entries.map(([name, x]) => [name, bits(x)]));
+  return {
+    model: named(Object.entries(model.stateDict())),
+    hidden: named(model.namedHidden()),
+    frozen: model.parameters().map((p) => p.requiresGrad),
+    modes: model.namedLayers().map(([, layer]) => layer.training),
+    optimizer: named(Object.entries(optimizer.stateDict())),
+    random: [...defaultState],
+    history: {
+      ...history,
+      epochs: history.epochs.map(({ seconds, examplesPerSecond, ...record }) => record),
+    },
+  };
+}
+
+const cases: fc.Arbitrary<Case> = fc.record({
+  model: fc.constantFrom('dense', 'dense', 'image', 'two'),
+  dtype: fc.constantFrom('float32', 'float32', 'float64'),
+  optimizer: fc.constantFrom('sgd', 'momentum', 'adam', 'lion'),
+  metrics: fc.constantFrom('none', 'classes', 'quantities'),
+  source: fc.constantFrom(...sources),
+  examples: fc.integer({ min: 9, max: 14 }).filter((n) => n % 4 !== 1),
+  batchSize: fc.constant(4),
+  validated: fc.boolean(),
+  stopping: fc.boolean(),
+  freezing: fc.boolean(),
+  schedule: fc.boolean(),
+  compiled: fc.boolean(),
+});
+
+describe('a training that goes on from any of its checkpoints', () => {
+  it('ends as the one that was not interrupted', async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, fc.nat(), fc.boolean(), async (own, at, byEpochs) => {
+        const first = setUp(own);
+        const whole = outcome(first, await first.run());
+
+        const kept: Checkpoint[] = [];
+        const second = setUp(own);
+        setThreads(2);
+        const keeping = checkpoint({ every: byEpochs ? 'epoch' : 1, save: (c) => void kept.push(c) });
+        // To keep them changes nothing.
+        expect(outcome(second, await second.run({ callbacks: [keeping] }))).toEqual(whole);
+
+        const third = setUp(own);
+        seed(77);
+        third.model.parameters()[0].data.fill(0.5);
+        setThreads(1);
+        const chosen = kept[at % kept.length];
+        const resume = at % 2 === 0 ? chosen : chosen.encode();
+        expect(outcome(third, await third.run({ resume }))).toEqual(whole);
+        expect(third.losses).toEqual(first.losses.slice(first.losses.length - third.losses.length));
+        expect(first.losses.length - third.losses.length).toBe(chosen.step);
+      }),
+      { numRuns: Number(process.env.AXPY_RESUMES ?? 40) },
+    );
+  });
+});
