@@ -1,5 +1,5 @@
 /** Checkpoints as files. */
-import { checkOptions, isInstance, isRecord } from '../arguments.ts';
+import { isInstance, isRecord, readOptions } from '../arguments.ts';
 import { FormatError } from '../errors.ts';
 import type { Json } from '../layers/config.ts';
 import type { Tensor } from '../tensor.ts';
@@ -8,6 +8,7 @@ import { digest, digestOfText } from './digest.ts';
 import { type Path, replaceFile, type Source } from './disk.ts';
 import { encodeLater, encodeParts, entry, type Sums, sumEntry } from './encode.ts';
 import { latestCheckpoint } from './folder.ts';
+import { parse } from './model.ts';
 import { readTensor, withSafetensors } from './safetensors.ts';
 import { Checkpoint, type CheckpointContent, capture } from './snapshot.ts';
 
@@ -27,15 +28,13 @@ const contentNames = ['model', 'optimizer', 'step', 'extra'] as const;
  */
 export async function saveCheckpoint(path: Path, content: CheckpointContent): Promise<void> {
   const op = 'saveCheckpoint';
-  checkOptions(op, content, contentNames);
-  await writeCheckpoint(op, path, capture(op, content));
+  await writeCheckpoint(op, path, capture(op, readOptions(op, content, contentNames)));
 }
 
 /** The bytes that `saveCheckpoint` writes. @throws as it does */
 export function encodeCheckpoint(content: CheckpointContent): Uint8Array {
   const op = 'encodeCheckpoint';
-  checkOptions(op, content, contentNames);
-  return concatBytes(encodeParts(op, capture(op, content)));
+  return concatBytes(encodeParts(op, capture(op, readOptions(op, content, contentNames))));
 }
 
 /**
@@ -57,25 +56,21 @@ export async function readCheckpoint(op: string, source: Source): Promise<Checkp
     const damaged = (what: string) =>
       new FormatError(`expected ${what} as it was written, got a damaged file`);
     if (textSum !== String(digestOfText(text))) throw damaged('the metadata');
-    const { state, sums } = parse(text);
+    const { state, sums } = contentOf(text);
     const tensors = new Map<string, Tensor>();
     for (const [name, place] of Object.entries(header.tensors)) {
       const tensor = await readTensor(file, name, place);
       if (digest(tensor.storage.array!) !== sums[name]) throw damaged(name.slice(0, 100));
       tensors.set(name, tensor);
     }
-    return new Checkpoint(file.path ?? '', state, tensors);
+    return new Checkpoint(file.path ?? '', state, tensors, header.metadata);
   });
 }
 
-function parse(text: string): { state: Json; sums: Sums } {
-  try {
-    const content = JSON.parse(text) as { state: Json; sums: Sums };
-    if (isRecord(content) && isRecord(content.sums)) return content;
-  } catch {
-    // What is no JSON is no checkpoint either.
-  }
-  throw new FormatError(`expected JSON of a state and sums as ${entry} in the metadata`);
+function contentOf(text: string): { state: Json; sums: Sums } {
+  const content = parse(text) as { state: Json; sums: Sums };
+  if (isRecord(content) && isRecord(content.sums)) return content;
+  throw new FormatError(`expected a state and sums as ${entry} in the metadata`);
 }
 
 /** @internal What `resume` of `fit` stands for; undefined where there is nothing to go on from. */

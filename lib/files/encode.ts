@@ -11,6 +11,7 @@ import { partsOf } from './safetensors.ts';
 interface Content {
   readonly json: Json;
   readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly architecture: Readonly<Record<string, string>>;
 }
 
 /** Of the metadata: JSON of all that is no tensor, and the sum of that text. */
@@ -19,9 +20,13 @@ export const sumEntry = 'checkpoint.sum';
 
 export type Sums = Readonly<Record<string, number>>;
 
-function assemble(op: string, { json, tensors }: Content, sums: Sums): Uint8Array[] {
+function assemble(op: string, { json, tensors, architecture }: Content, sums: Sums): Uint8Array[] {
   const text = JSON.stringify({ state: json, sums });
-  return partsOf(op, [...tensors], { [entry]: text, [sumEntry]: String(digestOfText(text)) });
+  return partsOf(op, [...tensors], {
+    ...architecture,
+    [entry]: text,
+    [sumEntry]: String(digestOfText(text)),
+  });
 }
 
 const sumOf = ([name, { storage }]: [string, Tensor]): [string, number] => [name, digest(storage.array!)];

@@ -81,6 +81,29 @@ export function setModes(model: Layer, { frozen, evaluation }: Modes): void {
 export function architectureOf(op: string, model: Layer): Record<string, string> {
   const config = JSON.stringify(model.config);
   checkMakes(op, model, config);
+  return metadataOf(model, config);
+}
+
+const makes = new WeakMap<Layer, { config: string; isSame: boolean }>();
+
+/** @internal The same of a model that is saved again and again; nothing where it would not make the same again. */
+export function knownArchitectureOf(model: Layer): Record<string, string> {
+  try {
+    const config = JSON.stringify(model.config);
+    let known = makes.get(model);
+    if (known?.config !== config) {
+      known = { config, isSame: false };
+      makes.set(model, known);
+      checkMakes('model', model, config);
+      known.isSame = true;
+    }
+    return known.isSame ? metadataOf(model, config) : {};
+  } catch {
+    return {};
+  }
+}
+
+function metadataOf(model: Layer, config: string): Record<string, string> {
   return {
     [keys.format]: String(formatVersion),
     [keys.version]: version,

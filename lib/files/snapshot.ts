@@ -1,11 +1,11 @@
 /** Models, optimizers and random numbers at one moment, and the way back to it. */
-import { checkBoolean, checkOptions, describe, isInstance, isRecord } from '../arguments.ts';
+import { checkBoolean, describe, isInstance, isRecord, readOptions } from '../arguments.ts';
 import { ArgumentError, FormatError } from '../errors.ts';
 import { backendInfo } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, refuseRecording } from '../kernels/recorder.ts';
 import { isRegistered, type Json } from '../layers/config.ts';
-import { Layer } from '../layers/layer.ts';
+import type { Layer } from '../layers/layer.ts';
 import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
@@ -16,10 +16,8 @@ import { version } from '../version.ts';
 import { concatBytes } from './bytes.ts';
 import { encodeParts } from './encode.ts';
 import { Fields } from './fields.ts';
+import { checkLayer, checkpointPrefix, knownArchitectureOf, modesOf, setModes } from './model.ts';
 import { flatten, type SavedState, unflatten } from './savedState.ts';
-
-/** What begins the name of every tensor that is none of the model's own. */
-export const reserved = 'checkpoint:';
 
 /** The version of what a checkpoint consists of. */
 const format = 1;
@@ -51,9 +49,6 @@ interface Write {
 
 const settled = (tensor: Tensor) => new Tensor(copyOf(tensor.storage.array!), tensor.shape, tensor.dtype);
 
-/** Parameters first, then buffers. */
-const tensorsOf = (model: Layer): Named<Tensor> => [...model.namedParameters(), ...model.namedBuffers()];
-
 const byName = <Value>(named: Named<Value>): Record<string, Value> => Object.fromEntries(named);
 
 /** Optimizers by name; '' is that of the only one. */
@@ -68,11 +63,6 @@ function optimizersOf(op: string, { optimizer }: CheckpointParts): [name: string
   const several = Object.entries(optimizer);
   for (const [, one] of several) if (!isInstance(one, Optimizer)) throw refuse(one);
   return several;
-}
-
-function checkParts(op: string, { model }: CheckpointParts): void {
-  if (isInstance(model, Layer)) return;
-  throw new ArgumentError(`[${op}] expected model to be a Layer, got ${describe(model)}`);
 }
 
 /** What a layer is, where its class has a name that a minifier leaves alone and its options are plain. */
@@ -91,13 +81,10 @@ function configsOf(model: Layer): Record<string, Json> {
 
 /** A parameter of an optimizer that is none of the model's is told by its position. */
 function modelState(model: Layer): SavedState {
-  const frozen = model.namedParameters().filter(([, parameter]) => !parameter.requiresGrad);
-  const evaluating = model.namedLayers().filter(([, layer]) => !layer.training);
   return {
     layers: configsOf(model) as SavedState,
     hidden: byName(model.namedHidden()),
-    frozen: frozen.map(([name]) => name),
-    evaluating: evaluating.map(([path]) => path),
+    ...modesOf(model),
   };
 }
 
@@ -130,8 +117,8 @@ export function capture(
   random: RandomState = defaultState,
 ): Checkpoint {
   refuseRecording(op);
-  checkParts(op, content);
   const { model, step, extra = null } = content;
+  checkLayer(op, model);
   if (step !== undefined && !(Number.isSafeInteger(step) && step >= 0)) {
     throw new ArgumentError(`[${op}] expected step to be an integer of at least 0, got ${describe(step)}`);
   }
@@ -153,18 +140,18 @@ export function capture(
       extra,
       ...own,
     },
-    reserved,
+    checkpointPrefix,
   );
   const all = new Map(tensors);
-  for (const [name, tensor] of tensorsOf(model)) {
-    if (name.startsWith(reserved)) {
+  for (const [name, tensor] of model.namedTensors()) {
+    if (name.startsWith(checkpointPrefix)) {
       throw new ArgumentError(
-        `[${op}] expected names of parameters that do not begin with ${reserved}, got ${name}`,
+        `[${op}] expected names of parameters that do not begin with ${checkpointPrefix}, got ${name}`,
       );
     }
     all.set(name, settled(tensor));
   }
-  return new Checkpoint('', json, all);
+  return new Checkpoint('', json, all, knownArchitectureOf(model));
 }
 
 /** Of a file that a newer version wrote: it is not damaged. */
@@ -183,26 +170,31 @@ export class Checkpoint {
   /** Where it came from: the path of its file, or '' for one that has none. */
   readonly name: string;
   /** @internal All of it, but the model's tensors, apart into JSON and the tensors that that names. */
-  readonly json: Json;
+  readonly json: Readonly<Record<string, Json>>;
   /** @internal */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** @internal The same together. */
-  readonly fields: Fields;
+  /** @internal What makes its file one of a model as well; nothing where the model's layers are not known by name. */
+  readonly architecture: Readonly<Record<string, string>>;
 
   /** @internal @throws FormatError where it is none */
-  constructor(name: string, json: Json, tensors: ReadonlyMap<string, Tensor>) {
+  constructor(
+    name: string,
+    json: Json,
+    tensors: ReadonlyMap<string, Tensor>,
+    architecture: Readonly<Record<string, string>>,
+  ) {
     this.name = name;
-    this.json = json;
     this.tensors = tensors;
-    const state = unflatten(this.title, json, (key) => tensors.get(key));
-    this.fields = new Fields(this.title, state);
-    const found = this.fields.count('format');
-    if (found > format) {
-      throw new NewerFormatError(
-        `${this.title}: expected format ${format}, got ${found}, written by version ${this.fields.text('library')} of the ` +
-          'library: a newer one can read it',
-      );
-    }
+    this.architecture = architecture;
+    if (!isRecord(json)) throw new FormatError(`${this.title}: expected a record`);
+    this.json = json as Record<string, Json>;
+    const found = this.part('format');
+    if (typeof found !== 'number') throw new FormatError(`${this.title}: expected format to be a number`);
+    if (found <= format) return;
+    throw new NewerFormatError(
+      `${this.title}: expected format ${format}, got ${found}, written by axpy ${this.part('library')}; this is axpy ${version}: ` +
+        'update it to load this file',
+    );
   }
 
   /** @internal What messages call it. */
@@ -210,20 +202,45 @@ export class Checkpoint {
     return this.name === '' ? 'the checkpoint' : `the checkpoint ${this.name}`;
   }
 
-  /** How many steps had been taken, where that was told; 0 else. */
-  get step(): number {
-    return this.fields.has('step') ? this.fields.count('step') : 0;
+  /** @internal */
+  has(name: string): boolean {
+    return Object.hasOwn(this.json, name);
   }
 
-  /** What was given as `extra`; null where there was none. */
+  /** @internal A part of it, with tensors of its own; undefined where it has none of that name. */
+  part(name: string): SavedState | undefined {
+    if (!this.has(name)) return undefined;
+    return unflatten(`${this.title}, ${name}`, this.json[name], (key) => {
+      const tensor = this.tensors.get(key);
+      return tensor && settled(tensor);
+    });
+  }
+
+  /** @internal */
+  record(name: string): Fields {
+    return new Fields(`${this.title}, ${name}`, this.part(name));
+  }
+
+  /** How many steps had been taken, where that was told; else 0. */
+  get step(): number {
+    const step = this.part('step') ?? 0;
+    if (Number.isSafeInteger(step) && (step as number) >= 0) return step as number;
+    throw new FormatError(`${this.title}: expected step to be a count`);
+  }
+
+  /** What was given as `extra`, as a copy; null where there was none. */
   get extra(): SavedState {
-    return this.fields.get('extra') ?? null;
+    return this.part('extra') ?? null;
   }
 
   /** Copies of the model's parameters and buffers by name, as a `stateDict`. */
   get weights(): Record<string, Tensor> {
-    const own = [...this.tensors].filter(([name]) => !name.startsWith(reserved));
-    return Object.fromEntries(own.map(([name, tensor]) => [name, settled(tensor)]));
+    return Object.fromEntries(this.own.map(([name, tensor]) => [name, settled(tensor)]));
+  }
+
+  /** @internal The same as they are. */
+  get own(): Named<Tensor> {
+    return [...this.tensors].filter(([name]) => !name.startsWith(checkpointPrefix));
   }
 
   /**
@@ -234,8 +251,7 @@ export class Checkpoint {
    */
   restore(options: RestoreOptions): void {
     const op = 'restore';
-    checkOptions(op, options, ['model', 'optimizer', 'random']);
-    const { random = true, ...parts } = options;
+    const { random = true, ...parts } = readOptions(op, options, ['model', 'optimizer', 'random']);
     checkBoolean(op, 'random', random);
     const write = prepare(op, this, parts);
     write();
@@ -249,7 +265,9 @@ export class Checkpoint {
 
   /** @internal */
   get random(): RandomState {
-    return this.fields.array<Uint32Array>('random', 'Uint32Array', 6);
+    const state = this.part('random');
+    if (state instanceof Uint32Array && state.length === 6) return state;
+    throw new FormatError(`${this.title}: expected random to be a random state`);
   }
 }
 
@@ -259,25 +277,22 @@ export class Checkpoint {
  */
 export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointParts): () => void {
   refuseRecording(op);
-  checkParts(op, parts);
   const { model } = parts;
-  const { fields, title, tensors } = checkpoint;
-  const saved = fields.inner('model');
-  const own = tensorsOf(model);
-  const given = Object.fromEntries([...tensors].filter(([name]) => !name.startsWith(reserved)));
+  checkLayer(op, model);
+  const { title } = checkpoint;
+  const saved = checkpoint.record('model');
+  const own = model.namedTensors();
   const hidden = model.namedHidden();
   const writes: Write[] = [
-    ...pair(own, readState(op, own, given)),
+    ...pair(own, readState(op, own, Object.fromEntries(checkpoint.own))),
     ...pair(hidden, readState(op, hidden, saved.tensors('hidden'))),
   ];
-  const frozen = new Set(saved.texts('frozen'));
-  const evaluating = new Set(saved.texts('evaluating'));
-  const wanting = model
-    .namedParameters()
-    .map(([name, parameter]): [Tensor, boolean] => [parameter, !frozen.has(name)]);
+  const modes = { frozen: [...saved.texts('frozen')], evaluation: [...saved.texts('evaluation')] };
+  const resting: Tensor[] = [];
+  const waking: Tensor[] = [];
 
   const optimizers = optimizersOf(op, parts);
-  const known = optimizers.length > 0 ? fields.inner('optimizer') : undefined;
+  const known = optimizers.length > 0 ? checkpoint.record('optimizer') : undefined;
   const names = new Map<Tensor, string>(
     model.namedParameters().map(([name, parameter]) => [parameter, name]),
   );
@@ -308,8 +323,8 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
       (parameter, i): Named<Tensor> => (mine[i] === null ? [[String(i), parameter]] : []),
     );
     writes.push(...pair(foreign, readState(op, foreign, state.tensors('foreign'))));
-    const resting = new Set(state.texts('frozen'));
-    wanting.push(...foreign.map(([i, parameter]): [Tensor, boolean] => [parameter, !resting.has(i)]));
+    const frozen = state.texts('frozen');
+    for (const [i, parameter] of foreign) (frozen.includes(i) ? resting : waking).push(parameter);
     const values = state.tensors('state');
     // By its own methods, which may do otherwise.
     readState(op, Object.entries(optimizer.stateDict()), values);
@@ -323,8 +338,9 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
       changing(op, into.storage);
       into.storage.array!.set(values);
     }
-    for (const [parameter, wantsGradient] of wanting) parameter.setRequiresGrad(wantsGradient);
-    for (const [path, layer] of model.namedLayers()) layer.training = !evaluating.has(path);
+    setModes(model, modes);
+    for (const parameter of resting) parameter.setRequiresGrad(false);
+    for (const parameter of waking) parameter.setRequiresGrad(true);
   };
 }
 
@@ -351,8 +367,9 @@ function loadAll(loads: readonly { optimizer: Optimizer; values: Readonly<Record
  * Checks that the layers of a model are those of a checkpoint, as far as their classes tell what they are.
  * @throws ArgumentError that says both of the first that differs
  */
-export function checkLayers(op: string, { fields, title }: Checkpoint, model: Layer): void {
-  const saved = new Map(Object.entries(fields.inner('model').get('layers') ?? {}));
+export function checkLayers(op: string, checkpoint: Checkpoint, model: Layer): void {
+  const { title } = checkpoint;
+  const saved = new Map(Object.entries(checkpoint.record('model').get('layers') ?? {}));
   const own = new Map(Object.entries(configsOf(model)));
   for (const path of new Set([...saved.keys(), ...own.keys()])) {
     const [theirs, mine] = [JSON.stringify(saved.get(path)), JSON.stringify(own.get(path))];

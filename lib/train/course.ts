@@ -147,8 +147,9 @@ export class Course implements Resting {
   /** What of an epoch's data was taken before it was interrupted; undefined where it begins. */
   skip(): Skip | undefined {
     const { batch, pass, random } = this;
-    if (!this.isResuming) return undefined;
+    const { isResuming } = this;
     this.isResuming = false;
+    if (!isResuming || batch === 0) return undefined;
     const states = pass!.log?.[Symbol.iterator]();
     return {
       count: batch,
@@ -243,15 +244,15 @@ export class Course implements Resting {
   /** Checks a checkpoint, and takes of it what concerns nobody else. @returns what writes the rest */
   private prepare(checkpoint: Checkpoint): () => void {
     const { training, context } = this;
-    const { title, fields } = checkpoint;
+    const { title } = checkpoint;
     const write = prepare(op, checkpoint, training);
     checkLayers(op, checkpoint, training.model);
-    if (!fields.has('training')) {
+    if (!checkpoint.has('training')) {
       throw new ArgumentError(
         `[${op}] expected a checkpoint of a training by fit, got ${title} of a loop of one's own: restore() it, and begin anew`,
       );
     }
-    const saved = fields.inner('training');
+    const saved = checkpoint.record('training');
     checkConditions(title, saved.inner('conditions'), training.conditions);
     const stateful = training.callbacks.filter(isStateful);
     const states = saved.list('callbacks');

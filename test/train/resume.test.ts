@@ -1,7 +1,11 @@
 /** Trainings that are interrupted go on as if they had not been: to the bit, wherever it was, whatever is trained. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  AbortError,
   Adam,
   BatchNorm,
   type Callback,
@@ -108,7 +112,7 @@ const models = {
 
 const optimizers = {
   sgd: (p: Tensor[]) => new SGD(p, { learningRate: 0.05 }),
-  momentum: (p: Tensor[]) => new SGD(p, { learningRate: 0.05, momentum: 0.9, nesterov: true, l2: 0.01 }),
+  momentum: (p: Tensor[]) => new SGD(p, { learningRate: 0.005, momentum: 0.9, nesterov: true, l2: 0.01 }),
   adam: (p: Tensor[]) => new Adam(p, { learningRate: 0.02 }),
   lion: (p: Tensor[]) => new Lion(p, { learningRate: 0.01 }),
 };
@@ -138,6 +142,8 @@ interface Case {
 }
 
 const epochs = 3;
+/** Of each property; more by AXPY_RESUMES. */
+const runs = Number(process.env.AXPY_RESUMES ?? 60);
 
 /** A schedule of a user's, that counts steps by itself, and changes rate and modes while it trains. */
 function schedule(): Callback & { count: number } {
@@ -166,8 +172,41 @@ function schedule(): Callback & { count: number } {
   };
 }
 
+/** Where a training may wait in vain. */
+const places = ['data', 'validation', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'step'] as const;
+type Place = (typeof places)[number];
+
+/** Lets something wait for ever at the nth time at a place, and aborts the training. */
+class Waits {
+  readonly controller = new AbortController();
+  private times = 0;
+
+  constructor(
+    private readonly place: Place | null = null,
+    private readonly after = 0,
+  ) {}
+
+  at(place: Place): Promise<never> | undefined {
+    if (place !== this.place || this.times++ !== this.after) return undefined;
+    if (place === 'step') {
+      this.controller.abort();
+      return undefined;
+    }
+    setTimeout(() => this.controller.abort(), 1);
+    return new Promise<never>(() => {});
+  }
+
+  get callback(): Callback {
+    return {
+      onEpochBegin: () => this.at('onEpochBegin'),
+      onBatchEnd: () => this.at('step') ?? this.at('onBatchEnd'),
+      onEpochEnd: () => this.at('onEpochEnd'),
+    };
+  }
+}
+
 /** All that a training is given, made anew. */
-function setUp(own: Case) {
+function setUp(own: Case, waits = new Waits()) {
   seed(5);
   const { dtype, source, examples: n, batchSize } = own;
   const model: Layer = models[own.model](own.model === 'two' ? 'float32' : dtype);
@@ -208,22 +247,36 @@ function setUp(own: Case) {
     array: batches(permutation(n)),
     // Random by the state that dropout reads.
     *generator() {
-      for (const batch of batches(permutation(n))) yield noisy(batch);
+      for (const batch of batches(permutation(n))) {
+        // Drawn before it is known whether the batch is waited for in vain.
+        const own = noisy(batch);
+        yield (waits.at('data') ?? own) as typeof own;
+      }
     },
     // Which draws further as it goes.
     async *blocks() {
       for (let block = 0; block < 2; block++) {
-        for (const batch of batches(permutation(n)).slice(0, 2)) yield noisy(batch);
+        for (const batch of batches(permutation(n)).slice(0, 2)) {
+          yield noisy(batch);
+          await waits.at('data');
+        }
       }
     },
   }[source];
+  // Draws, so that an interrupted one leaves another random state behind.
+  const validation = (batch: ReturnType<typeof make>) =>
+    async function* () {
+      rand([3]);
+      await waits.at('validation');
+      yield batch;
+    };
   const optimizer = optimizers[own.optimizer](model.parameters());
   if (own.freezing) {
     const [first] = model.namedLayers().filter(([, layer]) => layer instanceof BatchNorm);
     first?.[1].eval();
     model.parameters()[0].setRequiresGrad(false);
   }
-  const callbacks: Callback[] = [];
+  const callbacks: Callback[] = [waits.callback];
   if (own.schedule) callbacks.push(schedule());
   if (own.stopping) {
     callbacks.push(
@@ -239,7 +292,8 @@ function setUp(own: Case) {
     metrics: metricSets[own.metrics] as never,
     compiled: own.compiled,
     callbacks,
-    ...(own.validated ? { validation: make(5) as never } : {}),
+    ...(own.validated ? { validation: validation(make(5)) as never } : {}),
+    signal: waits.controller.signal,
     ...(['array', 'generator', 'blocks'].includes(source) ? {} : { batchSize }),
     ...(source === 'seeded' ? { seed: 3 } : {}),
     ...(source === 'ordered' ? { shuffle: false } : {}),
@@ -317,7 +371,41 @@ describe('a training that goes on from any of its checkpoints', () => {
         expect(third.losses).toEqual(first.losses.slice(first.losses.length - third.losses.length));
         expect(first.losses.length - third.losses.length).toBe(chosen.step);
       }),
-      { numRuns: Number(process.env.AXPY_RESUMES ?? 40) },
+      { numRuns: runs },
+    );
+  });
+
+  it('ends as that one when it was aborted, wherever it waited, with files between', async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, fc.constantFrom(...places), fc.nat(6), async (own, place, after) => {
+        const first = setUp(own);
+        const whole = outcome(first, await first.run());
+
+        const folder = mkdtempSync(join(tmpdir(), 'axpy-resume-'));
+        try {
+          const keeping = () => checkpoint({ folder, every: 5, keep: 1 });
+          const second = setUp(own, new Waits(place, after));
+          const ended = await second.run({ callbacks: [keeping()] }).catch((error: unknown) => error);
+          const isInterrupted = ended instanceof Error;
+          if (isInterrupted) expect(ended).toBeInstanceOf(AbortError);
+          expect(readdirSync(folder)).toEqual([expect.stringMatching(/^checkpoint-\d{9}\.safetensors$/)]);
+
+          const third = setUp(own);
+          seed(78);
+          expect(outcome(third, await third.run({ callbacks: [keeping()], resume: folder }))).toEqual(whole);
+          // No step is taken twice or left out.
+          const steps = isInterrupted ? [...second.losses, ...third.losses] : second.losses;
+          expect(steps).toEqual(first.losses);
+
+          // What is complete comes to its history at once.
+          const last = setUp(own);
+          expect(outcome(last, await last.run({ resume: folder }))).toEqual(whole);
+          expect(last.losses).toEqual([]);
+        } finally {
+          rmSync(folder, { recursive: true });
+        }
+      }),
+      { numRuns: runs },
     );
   });
 });
