@@ -316,7 +316,7 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
       const show = (list: readonly SavedState[]) =>
         `${list.length}${at >= 0 && at < list.length ? `, of which number ${at} is ${list[at] ?? 'none of the model'}` : ''}`;
       throw new ArgumentError(
-        `[${op}] expected ${what} to have the parameters that it has in ${title}, ${show(theirs)}, got ${show(mine)}`,
+        `[${op}] expected ${what} to have the parameters that it has in ${title}: ${show(theirs)}, got ${show(mine)}`,
       );
     }
     const foreign = optimizer.parameters.flatMap(

@@ -103,11 +103,12 @@ export function checkpoint(options: CheckpointOptions): Callback {
 
   return keeperCallback({
     async begin(training) {
-      const { monitors, history, stateless } = training;
+      const { monitors, history } = training;
       if (best !== undefined && !monitors.includes(best)) {
         throw new ArgumentError(`[${op}] expected best to be one of ${monitors.join(', ')}, got ${best}`);
       }
-      if (every !== 'epoch' && stateless !== undefined) throw statelessError(op, stateless);
+      const stateless = every === 'epoch' ? undefined : training.stateless;
+      if (stateless !== undefined) throw statelessError(op, stateless);
       await store.open(training);
       bestCost = Infinity;
       if (best !== undefined) {
@@ -131,8 +132,8 @@ export function checkpoint(options: CheckpointOptions): Callback {
     async end(training, isWhole) {
       await writing;
       if (isWhole && failure === null && kept !== momentOf(training)) {
-        const { stateless } = training;
-        if (training.isWithin && stateless !== undefined) sayLost(training, stateless);
+        const stateless = training.isWithin ? training.stateless : undefined;
+        if (stateless !== undefined) sayLost(training, stateless);
         else write(training, false, true);
         await writing;
       }
