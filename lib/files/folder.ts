@@ -16,6 +16,14 @@ const bestName = `best${ending}`;
 
 const nameOf = (step: number) => `checkpoint-${String(step).padStart(9, '0')}${ending}`;
 
+const isThere = async (path: string): Promise<boolean> =>
+  builtin('node:fs')!
+    .promises.stat(path)
+    .then(
+      () => true,
+      () => false,
+    );
+
 const isMissing = (error: unknown) => (error as { code?: unknown }).code === 'ENOENT';
 
 /** A folder that is there, and its checkpoints. */
@@ -54,6 +62,11 @@ export class Folder {
   /** Those with a number, the latest first. */
   async list(): Promise<Kept[]> {
     return await listed(this.op, this.path);
+  }
+
+  /** The best, where there is one. */
+  async bests(): Promise<{ readonly path: string }[]> {
+    return (await isThere(this.best)) ? [{ path: this.best }] : [];
   }
 
   /** Removes all but the latest, of those up to a step; as far as it may: the next time it is tried again. */
@@ -104,7 +117,7 @@ export async function latestCheckpoint(
   const files = (await listed(op, path)).map((kept) => kept.path);
   // It goes on as exactly as the others; only that it may be older.
   const best = builtin('node:path')!.join(path, bestName);
-  if (await stat(best).catch(() => undefined)) files.push(best);
+  if (await isThere(best)) files.push(best);
   const damaged: string[] = [];
   for (const file of files) {
     try {

@@ -197,7 +197,17 @@ const kinds = {
   // Each process has a folder of its own.
   path: (random) => random.pick(['file', 'other', pathToFileURL('file')]),
   source: (random) =>
-    random.pick(['file', 'none', axpy.encodeModel(mlp()), axpy.encodeSafetensors(named(random))]),
+    random.pick([
+      'file',
+      'none',
+      axpy.encodeModel(mlp()),
+      axpy.encodeCheckpoint({ model: mlp() }),
+      axpy.encodeSafetensors(named(random)),
+    ]),
+  every: (random) => random.pick([1, 2, 'epoch']),
+  extra: (random) => random.pick([null, [1, Number.NaN], { a: tensor([1]), $: new Uint8Array(3) }]),
+  resume: (random) =>
+    random.pick([undefined, undefined, 'run', 'none', axpy.encodeCheckpoint({ model: mlp() })]),
   npy: (random) => random.pick(['file', axpy.encodeNpy(filled(random, [4, 3]))]),
   npz: (random) => random.pick(['file', npz]),
   named,
@@ -234,6 +244,7 @@ const kinds = {
   callbacks: () => [
     { onBatchEnd: () => {}, onEpochEnd: async () => {} },
     axpy.earlyStopping({ monitor: 'loss' }),
+    axpy.checkpoint({ folder: 'run', every: 1 }),
   ],
   signal: () => new AbortController().signal,
   // Few, or what is no count: a large one would be obeyed.
@@ -314,6 +325,11 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   runs: 'epochs',
   print: 'boolean',
   monitor: 'monitor',
+  model: 'model',
+  folder: 'path',
+  every: 'every',
+  extra: 'extra',
+  resume: 'resume',
   patience: 'size',
   minDelta: 'positive',
   restoreBest: 'boolean',
@@ -418,6 +434,10 @@ const recipes: Readonly<Record<string, string>> = {
   dropout: 'tensor rate state',
   earlyStopping: '{monitor,patience,minDelta,mode:stopMode,restoreBest}',
   evaluate: 'model data {loss,metrics,batchSize,signal,compiled}',
+  checkpoint: '{folder,every,keep:size,best:monitor,mode:stopMode}',
+  encodeCheckpoint: '{model,optimizer:own,step:size,extra}',
+  loadCheckpoint: 'source',
+  saveCheckpoint: 'path {model,optimizer:own,step:size,extra}',
   encodeModel: 'model {metadata}',
   encodeNpy: 'tensor',
   encodeNpz: 'named {compressed}',
@@ -437,7 +457,7 @@ const recipes: Readonly<Record<string, string>> = {
   saveNpz: 'path named {compressed}',
   saveSafetensors: 'path named {metadata}',
   saveWeights: 'path model {metadata,convention,flattened}',
-  fit: 'model data {loss,optimizer:own,epochs,batchSize,validation,metrics,callbacks,signal,shuffle,seed,compiled}',
+  fit: 'model data {loss,optimizer:own,epochs,batchSize,validation,metrics,callbacks,signal,shuffle,seed,compiled,resume}',
   fromChannelsFirst: 'image',
   toChannelsFirst: 'image',
   full: `shape number ${create}`,
@@ -601,7 +621,7 @@ function argumentsOf(random: Random, recipe: string, owner: unknown): unknown[] 
     const options: Record<string, unknown> = {};
     for (const entry of part.slice(1, -1).split(',')) {
       const [name, kind = optionKinds[name]] = entry.split(':');
-      const isNeeded = name === 'loss' || name === 'optimizer' || name === 'learningRate';
+      const isNeeded = ['loss', 'optimizer', 'learningRate', 'model', 'folder'].includes(name);
       if (isNeeded || random.chance(0.4)) options[name] = one(optionKinds[kind] ?? kind);
     }
     return options;

@@ -30,6 +30,43 @@ const tensors = () => ({
   c: randn([2], { dtype: 'float64' }),
 });
 
+/** A short training, which goes on from what it is given. */
+async function train(options: Partial<axpy.FitOptions>): Promise<unknown> {
+  const model = mlp();
+  const optimizer = new axpy.Adam(model.parameters());
+  const data = { x: randn([12, 3]), y: randn([12, 2]) };
+  return await axpy.fit(model, data, {
+    loss: 'mse',
+    optimizer,
+    batchSize: 4,
+    epochs: 2,
+    ...options,
+  } as never);
+}
+
+let original: axpy.Checkpoint | undefined;
+
+/** A checkpoint in whose JSON something is as it is in the bytes: another number, another name, nothing. */
+async function disturbed(bytes: Uint8Array): Promise<axpy.Checkpoint> {
+  original ??= await axpy.loadCheckpoint(made.get('training that goes on')!);
+  let at = bytes.reduce((sum, byte) => (31 * sum + byte) % 2 ** 31, 7);
+  const next = (n: number) => {
+    at = (at * 48271) % (2 ** 31 - 1);
+    return at % n;
+  };
+  const other = () =>
+    [null, -1, 1.5, 'x', [], {}, { $: 'NaN' }, { $: 'Tensor', name: 'x' }, 2 ** 40, true][next(10)];
+  const change = (value: unknown, depth: number): unknown => {
+    if (next(40) === 0) return other();
+    if (typeof value !== 'object' || value === null) return value;
+    if (Array.isArray(value)) return value.map((item) => change(item, depth + 1));
+    const entries = Object.entries(value).filter(() => next(60) > 0);
+    return Object.fromEntries(entries.map(([key, item]) => [key, change(item, depth + 1)]));
+  };
+  const json = change(original.json, 0);
+  return await axpy.loadCheckpoint(Object.assign(Object.create(original), { json }).encode());
+}
+
 const formats: Readonly<Record<string, Format>> = {
   safetensors: {
     make: () => axpy.encodeSafetensors(tensors(), { metadata: { note: 'text' } }),
@@ -38,6 +75,29 @@ const formats: Readonly<Record<string, Format>> = {
   model: {
     make: () => axpy.encodeModel(cnn()),
     load: [axpy.loadModel, (bytes) => axpy.loadWeights(bytes, cnn(), { convention: 'pytorch' })],
+  },
+  checkpoint: {
+    make: () => {
+      const model = mlp();
+      return axpy.encodeCheckpoint({
+        model,
+        optimizer: new axpy.Adam(model.parameters()),
+        extra: { a: [1, 'x'] },
+      });
+    },
+    load: [axpy.loadCheckpoint, axpy.loadModel],
+  },
+  'training that goes on': {
+    make: async () => {
+      const kept: Uint8Array[] = [];
+      await train({
+        epochs: 1,
+        callbacks: [axpy.checkpoint({ save: (c) => void kept.push(c.encode()), every: 2 })],
+      });
+      return kept[0];
+    },
+    // Sums find all damage: so what is in the file is damaged, and the sums are made anew.
+    load: [(resume) => train({ resume }), async (bytes) => train({ resume: await disturbed(bytes) })],
   },
   'model of vectors': {
     make: () => axpy.encodeModel(mlp()),

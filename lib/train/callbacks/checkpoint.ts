@@ -166,8 +166,13 @@ function inFolder(path: Path, keep: number): Store {
   return {
     async open({ step, resumed }) {
       folder = await Folder.open(op, path);
-      const later = (await folder.list()).filter((file) => resumed === undefined || file.step > step);
-      for (const file of later) {
+      const numbered = await folder.list();
+      // The best one may be later, where a process ended before the next with a number.
+      const others =
+        resumed === undefined
+          ? [...numbered, ...(await folder.bests())]
+          : numbered.filter((file) => file.step > step);
+      for (const file of others) {
         const isWhole = await readCheckpoint(op, file.path).then(
           () => true,
           () => false,
