@@ -143,7 +143,7 @@ interface Case {
 
 const epochs = 3;
 /** Of each property; more by AXPY_RESUMES. */
-const runs = Number(process.env.AXPY_RESUMES ?? 60);
+const runs = Number(process.env.AXPY_RESUMES ?? 40);
 
 /** A schedule of a user's, that counts steps by itself, and changes rate and modes while it trains. */
 function schedule(): Callback & { count: number } {
@@ -172,8 +172,8 @@ function schedule(): Callback & { count: number } {
   };
 }
 
-/** Where a training may wait in vain. */
-const places = ['data', 'validation', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'step'] as const;
+/** Where a training may wait in vain, or end for now. */
+const places = ['end', 'data', 'validation', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'step'] as const;
 type Place = (typeof places)[number];
 
 /** Lets something wait for ever at the nth time at a place, and aborts the training. */
@@ -208,7 +208,9 @@ class Waits {
 /** All that a training is given, made anew. */
 function setUp(own: Case, waits = new Waits()) {
   seed(5);
-  const { dtype, source, examples: n, batchSize } = own;
+  const { dtype, source, batchSize } = own;
+  // One example is enough for each channel of an image, not for a feature.
+  const n = own.model !== 'image' && own.examples % batchSize === 1 ? own.examples + 1 : own.examples;
   const model: Layer = models[own.model](own.model === 'two' ? 'float32' : dtype);
   const kind = own.model === 'two' ? 'float32' : dtype;
   const make = (count: number) => {
@@ -338,7 +340,7 @@ const cases: fc.Arbitrary<Case> = fc.record({
   optimizer: fc.constantFrom('sgd', 'momentum', 'adam', 'lion'),
   metrics: fc.constantFrom('none', 'classes', 'quantities'),
   source: fc.constantFrom(...sources),
-  examples: fc.integer({ min: 9, max: 14 }).filter((n) => n % 4 !== 1),
+  examples: fc.integer({ min: 9, max: 14 }),
   batchSize: fc.constant(4),
   validated: fc.boolean(),
   stopping: fc.boolean(),
@@ -385,9 +387,13 @@ describe('a training that goes on from any of its checkpoints', () => {
         try {
           const keeping = () => checkpoint({ folder, every: 5, keep: 1 });
           const second = setUp(own, new Waits(place, after));
-          const ended = await second.run({ callbacks: [keeping()] }).catch((error: unknown) => error);
-          const isInterrupted = ended instanceof Error;
-          if (isInterrupted) expect(ended).toBeInstanceOf(AbortError);
+          const isShort = place === 'end';
+          const until = isShort ? { epochs: 1 + (after % epochs) } : {};
+          const ended = await second
+            .run({ callbacks: [keeping()], ...until })
+            .catch((error: unknown) => error);
+          const isInterrupted = isShort || ended instanceof Error;
+          if (ended instanceof Error) expect(ended).toBeInstanceOf(AbortError);
           expect(readdirSync(folder)).toEqual([expect.stringMatching(/^checkpoint-\d{9}\.safetensors$/)]);
 
           const third = setUp(own);
