@@ -65,13 +65,13 @@ function optimizersOf(op: string, { optimizer }: CheckpointParts): [name: string
   return several;
 }
 
-/** What a layer is, where its class has a name that a minifier leaves alone and its options are plain. */
-function configsOf(model: Layer): Record<string, Json> {
-  const configs: Record<string, Json> = {};
+/** What a layer is, as JSON, where its class has a name that a minifier leaves alone and its options are plain. */
+function configsOf(model: Layer): Record<string, string> {
+  const configs: Record<string, string> = {};
   for (const [path, layer] of model.namedLayers()) {
     if (!isRegistered(layer)) continue;
     try {
-      configs[path] = layer.config;
+      configs[path] = JSON.stringify(layer.config);
     } catch {
       // Options that cannot be told are those of a class of the user's.
     }
@@ -79,27 +79,37 @@ function configsOf(model: Layer): Record<string, Json> {
   return configs;
 }
 
-/** A parameter of an optimizer that is none of the model's is told by its position. */
 function modelState(model: Layer): SavedState {
   return {
-    layers: configsOf(model) as SavedState,
+    layers: configsOf(model),
     hidden: byName(model.namedHidden()),
     ...modesOf(model),
   };
 }
 
-function optimizerState(model: Layer, optimizer: Optimizer): SavedState {
+/** What the model calls the parameters of an optimizer; null for those that it has not. */
+function namesIn(model: Layer, optimizer: Optimizer): (string | null)[] {
   const names = new Map<Tensor, string>(
     model.namedParameters().map(([name, parameter]) => [parameter, name]),
   );
-  const foreign = optimizer.parameters.flatMap((parameter, at) =>
-    names.has(parameter) ? [] : [{ parameter, at }],
+  return optimizer.parameters.map((parameter) => names.get(parameter) ?? null);
+}
+
+/** Those that it has not, by their positions. */
+function foreignTo(model: Layer, optimizer: Optimizer): Named<Tensor> {
+  const names = namesIn(model, optimizer);
+  return optimizer.parameters.flatMap(
+    (parameter, i): Named<Tensor> => (names[i] === null ? [[String(i), parameter]] : []),
   );
+}
+
+function optimizerState(model: Layer, optimizer: Optimizer): SavedState {
+  const foreign = foreignTo(model, optimizer);
   return {
     type: optimizer.constructor.name,
-    parameters: optimizer.parameters.map((parameter) => names.get(parameter) ?? null),
-    foreign: Object.fromEntries(foreign.map(({ parameter, at }) => [at, parameter])),
-    frozen: foreign.filter(({ parameter }) => !parameter.requiresGrad).map(({ at }) => String(at)),
+    parameters: namesIn(model, optimizer),
+    foreign: byName(foreign),
+    frozen: foreign.filter(([, { requiresGrad }]) => !requiresGrad).map(([i]) => i),
     state: optimizer.stateDict(),
   };
 }
@@ -253,9 +263,9 @@ export class Checkpoint {
     const op = 'restore';
     const { random = true, ...parts } = readOptions(op, options, ['model', 'optimizer', 'random']);
     checkBoolean(op, 'random', random);
-    const write = prepare(op, this, parts);
-    write();
-    if (random) defaultState.set(this.random);
+    const state = this.random;
+    prepare(op, this, parts)();
+    if (random) defaultState.set(state);
   }
 
   /** The bytes of its file. */
@@ -279,68 +289,79 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
   refuseRecording(op);
   const { model } = parts;
   checkLayer(op, model);
-  const { title } = checkpoint;
   const saved = checkpoint.record('model');
   const own = model.namedTensors();
   const hidden = model.namedHidden();
-  const writes: Write[] = [
+  const modes = { frozen: [...saved.texts('frozen')], evaluation: [...saved.texts('evaluation')] };
+  const writes = [
     ...pair(own, readState(op, own, Object.fromEntries(checkpoint.own))),
     ...pair(hidden, readState(op, hidden, saved.tensors('hidden'))),
   ];
-  const modes = { frozen: [...saved.texts('frozen')], evaluation: [...saved.texts('evaluation')] };
-  const resting: Tensor[] = [];
-  const waking: Tensor[] = [];
-
   const optimizers = optimizersOf(op, parts);
   const known = optimizers.length > 0 ? checkpoint.record('optimizer') : undefined;
-  const names = new Map<Tensor, string>(
-    model.namedParameters().map(([name, parameter]) => [parameter, name]),
-  );
   const loads = optimizers.map(([name, optimizer]) => {
     const what = name === '' ? 'optimizer' : `optimizer ${name}`;
-    if (!known!.has(name)) {
-      const others = known!.names.map((other) => other || 'the only one').join(', ') || 'none';
-      throw new ArgumentError(`[${op}] expected an ${what} in ${title}, got optimizers: ${others}`);
-    }
-    const state = known!.inner(name);
-    const type = state.text('type');
-    if (type !== optimizer.constructor.name) {
-      throw new ArgumentError(
-        `[${op}] expected ${what} to be ${type}, as in ${title}, got ${optimizer.constructor.name}`,
-      );
-    }
-    const mine = optimizer.parameters.map((parameter) => names.get(parameter) ?? null);
-    const theirs = state.list('parameters');
-    const at = mine.findIndex((parameter, i) => parameter !== theirs[i]);
-    if (at >= 0 || mine.length !== theirs.length) {
-      const show = (list: readonly SavedState[]) =>
-        `${list.length}${at >= 0 && at < list.length ? `, of which number ${at} is ${list[at] ?? 'none of the model'}` : ''}`;
-      throw new ArgumentError(
-        `[${op}] expected ${what} to have the parameters that it has in ${title}: ${show(theirs)}, got ${show(mine)}`,
-      );
-    }
-    const foreign = optimizer.parameters.flatMap(
-      (parameter, i): Named<Tensor> => (mine[i] === null ? [[String(i), parameter]] : []),
-    );
-    writes.push(...pair(foreign, readState(op, foreign, state.tensors('foreign'))));
-    const frozen = state.texts('frozen');
-    for (const [i, parameter] of foreign) (frozen.includes(i) ? resting : waking).push(parameter);
-    const values = state.tensors('state');
-    // By its own methods, which may do otherwise.
-    readState(op, Object.entries(optimizer.stateDict()), values);
-    return { optimizer, values };
+    if (known!.has(name))
+      return checkOptimizer(op, what, checkpoint.title, known!.inner(name), model, optimizer);
+    const others = known!.names.map((other) => other || 'the only one').join(', ') || 'none';
+    throw new ArgumentError(`[${op}] expected an ${what} in ${checkpoint.title}, got optimizers: ${others}`);
   });
-
   return () => {
     loadAll(loads);
     settleRuns();
-    for (const { into, values } of writes) {
+    for (const { into, values } of [...writes, ...loads.flatMap((load) => load.writes)]) {
       changing(op, into.storage);
       into.storage.array!.set(values);
     }
     setModes(model, modes);
-    for (const parameter of resting) parameter.setRequiresGrad(false);
-    for (const parameter of waking) parameter.setRequiresGrad(true);
+    for (const { wanting } of loads) {
+      for (const [parameter, wantsGradient] of wanting) parameter.setRequiresGrad(wantsGradient);
+    }
+  };
+}
+
+/** What an optimizer is to have again. */
+interface Load {
+  readonly optimizer: Optimizer;
+  readonly values: Readonly<Record<string, Tensor>>;
+  /** Of parameters that are none of the model's. */
+  readonly writes: readonly Write[];
+  readonly wanting: readonly (readonly [parameter: Tensor, wantsGradient: boolean])[];
+}
+
+function checkOptimizer(
+  op: string,
+  what: string,
+  title: string,
+  saved: Fields,
+  model: Layer,
+  optimizer: Optimizer,
+): Load {
+  const { name } = optimizer.constructor;
+  const type = saved.text('type');
+  if (type !== name) {
+    throw new ArgumentError(`[${op}] expected ${what} to be ${type}, as in ${title}, got ${name}`);
+  }
+  const own = namesIn(model, optimizer);
+  const theirs = saved.list('parameters');
+  const at = own.findIndex((parameter, i) => parameter !== theirs[i]);
+  if (at >= 0 || own.length !== theirs.length) {
+    const show = (list: readonly SavedState[]) =>
+      `${list.length}${at >= 0 && at < list.length ? `, of which number ${at} is ${list[at] ?? 'none of the model'}` : ''}`;
+    throw new ArgumentError(
+      `[${op}] expected ${what} to have the parameters that it has in ${title}: ${show(theirs)}, got ${show(own)}`,
+    );
+  }
+  const foreign = foreignTo(model, optimizer);
+  const frozen = saved.texts('frozen');
+  const values = saved.tensors('state');
+  // By its own methods, which may do otherwise.
+  readState(op, Object.entries(optimizer.stateDict()), values);
+  return {
+    optimizer,
+    values,
+    writes: pair(foreign, readState(op, foreign, saved.tensors('foreign'))),
+    wanting: foreign.map(([i, parameter]) => [parameter, !frozen.includes(i)]),
   };
 }
 
@@ -348,7 +369,7 @@ const pair = (named: Named<Tensor>, values: readonly Tensor['data'][]): Write[] 
   named.map(([, into], i) => ({ into, values: values[i] }));
 
 /** All of them, or none. */
-function loadAll(loads: readonly { optimizer: Optimizer; values: Readonly<Record<string, Tensor>> }[]): void {
+function loadAll(loads: readonly Load[]): void {
   const undo: (() => void)[] = [];
   try {
     for (const { optimizer, values } of loads) {
@@ -368,15 +389,18 @@ function loadAll(loads: readonly { optimizer: Optimizer; values: Readonly<Record
  * @throws ArgumentError that says both of the first that differs
  */
 export function checkLayers(op: string, checkpoint: Checkpoint, model: Layer): void {
-  const { title } = checkpoint;
-  const saved = new Map(Object.entries(checkpoint.record('model').get('layers') ?? {}));
-  const own = new Map(Object.entries(configsOf(model)));
-  for (const path of new Set([...saved.keys(), ...own.keys()])) {
-    const [theirs, mine] = [JSON.stringify(saved.get(path)), JSON.stringify(own.get(path))];
+  const saved = checkpoint.record('model').inner('layers');
+  const own = configsOf(model);
+  const depthOf = (path: string) => path.split('.').length;
+  // The innermost first, as a layer's config holds those in it.
+  const paths = [...new Set([...saved.names, ...Object.keys(own)])].filter((path) => path !== '');
+  for (const path of [...paths.sort((a, b) => depthOf(b) - depthOf(a)), '']) {
+    const theirs = saved.has(path) ? saved.text(path) : 'none';
+    const mine = Object.hasOwn(own, path) ? own[path] : 'none';
     if (theirs === mine) continue;
-    const show = (config: string | undefined) => (config === undefined ? 'none' : config.slice(0, 300));
     throw new ArgumentError(
-      `[${op}] expected layer ${path || 'of the whole model'} to be ${show(theirs)}, as in ${title}, got ${show(mine)}`,
+      `[${op}] expected layer ${path || 'of the whole model'} to be ${theirs.slice(0, 300)}, as in ${checkpoint.title}, got ` +
+        mine.slice(0, 300),
     );
   }
 }
