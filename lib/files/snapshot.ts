@@ -10,7 +10,7 @@ import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
-import { type Named, readState } from '../state.ts';
+import { type Named, readNamed, readState } from '../state.ts';
 import { Tensor } from '../tensor.ts';
 import { version } from '../version.ts';
 import { concatBytes } from './bytes.ts';
@@ -83,6 +83,7 @@ function modelState(model: Layer): SavedState {
   return {
     layers: configsOf(model),
     hidden: byName(model.namedHidden()),
+    random: byName(model.namedRandomStates()),
     ...modesOf(model),
   };
 }
@@ -292,6 +293,8 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
   const saved = checkpoint.record('model');
   const own = model.namedTensors();
   const hidden = model.namedHidden();
+  const states = model.namedRandomStates();
+  const random = readRandom(op, states, saved.inner('random'));
   const modes = { frozen: [...saved.texts('frozen')], evaluation: [...saved.texts('evaluation')] };
   const writes = [
     ...pair(own, readState(op, own, Object.fromEntries(checkpoint.own))),
@@ -313,11 +316,26 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
       changing(op, into.storage);
       into.storage.array!.set(values);
     }
+    states.forEach(([, state], i) => {
+      state.set(random[i]);
+    });
     setModes(model, modes);
     for (const { wanting } of loads) {
       for (const [parameter, wantsGradient] of wanting) parameter.setRequiresGrad(wantsGradient);
     }
   };
+}
+
+/** The random states of layers. @throws ArgumentError unless they are those of the checkpoint */
+function readRandom(op: string, own: Named<RandomState>, saved: Fields): RandomState[] {
+  const given = Object.fromEntries(
+    saved.names.map((name) => [name, saved.array<Uint32Array>(name, 'Uint32Array', 6)]),
+  );
+  return readNamed(
+    op,
+    own.map(([name]) => name),
+    given,
+  );
 }
 
 /** What an optimizer is to have again. */

@@ -3,7 +3,7 @@ import { checkBoolean, describe, isInstance } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, recording, refuseRecording, type Use } from '../kernels/recorder.ts';
-import { copyOf, type Dtype, type FloatDtype } from '../memory.ts';
+import { copyOf, type Dtype, type FloatDtype, lengthOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import {
   type AnyParameter,
@@ -12,6 +12,7 @@ import {
   type SharedParameter,
   SharedTensor,
 } from '../parameter.ts';
+import { typedArrayName } from '../platform.ts';
 import { readShape, type Shape } from '../shape.ts';
 import { type Named, readNamed, readState } from '../state.ts';
 import { isTensor, Tensor } from '../tensor.ts';
@@ -307,6 +308,16 @@ export abstract class Layer {
     );
   }
 
+  /** @internal Random states that this layer and inner ones draw from by themselves, by path. */
+  namedRandomStates(): Named<Uint32Array> {
+    return this.namedLayers().flatMap(([path, layer]) =>
+      Array.from(walk(layer, isRandomState), ([name, state]): [string, Uint32Array] => [
+        path === '' ? name : `${path}.${name}`,
+        state,
+      ]),
+    );
+  }
+
   /** @internal The dtype of the tensors that numbers for an input become, by its path: 'words', or '' for the only one. */
   inputDtypeAt(path: string, otherwise: Dtype): Dtype {
     return dtypesOf(this, otherwise)(path);
@@ -424,6 +435,10 @@ export abstract class Layer {
 const switching = new Set<Layer>();
 
 const isLayer = (value: unknown): value is Layer => isInstance(value, Layer);
+
+/** As `randomState` makes one. */
+const isRandomState = (value: unknown): value is Uint32Array =>
+  typedArrayName.call(value) === 'Uint32Array' && lengthOf(value as Uint32Array) === 6;
 
 const isSharedTensor = (value: unknown): value is AnySharedTensor =>
   isTensor(value) && value instanceof SharedTensor;

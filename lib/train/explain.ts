@@ -92,18 +92,20 @@ export function checkState(model: Layer, optimizer: Optimizer, when: string): vo
   refuse(`values that ${optimizer.constructor.name} keeps`, state);
 }
 
-/** Runs `fn` from an earlier random state and puts the present one back, and what `fn` changes in buffers of layers. */
+/** Runs `fn` from an earlier random state and puts the present one back, and what `fn` changes in layers. */
 export function replay<Result>(random: RandomState, model: Layer, fn: () => Result): Result {
   const present = defaultState.slice();
   const buffers = [...model.namedBuffers(), ...model.namedHidden()].map(([, { data }]) => ({
     data,
     values: data.slice(),
   }));
+  const own = model.namedRandomStates().map(([, state]) => ({ state, values: state.slice() }));
   defaultState.set(random);
   try {
     return fn();
   } finally {
     defaultState.set(present);
+    for (const { state, values } of own) state.set(values);
     for (const { data, values } of buffers) data.set(values);
   }
 }

@@ -11,6 +11,7 @@ import {
   AxpyError,
   BatchNorm,
   type Callback,
+  type Checkpoint,
   checkpoint,
   Dense,
   Dropout,
@@ -356,6 +357,49 @@ describe('what a training does not go on from', () => {
     }
   });
 
+  it.each<[string, Callback, RegExp]>([
+    [
+      'another monitor',
+      earlyStopping({ monitor: 'r2', mode: 'max' }),
+      /expected monitor and mode loss, min, .*got r2, max/,
+    ],
+    [
+      'a callback that refuses its state',
+      {
+        stateDict: () => null,
+        loadStateDict() {
+          throw new ArgumentError('expected another one');
+        },
+      },
+      /expected another one/,
+    ],
+    [
+      'half a callback',
+      { stateDict: () => null },
+      /expected each callback to have both stateDict and loadStateDict/,
+    ],
+    [
+      'a state that is none',
+      { stateDict: () => new Date() as never, loadStateDict() {} },
+      /expected training\.callbacks\.0 to be plain data/,
+    ],
+  ])('nor with %s, before the model has changed', async (_, callback, message) => {
+    const folder = temporaryFolder();
+    const options = {
+      metrics: ['r2'] as never,
+      callbacks: [earlyStopping({ monitor: 'loss' }), checkpoint({ folder })],
+    };
+    await training(options).run({ epochs: 1 });
+    const { model, run } = training(options);
+    const before = JSON.stringify([model.stateDict(), [...defaultState]]);
+    const resume = message.source.includes('plain') ? {} : { resume: folder };
+    const callbacks = [callback, ...(resume.resume ? [] : [checkpoint({ save() {} })])];
+    const error = await rejection(run({ ...resume, callbacks }));
+    expect(error).toBeInstanceOf(ArgumentError);
+    expect((error as Error).message).toMatch(message);
+    if (resume.resume) expect(JSON.stringify([model.stateDict(), [...defaultState]])).toBe(before);
+  });
+
   it('but hyperparameters of the optimizer and its rate are those of the checkpoint', async () => {
     const folder = temporaryFolder();
     const first = training();
@@ -381,6 +425,17 @@ describe('the model of a checkpoint', () => {
     expect(others.length).toBeGreaterThan(10);
     for (const name of others) expect(name).toMatch(/^checkpoint:/);
   });
+});
+
+it('a model may be deep', async () => {
+  let model: Layer = new Dense(3, 1);
+  for (let i = 0; i < 150; i++) model = new Sequential([model]);
+  const kept: Uint8Array[] = [];
+  const save = (c: Checkpoint) => void kept.push(c.encode());
+  const run = (options: Partial<FitOptions>) =>
+    fit(model, xy(4), { loss: 'mse', optimizer: new Adam(model.parameters()), ...options } as never);
+  await run({ callbacks: [checkpoint({ save })] });
+  expect((await run({ resume: kept[0], epochs: 2 })).epochs).toHaveLength(2);
 });
 
 describe('errors', () => {

@@ -14,6 +14,7 @@ import {
   checkpoint,
   Dense,
   Dropout,
+  dropout,
   earlyStopping,
   type FitOptions,
   Flatten,
@@ -27,6 +28,7 @@ import {
   permutation,
   rand,
   randn,
+  randomState,
   Sequential,
   SGD,
   SharedTensor,
@@ -59,6 +61,8 @@ class Lion extends Optimizer {
 class Gate extends Layer {
   readonly parts: { readonly [name: string]: Layer };
   readonly #seen: SharedTensor<FloatDtype>;
+  /** Random numbers of its own. */
+  readonly noise = { state: randomState(4) };
 
   constructor(size: number, dtype: FloatDtype) {
     super();
@@ -75,7 +79,8 @@ class Gate extends Layer {
 
   forward(x: Tensor): Tensor {
     if (this.training) this.#seen.lerp_(x.detach().mean().reshape([1]), 0.3);
-    return this.parts.a.forward(x).mul(this.parts.b.forward(x)).add(this.#seen);
+    const y = this.parts.a.forward(x).mul(this.parts.b.forward(x)).add(this.#seen);
+    return this.training ? dropout(y, 0.2, this.noise.state) : y;
   }
 }
 
@@ -323,6 +328,7 @@ function outcome({ model, optimizer }: ReturnType<typeof setUp>, history: Histor
   return {
     model: named(Object.entries(model.stateDict())),
     hidden: named(model.namedHidden()),
+    states: model.namedRandomStates().map(([name, words]) => [name, [...words]]),
     frozen: model.parameters().map((p) => p.requiresGrad),
     modes: model.namedLayers().map(([, layer]) => layer.training),
     optimizer: named(Object.entries(optimizer.stateDict())),
