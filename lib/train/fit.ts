@@ -162,8 +162,9 @@ const inTraining = new WeakSet<Layer>();
  * @returns the history, one record an epoch
  * @throws ArgumentError for a bad option, DataError for data that is empty or not finite and for targets that the loss has no
  *   meaning for, ShapeError for x and y of different lengths: all before anything has changed, but for batches of an iterable,
- *   which are checked as they come. NonFiniteError when training diverges. AbortError for the signal. What a callback throws.
- *   An AxpyError that ended the training has the records up to then as its `history`; `onTrainEnd` finds them in its context
+ *   which are checked as they come. ArgumentError for a checkpoint of another training, FormatError for a damaged one.
+ *   FileError where the system refuses to read or write one. NonFiniteError when training diverges. AbortError for the signal.
+ *   What a callback throws. An AxpyError that ended the training has the records up to then as its `history`; `onTrainEnd` finds them in its context
  *   whatever was thrown.
  */
 export function fit<Model extends Layer, Y extends Inputs>(

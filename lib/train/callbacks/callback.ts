@@ -42,7 +42,8 @@ export interface Outcome {
 
 /**
  * All optional; called in the order of the list, and awaited. What one throws ends training and is thrown by `fit`.
- * `onTrainEnd` is called however training ends, and awaited even after an abort, which ends the wait for any other.
+ * `onTrainEnd` is called however training ends, and awaited even after an abort, which ends the wait for any other: those that
+ * follow in the list are told all the same.
  */
 export interface Callback {
   onTrainBegin?(context: TrainingContext): void | Promise<void>;
