@@ -69,6 +69,14 @@ export class Folder {
     return (await isThere(this.best)) ? [{ path: this.best }] : [];
   }
 
+  /** Whether a file is in it, by whichever way. */
+  async holds(file: string): Promise<boolean> {
+    const { realpath } = builtin('node:fs')!.promises;
+    const folders = [this.path, builtin('node:path')!.dirname(file)];
+    const [own, other] = await Promise.all(folders.map((path) => realpath(path).catch(() => path)));
+    return file !== '' && own === other;
+  }
+
   /** Removes all but the latest, of those up to a step; as far as it may: the next time it is tried again. */
   async prune(keep: number, upTo: number): Promise<void> {
     const own = (await this.list()).filter(({ step }) => step <= upTo);

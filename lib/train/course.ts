@@ -57,7 +57,7 @@ export class Course implements Resting {
   /** Steps taken, in the epoch under way and in all. */
   batch = 0;
   step = 0;
-  resumed: Checkpoint | undefined;
+  resumedFrom: string | undefined;
   private pass: Pass | null = null;
   /** Since when the epoch under way goes on. */
   private since = 0;
@@ -126,12 +126,15 @@ export class Course implements Resting {
     }
     // Last: what callbacks change as they begin is then as it was when they did so before.
     this.restore?.();
+    // It holds a copy of all.
+    this.restore = undefined;
     this.hasBegun = true;
   }
 
   async beginEpoch(interruption: Interruption): Promise<void> {
     const { context, training } = this;
     context.epoch = context.history.epochs.length + 1;
+    this.since = performance.now();
     if (!this.isResuming) {
       try {
         await this.tell(interruption, training.callbacks, (callback) => callback.onEpochBegin?.(context));
@@ -271,7 +274,7 @@ export class Course implements Resting {
 
     [this.pass, this.batch, this.step] = [pass, batch, step];
     this.isResuming = pass !== null;
-    this.resumed = checkpoint;
+    this.resumedFrom = checkpoint.name;
     Object.assign(context.history, history);
     context.epoch = history.epochs.length;
     return () => {
@@ -282,7 +285,8 @@ export class Course implements Resting {
       write();
       this.random.set(random);
       // The data of the epoch under way is taken again as it was.
-      defaultState.set(pass !== null && history.stopped === undefined ? pass.start : random);
+      const isTaken = pass !== null && this.goesOn && context.history.stopped === undefined;
+      defaultState.set(isTaken ? pass.start : random);
       if (shuffle !== null && training.random !== defaultState) training.random.set(shuffle);
     };
   }

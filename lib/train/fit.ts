@@ -208,8 +208,7 @@ async function train(training: Training): Promise<History> {
   let outcome: Outcome = {};
   try {
     await interruptible('fit', signal, async (interruption) => {
-      const checkpoint = await interruption.wait(openResume('fit', training.resume));
-      await course.open(checkpoint);
+      await course.open(await interruption.wait(openResume('fit', training.resume)));
       const steps = stepsOf(training);
       // Who trains on 33 examples by 32 learns now, not at the end of an epoch, that a layer wants more than one.
       if (data.single) steps.rehearse(data.single.x, data.single.why);

@@ -1,5 +1,5 @@
 /** Checkpoints as files: what is in a folder, what damage does, what is refused, loops of one's own. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -170,6 +170,20 @@ describe('a folder of checkpoints', () => {
       expect(begun).not.toHaveBeenCalled();
       expect(readdirSync(folder)).toEqual(names);
     }
+    // Nor may one that comes from elsewhere mix with it, or remove what is there.
+    const elsewhere = temporaryFolder();
+    await training().run({ callbacks: [checkpoint({ folder: elsewhere, keep: Infinity })] });
+    for (const resume of [elsewhere, readFileSync(join(elsewhere, names[3])) as Uint8Array]) {
+      const mixed = await rejection(
+        training().run({ callbacks: [checkpoint({ folder, keep: 1 })], resume, epochs: 9 }),
+      );
+      expect(mixed).toBeInstanceOf(ArgumentError);
+      expect(readdirSync(folder)).toEqual(names);
+    }
+    // By another name it is the same.
+    const link = join(elsewhere, 'link');
+    symlinkSync(folder, link);
+    await training().run({ callbacks: [checkpoint({ folder: link, keep: Infinity })], resume: folder });
     // Elsewhere it may.
     const other = training();
     await other.run({

@@ -115,7 +115,7 @@ export function checkpoint(options: CheckpointOptions): Callback {
         for (const record of history.epochs) if (costOf(record) < bestCost) bestCost = costOf(record);
       }
       [writing, failure] = [Promise.resolve(), null];
-      kept = training.resumed === undefined ? '' : momentOf(training);
+      kept = training.resumedFrom === undefined ? '' : momentOf(training);
     },
     async rest(training, record) {
       check();
@@ -164,21 +164,25 @@ function handedTo(save: NonNullable<CheckpointOptions['save']>): Store {
 function inFolder(path: Path, keep: number): Store {
   let folder: Folder;
   return {
-    async open({ step, resumed }) {
+    async open({ step, resumedFrom }) {
       folder = await Folder.open(op, path);
       const numbered = await folder.list();
-      // The best one may be later, where a process ended before the next with a number.
-      const others =
-        resumed === undefined
-          ? [...numbered, ...(await folder.bests())]
-          : numbered.filter((file) => file.step > step);
+      // What is here is of this training where that was kept here. The best one may then be later, where a process ended
+      // before the next with a number.
+      const isOwn = resumedFrom !== undefined && (await folder.holds(resumedFrom));
+      const others = isOwn
+        ? numbered.filter((file) => file.step > step)
+        : [...numbered, ...(await folder.bests())];
       for (const file of others) {
         const isWhole = await readCheckpoint(op, file.path).then(
           () => true,
           () => false,
         );
         if (!isWhole) continue;
-        const where = resumed === undefined ? 'from its beginning' : `from step ${step}`;
+        const where =
+          resumedFrom === undefined
+            ? 'from its beginning'
+            : `from step ${step} of ${resumedFrom || 'memory'}`;
         throw new ArgumentError(
           `[${op}] expected a folder without checkpoints of another training, got ${file.path} where this one goes on ${where}: ` +
             `pass resume: ${JSON.stringify(folder.path)} to fit to go on from that, or choose another folder`,

@@ -9,8 +9,8 @@ export interface Resting {
   readonly step: number;
   readonly history: History;
   readonly monitors: readonly string[];
-  /** What it goes on from; undefined for one that begins anew. */
-  readonly resumed: Checkpoint | undefined;
+  /** The file that it goes on from, '' for a checkpoint that has none; undefined for one that begins anew. */
+  readonly resumedFrom: string | undefined;
   /** The first metric without which nothing can be kept within an epoch; undefined where there is none. */
   readonly stateless: string | undefined;
   /** Whether the last epoch that began has steps but no record yet. */
