@@ -134,7 +134,7 @@ export function capture(
     throw new ArgumentError(`[${op}] expected step to be an integer of at least 0, got ${describe(step)}`);
   }
   settleRuns();
-  const optimizers = optimizersOf(op, content).map(([name, optimizer]) => [
+  const optimizers = optimizersOf(op, content).map(([name, optimizer]): [string, SavedState] => [
     name,
     optimizerState(model, optimizer),
   ]);
@@ -147,7 +147,7 @@ export function capture(
       step,
       random,
       model: modelState(model),
-      optimizer: Object.fromEntries(optimizers) as SavedState,
+      ...(optimizers[0]?.[0] === '' ? { optimizer: optimizers[0][1] } : { optimizers: byName(optimizers) }),
       extra,
       ...own,
     },
@@ -301,13 +301,10 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
     ...pair(hidden, readState(op, hidden, saved.tensors('hidden'))),
   ];
   const optimizers = optimizersOf(op, parts);
-  const known = optimizers.length > 0 ? checkpoint.record('optimizer') : undefined;
   const loads = optimizers.map(([name, optimizer]) => {
     const what = name === '' ? 'optimizer' : `optimizer ${name}`;
-    if (known!.has(name))
-      return checkOptimizer(op, what, checkpoint.title, known!.inner(name), model, optimizer);
-    const others = known!.names.map((other) => other || 'the only one').join(', ') || 'none';
-    throw new ArgumentError(`[${op}] expected an ${what} in ${checkpoint.title}, got optimizers: ${others}`);
+    const state = savedOptimizer(op, checkpoint, name, what);
+    return checkOptimizer(op, what, checkpoint.title, state, model, optimizer);
   });
   return () => {
     loadAll(loads);
@@ -336,6 +333,15 @@ function readRandom(op: string, own: Named<RandomState>, saved: Fields): RandomS
     own.map(([name]) => name),
     given,
   );
+}
+
+/** That of a name; '' for the only one. @throws ArgumentError where there is none */
+function savedOptimizer(op: string, checkpoint: Checkpoint, name: string, what: string): Fields {
+  const several = checkpoint.has('optimizers') ? checkpoint.record('optimizers') : undefined;
+  if (name === '' && checkpoint.has('optimizer')) return checkpoint.record('optimizer');
+  if (name !== '' && several?.has(name)) return several.inner(name);
+  const others = several === undefined ? 'one without a name' : several.names.join(', ') || 'none';
+  throw new ArgumentError(`[${op}] expected ${what} in ${checkpoint.title}, got ${others}`);
 }
 
 /** What an optimizer is to have again. */

@@ -64,7 +64,7 @@ function training(own: Partial<FitOptions> = {}, hidden = 4) {
   return { model, data, optimizer, run };
 }
 
-const state = ({ model, optimizer }: ReturnType<typeof training>) => ({
+const state = ({ model, optimizer }: { model: Layer; optimizer: Adam }) => ({
   model: Object.entries(model.stateDict()).map(([name, x]) => [name, [...x.data]]),
   hidden: model.namedHidden().map(([name, x]) => [name, [...x.data]]),
   optimizer: Object.entries(optimizer.stateDict()).map(([name, x]) => [name, [...x.data]]),
@@ -263,6 +263,83 @@ describe('damage', () => {
     const error = await rejection(training().run({ resume: folder }));
     expect(error).toBeInstanceOf(FormatError);
     expect((error as Error).message).toMatch(/expected format 1, got 2.*update/);
+  });
+
+  it('that has its sums is found before anything has changed', async () => {
+    const kept: Checkpoint[] = [];
+    const options = { metrics: ['f1', 'rocAuc'] as never, loss: 'binaryCrossEntropyWithLogits' as const };
+    const start = () => {
+      seed(1);
+      const model = make();
+      const optimizer = new Adam(model.parameters());
+      const data = { x: randn([10, 3]), y: randn([10, 1]).greater(0).cast('float32') };
+      const callbacks = [earlyStopping({ monitor: 'loss' })];
+      const run = (more: Partial<FitOptions>, others: Callback[] = []) =>
+        fit(model, data, {
+          ...options,
+          optimizer,
+          batchSize: 4,
+          epochs: 3,
+          ...more,
+          callbacks: [...callbacks, ...others],
+        } as never);
+      return { model, optimizer, data, run };
+    };
+    await start().run({}, [checkpoint({ save: (c) => void kept.push(c), every: 1 })]);
+    const places = (json: unknown): (string | number)[][] =>
+      typeof json === 'object' && json !== null
+        ? Object.entries(json).flatMap(([key, item]) => [
+            [key],
+            ...places(item).map((path) => [key, ...path]),
+          ])
+        : [];
+    const odd = fc.constantFrom(
+      null,
+      -1,
+      1.5,
+      2 ** 40,
+      'x',
+      '',
+      true,
+      [],
+      {},
+      { $: 'NaN' },
+      { $: 'Tensor', name: '0.weight' },
+    );
+    const outcomes = { refused: 0, trained: 0 };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...kept),
+        fc.nat(),
+        odd,
+        fc.boolean(),
+        async (original, at, other, isGone) => {
+          // biome-ignore lint/suspicious/noExplicitAny: any JSON
+          const json: any = structuredClone(original.json);
+          const all = places(json);
+          const path = all[at % all.length];
+          const holder = path.slice(0, -1).reduce((value, key) => value[key], json);
+          const last = path[path.length - 1];
+          if (isGone) delete holder[last];
+          else holder[last] = other;
+          const own = start();
+          const before = JSON.stringify(state(own));
+          const error = await Promise.resolve()
+            .then(() => own.run({ resume: Object.assign(Object.create(original), { json }).encode() }))
+            .catch((reason: unknown) => reason);
+          if (!(error instanceof Error)) {
+            outcomes.trained++;
+            return;
+          }
+          outcomes.refused++;
+          expect(error).toBeInstanceOf(AxpyError);
+          expect(JSON.stringify(state(own))).toBe(before);
+        },
+      ),
+      { numRuns: 300 },
+    );
+    expect(outcomes.refused).toBeGreaterThan(50);
+    expect(outcomes.trained).toBeGreaterThan(5);
   });
 
   it('nor safetensors of something else', async () => {
@@ -469,7 +546,7 @@ describe('errors', () => {
       };
       const error = await rejection(run({ callbacks: [checkpoint({ folder, every }), break_] }));
       expect(error).toBeInstanceOf(FileError);
-      expect((error as FileError).message).toMatch(/^\[checkpoint\] expected to write .*run/);
+      expect((error as FileError).message).toMatch(/^\[checkpoint\] expected to (write|read) .*run/);
       expect((error as FileError).history!.epochs.length).toBeGreaterThanOrEqual(1);
       expect(losses.length).toBeLessThanOrEqual(every === 2 ? 7 : 9);
       expect(model.training).toBe(true);

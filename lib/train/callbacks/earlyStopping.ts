@@ -3,6 +3,8 @@
 import { checkBoolean, checkOptions, checkPositive, describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
 import { Fields } from '../../files/fields.ts';
+import type { Layer } from '../../layers/layer.ts';
+import { readState } from '../../state.ts';
 import type { Tensor } from '../../tensor.ts';
 import { valueAt } from '../history.ts';
 import { higherIsBetter } from '../metrics.ts';
@@ -49,9 +51,10 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
 
   let best = Infinity;
   let waited = 0;
+  let trained: Layer | null = null;
   let weights: Readonly<Record<string, Tensor>> | null = null;
   return {
-    onTrainBegin({ monitors }) {
+    onTrainBegin({ model, monitors }) {
       if (!monitors.includes(monitor)) {
         throw new ArgumentError(
           `[${op}] expected monitor to be one of ${monitors.join(', ')}, got ${monitor}` +
@@ -60,6 +63,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       }
       best = Infinity;
       waited = 0;
+      trained = model;
     },
     onEpochEnd({ model, history, stop }, record) {
       const value = valueAt(record, monitor) ?? Number.NaN;
@@ -86,12 +90,13 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
         );
       }
       const own = fields.has('weights') ? fields.tensors('weights') : null;
+      if (own !== null && trained !== null) readState(op, trained.namedTensors(), own);
       [best, waited] = [fields.number('best'), fields.count('waited')];
       weights = restoreBest ? own : null;
     },
     onTrainEnd({ model }) {
       if (weights !== null) model.loadStateDict(weights);
-      weights = null;
+      [weights, trained] = [null, null];
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Metrics of how scores rank examples: ROC AUC and average precision, as scikit-learn defines them. */
 import { checkBoolean, readOptions } from '../../arguments.ts';
-import { ShapeError } from '../../errors.ts';
+import { FormatError, ShapeError } from '../../errors.ts';
 import { Fields } from '../../files/fields.ts';
 import { allocate } from '../../memory.ts';
 import { floats, type Tensor } from '../../tensor.ts';
@@ -75,7 +75,12 @@ function scoredFrom(fields: Fields): Scored {
     isDouble ? 'Float64Array' : 'Float32Array',
     isPositive.length,
   );
-  return { width: fields.count('width'), scores, isPositive };
+  const width = fields.count('width');
+  // A number of columns that rows have none of would be gone through all the same.
+  if (!(width >= 1 && width <= scores.length && scores.length % width === 0)) {
+    throw new FormatError(`expected rows of scores, got ${scores.length} in rows of ${width}`);
+  }
+  return { width, scores, isPositive };
 }
 
 /** Scores in ascending order, with how many were NaN. */
