@@ -11,7 +11,7 @@ export function firstNonFinite(values: ArrayLike<number>): number {
 
 /** True when x holds neither NaN nor Infinity. */
 export function allFinite(x: Tensor): boolean {
-  return x.dtype === 'int32' || areFinite(x.data as Float);
+  return x.dtype === 'int32' || areFinite(x.values() as Float);
 }
 
 /** The same for an array, by a kernel, as it may be large. */
@@ -37,9 +37,10 @@ const large = ', which in float32 stands for any number beyond 3.4e38';
 /** @throws DataError, which names the row and the position in it, where x holds NaN or Infinity. */
 export function checkFiniteData(name: string, x: Tensor): void {
   if (x.dtype === 'int32') return;
-  const at = firstNonFinite(x.data);
+  const values = x.values();
+  const at = firstNonFinite(values);
   if (at < 0) return;
-  const value = x.data[at];
+  const value = values[at];
   const isLarge = x.dtype === 'float32' && !Number.isNaN(value);
   throw new DataError(
     `expected ${name} to hold finite numbers, got ${value} at ${place(x, at)}${isLarge ? large : ''}`,

@@ -165,7 +165,7 @@ function prepare(op: string, x: Tensor, init: Initializer, fans: Fans = fansOf(x
   let write: Fill;
   if (isFunction(init)) {
     const values = valuesOf(op, x, init([...x.shape], { ...fans }));
-    write = () => x.data.set(values);
+    write = () => elements(x).set(values);
   } else {
     write = resolve(op, init);
   }

@@ -5,6 +5,7 @@
  */
 import type { Float } from '../binding.d.ts';
 import { MemoryError } from './errors.ts';
+import { beforeChange } from './hold.ts';
 import { recording } from './kernels/recorder.ts';
 import { heap, sharedMemory, sharesMemory } from './platform.ts';
 
@@ -33,7 +34,7 @@ export class Storage<D extends Dtype = Dtype> {
   version = 0;
   /** Whether it is shared memory, which programs read and write in place. */
   isShared = false;
-  /** Whether a user has its array, and may write to it unseen. */
+  /** Whether a user has its array, or another thread its memory, and may write to it unseen. */
   isExposed = false;
   /** Whose version counts: its own, or that of another one whose memory it uses. */
   owner: Storage = this as unknown as Storage;
@@ -43,6 +44,13 @@ export class Storage<D extends Dtype = Dtype> {
     this.length = length;
     this.array = array;
     recording?.add(this);
+  }
+
+  /** From now on it may be written to unseen. */
+  expose(): void {
+    if (this.isExposed) return;
+    this.isExposed = true;
+    if (this.array !== null) beforeChange(this.array.buffer);
   }
 }
 

@@ -43,6 +43,8 @@ export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
     }
     const { storage, shape, dtype } = this;
     owners.set(storage.array!.buffer, storage.owner);
+    // Another thread will write to it unseen.
+    storage.expose();
     return {
       buffer: storage.array!.buffer as SharedArrayBuffer,
       shape: [...shape],
@@ -80,6 +82,7 @@ export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
   /** @internal Uses what `readMemory` returned. */
   useMemory(memory: Float): void {
     this.storage.array = memory;
+    this.storage.isExposed = true;
     // Another tensor of this thread may have it as well.
     const owner = owners.get(memory.buffer) ?? this.storage;
     // More than either was, so that no sum of versions is what it was before.

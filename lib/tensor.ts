@@ -8,6 +8,7 @@ import {
   type Arrays,
   allocate,
   checkNested,
+  copyOf,
   type Dtype,
   type FloatDtype,
   lengthOf,
@@ -80,12 +81,12 @@ export class Tensor<out D extends Dtype = any> {
    * @throws AutogradError in a function that is being compiled, unless it can be recorded anew for other values.
    */
   get data(): Arrays[Known<D>] {
-    this.storage.isExposed = true;
+    this.storage.expose();
     return this.values() as Arrays[Known<D>];
   }
 
-  /** The elements, to be read at once. */
-  private values(): Arrays[Dtype] {
+  /** @internal The elements, to be read at once: `data`, which whoever asks for may keep, counts as known to a user. */
+  values(): Arrays[Dtype] {
     recording?.readValues(this.storage, 'reading of values (data, item, toArray)');
     return this.storage.array ?? missing('data');
   }
@@ -333,6 +334,13 @@ function missing(what: string): never {
   throw new AutogradError(
     `[compile] expected ${what} of a tensor that has values, got one that a compiled function made: return it from there`,
   );
+}
+
+/** x, or a copy where code of a user, or another thread, may change it unseen. What changes it otherwise tells before. */
+export function still(x: Tensor): Tensor {
+  const { storage } = x;
+  if (!storage.isExposed && storage.owner === storage) return x;
+  return new Tensor(copyOf(storage.array!), x.shape, x.dtype);
 }
 
 /** The same for a kernel that takes floats; the dtype was checked before. */

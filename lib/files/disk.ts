@@ -1,9 +1,10 @@
 /** Files: read by ranges, and replaced so that whoever looks, and whatever happens, finds the old one or the new one. */
-import { describe } from '../arguments.ts';
+import { describe, isArray } from '../arguments.ts';
 import { ArgumentError, AxpyError, DataError, FileError, FormatError } from '../errors.ts';
+import { hold } from '../hold.ts';
 import { lengthOf } from '../memory.ts';
 import { attempt, builtin, host, isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
-import { allocateBuffer } from './bytes.ts';
+import { allocateBuffer, concatBytes } from './bytes.ts';
 
 /** A URL, in words for compilers that know neither a browser nor Node. */
 export interface FileUrl {
@@ -205,15 +206,52 @@ const unsupported: readonly unknown[] = ['EPERM', 'EISDIR', 'EINVAL', 'EBADF', '
 /**
  * Puts a file in the place of one that may be there: beside it under another name, synchronised to the disk, then renamed,
  * and the folder synchronised. Whatever ends this early, there is the old file or the new one, whole.
- * @param parts follow each other; not to be changed until this is done
+ * @param parts follow each other. Those in an array are written as they are now, and copied only where their memory is about
+ *   to change before they are: see `hold`. Others are not to be changed.
  * @throws FileError where the system refuses; the old file is then still there
  */
 export async function replaceFile(
   op: string,
   given: Path,
-  parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  parts: readonly Uint8Array[] | AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const named = pathOf(op, given);
+  const held = isArray(parts) ? parts.map((part) => new Part(part)) : null;
+  try {
+    await replace(op, named, held ?? (parts as AsyncIterable<Uint8Array>));
+  } finally {
+    for (const part of held ?? []) part.release();
+  }
+}
+
+/** What is to be written: as it was when this was made, whoever changes the memory before it is. */
+class Part {
+  readonly release: () => void;
+  private failure: unknown = null;
+
+  constructor(private memory: Uint8Array) {
+    this.release = hold(memory.buffer, () => {
+      try {
+        this.memory = concatBytes([memory]);
+      } catch (error) {
+        // Is no matter of whoever is about to change it.
+        this.failure = error;
+      }
+    });
+  }
+
+  /** Where it is now. */
+  get bytes(): Uint8Array {
+    if (this.failure !== null) throw this.failure;
+    return this.memory;
+  }
+}
+
+async function replace(
+  op: string,
+  named: string,
+  parts: readonly Part[] | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const [{ open, realpath, stat, rename, unlink }, { dirname, join }] = [
     need(op, 'node:fs').promises,
     need(op, 'node:path'),
@@ -238,11 +276,16 @@ export async function replaceFile(
     try {
       // As far as the file system knows of such.
       if (old !== undefined) await handle.chmod(old.mode).catch(() => {});
+      let begin = 0;
       for await (const part of parts) {
-        for (let done = 0; done < part.length; ) {
-          const length = Math.min(piece, part.length - done);
-          done += (await handle.write(part, done, length)).bytesWritten;
+        let done = 0;
+        for (let bytes = bytesOf(part); done < bytes.length; bytes = bytesOf(part)) {
+          const length = Math.min(piece, bytes.length - done);
+          const { bytesWritten } = await handle.write(bytes, done, length, begin + done);
+          // What changed meanwhile, and was copied before, is written again.
+          if (bytesOf(part) === bytes) done += bytesWritten;
         }
+        begin += done;
       }
       await handle.sync();
     } finally {
@@ -255,6 +298,8 @@ export async function replaceFile(
   }
   await synchronised(folder).catch(fail);
 }
+
+const bytesOf = (part: Part | Uint8Array): Uint8Array => (part instanceof Part ? part.bytes : part);
 
 /** Renames it; on Windows as soon as those who read the old one, or look for viruses, let go of it. */
 async function renamed(

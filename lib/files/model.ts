@@ -6,11 +6,11 @@ import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { type LayerConfig, layerFrom } from '../layers/config.ts';
 import { type AnyModel, Layer } from '../layers/layer.ts';
-import { copyOf } from '../memory.ts';
+import { bytesOf } from '../memory.ts';
 import type { AnySharedTensor } from '../parameter.ts';
 import { sameShape, show } from '../shape.ts';
 import { type Named, nameList } from '../state.ts';
-import { checkElements, Tensor } from '../tensor.ts';
+import { checkElements, elements, still, type Tensor } from '../tensor.ts';
 import { version } from '../version.ts';
 import { concatBytes } from './bytes.ts';
 import { type Path, type Readable, replaceFile, type Source } from './disk.ts';
@@ -46,12 +46,12 @@ const deepest = 1024;
 
 // ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** @internal Copies of a model's tensors, as they are now. */
+/** @internal A model's tensors, which `replaceFile` will find as they are now. */
 export function snapshotOf(op: string, model: Layer): [name: string, tensor: Tensor][] {
   settleRuns();
   return model.namedTensors().map(([name, tensor]) => {
     checkElements(op, tensor);
-    return [name, new Tensor(copyOf(tensor.data), tensor.shape, tensor.dtype)];
+    return [name, still(tensor)];
   });
 }
 
@@ -115,7 +115,7 @@ function metadataOf(model: Layer, config: string): Record<string, string> {
 /** What cannot be loaded is not to be found out when the original is gone. */
 function checkMakes(op: string, model: Layer, config: string): void {
   const own = model.namedTensors();
-  const bytes = own.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
+  const bytes = own.reduce((sum, [, { storage }]) => sum + bytesOf(storage), 0);
   const advice =
     'what a layer of your own is, it tells by configure(this, options) and registerLayer(name, class, make); a function as ' +
     'an activation has no place in a file, and wants a layer of your own';
@@ -258,7 +258,9 @@ async function fill(
       `expected ${name.slice(0, 200)} to be ${dtype} ${show(shape)}, got ${entry.dtype} ${show(entry.shape)}`,
     );
   }
-  for (const [name, { data }] of state) await readElements(file, name, header.tensors[name], data, false);
+  for (const [name, tensor] of state) {
+    await readElements(file, name, header.tensors[name], elements(tensor), false);
+  }
   fillOthers(new Set(state.map(([, tensor]) => tensor)));
 }
 

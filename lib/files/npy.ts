@@ -10,7 +10,7 @@ import { refuseRecording } from '../kernels/recorder.ts';
 import { type Arrays, allocate, copyOf, type Dtype } from '../memory.ts';
 import { transpose } from '../ops/transpose.ts';
 import { maxRank, show, sizeOf } from '../shape.ts';
-import { checkElements, checkTensor, Tensor } from '../tensor.ts';
+import { checkElements, checkTensor, elements, still, Tensor } from '../tensor.ts';
 import { allocateBuffer, concatBytes, type Feed } from './bytes.ts';
 import { type Path, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted, convert, type Encoding, type EncodingName, encodings } from './dtypes.ts';
@@ -66,7 +66,7 @@ export function encodeNpy(tensor: Tensor): Uint8Array {
 function snapshot(op: string, tensor: Tensor): Uint8Array[] {
   refuseRecording(op);
   settleRuns();
-  return npyParts(op, 'a tensor', tensor);
+  return npyParts(op, 'a tensor', tensor, true);
 }
 
 // ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -338,16 +338,21 @@ const alignment = 64;
 /** How many digits NumPy leaves room for in the first size, so that an array may grow. */
 const growth = 21;
 
-/** @internal The `.npy` file of a tensor as it is, in parts. @throws ArgumentError for what is none */
+/**
+ * @internal The `.npy` file of a tensor as it is, in parts.
+ * @param isStill whether whoever reads them holds the memory until then
+ * @throws ArgumentError for what is none
+ */
 export function npyParts(
   op: string,
   name: string,
   tensor: Tensor,
+  isStill: boolean,
 ): [header: Uint8Array, numbers: Uint8Array] {
   checkTensor(op, tensor, name);
   checkElements(op, tensor);
   const { dtype, shape } = tensor;
-  const { buffer } = copyOf<Arrays[Dtype]>(tensor.data);
+  const { buffer, byteOffset, byteLength } = isStill ? elements(still(tensor)) : copyOf(elements(tensor));
   const sizes = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
   const literal = `{'descr': '${descrOf[dtype as Dtype]}', 'fortran_order': False, 'shape': ${sizes}, }`;
   const room = shape.length === 0 ? 0 : growth - String(shape[0]).length;
@@ -355,5 +360,8 @@ export function npyParts(
   // What ends at a multiple gets as much again, as in NumPy.
   const length = (Math.floor((before + literal.length + room + 1) / alignment) + 1) * alignment - before;
   const text = `${magic}\x01\x00${String.fromCharCode(length & 0xff, length >> 8)}${literal.padEnd(length - 1)}\n`;
-  return [Uint8Array.from(text, (character) => character.charCodeAt(0)), new Uint8Array(buffer)];
+  return [
+    Uint8Array.from(text, (character) => character.charCodeAt(0)),
+    new Uint8Array(buffer, byteOffset, byteLength),
+  ];
 }

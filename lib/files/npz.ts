@@ -110,7 +110,9 @@ function partsOf(
   const all = new Set(names);
   for (const name of names) checkName(op, name, all);
   settleRuns();
-  const members = names.map((name) => [name + suffix, npyParts(op, describe(name), tensors[name])] as const);
+  const members = names.map(
+    (name) => [name + suffix, npyParts(op, describe(name), tensors[name], false)] as const,
+  );
   return archiveOf(op, members, compressed);
 }
 

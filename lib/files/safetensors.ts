@@ -6,9 +6,9 @@ import { describe, isRecord, readOptions } from '../arguments.ts';
 import { ArgumentError, FormatError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
-import { allocate, copyOf, type Dtype } from '../memory.ts';
+import { allocate, type Dtype } from '../memory.ts';
 import { checkShape, type Shape, sizeOf } from '../shape.ts';
-import { checkElements, checkTensor, Tensor } from '../tensor.ts';
+import { checkElements, checkTensor, elements, still, Tensor } from '../tensor.ts';
 import { concatBytes } from './bytes.ts';
 import { type Path, type Readable, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted, convert, type EncodingName, encodings } from './dtypes.ts';
@@ -54,7 +54,7 @@ const rank: Record<Dtype, number> = { float64: 0, float32: 1, int32: 2 };
 const isWellFormed = (text: unknown): text is string => typeof text === 'string' && !loneSurrogate.test(text);
 const loneSurrogate = /[\uD800-\uDFFF]/u;
 
-/** @internal The file of tensors that do not change any more, in parts. */
+/** @internal The file of tensors, in parts. */
 export function partsOf(
   op: string,
   tensors: readonly (readonly [name: string, tensor: Tensor])[],
@@ -68,7 +68,7 @@ export function partsOf(
   const values: Uint8Array[] = [];
   let at = 0;
   for (const [name, x] of sorted) {
-    const { buffer, byteOffset, byteLength } = x.data;
+    const { buffer, byteOffset, byteLength } = elements(x);
     header.push([
       name,
       { dtype: nameOf[x.dtype as Dtype], shape: x.shape, data_offsets: [at, at + byteLength] },
@@ -108,7 +108,7 @@ export function readMetadata(
   return Object.fromEntries(entries);
 }
 
-/** Copies of tensors by name, which nothing changes any more. */
+/** Tensors by name, which `replaceFile` will find as they are now. */
 function snapshot(op: string, tensors: Readonly<Record<string, Tensor>>): [string, Tensor][] {
   refuseRecording(op);
   if (!isRecord(tensors)) {
@@ -124,7 +124,7 @@ function snapshot(op: string, tensors: Readonly<Record<string, Tensor>>): [strin
     );
   }
   settleRuns();
-  return own.map(([name, x]) => [name, new Tensor(copyOf(x.data), x.shape, x.dtype)]);
+  return own.map(([name, x]) => [name, still(x)]);
 }
 
 /**

@@ -9,7 +9,7 @@ import { allocate } from '../memory.ts';
 import { isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
 import { readShape, type Shape, sameShape, show } from '../shape.ts';
 import { nameList } from '../state.ts';
-import { checkElements, checkTensor, type Tensor } from '../tensor.ts';
+import { checkElements, checkTensor, elements, type Tensor } from '../tensor.ts';
 import { concatBytes } from './bytes.ts';
 import { type Foreign, ignored, pytorch, unchanged } from './conventions.ts';
 import { type Path, replaceFile, type Source } from './disk.ts';
@@ -244,7 +244,7 @@ export async function loadWeights(
     settleRuns();
     for (const { tensor, values } of changes) {
       changing(op, tensor.storage);
-      tensor.data.set(values);
+      elements(tensor).set(values);
     }
     return report;
   });

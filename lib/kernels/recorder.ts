@@ -17,6 +17,7 @@
 
 import type { Argument, Call, Data, Float, Kernels } from '../../binding.d.ts';
 import { AutogradError } from '../errors.ts';
+import { beforeChange } from '../hold.ts';
 import type { Elements, Storage } from '../memory.ts';
 import { isSharedMemory } from '../platform.ts';
 import { kernelNames } from './table.ts';
@@ -236,7 +237,8 @@ export function refuseRecording(op: string): void {
 
 /** Before elements of a storage change in place: backward can tell. */
 export function changing(op: string, storage: Storage): void {
-  recording?.write(op, storage);
+  if (recording !== null) recording.write(op, storage);
+  else if (storage.array !== null) beforeChange(storage.array.buffer);
   storage.owner.version++;
 }
 

@@ -2,7 +2,7 @@
 import { isArray, isFunction, readIterable } from '../arguments.ts';
 import { ArgumentError, DataError } from '../errors.ts';
 import { changing } from '../kernels/recorder.ts';
-import { isTensor } from '../tensor.ts';
+import { elements, isTensor } from '../tensor.ts';
 import { isArrayLike } from '../values.ts';
 import type { Layer } from './layer.ts';
 
@@ -37,14 +37,14 @@ export function orAsBefore(layer: Layer, fn: () => void): void {
     .namedLayers()
     .map(([, one]) => (one as Layer & Learner)[learned]?.())
     .filter((back) => back !== undefined);
-  const buffers = layer.namedBuffers().map(([, buffer]) => [buffer, buffer.data.slice()] as const);
+  const buffers = layer.namedBuffers().map(([, buffer]) => [buffer, elements(buffer).slice()] as const);
   try {
     fn();
   } catch (error) {
     for (const back of restore) back();
     for (const [buffer, values] of buffers) {
       changing('adapt', buffer.storage);
-      buffer.data.set(values);
+      elements(buffer).set(values);
     }
     throw error;
   }

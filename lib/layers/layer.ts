@@ -15,7 +15,7 @@ import {
 import { typedArrayName } from '../platform.ts';
 import { readShape, type Shape } from '../shape.ts';
 import { type Named, readNamed, readState } from '../state.ts';
-import { isTensor, Tensor } from '../tensor.ts';
+import { elements, isTensor, Tensor } from '../tensor.ts';
 import { walk } from '../tree.ts';
 import type { passesOn } from './adapt.ts';
 import { configOf, type LayerConfig, typeOf } from './config.ts';
@@ -374,7 +374,7 @@ export abstract class Layer {
     settleRuns();
     const state: Record<string, Tensor> = {};
     for (const [name, tensor] of this.namedTensors()) {
-      state[name] = new Tensor(copyOf(tensor.data), tensor.shape, tensor.dtype);
+      state[name] = new Tensor(copyOf(tensor.values()), tensor.shape, tensor.dtype);
     }
     return state;
   }
@@ -391,7 +391,7 @@ export abstract class Layer {
     settleRuns();
     tensors.forEach(([, tensor], i) => {
       changing('loadStateDict', tensor.storage);
-      tensor.data.set(values[i]);
+      elements(tensor).set(values[i]);
     });
   }
 

@@ -11,7 +11,7 @@ import { cast } from '../ops/cast.ts';
 import { sqrt } from '../ops/unary.ts';
 import { SharedTensor } from '../parameter.ts';
 import { checkSize, readShape, type Shape, sameShape, show, sizeOf } from '../shape.ts';
-import { checkElements, checkTensor, isTensor, type Tensor, type Values } from '../tensor.ts';
+import { checkElements, checkTensor, elements, isTensor, type Tensor, type Values } from '../tensor.ts';
 import { fitsFloat32 } from '../values.ts';
 import { batchesOf, checkAny } from './adapt.ts';
 import { checkCount, inputError, readExample } from './checks.ts';
@@ -150,7 +150,7 @@ export class Normalize<D extends FloatDtype = 'float32'> extends Layer {
       this.checkInput(x.shape);
       checkFiniteData(`the data for ${label}`, x);
       settleRuns();
-      moments.add(x.data);
+      moments.add(x.values());
     }
     checkAny(label, moments.count);
     const variance = moments.variance();
@@ -160,8 +160,8 @@ export class Normalize<D extends FloatDtype = 'float32'> extends Layer {
     settleRuns();
     changing(op, this.mean.storage);
     changing(op, this.variance.storage);
-    this.mean.data.set(moments.mean);
-    this.variance.data.set(variance);
+    elements(this.mean).set(moments.mean);
+    elements(this.variance).set(variance);
     return this;
   }
 

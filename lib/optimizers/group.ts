@@ -56,8 +56,8 @@ export class Group {
     this.rows = Int32Array.from(gathered, (parameter) => rowOf.get(parameter)!);
   }
 
-  /** Counts the update of what was gathered, so that backward can tell. */
-  count(): void {
+  /** Before the update of what was gathered: backward can tell that it changes, and who reads it. */
+  announce(): void {
     for (let i = 0; i < this.gathered.length; i++) changing('step', this.gathered[i].storage);
   }
 }

@@ -199,8 +199,8 @@ export abstract class Optimizer {
     else recording.settings.add(this);
     for (let i = 0; i < groups.length; i++) {
       if (groups[i].gradients.length === 0) continue;
+      groups[i].announce();
       this.update(groups[i], this.rows, this.hyper);
-      groups[i].count();
     }
   }
 

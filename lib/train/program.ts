@@ -2,6 +2,7 @@
 import { isInstance } from '../arguments.ts';
 import { isGradEnabled } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
+import { beforeChanges } from '../hold.ts';
 import { type Call, createProgram, type Program, withKernels } from '../kernels/index.ts';
 import { type Captured, plan } from '../kernels/plan.ts';
 import type { Run } from '../kernels/queue.ts';
@@ -214,6 +215,7 @@ export class Entry {
   }
 
   private capture(): (() => void)[] {
+    beforeChanges(this.changing);
     const writes: (() => void)[] = [];
     for (let i = 0; i < this.settings.length; i++) writes.push(this.settings[i].capture());
     return writes;

@@ -3,8 +3,27 @@ import { spawn } from 'node:child_process';
 import fs, { mkdirSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { full, loadSafetensors, saveSafetensors, type Tensor } from '../../lib/index.ts';
+import { hold } from '../../lib/hold.ts';
+import {
+  Adam,
+  BatchNorm,
+  compile,
+  Dense,
+  fit,
+  full,
+  loadModel,
+  loadSafetensors,
+  loadWeights,
+  losses,
+  randn,
+  Sequential,
+  SGD,
+  saveModel,
+  saveSafetensors,
+  type Tensor,
+} from '../../lib/index.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const child = join(import.meta.dirname, 'killed.child.mjs');
@@ -208,5 +227,117 @@ describe('a save', () => {
     await Promise.all(Array.from({ length: 12 }, (_, i) => saveSafetensors(path, { x: full([20_000], i) })));
     expect(values(await loadSafetensors(path))).toHaveLength(1);
     expect(readdirSync(folder)).toEqual(['model']);
+  });
+});
+
+describe('memory that changes while it is saved', () => {
+  /** Writes that read the memory late, a little at a time, as those of a busy system may. */
+  async function slowly<Result>(fn: () => Promise<Result>): Promise<Result> {
+    const { open } = fs.promises;
+    const spy = vi.spyOn(fs.promises, 'open').mockImplementation(async (...args) => {
+      const handle = await open(...args);
+      const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<unknown>;
+      const late = async (bytes: Uint8Array, done: number, length: number, position: number) => {
+        for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+        return write(bytes, done, Math.min(length, 1000), position);
+      };
+      return Object.assign(handle, { write: late });
+    });
+    return await fn().finally(() => spy.mockRestore());
+  }
+
+  const hex = ({ buffer }: Tensor['data']) => Buffer.from(buffer).toString('hex');
+  const x = randn([16, 20]);
+  const makeModel = () =>
+    new Sequential([new Dense(20, 30, { activation: 'tanh' }), new BatchNorm(30), new Dense(30, 20)]);
+  type Model = ReturnType<typeof makeModel>;
+  /** All ways in which the values of a model change. */
+  const changes: Record<string, (model: Model) => unknown> = {
+    'an update in place': (model) => model.layers[0].weight.mul_(2),
+    assign: (model) => model.layers[2].weight.assign(randn([20, 30])),
+    'an eager step': (model) => {
+      const optimizer = new SGD(model.parameters(), { learningRate: 0.1, momentum: 0.9 });
+      losses.mse(model.forward(x), x).backward();
+      optimizer.step();
+    },
+    'a forward pass, of running statistics': (model) => model.forward(x),
+    'a training': (model) =>
+      fit(model, { x, y: x }, { loss: 'mse', optimizer: new Adam(model.parameters()), batchSize: 8 }),
+    'a compiled function': async (model) => {
+      const step = compile(() => model.layers[0].weight.mul_(0.5).sum());
+      await step();
+      step.sync();
+    },
+    loadStateDict: (model) => model.loadStateDict(makeModel().stateDict()),
+    loadWeights: (model) => loadWeights(makeModel().stateDict(), model),
+    'what a user writes': (model) => model.layers[0].weight.data.fill(7),
+    'another thread, perhaps': (model) => new Float32Array(model.layers[0].weight.share().buffer).fill(9),
+    'memory of another one': (model) => model.layers[0].attach(new Dense(20, 30).share()),
+  };
+
+  it.each(Object.entries(changes))('by %s: the file has what it was', async (_, change) => {
+    const path = join(temporaryFolder(), 'model');
+    for (const isExposed of [false, true]) {
+      const model = makeModel();
+      if (isExposed) model.layers[0].weight.data.fill(0.25);
+      const before = model.stateDict();
+      await slowly(async () => {
+        const saving = saveModel(path, model);
+        for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+        await change(model);
+        await saving;
+      });
+      const saved = (await loadModel(path)).stateDict();
+      for (const [name, { data }] of Object.entries(saved))
+        expect([name, hex(data)]).toEqual([name, hex(before[name].data)]);
+      const now = model.stateDict();
+      expect(
+        Object.keys(now).some((name) => !before[name].data.every((value, i) => value === now[name].data[i])),
+      ).toBe(true);
+    }
+  });
+
+  it('at any moments, in any order', async () => {
+    const path = join(temporaryFolder(), 'model');
+    const names = Object.keys(changes);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.constantFrom(...names), fc.nat(12)), { minLength: 1, maxLength: 6 }),
+        async (plan) => {
+          const model = makeModel();
+          const before = model.stateDict();
+          await slowly(async () => {
+            const saving = saveModel(path, model);
+            for (const [name, turns] of plan) {
+              for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+              await changes[name](model);
+            }
+            await saving;
+          });
+          const saved = (await loadModel(path)).stateDict();
+          for (const [name, { data }] of Object.entries(saved))
+            expect([name, hex(data)]).toEqual([name, hex(before[name].data)]);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('nobody holds it when that is done, or has failed', async () => {
+    const folder = temporaryFolder();
+    const model = makeModel();
+    await saveModel(join(folder, 'model'), model);
+    await saveModel(join(folder, 'no', 'model'), model).catch(() => {});
+    const { weight } = model.layers[0];
+    let copies = 0;
+    const release = hold(weight.storage.array!.buffer, () => {
+      copies++;
+    });
+    weight.mul_(2);
+    weight.mul_(2);
+    expect(copies).toBe(1);
+    release();
+    weight.mul_(2);
+    expect(copies).toBe(1);
   });
 });
