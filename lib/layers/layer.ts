@@ -69,6 +69,9 @@ const hidden: unique symbol = Symbol('hidden');
 /** @internal What a layer may be called, see `label`. */
 export const naming = Symbol('naming');
 
+/** @internal How a layer tells its own tensors, see `Layer`. */
+export const tensorsOf = Symbol('tensors');
+
 interface Naming {
   /** The label that somebody gave it. */
   own: string | undefined;
@@ -283,12 +286,17 @@ export abstract class Layer {
   private *tensorsBelow(): Generator<[name: string, tensor: AnySharedTensor]> {
     const seen = new Set<AnySharedTensor>();
     for (const [path, layer] of this.layersBelow()) {
-      for (const [name, tensor] of walk(layer, isSharedTensor)) {
+      for (const [name, tensor] of layer[tensorsOf]()) {
         if (seen.has(tensor)) continue;
         seen.add(tensor);
         yield [path === '' ? name : `${path}.${name}`, tensor];
       }
     }
+  }
+
+  /** @internal The tensors in this layer's own fields; one that has them by other names tells these. */
+  [tensorsOf](): Iterable<readonly [name: string, tensor: AnySharedTensor]> {
+    return walk(this, isSharedTensor);
   }
 
   /** State that `stateDict` leaves out, see `Layer.hidden`; by default none. */
