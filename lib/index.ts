@@ -157,6 +157,9 @@ export { oneHot } from './ops/gather.ts';
 
 import './ops/index.ts';
 
+export { type ImportOnnxOptions, importOnnx } from './onnx/import.ts';
+export { OnnxModel, type OnnxValue } from './onnx/onnxModel.ts';
+
 export {
   type InterpolateOptions,
   interpolate,

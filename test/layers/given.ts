@@ -85,6 +85,25 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     fc.constantFrom<unknown>(1, [1, 0], { top: 2 }),
     optional({ value: fc.oneof(number, fc.constantFrom(-0, Infinity, -Infinity, Number.NaN)) }),
   ),
+  OnnxModel: fc.tuple(
+    fc.record({
+      inputs: fc.constant([{ name: 'x', dtype: 'float32', shape: ['batch', null, 'h', 'w'] }]),
+      outputs: fc.constant([{ name: 'y', dtype: 'float32', shape: null }]),
+      tensors: fc.constant([
+        { name: 'a.scale', shape: [1, 1, 1], dtype: 'float32', kind: 'parameter', form: 'first' },
+        { name: 'mask', shape: [1], dtype: 'float32', kind: 'buffer', form: 'first' },
+      ]),
+      constants: fc.constant({ least: { dtype: 'float32', shape: [], values: ['-Infinity'] } }),
+      nodes: fc.constantFrom('Elu', 'ThresholdedRelu', 'Celu').map((op) => [
+        { op: 'Mul', name: '', inputs: ['x', 'a.scale'], outputs: ['1'], attributes: {} },
+        { op, name: 'b', inputs: ['1'], outputs: ['2'], attributes: { alpha: 0.5 } },
+        { op: 'Clip', name: '', inputs: ['2', 'least', ''], outputs: ['3'], attributes: {} },
+        { op: 'Add', name: '', inputs: ['3', 'mask'], outputs: ['y'], attributes: {} },
+      ]),
+      opset: fc.constantFrom(13, 17),
+      layout: fc.constantFrom('NCHW', 'NHWC'),
+    }),
+  ),
   ReLU: none,
   Rescale: fc.tuple(fc.constantFrom(0.5, -0, -3), fc.constantFrom(0, -1), fc.constant({ dtype: 'float64' })),
   SiLU: none,

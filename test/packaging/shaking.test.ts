@@ -44,6 +44,11 @@ const configs = `
     new axpy.Sigmoid(), new axpy.Tanh(), new axpy.Softmax(), new axpy.Sequential([new axpy.ReLU()]),
     new axpy.Normalize(1), new axpy.Rescale(2), new axpy.OneHot(3), new axpy.StringLookup(['a']),
     new axpy.Columns({ a: new axpy.Normalize(1) }),
+    new axpy.OnnxModel({
+      inputs: [{ name: 'x', dtype: 'float32', shape: null }], outputs: [{ name: 'y', dtype: 'float32', shape: null }],
+      tensors: [], constants: {}, opset: 17, layout: 'NCHW',
+      nodes: [{ op: 'Relu', name: '', inputs: ['x'], outputs: ['y'], attributes: {} }],
+    }),
   ];
   const known = new Set(layers.map(({ constructor }) => constructor));
   const missing = Object.values(axpy).filter((one) => one.prototype instanceof axpy.Layer && !known.has(one));
