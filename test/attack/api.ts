@@ -6,6 +6,7 @@
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import * as axpy from '../../lib/index.ts';
+import { network } from '../onnx/models.ts';
 import { hostile } from './hostile.ts';
 import { attempts, isAllowed, type Random, showError, type Try, takeAway } from './support.ts';
 
@@ -203,6 +204,7 @@ const kinds = {
       axpy.encodeModel(mlp()),
       axpy.encodeCheckpoint({ model: mlp() }),
       axpy.encodeSafetensors(named(random)),
+      network(),
     ]),
   every: (random) => random.pick([1, 2, 'epoch']),
   extra: (random) => random.pick([null, [1, Number.NaN], { a: tensor([1]), $: new Uint8Array(3) }]),
@@ -210,6 +212,21 @@ const kinds = {
     random.pick([undefined, undefined, 'run', 'none', axpy.encodeCheckpoint({ model: mlp() })]),
   npy: (random) => random.pick(['file', axpy.encodeNpy(filled(random, [4, 3]))]),
   npz: (random) => random.pick(['file', npz]),
+  onnx: (random) => random.pick(['none', network()]),
+  values2: (random) => random.pick([undefined, ['flat'], ['y', 'd'], ['none']]),
+  layout: (random) => random.pick(['NHWC', 'NCHW']),
+  graph: () => ({
+    inputs: [{ name: 'x', dtype: 'float32', shape: null }],
+    outputs: [{ name: 'y', dtype: 'float32', shape: null }],
+    tensors: [{ name: 'w', shape: [3], dtype: 'float32', kind: 'parameter', form: 'first' }],
+    constants: { c: { dtype: 'float32', shape: [], values: [2] } },
+    nodes: [
+      { op: 'Mul', name: '', inputs: ['x', 'w'], outputs: ['a'], attributes: {} },
+      { op: 'Pow', name: 'power', inputs: ['a', 'c'], outputs: ['y'], attributes: {} },
+    ],
+    opset: 13,
+    layout: 'NCHW',
+  }),
   named,
   texts2: () => ({ note: 'text' }),
   only: (random) => random.pick([/^a/, ['a'], ['none']]),
@@ -312,6 +329,8 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   metrics: 'metricList',
   callbacks: 'callbacks',
   metadata: 'texts2',
+  outputs: 'values2',
+  layout: 'layout',
   only: 'only',
   rename: 'rename',
   flattened: 'images',
@@ -445,6 +464,8 @@ const recipes: Readonly<Record<string, string>> = {
   encodeSafetensors: 'named {metadata}',
   encodeWeights: 'model {metadata,convention,flattened}',
   eye: `size ${create}`,
+  importOnnx: 'onnx {outputs,layout}',
+  OnnxModel: 'graph',
   loadModel: 'source',
   loadNpy: 'npy {dtype}',
   loadNpz: 'npz {only,dtype}',

@@ -3,6 +3,7 @@
  * what a right file gives, and an AxpyError with a code.
  */
 import * as axpy from '../../lib/index.ts';
+import { network } from '../onnx/models.ts';
 import { attempts, isAllowed, type Random, showError } from './support.ts';
 
 const { Dense, BatchNorm, Dropout, Flatten, Conv2D, Sequential, randn, tensor } = axpy;
@@ -98,6 +99,10 @@ const formats: Readonly<Record<string, Format>> = {
     },
     // Sums find all damage: so what is in the file is damaged, and the sums are made anew.
     load: [(resume) => train({ resume }), async (bytes) => train({ resume: await disturbed(bytes) })],
+  },
+  ONNX: {
+    make: network,
+    load: [axpy.importOnnx, (bytes) => axpy.importOnnx(bytes, { outputs: ['flat'], layout: 'NHWC' })],
   },
   'model of vectors': {
     make: () => axpy.encodeModel(mlp()),
