@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 
 const python = '/usr/bin/python3';
 
-function has(module: string): boolean {
+/** Whether it has a module. */
+export function has(module: string): boolean {
   try {
     execFileSync(python, ['-c', `import ${module}`], { stdio: 'ignore' });
     return true;
@@ -17,5 +18,5 @@ export const hasTorch = hasNumpy && has('torch');
 
 /** Runs a script, and returns what it prints. */
 export function runPython(...args: string[]): string {
-  return execFileSync(python, ['-B', ...args], { encoding: 'utf8', maxBuffer: 2 ** 26 });
+  return execFileSync(python, ['-B', ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 }
