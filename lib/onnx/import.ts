@@ -112,7 +112,7 @@ const knownInputs: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** Names that exporters give to what they computed or wrote down: PyTorch's onnx::Div_3, Keras's Const__12. */
-const isMadeUp = (name: string) => /^onnx::|^\/|const|^_?\d+$/i.test(name);
+const isMadeUp = (name: string) => /^onnx::|^\/|^_?\d+$|(^|[^a-z])const(ant)?([^a-z]|$)/i.test(name);
 
 /** What is in a file, as a config. */
 class FileGraph {
@@ -354,7 +354,8 @@ class FileGraph {
       value_ints: { dtype: 'int', shape: [own.ints.length], values: own.ints },
     };
     if (!Object.hasOwn(forms, own.name)) {
-      throw new ArgumentError(`[${op}] ${label}: expected numbers as its value, got ${shortName(own.name)}`);
+      this.texts.set(name, `${label}: expected numbers as its value, got ${shortName(own.name)}`);
+      return;
     }
     if (own.floats.length + own.ints.length > mostKnown) {
       throw new FormatError(`${label}: expected at most ${mostKnown} numbers in a list, got more`);
@@ -390,10 +391,12 @@ class FileGraph {
       uses.length > 0 &&
       uses.every(({ node, input }) => Object.hasOwn(ops, node.op) && ops[node.op].includes(input));
     const isMade = this.made.has(name);
+    // Written down as a constant or not, training moves them.
+    const isStatistic = isOf({ BatchNormalization: [3, 4] });
     const isKnown = isFloat(element)
       ? isOf(knownInputs) || (isMade && size <= mostFloats) || (shape.length === 0 && isMadeUp(name))
       : true;
-    if (isKnown && size <= mostKnown && !isExternal(own.proto)) {
+    if (isKnown && !isStatistic && size <= mostKnown && !isExternal(own.proto)) {
       this.constants[name] = knownOf(own);
       return;
     }
@@ -401,7 +404,7 @@ class FileGraph {
       this.entries.set(name, { name, shape, dtype: 'float64', kind: 'integers', form: 'first' });
       return;
     }
-    const isParameter = !isMade && !isOf({ BatchNormalization: [3, 4] }) && !hasInfinities(own);
+    const isParameter = !isMade && !isStatistic && !hasInfinities(own);
     const form = formOf(shape, uses);
     const lies = {
       first: shape,

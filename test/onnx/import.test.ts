@@ -455,6 +455,59 @@ describe('what is a parameter', () => {
     expect(model.inputs.map(({ name }) => name)).toEqual(['x']);
   });
 
+  it('is no scalar that an exporter named itself', async () => {
+    const names = [
+      'scale',
+      'reconstruction',
+      'const_fold_opt__12',
+      'Const',
+      '/block/Constant_1_output_0',
+      '37',
+      'onnx::Mul_7',
+    ];
+    const model = await imported({
+      nodes: names.map((name, i) => [
+        'Mul',
+        [i === 0 ? 'x' : `t${i}`, name],
+        [i === names.length - 1 ? 'y' : `t${i + 1}`],
+      ]),
+      inputs: { x: [1] },
+      tensors: names.map((name) => floats(name, [], [2])),
+    });
+    expect(model.namedParameters().map(([name]) => name)).toEqual(['scale', 'reconstruction']);
+    expect(rowsOf(model.forward(tensor([1])))).toEqual([2 ** names.length]);
+  });
+
+  it('are no running statistics, which training moves, also where a Constant has them', async () => {
+    const constant = (name: string, value: number): ModelText['nodes'][number] => [
+      'Constant',
+      [],
+      [name],
+      { value: floats('', [2], [value, value]) },
+    ];
+    const model = await imported({
+      nodes: [
+        ...['scale', 'shift', 'mean', 'variance'].map((name) => constant(name, 1)),
+        [
+          'BatchNormalization',
+          ['x', 'scale', 'shift', 'mean', 'variance'],
+          ['y'],
+          { momentum: { float: 0.5 } },
+        ],
+      ],
+      inputs: { x: ['n', 2] },
+    });
+    expect(model.namedBuffers().map(([name]) => name)).toEqual(['mean', 'variance']);
+    model.train().forward(
+      tensor([
+        [1, 2],
+        [3, 6],
+      ]),
+    );
+    expect(model.stateDict().mean.toArray()).toEqual([1.5, 2.5]);
+    expect(model.stateDict().variance.toArray()).toEqual([1.5, 4.5]);
+  });
+
   it('is one for two nodes that share it, convolutions or not', async () => {
     const model = await imported({
       nodes: [
