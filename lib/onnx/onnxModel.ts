@@ -123,6 +123,7 @@ export class OnnxModel extends Layer {
         : Object.fromEntries(own.inputs.map(({ dtype }, i) => [String(i), dtype]));
   }
 
+  /** @internal */
   override [tensorsOf](): Iterable<readonly [name: string, tensor: AnySharedTensor]> {
     return this.#tensors.map(({ entry, tensor }) => [entry.name, tensor] as const);
   }
