@@ -43,6 +43,8 @@ const op = 'importOnnx';
 const deepest = 8;
 /** How many values a constant has that stays a number in the graph, and is no buffer. */
 const mostFloats = 64;
+/** How many inner values a message names. */
+const mostNamed = 12;
 /** How many there may be of what a config lists. */
 const mostListed = 2 ** 16;
 
@@ -200,9 +202,10 @@ class FileGraph {
     if (wanted.length === 0) throw new ArgumentError(`[${op}] expected a name at least in outputs, got none`);
     return wanted.map((name) => {
       if (typeof name !== 'string' || name === '' || !made.has(name)) {
-        const known = this.graph.output.map((info) => shortName(info.name)).join(', ');
+        const own = this.graph.output.map((info) => shortName(info.name)).join(', ');
+        const inner = [...made].slice(-mostNamed).map(shortName).join(', ');
         throw new ArgumentError(
-          `[${op}] expected outputs to be values of the model, as its own (${known}) or those of inner nodes, got ${describe(name)}`,
+          `[${op}] expected outputs to be values of the model, as its own (${own}) or inner ones (the last are ${inner}), got ${describe(name)}`,
         );
       }
       const info = infos.get(name);
