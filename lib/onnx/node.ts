@@ -4,6 +4,7 @@ import { ArgumentError, FormatError } from '../errors.ts';
 import type { Json } from '../layers/config.ts';
 import type { FloatDtype } from '../memory.ts';
 import type { Activation } from '../ops/epilogue.ts';
+import type { AnySharedTensor } from '../parameter.ts';
 import { checkSize, show, sizeOf } from '../shape.ts';
 import { type Element, elementNames, type Known, known } from './known.ts';
 import { isKnown, type Value } from './value.ts';
@@ -71,6 +72,8 @@ export class OnnxNode {
     readonly activation: Activation | null = null,
     /** That of the model's weights. */
     readonly dtype: FloatDtype = 'float32',
+    /** Takes what the operator keeps from run to run, for checkpoints. */
+    readonly remember: (state: AnySharedTensor) => void = () => {},
   ) {
     this.op = config.op;
     this.inputs = config.inputs;

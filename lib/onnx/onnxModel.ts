@@ -92,6 +92,8 @@ export class OnnxModel extends Layer {
   readonly #steps: readonly Step[];
   /** What is there before a step runs: constants. */
   readonly #constants: Values;
+  /** What normalisation remembers of recent batches, see BatchNorm. */
+  readonly #states: readonly AnySharedTensor[];
 
   /**
    * @param options as `config` has them; `importOnnx` makes them of a file
@@ -107,6 +109,7 @@ export class OnnxModel extends Layer {
     const built = build(own);
     this.#constants = built.constants;
     this.#steps = built.steps;
+    this.#states = built.states;
     this.#inputSlots = built.inputs;
     this.#outputSlots = built.outputs;
     this.#tensors = own.tensors.map((entry) => ({
@@ -126,6 +129,10 @@ export class OnnxModel extends Layer {
   /** @internal */
   override [tensorsOf](): Iterable<readonly [name: string, tensor: AnySharedTensor]> {
     return this.#tensors.map(({ entry, tensor }) => [entry.name, tensor] as const);
+  }
+
+  override [Layer.hidden](): Record<string, AnySharedTensor> {
+    return Object.fromEntries(this.#states.map((state, i) => [`count.${i}`, state]));
   }
 
   /**
@@ -343,6 +350,8 @@ class Scope {
 class Builder {
   readonly constants: Values = [];
   readonly refusals: string[] = [];
+  /** What operators keep, in the order of the graph. */
+  readonly states: AnySharedTensor[] = [];
   private slots = 0;
   private readonly reads: ReadonlySet<string>;
   private readonly dtype: FloatDtype;
@@ -409,7 +418,14 @@ class Builder {
     inputs: readonly number[],
   ): Built | null {
     const label = labelOf(node);
-    const own = new OnnxNode(node, this.config.opset, (name) => this.reads.has(name), activation, this.dtype);
+    const own = new OnnxNode(
+      node,
+      this.config.opset,
+      (name) => this.reads.has(name),
+      activation,
+      this.dtype,
+      (state) => this.states.push(state),
+    );
     const operator = operatorOf(node.op);
     if (operator === undefined) throw own.refusal('an operator that is known here', shortName(node.op));
     own.checkOutputs(outputsOf[node.op] ?? 1);
@@ -603,6 +619,7 @@ function build(config: OnnxModelOptions) {
   return {
     steps,
     constants: builder.constants,
+    states: builder.states,
     inputs: inputSlots,
     outputs: outputSlots,
     slotOf: (name: string) => scope.find(name)!,

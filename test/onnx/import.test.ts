@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
+  checkpoint,
   compile,
   conv2d,
   Dense,
@@ -293,6 +294,31 @@ describe('a model that comes in', () => {
       sources.map(async (source) => JSON.stringify((await importOnnx(source as string)).stateDict())),
     );
     expect(new Set(states).size).toBe(1);
+  });
+
+  it('goes on from a checkpoint as if nothing had been between, also after a batch that was smaller', async () => {
+    seed(9);
+    const x = rand([20, 2, 6, 6]);
+    const y = tensor(Int32Array.from({ length: 20 }, (_, i) => i % 3));
+    const trained = async (epochs: number, from?: Uint8Array) => {
+      const model = await fixtureModel('cnn');
+      const kept: Uint8Array[] = [];
+      const optimizer = new SGD(model.parameters(), { learningRate: 0.05, momentum: 0.9 });
+      const callbacks = [checkpoint({ save: (point) => void kept.push(point.encode()), every: 2 })];
+      const options = { loss: 'softmaxCrossEntropy', optimizer, epochs, batchSize: 8, callbacks } as const;
+      await fit(model, { x, y }, from === undefined ? options : { ...options, resume: from });
+      return { state: model.stateDict(), kept };
+    };
+    seed(4);
+    const whole = await trained(3);
+    // Each in the middle of something: every epoch has three batches, and the last one is half as large.
+    for (const point of whole.kept) {
+      seed(5);
+      const { state } = await trained(3, point);
+      for (const [name, own] of Object.entries(whole.state))
+        expect([...state[name].data], name).toEqual([...own.data]);
+    }
+    expect(whole.kept.length).toBeGreaterThan(3);
   });
 
   it('is saved and loaded as other models are, without its file', async () => {

@@ -21,6 +21,7 @@ const batchNormalization: Operator = (node) => {
   const momentum = 1 - node.float('momentum', 0.9);
   if (!node.flag('spatial', true)) throw node.refusal('attribute spatial to be 1', '0');
   const seen = new SharedTensor([1], node.dtype);
+  node.remember(seen);
   return (inputs, context) => {
     const x = toHeld(inputs[0]!);
     if (x.rank < 2) throw node.error('an input of 2 axes at least', show(x.shape));
