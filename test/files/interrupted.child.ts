@@ -2,9 +2,10 @@
  * Run by interrupted.test.ts in a process of its own: a training with checkpoints every few steps, which it goes on with
  * however often it was ended. Ends by itself when training is complete, with what came of it.
  *
- *     interrupted.child.ts folder threads [milliseconds of each step]
+ *     interrupted.child.ts folder threads [milliseconds of each step] [steps after which it is terminated]
  */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AbortError,
@@ -21,7 +22,8 @@ import {
   setThreads,
 } from '../../lib/index.ts';
 
-const [folder, threads, milliseconds] = process.argv.slice(2);
+const [folder, threads, milliseconds, steps] = process.argv.slice(2);
+let taken = 0;
 setThreads(Number(threads));
 seed(6);
 const model = new Sequential([
@@ -46,6 +48,12 @@ try {
       {
         async onBatchEnd(_, { batch }) {
           process.stdout.write(`${batch}\n`);
+          taken++;
+          if (taken === Number(steps)) {
+            const heard = once(process, 'SIGTERM');
+            process.kill(process.pid, 'SIGTERM');
+            await heard;
+          }
           await sleep(Number(milliseconds ?? 0));
         },
       },
