@@ -5,11 +5,11 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, refuseRecording } from '../kernels/recorder.ts';
 import type { Layer } from '../layers/layer.ts';
-import { allocate } from '../memory.ts';
+import { allocate, copyOf } from '../memory.ts';
 import { isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
 import { readShape, type Shape, sameShape, show } from '../shape.ts';
 import { nameList } from '../state.ts';
-import { checkElements, checkTensor, elements, type Tensor } from '../tensor.ts';
+import { checkElements, checkTensor, elements, Tensor } from '../tensor.ts';
 import { concatBytes } from './bytes.ts';
 import { type Foreign, ignored, pytorch, unchanged } from './conventions.ts';
 import { type Path, replaceFile, type Source } from './disk.ts';
@@ -182,7 +182,14 @@ async function withWeights<Result>(
     checkTensor(op, x, name.slice(0, 60));
     checkElements(op, x);
   }
-  return await use({ names: [...own.keys()], read: async (name) => own.get(name)! });
+  return await use({
+    names: [...own.keys()],
+    // A copy, as it may be one of the model's, which is written before it is read for another.
+    read: async (name) => {
+      const x = own.get(name)!;
+      return new Tensor(copyOf(elements(x)), x.shape, x.dtype);
+    },
+  });
 }
 
 /**

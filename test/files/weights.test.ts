@@ -62,6 +62,15 @@ describe('weights', () => {
     }
   });
 
+  it('of the model itself may change places', async () => {
+    const model = new Sequential([new Dense(2, 2), new Dense(2, 2)]);
+    const before = model.stateDict();
+    const rename = (name: string) => name.replace(/^[01]/, (layer) => String(1 - Number(layer)));
+    await loadWeights(Object.fromEntries(model.namedParameters()), model, { rename });
+    for (const [name, x] of Object.entries(model.stateDict()))
+      expect([...x.data]).toEqual([...before[rename(name)].data]);
+  });
+
   it('are seen by a compiled predict that ran before', async () => {
     const [from, to] = [mlp(), mlp()];
     const x = randn([4, 3]);
