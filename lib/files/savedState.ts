@@ -122,6 +122,7 @@ export function unflatten(
   json: Json,
   tensorOf: (name: string) => Tensor | undefined,
 ): SavedState {
+  const used = new Set<string>();
   const visit = (value: Json, where: string, depth: number): SavedState => {
     if (typeof value !== 'object' || value === null) return value;
     const refuse = (what: string) =>
@@ -141,8 +142,10 @@ export function unflatten(
       if (!isArray(entries) || !(entries as Json[]).every(isEntry)) throw refuse('a record');
       return entriesOf(entries as unknown as [string, Json][]);
     }
-    const tensor = typeof name === 'string' ? tensorOf(name) : undefined;
-    if (tensor === undefined) throw refuse('a tensor of this file');
+    const tensor = typeof name === 'string' && !used.has(name) ? tensorOf(name) : undefined;
+    // Once, as it is copied: a file that names one a thousand times would take a thousand times its size.
+    if (tensor === undefined) throw refuse('a tensor of this file, in one place');
+    used.add(name as string);
     const data = copyOf(tensor.storage.array!);
     if (kind === 'Tensor') return new Tensor(data, tensor.shape, tensor.dtype);
     const size = kind === 'Uint8Array' ? Math.ceil((length as number) / 4) : length;

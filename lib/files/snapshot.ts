@@ -221,10 +221,7 @@ export class Checkpoint {
   /** @internal A part of it, with tensors of its own; undefined where it has none of that name. */
   part(name: string): SavedState | undefined {
     if (!this.has(name)) return undefined;
-    return unflatten(`${this.title}, ${name}`, this.json[name], (key) => {
-      const tensor = this.tensors.get(key);
-      return tensor && settled(tensor);
-    });
+    return unflatten(`${this.title}, ${name}`, this.json[name], (key) => this.tensors.get(key));
   }
 
   /** @internal */

@@ -826,6 +826,8 @@ describe('state', () => {
         FormatError,
       );
     }
+    const twice = { $: 'Int32Array', name: 'x', length: 2 };
+    expect(() => unflatten('the checkpoint', [twice, twice], words)).toThrow('in one place');
     let deep: unknown = 1;
     for (let i = 0; i < 1000; i++) deep = [deep];
     expect(() => unflatten('the checkpoint', deep as never, none)).toThrow(FormatError);
