@@ -35,6 +35,9 @@ export interface Flat {
 /** How deep data may lie; what holds itself has no end. */
 const deepest = 64;
 
+/** How many items of arrays and records may come again: those that hold each other twice, level by level, have no end either. */
+const mostAgain = 2 ** 18;
+
 /** Numbers that JSON has no text for. */
 const specials: Readonly<Record<string, number>> = { NaN, Infinity, '-Infinity': -Infinity, '-0': -0 };
 
@@ -62,6 +65,16 @@ export function flatten(op: string, state: SavedState, prefix: string): Flat {
     tensors.set(name, tensor);
     return name;
   };
+  const seen = new Set<unknown>();
+  let again = 0;
+  const enter = (value: object, count: number) => {
+    if (seen.has(value)) again += count;
+    seen.add(value);
+    if (again <= mostAgain) return;
+    throw new ArgumentError(
+      `[${op}] expected state that is plain data, got arrays that hold each other many times`,
+    );
+  };
   const visit = (value: unknown, where: string, depth: number): Json => {
     if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
     if (typeof value === 'number') {
@@ -84,12 +97,13 @@ export function flatten(op: string, state: SavedState, prefix: string): Flat {
     }
     const path = where === '' ? '' : `${where}.`;
     if (depth < deepest && isArray(value)) {
+      enter(value, value.length);
       return Array.from(value, (item, i) => visit(item, path + i, depth + 1));
     }
     if (depth < deepest && isRecord(value) && kind === undefined && isPlainObject(value)) {
-      const entries = Object.entries(value)
-        .filter(([, item]) => item !== undefined)
-        .map(([key, item]): [string, Json] => [key, visit(item, path + key, depth + 1)]);
+      const own = Object.entries(value).filter(([, item]) => item !== undefined);
+      enter(value, own.length);
+      const entries = own.map(([key, item]): [string, Json] => [key, visit(item, path + key, depth + 1)]);
       const isMarked = entries.some(([key]) => key === mark);
       return isMarked ? { [mark]: 'record', entries } : Object.fromEntries(entries);
     }

@@ -809,6 +809,12 @@ describe('state', () => {
     }
   });
 
+  it('is refused where arrays hold each other many times', () => {
+    let shared: SavedState = [];
+    for (let i = 0; i < 40; i++) shared = [shared, shared];
+    expect(() => flatten('test', shared, '')).toThrow('hold each other many times');
+  });
+
   it('that nobody wrote is refused', () => {
     const none = () => undefined;
     for (const json of [
