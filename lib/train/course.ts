@@ -278,11 +278,7 @@ export class Course implements Resting {
     Object.assign(context.history, history);
     context.epoch = history.epochs.length;
     return () => {
-      // First, as they may refuse.
-      stateful.forEach((callback, i) => {
-        callback.loadStateDict!(states[i]);
-      });
-      write();
+      loadCallbacks(stateful, states, write);
       this.random.set(random);
       // The data of the epoch under way is taken again as it was.
       const isTaken = pass !== null && this.goesOn && context.history.stopped === undefined;
@@ -314,6 +310,26 @@ export class Course implements Resting {
       log: isStreamed ? StateLog.from(title, saved.list('log')) : null,
       seconds: saved.number('seconds'),
     };
+  }
+}
+
+/** All states, and what `write` does; where one of them throws, callbacks know what they knew, and do nothing of the rest. */
+function loadCallbacks(
+  callbacks: readonly Callback[],
+  states: readonly SavedState[],
+  write: () => void,
+): void {
+  const undo: (() => void)[] = [];
+  try {
+    callbacks.forEach((callback, i) => {
+      const before = callback.stateDict!();
+      callback.loadStateDict!(states[i]);
+      undo.push(() => callback.loadStateDict!(before));
+    });
+    write();
+  } catch (error) {
+    for (const back of undo) back();
+    throw error;
   }
 }
 

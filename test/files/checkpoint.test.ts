@@ -41,7 +41,7 @@ import {
   tensor,
 } from '../../lib/index.ts';
 import { defaultState } from '../../lib/random.ts';
-import { rejection } from '../train/support.ts';
+import { numbers, rejection } from '../train/support.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const make = (hidden = 4) =>
@@ -500,6 +500,25 @@ describe('what a training does not go on from', () => {
     await fit(model, data, { loss: 'mse', optimizer, batchSize: 4, resume: folder });
     expect(JSON.stringify(optimizer)).toBe(JSON.stringify(first.optimizer));
   });
+});
+
+it('a callback that refuses its state leaves the model as it was, also where earlyStopping has its own', async () => {
+  const folder = temporaryFolder();
+  const refused = new Error('no');
+  const own = (load: () => void): Callback[] => [
+    earlyStopping({ monitor: 'loss' }),
+    { stateDict: () => null, loadStateDict: load },
+    checkpoint({ folder }),
+  ];
+  await training().run({ callbacks: own(() => {}) });
+  const { model, run } = training();
+  seed(2);
+  const before = JSON.stringify(numbers(model));
+  const refuse = () => {
+    throw refused;
+  };
+  expect(await rejection(run({ callbacks: own(refuse), resume: folder, epochs: 6 }))).toBe(refused);
+  expect(JSON.stringify(numbers(model))).toBe(before);
 });
 
 describe('the model of a checkpoint', () => {
