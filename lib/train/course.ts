@@ -1,11 +1,12 @@
 /** How far a training has come: what is kept of it between steps, and how it goes on from there. */
-import { isFunction } from '../arguments.ts';
+import { describe, isFunction } from '../arguments.ts';
 import { AbortError, ArgumentError, FormatError } from '../errors.ts';
 import { Fields } from '../files/fields.ts';
 import type { SavedState } from '../files/savedState.ts';
 import { type Checkpoint, capture, checkLayers, prepare } from '../files/snapshot.ts';
 import type { Layer } from '../layers/layer.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
+import { warn } from '../platform.ts';
 import { defaultState, type RandomState } from '../random.ts';
 import type { Interruption } from './abort.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
@@ -213,7 +214,15 @@ export class Course implements Resting {
   ends(outcome: Outcome, signal: { readonly aborted: boolean } | undefined): (() => Promise<void>)[] {
     const isAborted = outcome.error instanceof AbortError && signal?.aborted === true;
     const isWhole = this.hasBegun && (isAborted || !('error' in outcome));
-    return this.keepers.map((keeper) => () => keeper.end(this, isWhole));
+    return this.keepers.map((keeper) => async () => {
+      try {
+        await keeper.end(this, isWhole);
+      } catch (error) {
+        // Who aborts is told of the abort, and counts on a checkpoint.
+        if (isAborted) sayLost(this.step, error);
+        throw error;
+      }
+    });
   }
 
   capture(): Checkpoint {
@@ -311,6 +320,11 @@ export class Course implements Resting {
       seconds: saved.number('seconds'),
     };
   }
+}
+
+function sayLost(step: number, error: unknown): void {
+  const detail = error instanceof Error ? error.message : describe(error);
+  warn(`no checkpoint was kept of step ${step}, at which training was aborted`, 'AXPY_CHECKPOINT', detail);
 }
 
 /** All states, and what `write` does; where one of them throws, callbacks know what they knew, and do nothing of the rest. */

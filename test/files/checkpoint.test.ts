@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { digest, digestOfText } from '../../lib/files/digest.ts';
 import { flatten, unflatten } from '../../lib/files/savedState.ts';
 import {
+  AbortError,
   Adam,
   ArgumentError,
   AxpyError,
@@ -583,6 +584,23 @@ describe('errors', () => {
       throw refused;
     };
     expect(await rejection(training().run({ callbacks: [checkpoint({ save, every: 2 })] }))).toBe(refused);
+  });
+
+  it('of the last one after an abort are a warning beside the AbortError', async () => {
+    const controller = new AbortController();
+    const abort: Callback = { onEpochEnd: () => controller.abort() };
+    const save = () => {
+      throw new Error('disk full');
+    };
+    const { signal } = controller;
+    const error = await rejection(
+      training().run({ callbacks: [abort, checkpoint({ save, every: 99 })], signal }),
+    );
+    expect(error).toBeInstanceOf(AbortError);
+    expect(warnings).toHaveBeenCalledExactlyOnceWith(
+      'no checkpoint was kept of step 3, at which training was aborted',
+      { type: 'AxpyWarning', code: 'AXPY_CHECKPOINT', detail: 'disk full' },
+    );
   });
 
   it('of numbers leave what was kept before', async () => {
