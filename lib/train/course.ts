@@ -42,7 +42,7 @@ interface Pass {
   /** The random states with which it began to take data. */
   readonly start: RandomState;
   readonly shuffle: RandomState;
-  /** The default one before each further batch, where code of a user's may draw from it. */
+  /** The default one before each further batch, where code of a user's may draw from it and checkpoints are kept. */
   readonly log: StateLog | null;
   /** The time that it took before it was interrupted. */
   readonly seconds: number;
@@ -140,7 +140,7 @@ export class Course implements Resting {
       try {
         await this.tell(interruption, training.callbacks, (callback) => callback.onEpochBegin?.(context));
       } finally {
-        const log = training.isStreamed ? new StateLog() : null;
+        const log = training.isStreamed && this.keepers.length > 0 ? new StateLog() : null;
         const [start, shuffle] = [copy(defaultState), copy(training.random)];
         this.pass = { tally: new Tally(training.metrics), start, shuffle, log, seconds: 0 };
       }
@@ -316,7 +316,7 @@ export class Course implements Resting {
       tally,
       start: words(saved, 'start'),
       shuffle,
-      log: isStreamed ? StateLog.from(title, saved.list('log')) : null,
+      log: isStreamed ? StateLog.from(saved.inner('log')) : null,
       seconds: saved.number('seconds'),
     };
   }

@@ -1,6 +1,6 @@
 /** The random states before each batch that an iterator was asked for: it may draw from them, and draws again when it is gone through anew. */
 import { FormatError } from '../errors.ts';
-import { Fields } from '../files/fields.ts';
+import type { Fields } from '../files/fields.ts';
 import type { SavedState } from '../files/savedState.ts';
 import type { RandomState } from '../random.ts';
 
@@ -12,13 +12,20 @@ interface Stretch {
   stride: bigint;
 }
 
-const counterOf = (state: RandomState): bigint =>
-  state.slice(2).reduceRight((sum, word) => (sum << 32n) | BigInt(word), 0n);
+/** A random state is a key of two words and a counter of four, the lowest first. */
+const [words, wordsOfCounter] = [6, 4];
+
+const fromWords = (counter: Uint32Array): bigint =>
+  counter.reduceRight((sum, word) => (sum << 32n) | BigInt(word), 0n);
+
+const toWords = (counter: bigint): number[] =>
+  Array.from({ length: wordsOfCounter }, (_, i) => Number((counter >> BigInt(32 * i)) & 0xffffffffn));
+
+const counterOf = (state: RandomState): bigint => fromWords(state.subarray(2));
 
 function stateAt({ first, stride }: Stretch, i: number): Uint32Array {
   const state = first.slice();
-  const counter = BigInt.asUintN(128, counterOf(first) + BigInt(i) * stride);
-  for (let word = 0; word < 4; word++) state[2 + word] = Number((counter >> BigInt(32 * word)) & 0xffffffffn);
+  state.set(toWords(BigInt.asUintN(128, counterOf(first) + BigInt(i) * stride)), 2);
   return state;
 }
 
@@ -45,22 +52,33 @@ export class StateLog {
     for (const stretch of this.stretches) for (let i = 0; i < stretch.count; i++) yield stateAt(stretch, i);
   }
 
+  /** In arrays, as there may be as many stretches as steps. */
   stateDict(): SavedState {
-    return this.stretches.map(({ first, count, stride }) => ({ first, count, stride: String(stride) }));
+    const { stretches } = this;
+    const states = new Uint32Array(words * stretches.length);
+    const strides = new Uint32Array(wordsOfCounter * stretches.length);
+    stretches.forEach(({ first, stride }, i) => {
+      states.set(first, words * i);
+      strides.set(toWords(stride), wordsOfCounter * i);
+    });
+    return { states, strides, counts: Float64Array.from(stretches, ({ count }) => count) };
   }
 
   /** @throws FormatError */
-  static from(where: string, state: readonly SavedState[]): StateLog {
+  static from(fields: Fields): StateLog {
     const log = new StateLog();
-    for (const one of state) {
-      const fields = new Fields(where, one);
-      const stride = fields.text('stride');
-      const first = fields.array<Uint32Array>('first', 'Uint32Array', 6);
-      const count = fields.count('count');
-      if (!/^\d{1,40}$/.test(stride)) throw new FormatError(`${where}: expected stride to be an integer`);
-      log.stretches.push({ first, count, stride: BigInt(stride) });
+    const counts = fields.array<Float64Array>('counts', 'Float64Array');
+    const states = fields.array<Uint32Array>('states', 'Uint32Array', words * counts.length);
+    const strides = fields.array<Uint32Array>('strides', 'Uint32Array', wordsOfCounter * counts.length);
+    counts.forEach((count, i) => {
+      if (!(Number.isSafeInteger(count) && count >= 1)) {
+        throw new FormatError(`expected counts of at least 1 in the log of random states, got ${count}`);
+      }
+      const first = states.slice(words * i, words * (i + 1));
+      const stride = fromWords(strides.subarray(wordsOfCounter * i, wordsOfCounter * (i + 1)));
+      log.stretches.push({ first, count, stride });
       log.length += count;
-    }
+    });
     return log;
   }
 }

@@ -522,6 +522,24 @@ it('a callback that refuses its state leaves the model as it was, also where ear
   expect(JSON.stringify(numbers(model))).toBe(before);
 });
 
+it('takes little of a generator that draws unevenly', async () => {
+  const model = new Dense(1, 1);
+  const steps = 300;
+  function* batches() {
+    for (let i = 0; i < steps; i++) {
+      randn([1 + ((7 * i) % 11)]);
+      yield { x: [[1]], y: [[1]] };
+    }
+  }
+  const sizes: number[] = [];
+  await fit(model, batches, {
+    loss: 'mse',
+    optimizer: new SGD(model.parameters(), { learningRate: 0.01 }),
+    callbacks: [checkpoint({ save: (c) => void sizes.push(c.encode().length), every: steps / 2 })],
+  });
+  expect(sizes[1] - sizes[0]).toBeLessThan(60 * (steps / 2));
+});
+
 describe('the model of a checkpoint', () => {
   it('is read by loadModel where its layers are known, and by others as safetensors', async () => {
     const folder = temporaryFolder();
