@@ -4,7 +4,7 @@ import { ArgumentError, FormatError } from '../errors.ts';
 import { backendInfo } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, refuseRecording } from '../kernels/recorder.ts';
-import { isRegistered, type Json } from '../layers/config.ts';
+import { isRegistered, type Json, type LayerConfig } from '../layers/config.ts';
 import type { Layer } from '../layers/layer.ts';
 import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
@@ -14,6 +14,7 @@ import { type Named, readNamed, readState } from '../state.ts';
 import { Tensor } from '../tensor.ts';
 import { version } from '../version.ts';
 import { concatBytes } from './bytes.ts';
+import { digestOfText } from './digest.ts';
 import { encodeParts } from './encode.ts';
 import { Fields } from './fields.ts';
 import { checkLayer, checkpointPrefix, knownArchitectureOf, modesOf, setModes } from './model.ts';
@@ -65,13 +66,22 @@ function optimizersOf(op: string, { optimizer }: CheckpointParts): [name: string
   return several;
 }
 
+/** Of a config so many characters are kept: one may hold a vocabulary, and lies in that of each layer around it. */
+const shown = 300;
+
+/** The config as text, a long one by its beginning and its sum. */
+function textOf(config: LayerConfig): string {
+  const text = JSON.stringify(config);
+  return text.length <= shown ? text : `${text.slice(0, shown)}… (sum ${digestOfText(text)})`;
+}
+
 /** What a layer is, as JSON, where its class has a name that a minifier leaves alone and its options are plain. */
 function configsOf(model: Layer): Record<string, string> {
   const configs: Record<string, string> = {};
   for (const [path, layer] of model.namedLayers()) {
     if (!isRegistered(layer)) continue;
     try {
-      configs[path] = JSON.stringify(layer.config);
+      configs[path] = textOf(layer.config);
     } catch {
       // Options that cannot be told are those of a class of the user's.
     }
@@ -420,8 +430,7 @@ export function checkLayers(op: string, checkpoint: Checkpoint, model: Layer): v
     const mine = Object.hasOwn(own, path) ? own[path] : 'none';
     if (theirs === mine) continue;
     throw new ArgumentError(
-      `[${op}] expected layer ${path || 'of the whole model'} to be ${theirs.slice(0, 300)}, as in ${checkpoint.title}, got ` +
-        mine.slice(0, 300),
+      `[${op}] expected layer ${path || 'of the whole model'} to be ${theirs.slice(0, 2 * shown)}, as in ${checkpoint.title}, got ${mine}`,
     );
   }
 }

@@ -30,11 +30,13 @@ import {
   type Metric,
   metrics,
   NonFiniteError,
+  OneHot,
   Parameter,
   randn,
   type SavedState,
   Sequential,
   SGD,
+  StringLookup,
   saveCheckpoint,
   saveSafetensors,
   seed,
@@ -538,6 +540,28 @@ it('takes little of a generator that draws unevenly', async () => {
     callbacks: [checkpoint({ save: (c) => void sizes.push(c.encode().length), every: steps / 2 })],
   });
   expect(sizes[1] - sizes[0]).toBeLessThan(60 * (steps / 2));
+});
+
+it('a vocabulary is in it once, and told from another one', async () => {
+  const vocabulary = Array.from({ length: 1000 }, (_, i) => `word ${i}`);
+  const made = (words: readonly string[]) => {
+    const model = new Sequential([
+      new Sequential([new Sequential([new StringLookup(words), new OneHot(1001)])]),
+      new Dense(1001, 1),
+    ]);
+    const optimizer = new SGD(model.parameters(), { learningRate: 0.01 });
+    const data = { x: ['word 1', 'word 2'], y: [[0], [1]] };
+    return (more: Partial<FitOptions>) => fit(model, data, { loss: 'mse', optimizer, ...more } as never);
+  };
+  const kept: Checkpoint[] = [];
+  await made(vocabulary)({ callbacks: [checkpoint({ save: (c) => void kept.push(c) })] });
+  const file = kept[0].encode();
+  expect(Buffer.from(file).toString('latin1').split('word 999')).toHaveLength(2);
+  await made(vocabulary)({ resume: file, epochs: 2 });
+  const others = vocabulary.with(999, 'another');
+  await expect(made(others)({ resume: file, epochs: 2 })).rejects.toThrow(
+    /layer 0\.0\.0 to be .*StringLookup.*\(sum \d+\).* got .*StringLookup.*\(sum \d+\)/,
+  );
 });
 
 describe('the model of a checkpoint', () => {
