@@ -29,11 +29,17 @@ function assemble(op: string, { json, tensors, architecture }: Content, sums: Su
   });
 }
 
-const sumOf = ([name, { storage }]: [string, Tensor]): [string, number] => [name, digest(storage.array!)];
+/** Of what a tensor is, which a header says, and of its numbers; of one with a Storage of its own. */
+export const sumOf = ({ dtype, shape, storage }: Tensor): number =>
+  (digestOfText(`${dtype} ${shape}`) ^ digest(storage.array!)) >>> 0;
 
 /** Its file, in parts that follow each other. */
 export function encodeParts(op: string, content: Content): Uint8Array[] {
-  return assemble(op, content, Object.fromEntries(Array.from(content.tensors, sumOf)));
+  return assemble(
+    op,
+    content,
+    Object.fromEntries(Array.from(content.tensors, ([name, x]) => [name, sumOf(x)])),
+  );
 }
 
 /** So many bytes are added up before others have their turn. */
@@ -43,9 +49,9 @@ const most = 2 ** 24;
 export async function* encodeLater(op: string, content: Content): AsyncGenerator<Uint8Array> {
   const sums: [string, number][] = [];
   let bytes = 0;
-  for (const named of content.tensors) {
-    sums.push(sumOf(named));
-    bytes += named[1].storage.array!.byteLength;
+  for (const [name, x] of content.tensors) {
+    sums.push([name, sumOf(x)]);
+    bytes += x.storage.array!.byteLength;
     if (bytes < most) continue;
     bytes = 0;
     await turn();

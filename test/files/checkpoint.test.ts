@@ -247,6 +247,21 @@ describe('damage', () => {
     expect((await loadCheckpoint(newest)).step).toBe(9);
   });
 
+  it('is found where a header says something else of the same bytes', async () => {
+    const { bytes } = await damaged();
+    const text = bytes.toString('latin1');
+    const changes = [
+      ['"0.weight":{"dtype":"F32"', '"0.weight":{"dtype":"U32"'],
+      ['"0.weight":{"dtype":"F32"', '"0.weight":{"dtype":"I32"'],
+      ['"shape":[4,3]', '"shape":[3,4]'],
+    ];
+    for (const [from, to] of changes) {
+      expect(text).toContain(from);
+      const other = Uint8Array.from(Buffer.from(text.replace(from, to), 'latin1'));
+      await expect(loadCheckpoint(other)).rejects.toBeInstanceOf(FormatError);
+    }
+  });
+
   it('of all of them is an error', async () => {
     const { folder, names } = await damaged();
     for (const name of names) writeFileSync(join(folder, name), '');
