@@ -8,6 +8,7 @@ import { nameClass } from '../names.ts';
 import { concat } from '../ops/concat.ts';
 import { reshape } from '../ops/reshape.ts';
 import { sizeOf } from '../shape.ts';
+import { nameList } from '../state.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
 import { mapTree } from '../tree.ts';
 import { learns, orAsBefore, passesOn } from './adapt.ts';
@@ -27,13 +28,6 @@ export interface ColumnsOptions {
 
 /** How many columns and rows there may be. */
 const most = { columns: 2 ** 16, rows: 2 ** 31 - 1 };
-
-/** Some names, for messages. */
-const list = (names: readonly string[]): string =>
-  names
-    .slice(0, 8)
-    .map((name) => name.slice(0, 60))
-    .join(', ') + (names.length > 8 ? ', …' : '');
 
 /** A column of plain numbers, [n], as features, [n, 1]; indices stay. */
 function asFeatures(x: Tensor): Tensor {
@@ -86,7 +80,7 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     for (const [name, width] of Object.entries(widths as Record<string, number>)) {
       if (!Object.hasOwn(this.layers, name)) {
         throw new ArgumentError(
-          `Columns expected widths of its columns, ${list(this.names)}; got ${describe(name)}`,
+          `Columns expected widths of its columns, ${nameList(this.names)}; got ${describe(name)}`,
         );
       }
       this.#widths.set(name, checkCount('Columns', 'each width', width));
@@ -106,7 +100,7 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     const unknown = this.names.filter((name) => !this.#widths.has(name));
     if (unknown.length > 0) {
       throw new ArgumentError(
-        `${this.label} expected to know how many features come of ${list(unknown)}: adapt it to the data first, or pass their ` +
+        `${this.label} expected to know how many features come of ${nameList(unknown)}: adapt it to the data first, or pass their ` +
           'numbers by the option widths',
       );
     }
@@ -206,12 +200,14 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     if (isArray(values)) return this.columnsOfRows(values, whole);
     if (!isPlain(values)) {
       throw new DataError(
-        `expected ${whole} to be an object of the columns ${list(names)}, or an array of such rows, got ${describe(values)}`,
+        `expected ${whole} to be an object of the columns ${nameList(names)}, or an array of such rows, got ${describe(values)}`,
       );
     }
     const missing = names.filter((name) => !Object.hasOwn(values, name));
     if (missing.length > 0) {
-      throw new DataError(`expected ${whole} to have the columns ${list(names)}; missing: ${list(missing)}`);
+      throw new DataError(
+        `expected ${whole} to have the columns ${nameList(names)}; missing: ${nameList(missing)}`,
+      );
     }
     return names.map((name) => [name, values[name]]);
   }
@@ -226,7 +222,7 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     rows.forEach((row, i) => {
       if (!isPlain(row)) {
         throw new DataError(
-          `expected ${whole} to be rows with the columns ${list(this.names)}, got ${describe(row)} at row ${i} (counted from 0)`,
+          `expected ${whole} to be rows with the columns ${nameList(this.names)}, got ${describe(row)} at row ${i} (counted from 0)`,
         );
       }
       for (const [name, column] of columns) {
