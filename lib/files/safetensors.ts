@@ -26,7 +26,7 @@ export interface TensorEntry {
 /** What stands before the numbers. */
 export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
-  /** In the order of the file. */
+  /** In the order of the file, but for names that are integers, which JavaScript has first. */
   readonly tensors: Readonly<Record<string, TensorEntry>>;
 }
 

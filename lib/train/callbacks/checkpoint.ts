@@ -1,5 +1,5 @@
 /** Trainings that survive: a checkpoint every so often, and at the end. */
-import { checkFunction, checkOptions, describe } from '../../arguments.ts';
+import { checkFunction, checkOptions, checkPositive, describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import type { Path } from '../../files/disk.ts';
@@ -68,8 +68,12 @@ export function checkpoint(options: CheckpointOptions): Callback {
     );
   }
   if (save !== undefined) checkFunction(op, 'save', save);
-  if (every !== 'epoch') checkSteps('every', every, "'epoch' or ");
-  if (keep !== Infinity) checkSteps('keep', keep, '');
+  if (every !== 'epoch' && !(Number.isInteger(every) && every >= 1)) {
+    throw new ArgumentError(
+      `[${op}] expected every to be 'epoch' or an integer of at least 1, got ${describe(every)}`,
+    );
+  }
+  if (keep !== Infinity) checkPositive(op, 'keep', keep);
   if (best !== undefined && typeof best !== 'string') {
     throw new ArgumentError(`[${op}] expected best to be a string, got ${describe(best)}`);
   }
@@ -140,13 +144,6 @@ export function checkpoint(options: CheckpointOptions): Callback {
       check();
     },
   });
-}
-
-function checkSteps(name: string, value: number, other: string): void {
-  if (Number.isInteger(value) && value >= 1) return;
-  throw new ArgumentError(
-    `[${op}] expected ${name} to be ${other}an integer of at least 1, got ${describe(value)}`,
-  );
 }
 
 function sayLost({ history, step }: Resting, metric: string): void {
