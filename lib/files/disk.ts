@@ -166,10 +166,15 @@ const suffix = '.tmp';
 /** After so many milliseconds without a change nobody is writing to one any more, whoever that was. */
 const forgotten = 600_000;
 
-/** How the names of this process's files begin: that of another machine with the same folder begins otherwise. */
+/**
+ * How the names of this process's files begin. Those of another machine, or of a container that counts processes for itself,
+ * begin otherwise, whoever has the same folder.
+ */
 function ownPrefix(): string {
-  const name = attempt(() => builtin('node:os')?.hostname()) ?? '';
-  return `${prefix}${name.replace(/[^\w.]/g, '').slice(0, 40)}-`;
+  const machine = attempt(() => builtin('node:os')?.hostname()) ?? '';
+  const processes = attempt(() => builtin('node:fs')?.readlinkSync('/proc/self/ns/pid')) ?? '';
+  const name = `${machine.slice(0, 40)}${processes.replace(/\D/g, '')}`;
+  return `${prefix}${name.replace(/[^\w.]/g, '')}-`;
 }
 
 /** Whether a file that has not its name yet is one of nobody any more. */
@@ -256,8 +261,7 @@ async function replace(
     need(op, 'node:fs').promises,
     need(op, 'node:path'),
   ];
-  // A link goes on to lead to the file.
-  const path = await realpath(named).catch(() => named);
+  const path = await realpath(named).catch(() => targetOf(named));
   const folder = dirname(path);
   const fail = (cause: unknown): never => {
     throw refused(op, 'write', path, cause);
@@ -300,6 +304,14 @@ async function replace(
 }
 
 const bytesOf = (part: Part | Uint8Array): Uint8Array => (part instanceof Part ? part.bytes : part);
+
+/** A link goes on to lead to the file, also where there is none yet. */
+async function targetOf(path: string, depth = 0): Promise<string> {
+  const { readlink } = builtin('node:fs')!.promises;
+  const to = await readlink(path).catch(() => undefined);
+  const { dirname, resolve } = builtin('node:path')!;
+  return to === undefined || depth > 40 ? path : targetOf(resolve(dirname(path), to), depth + 1);
+}
 
 /** Renames it; on Windows as soon as those who read the old one, or look for viruses, let go of it. */
 async function renamed(

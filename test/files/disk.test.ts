@@ -1,6 +1,15 @@
 /** What is on the disk whenever a save ends, however it ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import fs, { mkdirSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import fs, {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -80,9 +89,11 @@ it('what a process leaves that is killed before its file has a name is gone with
 });
 
 describe('what processes left', () => {
-  const own = `.axpy-${hostname()
-    .replace(/[^\w.]/g, '')
-    .slice(0, 40)}-`;
+  /** How the files of this process begin. */
+  const own = (() => {
+    const processes = existsSync('/proc/self/ns/pid') ? readlinkSync('/proc/self/ns/pid') : '';
+    return `.axpy-${`${hostname().slice(0, 40)}${processes.replace(/\D/g, '')}`.replace(/[^\w.]/g, '')}-`;
+  })();
   const minutes = (n: number) => new Date(Date.now() - 60_000 * n);
 
   it.each<[string, string, Date, boolean]>([
@@ -95,6 +106,12 @@ describe('what processes left', () => {
       true,
     ],
     ['another thread of this process', `${own}${process.pid}-x.tmp`, minutes(0), false],
+    [
+      'a process that a container counts for itself',
+      `.axpy-${hostname()}17-999999999-x.tmp`,
+      minutes(1),
+      false,
+    ],
     ['another machine, which may be at work', '.axpy-elsewhere-7-x.tmp', minutes(1), false],
     ['another machine, long ago', '.axpy-elsewhere-7-x.tmp', minutes(60), true],
     ['nobody knows whom, long ago', '.axpy-.tmp', minutes(60), true],
@@ -221,6 +238,19 @@ describe('a save', () => {
     expect(fs.lstatSync(join(folder, 'link')).isSymbolicLink()).toBe(true);
     expect((await loadSafetensors(path)).x.size).toBe(1000);
     expect(readdirSync(join(folder, 'real'))).toEqual(['model']);
+  });
+
+  it('follows a link to where there is no file yet, and one that leads to itself no further', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'real'));
+    symlinkSync('second', join(folder, 'first'));
+    symlinkSync(join('real', 'model'), join(folder, 'second'));
+    await saveSafetensors(join(folder, 'first'), tensors);
+    expect(readdirSync(join(folder, 'real'))).toEqual(['model']);
+    expect((await loadSafetensors(join(folder, 'first'))).x.size).toBe(1000);
+    symlinkSync('loop', join(folder, 'loop'));
+    await saveSafetensors(join(folder, 'loop'), tensors);
+    expect((await loadSafetensors(join(folder, 'loop'))).x.size).toBe(1000);
   });
 
   it('goes to the folder that was the current one when it was called', async () => {
