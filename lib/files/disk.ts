@@ -5,6 +5,7 @@ import { hold } from '../hold.ts';
 import { lengthOf } from '../memory.ts';
 import { attempt, builtin, host, isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
 import { allocateBuffer, concatBytes } from './bytes.ts';
+import { firstBytes, hintOf } from './kinds.ts';
 
 /** A URL, in words for compilers that know neither a browser nor Node. */
 export interface FileUrl {
@@ -49,12 +50,14 @@ export function pathOf(op: string, given: Path): string {
     const href: unknown = attempt(() => given.href);
     if (typeof href === 'string') {
       path = attempt(() => need(op, 'node:url').fileURLToPath(href)) ?? href;
-      if (path === href) throw new ArgumentError(`[${op}] expected a file: URL, got ${describe(href)}`);
     }
   }
-  if (typeof path === 'string' && path !== '' && !path.includes('\0'))
-    return need(op, 'node:path').resolve(path);
-  throw new ArgumentError(`[${op}] expected a path or a file: URL, got ${describe(path)}`);
+  const isPath = typeof path === 'string' && path !== '' && !path.includes('\0');
+  if (isPath && !/^https?:\/\//i.test(path as string)) return need(op, 'node:path').resolve(path as string);
+  throw new ArgumentError(
+    `[${op}] expected a path or a file: URL, got ${describe(path)}: of what lies elsewhere give the bytes, as ` +
+      'await (await fetch(url)).arrayBuffer()',
+  );
 }
 
 /** What a system's error becomes. */
@@ -75,7 +78,9 @@ async function naming<Result>(
   } catch (error) {
     const isAboutFile = error instanceof FormatError || error instanceof DataError;
     if (isAboutFile && !error.message.startsWith('[')) {
-      error.message = `[${op}] ${error.message} (${file.name})`;
+      const first = await file.read(0, Math.min(firstBytes, file.size)).catch(() => undefined);
+      const hint = first && error instanceof FormatError ? hintOf(op, first) : '';
+      error.message = `[${op}] ${error.message} (${file.name}${hint && `: ${hint}`})`;
     }
     throw error;
   }

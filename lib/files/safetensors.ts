@@ -304,14 +304,8 @@ async function headerOf(file: Readable): Promise<SafetensorsHeader> {
   const length = start.getUint32(4, true) * 2 ** 32 + start.getUint32(0, true);
   const room = Math.min(most, file.size - 8);
   if (length > room) {
-    // A zip or a pickle, by their first bytes.
-    const mark = start.getUint32(0, true);
-    const isPython = mark === 0x04034b50 || (mark & 0xf8ff) === 0x0080;
     throw new FormatError(
-      isPython
-        ? 'expected a safetensors file, got what torch.save or numpy.savez writes: in Python write it by ' +
-            'safetensors.torch.save_file(model.state_dict(), path), or read a .npz by loadNpz'
-        : `expected a header of at most ${room} bytes, got a length of ${length} in the first eight bytes`,
+      `expected a header of at most ${room} bytes, got a length of ${length} in the first eight bytes`,
     );
   }
   const bytes = await file.read(8, length);

@@ -325,7 +325,7 @@ describe('safetensors', () => {
     await fails(loadSafetensors('/dev/zero'), 'AXPY_FILE', 'got what is no file');
     await fails(loadSafetensors(''), 'AXPY_ARGUMENT', 'expected a path or a file: URL, got ""');
     await fails(loadSafetensors('a\0b'), 'AXPY_ARGUMENT', 'expected a path');
-    await fails(loadSafetensors(new URL('http://example.org/x')), 'AXPY_ARGUMENT', 'expected a file: URL');
+    await fails(loadSafetensors(new URL('http://example.org/x')), 'AXPY_ARGUMENT', 'file: URL');
     await fails(loadSafetensors(5 as never), 'AXPY_ARGUMENT', 'got 5');
     const gone = encodeSafetensors(some).buffer as ArrayBuffer;
     const view = new Uint8Array(gone, 8);
