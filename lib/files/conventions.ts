@@ -60,6 +60,8 @@ function flattened(image: Shape): Omit<Foreign, 'name'> {
 /** The images that chains flatten, by the layer whose parameters lie along them; null where the size is not known. */
 class Flattened {
   readonly images = new Map<Layer, Shape | null>();
+  /** The layers in chains. */
+  readonly seen = new Set<Layer>();
   private image: Shape | null | undefined;
   /** Whether a layer before took images or sequences: then the last axis is one of channels. */
   private hasChannels = false;
@@ -71,6 +73,7 @@ class Flattened {
       for (const inner of chain.layers) shape = this.visit(inner, shape);
       return shape;
     }
+    this.seen.add(layer);
     if (layer instanceof Flatten) {
       const isImage = input === undefined || input.length === 3 || (input.length === 2 && this.hasChannels);
       if (isImage && this.image === undefined) this.image = input ?? null;
@@ -88,31 +91,42 @@ class Flattened {
  * The tensors of a model as PyTorch has them, by their names here: `running_mean`, convolutions with channels first, what
  * follows a Flatten with inputs in the order channels, height, width.
  * @param images the sizes [height, width, channels] before a Flatten, by the name of the parameter, where the model is no
- *   Sequential that tells
- * @throws ArgumentError for a Flatten of which nobody tells the size
+ *   Sequential that tells; null where nothing is flattened
+ * @throws ArgumentError for what follows an image whose size nobody tells, or may do so
  */
 export function pytorch(
   op: string,
   model: Layer,
-  images: Readonly<Record<string, Shape>>,
+  images: Readonly<Record<string, Shape | null>>,
 ): (name: string) => Foreign {
   const found = new Flattened();
   found.visit(model, undefined);
   const layers = new Map(model.namedLayers());
+  const channels = [...layers.values()].map((layer) =>
+    layer instanceof Convolution ? layer.outChannels : 0,
+  );
+  const most = channels.reduce((a, b) => Math.max(a, b), 0) || Infinity;
+  /** Whether it takes more than there are channels, from nobody knows where: all pixels of an image, most likely. */
+  const mayFollowImage = (layer: Layer | undefined) =>
+    layer instanceof Dense && !found.seen.has(layer) && layer.inFeatures > most;
   return (name) => {
     const dot = name.lastIndexOf('.');
     const [path, own] = [name.slice(0, Math.max(dot, 0)), name.slice(dot + 1)];
     const layer = layers.get(path);
     const foreign = layer instanceof BatchNorm ? (names.get(own) ?? own) : own;
     const kept = { name: path === '' ? foreign : `${path}.${foreign}`, ...unchanged };
-    if (Object.hasOwn(images, name)) return { ...kept, ...flattened(images[name]) };
+    if (Object.hasOwn(images, name)) {
+      const given = images[name];
+      return given === null ? kept : { ...kept, ...flattened(given) };
+    }
     if (layer instanceof Convolution && own === 'weight') return { ...kept, ...channelsFirst };
-    const image = layer && found.images.get(layer);
-    if (image === undefined || (layer instanceof Dense && own === 'bias')) return kept;
+    if (layer instanceof Dense && own === 'bias') return kept;
+    const image = layer && (mayFollowImage(layer) ? null : found.images.get(layer));
+    if (image === undefined) return kept;
     if (image !== null) return { ...kept, ...flattened(image) };
     throw new ArgumentError(
       `[${op}] expected to know the size of what is flattened before ${name}: give Sequential an inputShape, or this ` +
-        `option: flattened: { '${name}': [height, width, channels] }`,
+        `option: flattened: { '${name}': [height, width, channels] }, or null there if nothing is`,
     );
   };
 }

@@ -31,9 +31,9 @@ export interface WeightsConvention {
   convention?: 'pytorch' | undefined;
   /**
    * For 'pytorch' where the model is no Sequential with an `inputShape`: the size [height, width, channels] of what is
-   * flattened before a parameter, by that one's name.
+   * flattened before a parameter, by that one's name; null where nothing is.
    */
-  flattened?: Readonly<Record<string, Shape>>;
+  flattened?: Readonly<Record<string, Shape | null>>;
 }
 
 export interface SaveWeightsOptions extends SafetensorsOptions, WeightsConvention {}
@@ -77,7 +77,7 @@ function foreignOf(op: string, model: Layer, options: WeightsConvention): (name:
       `[${op}] expected names of the model in flattened (${nameList(names)}), got ${describe(unknown)}`,
     );
   }
-  const images = Object.entries(flattened).map(([name, shape]) => [name, readShape(op, shape)]);
+  const images = Object.entries(flattened).map(([name, shape]) => [name, shape && readShape(op, shape)]);
   if (convention === 'pytorch') return pytorch(op, model, Object.fromEntries(images));
   return (name) => ({ name, ...unchanged });
 }
@@ -229,10 +229,11 @@ export async function loadWeights(
       if (wanted.has(renamed)) found.set(renamed, theirs);
       else unexpected.push(renamed);
     }
-    const missing = [...wanted].filter(([theirs]) => !found.has(theirs)).map(([, { name }]) => name);
+    const left = [...wanted].filter(([theirs]) => !found.has(theirs));
+    const missing = left.map(([, { name }]) => name);
     if (strict && missing.length + unexpected.length > 0) {
       throw new ArgumentError(
-        `[${op}] expected the names ${nameList([...wanted.keys()])}; missing: ${nameList(missing)}; unknown: ` +
+        `[${op}] expected the names ${nameList([...wanted.keys()])}; missing: ${nameList(left.map(([theirs]) => theirs))}; unknown: ` +
           `${nameList(unexpected)}. { strict: false } takes what there is and reports the rest, rename gives other names`,
       );
     }

@@ -151,11 +151,15 @@ function compileBoth<Args extends unknown[], Returned>(
     }) as Promise<Returned>;
   };
   const sync = (...args: Args): Returned => (recording === null ? here(programFor(args)) : fn(...args));
-  const async = async (...args: Args): Promise<Returned> => {
-    if (recording !== null) {
-      throw new AutogradError('[compile] expected a compiled function inside another to be called by sync');
-    }
-    return elsewhere(programFor(args));
+  const later = async (...args: Args): Promise<Returned> => elsewhere(programFor(args));
+  const async = (...args: Args): Promise<Returned> => {
+    if (recording === null) return later(...args);
+    const refused = Promise.reject(
+      new AutogradError('[compile] expected a compiled function inside another to be called by sync'),
+    );
+    // Whoever records cannot wait for it, and a rejection that nobody hears ends the process.
+    refused.catch(() => {});
+    return refused;
   };
   const steps: Steps<Args, Returned> = {
     soon(...args) {

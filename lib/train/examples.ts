@@ -108,7 +108,10 @@ function named(name: string, tensors: Tensors): [name: string, x: Tensor][] {
 /** @throws ShapeError, DataError unless all have as many rows, at least one, of finite numbers. */
 function checkRows(tensors: readonly [name: string, x: Tensor][]): void {
   for (const [name, x] of tensors) {
-    if (x.rank === 0) throw new ShapeError(`expected ${name} to be [examples, ...], got a single number`);
+    if (x.rank === 0)
+      throw new ShapeError(
+        `expected ${name} to be [examples, ...], got a single value: one example goes into an array, [value]`,
+      );
   }
   const [first, { shape }] = tensors[0];
   for (const [name, x] of tensors) {

@@ -93,7 +93,10 @@ function readTree(name: string, given: unknown, found: (part: Part) => void, dep
     return take;
   };
   if (isTensor(given)) {
-    if (given.rank === 0) throw new ShapeError(`expected ${name} to be [examples, ...], got a single number`);
+    if (given.rank === 0)
+      throw new ShapeError(
+        `expected ${name} to be [examples, ...], got a single value: one example goes into an array, [value]`,
+      );
     return part(given.shape[0], (rows) =>
       noGrad(() => gather(given, new Tensor(rows.slice(), [rows.length], 'int32'))),
     );

@@ -265,13 +265,35 @@ describe('the size of what is flattened', () => {
     expect(stateOf(to)).toEqual(stateOf(from));
   });
 
+  it("is asked for where a layer of one's own may flatten", async () => {
+    const net = new Net();
+    await refuses(
+      loadWeights({}, net, { convention: 'pytorch' }),
+      'AXPY_ARGUMENT',
+      "flattened: { 'fc.weight': [height, width, channels] }, or null there",
+    );
+    expect(() => encodeWeights(new Sequential([net]), { convention: 'pytorch' })).toThrow(
+      "flattened: { '0.fc.weight'",
+    );
+    encodeWeights(net, { convention: 'pytorch', flattened: { 'fc.weight': null } });
+    class Pooled extends Layer {
+      readonly conv = new Conv2D(1, 8, 3);
+      readonly fc = new Dense(8, 2);
+      forward(x: Tensor): Tensor {
+        return this.fc.forward(this.conv.forward(x).mean([1, 2]));
+      }
+    }
+    // As many inputs as channels: nothing that has an order of its own.
+    encodeWeights(new Pooled(), { convention: 'pytorch' });
+  });
+
   it('is asked for where it is not known', async () => {
     const layers = () => [new Conv2D(1, 2, 3), new Flatten(), new Dense(8, 2)];
     const unknown = new Sequential(layers());
     await refuses(
       loadWeights({}, unknown, { convention: 'pytorch' }),
       'AXPY_ARGUMENT',
-      "flattened: { '2.weight': [height, width, channels] }",
+      "flattened: { '2.weight': [height, width, channels] }, or null",
     );
     const known = new Sequential(layers(), { inputShape: [4, 4, 1] });
     known.loadStateDict(unknown.stateDict());

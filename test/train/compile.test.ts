@@ -441,3 +441,18 @@ test.each([
   const f = compile((_: unknown) => zeros([1]));
   expect(() => f.sync(given(endless))).toThrow(/of 1048576 values at most, got more at argument 0/);
 });
+
+test('a promise of a compiled function inside another ends no process, whoever forgets it', async () => {
+  const inner = compile((x: Tensor) => x.mul(2));
+  const heard: unknown[] = [];
+  const hear = (error: unknown) => heard.push(error);
+  process.on('unhandledRejection', hear);
+  const outer = compile((x: Tensor) => {
+    void inner(x);
+    return x.add(1);
+  });
+  expect((await outer(tensor([1]))).toArray()).toEqual([2]);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  process.off('unhandledRejection', hear);
+  expect(heard).toEqual([]);
+});

@@ -250,7 +250,7 @@ describe('what is refused', () => {
       'a number among them',
       { x: [a, tensor(3)], y },
       ShapeError,
-      /expected x\.1 to be \[examples, \.\.\.\], got a single number/,
+      /expected x\.1 to be \[examples, \.\.\.\], got a single value/,
     ],
     ['text among them', { x: [a, 'text'], y }, DataError, /x\.1: /],
     ['nothing among them', { x: { image: a, meta: undefined }, y }, DataError, /x\.meta: /],

@@ -199,7 +199,7 @@ describe('trainTestSplit', () => {
     ],
     ['BigInts', new BigInt64Array(4), {}, DataError, /BigInt64Array/],
     ['a number among them', { x: [1, 2], y: 3 }, {}, DataError, /expected y to be examples, got 3/],
-    ['a scalar', tensor(1), {}, ShapeError, /single number/],
+    ['a scalar', tensor(1), {}, ShapeError, /single value/],
     ['all for the test', [1, 2], { testSize: 2 }, ArgumentError, /testSize .* from 1 to 1.*got 2 of 2/],
     ['none for the test', [1, 2], { testSize: 0 }, ArgumentError, /testSize/],
     ['a part of everything', [1, 2], { testSize: 0.99 }, ArgumentError, /testSize/],
