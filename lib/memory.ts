@@ -46,6 +46,12 @@ export class Storage<D extends Dtype = Dtype> {
     recording?.add(this);
   }
 
+  /** The array or, where it may be written to unseen, a copy. Whoever writes to it otherwise tells before, see `hold`. */
+  still(): Arrays[D] {
+    const array = this.array!;
+    return this.isExposed || this.owner !== (this as unknown as Storage) ? copyOf(array) : array;
+  }
+
   /** From now on it may be written to unseen. */
   expose(): void {
     if (this.isExposed) return;

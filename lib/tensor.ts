@@ -8,7 +8,6 @@ import {
   type Arrays,
   allocate,
   checkNested,
-  copyOf,
   type Dtype,
   type FloatDtype,
   lengthOf,
@@ -336,11 +335,10 @@ function missing(what: string): never {
   );
 }
 
-/** x, or a copy where code of a user, or another thread, may change it unseen. What changes it otherwise tells before. */
+/** x, or a copy where it may be written to unseen, see `Storage`. */
 export function still(x: Tensor): Tensor {
-  const { storage } = x;
-  if (!storage.isExposed && storage.owner === storage) return x;
-  return new Tensor(copyOf(storage.array!), x.shape, x.dtype);
+  const array = x.storage.still();
+  return array === x.storage.array ? x : new Tensor(array, x.shape, x.dtype);
 }
 
 /** The same for a kernel that takes floats; the dtype was checked before. */

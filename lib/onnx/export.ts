@@ -73,13 +73,12 @@ const most = 2 ** 10;
  */
 export async function exportOnnx(model: Layer, path: Path, options: OnnxOptions = {}): Promise<void> {
   const op = 'exportOnnx';
-  // In one piece, so that a training that goes on meanwhile does not change what is written.
-  await replaceFile(op, path, [encoded(op, model, options)]);
+  await replaceFile(op, path, partsOf(op, model, options));
 }
 
 /** The same as bytes. @throws as `exportOnnx` */
 export function encodeOnnx(model: Layer, options: OnnxOptions = {}): Uint8Array {
-  return encoded('encodeOnnx', model, options);
+  return concatBytes(partsOf('encodeOnnx', model, options));
 }
 
 interface Own {
@@ -98,7 +97,7 @@ interface Named {
   readonly dtype: Dtype;
 }
 
-function encoded(op: string, model: Layer, options: OnnxOptions): Uint8Array {
+function partsOf(op: string, model: Layer, options: OnnxOptions): Uint8Array[] {
   refuseRecording(op);
   checkModel(op, model);
   const own = readOnnxOptions(op, model, options);
@@ -122,7 +121,7 @@ function encoded(op: string, model: Layer, options: OnnxOptions): Uint8Array {
       `[${op}] expected a model of less than 2 GiB, as a file of ONNX holds no more, got one of ${bytes} bytes`,
     );
   }
-  return concatBytes(parts);
+  return parts;
 }
 
 // ── the graph ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -325,7 +325,7 @@ class Account {
         other === values ||
         (other.length === values.length && other.every((x, i) => Object.is(x, values[i]))),
     );
-    if (areSame) return { storage, values };
+    if (areSame) return { storage, values: storage.still() };
     const fill = values[0];
     if (arrays.every((other) => other.every((x) => Object.is(x, fill)))) return { storage: null, fill };
     throw this.differs('other constants');

@@ -20,17 +20,25 @@ import {
   BatchNorm,
   compile,
   Dense,
+  exportOnnx,
   fit,
   full,
+  importOnnx,
   loadModel,
+  loadNpy,
+  loadNpz,
   loadSafetensors,
   loadWeights,
   losses,
   randn,
   Sequential,
   SGD,
+  saveCheckpoint,
   saveModel,
+  saveNpy,
+  saveNpz,
   saveSafetensors,
+  saveWeights,
   type Tensor,
 } from '../../lib/index.ts';
 import { temporaryFolder } from './temporary.ts';
@@ -336,6 +344,57 @@ describe('memory that changes while it is saved', () => {
       expect(
         Object.keys(now).some((name) => !before[name].data.every((value, i) => value === now[name].data[i])),
       ).toBe(true);
+    }
+  });
+
+  const savers: Record<
+    string,
+    [
+      save: (path: string, model: Model) => Promise<void>,
+      read: (path: string) => Promise<Record<string, Tensor>>,
+    ]
+  > = {
+    saveModel: [saveModel, async (path) => (await loadModel(path)).stateDict()],
+    saveWeights: [saveWeights, loadSafetensors],
+    saveSafetensors: [
+      (path, model) => saveSafetensors(path, Object.fromEntries(model.namedParameters())),
+      loadSafetensors,
+    ],
+    saveNpz: [(path, model) => saveNpz(path, Object.fromEntries(model.namedParameters())), loadNpz],
+    'saveNpz, compressed': [
+      (path, model) => saveNpz(path, Object.fromEntries(model.namedParameters()), { compressed: true }),
+      loadNpz,
+    ],
+    saveNpy: [
+      (path, model) => saveNpy(path, model.layers[0].weight),
+      async (path) => ({ '0.weight': await loadNpy(path) }),
+    ],
+    saveCheckpoint: [
+      (path, model) => saveCheckpoint(path, { model }),
+      async (path) => (await loadModel(path)).stateDict(),
+    ],
+    exportOnnx: [
+      (path, model) => exportOnnx(model, path, { inputShape: [20] }),
+      async (path) => (await importOnnx(path)).stateDict(),
+    ],
+  };
+
+  it.each(Object.entries(savers))('by %s: the file has what it was', async (_, [save, read]) => {
+    const path = join(temporaryFolder(), 'file');
+    for (const name of ['an update in place', 'an eager step', 'a training', 'what a user writes']) {
+      const model = makeModel();
+      const before = model.stateDict();
+      await slowly(async () => {
+        const saving = save(path, model);
+        for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+        await changes[name](model);
+        await saving;
+      });
+      const saved = await read(path);
+      expect(saved['0.weight']).toBeDefined();
+      for (const [key, { data }] of Object.entries(saved)) {
+        if (Object.hasOwn(before, key)) expect([key, hex(data)]).toEqual([key, hex(before[key].data)]);
+      }
     }
   });
 
