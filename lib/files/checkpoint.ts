@@ -7,15 +7,22 @@ import { concatBytes } from './bytes.ts';
 import { digestOfText } from './digest.ts';
 import { type Path, replaceFile, type Source } from './disk.ts';
 import { encodings } from './dtypes.ts';
-import { encodeLater, encodeParts, entry, type Sums, sumEntry, sumOf } from './encode.ts';
+import { encodeLater, encodeParts, entry, runEntry, type Sums, sumEntry, sumOf } from './encode.ts';
 import { latestCheckpoint } from './folder.ts';
 import { parse } from './model.ts';
 import { readTensor, withSafetensors } from './safetensors.ts';
 import { Checkpoint, type CheckpointContent, capture } from './snapshot.ts';
 
 /** @internal */
-export function writeCheckpoint(op: string, path: Path, checkpoint: Checkpoint): Promise<void> {
-  return replaceFile(op, path, encodeLater(op, checkpoint));
+export function writeCheckpoint(op: string, path: Path, checkpoint: Checkpoint, run?: string): Promise<void> {
+  const { json, tensors, architecture } = checkpoint;
+  const own = run === undefined ? architecture : { ...architecture, [runEntry]: run };
+  return replaceFile(op, path, encodeLater(op, { json, tensors, architecture: own }));
+}
+
+/** @internal Which training wrote a file; undefined for one that says nothing of it, or cannot be read. */
+export function runOf(op: string, path: Path): Promise<string | undefined> {
+  return withSafetensors(op, path, async (_, { metadata }) => metadata[runEntry]).catch(() => undefined);
 }
 
 const contentNames = ['model', 'optimizer', 'step', 'extra'] as const;

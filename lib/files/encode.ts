@@ -17,6 +17,8 @@ interface Content {
 /** Of the metadata: JSON of all that is no tensor, and the sum of that text. */
 export const entry = 'checkpoint';
 export const sumEntry = 'checkpoint.sum';
+/** Which training wrote it, beside others in its folder. */
+export const runEntry = 'checkpoint.run';
 
 export type Sums = Readonly<Record<string, number>>;
 

@@ -77,9 +77,16 @@ export class Folder {
     return file !== '' && own === other;
   }
 
-  /** Removes all but the latest, of those up to a step; as far as it may: the next time it is tried again. */
-  async prune(keep: number, upTo: number): Promise<void> {
-    const own = (await this.list()).filter(({ step }) => step <= upTo);
+  /** The paths of all; none where the system does not tell. */
+  async files(): Promise<string[]> {
+    const numbered = await this.list().catch(() => []);
+    return [...numbered, ...(await this.bests())].map(({ path }) => path);
+  }
+
+  /** Removes all but the latest, of one's own up to a step; as far as it may: the next time it is tried again. */
+  async prune(keep: number, upTo: number, isOwn: (path: string) => boolean): Promise<void> {
+    const numbered = await this.list();
+    const own = numbered.filter(({ step, path }) => step <= upTo && isOwn(path));
     for (const { path } of own.slice(keep))
       await builtin('node:fs')!
         .promises.unlink(path)

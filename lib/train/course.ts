@@ -52,9 +52,15 @@ const op = 'fit';
 const copy = (state: RandomState): RandomState => new Uint32Array(state);
 const isStateful = ({ stateDict, loadStateDict }: Callback) =>
   isFunction(stateDict) && isFunction(loadStateDict);
+
+/** What of a callback knows one training alone: its keeper, which copies of it have as well, or itself where it has a state. */
+export const knowing = (callback: Callback): object | undefined =>
+  keeperOf(callback) ?? (isStateful(callback) ? callback : undefined);
+
 const show = (value: unknown) => (value === null || value === undefined ? 'none' : String(value));
 
 export class Course implements Resting {
+  readonly run = Math.floor(Math.random() * 2 ** 52).toString(36);
   /** Steps taken, in the epoch under way and in all. */
   batch = 0;
   step = 0;

@@ -1,7 +1,7 @@
 /** Trainings that survive: a checkpoint every so often, and at the end. */
 import { checkFunction, checkOptions, checkPositive, describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
-import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
+import { readCheckpoint, runOf, writeCheckpoint } from '../../files/checkpoint.ts';
 import type { Path } from '../../files/disk.ts';
 import { Folder } from '../../files/folder.ts';
 import type { Checkpoint } from '../../files/snapshot.ts';
@@ -55,9 +55,10 @@ interface Store {
  * the disk takes of the machine. When training ends, by its last epoch, by `stop` or by its signal, that very point is kept
  * as well. When it ends by an error the checkpoints before it stay, and none is written of numbers that are not finite.
  * @throws ArgumentError for options out of their domains; and `fit` throws it, before training, when the number to watch
- *   will not be in the records, for a folder with checkpoints of a training that this one does not go on from, and, where
- *   `every` is a number of steps, for a metric of yours whose accumulator has no `stateDict`. `fit` ends with FileError when
- *   the system refuses to write.
+ *   will not be in the records, for a folder with checkpoints of a training that this one does not go on from, where this
+ *   callback is in another training already, and, where `every` is a number of steps, for a metric of yours whose accumulator
+ *   has no `stateDict`. `fit` ends with FileError when the system refuses to write, and with ArgumentError when another
+ *   training turns out to write to the folder as well.
  */
 export function checkpoint(options: CheckpointOptions): Callback {
   checkOptions(op, options, ['folder', 'save', 'every', 'keep', 'best', 'mode']);
@@ -160,10 +161,34 @@ function handedTo(save: NonNullable<CheckpointOptions['save']>): Store {
 
 function inFolder(path: Path, keep: number): Store {
   let folder: Folder;
+  let run = '';
+  /** What need not be looked at: files that were here before, and all but the latest of this training's. */
+  let settled: Set<string>;
+  let latest = '';
+
+  /** Two trainings that begin at once, where there is nothing yet, learn of each other by their files. */
+  const refuseOthers = async () => {
+    for (const file of await folder.files()) {
+      const other = settled.has(file) ? run : ((await runOf(op, file)) ?? run);
+      if (other === run) continue;
+      throw new ArgumentError(
+        `[${op}] expected a folder that no other training writes to, got ${file} of another meanwhile: choose another folder`,
+      );
+    }
+  };
+  const write = async (file: string, checkpoint: Checkpoint) => {
+    await refuseOthers();
+    await writeCheckpoint(op, file, checkpoint, run);
+    settled.delete(file);
+    await refuseOthers();
+  };
+
   return {
-    async open({ step, resumedFrom }) {
+    async open(training) {
+      const { step, resumedFrom } = training;
       folder = await Folder.open(op, path);
       const numbered = await folder.list();
+      [run, settled, latest] = [training.run, new Set(await folder.files()), ''];
       // What is here is of this training where that was kept here. The best one may then be later, where a process ended
       // before the next with a number.
       const isOwn = resumedFrom !== undefined && (await folder.holds(resumedFrom));
@@ -187,12 +212,12 @@ function inFolder(path: Path, keep: number): Store {
       }
     },
     async write(checkpoint, why) {
-      if (why === 'best') {
-        await writeCheckpoint(op, folder.best, checkpoint);
-        return;
-      }
-      await writeCheckpoint(op, folder.fileOf(checkpoint.step), checkpoint);
-      await folder.prune(keep, checkpoint.step);
+      const file = why === 'best' ? folder.best : folder.fileOf(checkpoint.step);
+      await write(file, checkpoint);
+      if (why === 'best') return;
+      settled.add(latest);
+      latest = file;
+      await folder.prune(keep, checkpoint.step, (one) => one === file || settled.has(one));
     },
   };
 }

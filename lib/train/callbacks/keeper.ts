@@ -5,6 +5,8 @@ import type { Callback } from './callback.ts';
 
 /** A training between two steps. */
 export interface Resting {
+  /** What no other training is called. */
+  readonly run: string;
   /** How many steps were taken, in all epochs. */
   readonly step: number;
   readonly history: History;
