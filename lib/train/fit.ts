@@ -26,7 +26,7 @@ import { type Interruption, interruptible, type Signal } from './abort.ts';
 import type { Callback, Outcome } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
 import { compileSteps } from './compile.ts';
-import { type Conditions, Course, type Progress } from './course.ts';
+import { type Conditions, Course, knowing, type Progress } from './course.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, mapTensors, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
@@ -145,8 +145,8 @@ interface Training {
   readonly isStreamed: boolean;
 }
 
-/** The models in training, as two trainings of one would undo each other. */
-const inTraining = new WeakSet<Layer>();
+/** What is in training, models and callbacks that know one, as two trainings of one would undo each other. */
+const inTraining = new WeakSet<object>();
 
 /**
  * Trains a model: for each batch forward, loss, backward, update. Plain values of `x` and `y` take the model's dtype. The
@@ -192,11 +192,12 @@ export async function fit<
   options: FitOptions<Model, NoInfer<Y>, Metrics>,
 ): Promise<History<NamesOf<Metrics>>> {
   const training = prepare(model, data, options);
-  inTraining.add(model);
+  const own = [model, ...training.callbacks.map(knowing)].filter((part) => part !== undefined);
+  for (const part of own) inTraining.add(part);
   try {
     return (await train(training)) as History<NamesOf<Metrics>>;
   } finally {
-    inTraining.delete(model);
+    for (const part of own) inTraining.delete(part);
   }
 }
 
@@ -263,6 +264,11 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   const listeners = readCallbacks(op, callbacks);
   if (inTraining.has(model)) {
     throw new ArgumentError(`[${op}] expected a model that is not in training already: await the first fit`);
+  }
+  if (listeners.some((callback) => inTraining.has(knowing(callback)!))) {
+    throw new ArgumentError(
+      `[${op}] expected callbacks with a state that are not in another training already: make others for this one`,
+    );
   }
   const random: RandomState = seed === undefined ? defaultState : randomState(seed);
   const shared = { batchSize, ...conversionFor(model, loss) };

@@ -8,6 +8,7 @@ import {
   type Checkpoint,
   checkpoint,
   Dense,
+  earlyStopping,
   type FitOptions,
   fit,
   loadCheckpoint,
@@ -15,7 +16,7 @@ import {
   SGD,
   seed,
 } from '../../lib/index.ts';
-import { rejection } from '../train/support.ts';
+import { numbers, rejection } from '../train/support.ts';
 import { temporaryFolder } from './temporary.ts';
 
 /** A training of three steps an epoch; another one for another number. */
@@ -129,4 +130,33 @@ describe('a folder', () => {
     expect((error as Error).message).toContain('checkpoint-000000001.safetensors of another');
     expect(namesIn(folder)).toContain('checkpoint-000000001.safetensors');
   });
+});
+
+it.each<[string, () => Callback]>([
+  ['checkpoint', () => checkpoint({ save() {} })],
+  ['earlyStopping', () => earlyStopping({ monitor: 'loss' })],
+  ['a copy of checkpoint', () => ({ ...checkpoint({ save() {} }) })],
+  ['a state of your own', () => ({ stateDict: () => 1, loadStateDict() {} })],
+])('%s is in one training at a time', async (name, make) => {
+  const callback = make();
+  const [one, other] = [training(1), training(2)];
+  const before = JSON.stringify(numbers(other.model));
+  const end = one.run({ callbacks: [callback] });
+  const error = await rejection(
+    other.run({ callbacks: [name.startsWith('a copy') ? { ...callback } : callback] }),
+  );
+  expect(error).toBeInstanceOf(ArgumentError);
+  expect((error as Error).message).toMatch(
+    /^\[fit\] expected callbacks with a state that are not in another training/,
+  );
+  expect(JSON.stringify(numbers(other.model))).toBe(before);
+  await end;
+  await other.run({ callbacks: [callback] });
+});
+
+it('a callback without a state may be in several', async () => {
+  const seen: number[] = [];
+  const callback: Callback = { onEpochEnd: (_, { epoch }) => void seen.push(epoch) };
+  await Promise.all([1, 2].map((n) => training(n).run({ callbacks: [callback] })));
+  expect(seen).toHaveLength(8);
 });
