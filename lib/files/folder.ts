@@ -85,7 +85,7 @@ export class Folder {
 
   /** Removes all but the latest, of one's own up to a step; as far as it may: the next time it is tried again. */
   async prune(keep: number, upTo: number, isOwn: (path: string) => boolean): Promise<void> {
-    const numbered = await this.list();
+    const numbered = await this.list().catch(() => []);
     const own = numbered.filter(({ step, path }) => step <= upTo && isOwn(path));
     for (const { path } of own.slice(keep))
       await builtin('node:fs')!

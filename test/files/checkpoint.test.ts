@@ -1,5 +1,5 @@
 /** Checkpoints as files: what is in a folder, what damage does, what is refused, loops of one's own. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -633,6 +633,22 @@ describe('errors', () => {
     writeFileSync(file, '');
     const error = await rejection(run({ callbacks: [checkpoint({ folder: file })] }));
     expect(error).toBeInstanceOf(FileError);
+  });
+
+  it('of the system do not, where a folder cannot be looked through: files are written all the same', async () => {
+    const folder = temporaryFolder();
+    const refuse: Callback = {
+      onTrainBegin: () =>
+        void vi
+          .spyOn(fs.promises, 'readdir')
+          .mockRejectedValue(Object.assign(new Error('no'), { code: 'EIO' })),
+    };
+    await training()
+      .run({ callbacks: [refuse, checkpoint({ folder, keep: 1 })] })
+      .finally(() => vi.mocked(fs.promises.readdir).mockRestore());
+    expect(readdirSync(folder)).toHaveLength(4);
+    await training().run({ callbacks: [checkpoint({ folder, keep: 1 })], resume: folder, epochs: 5 });
+    expect(readdirSync(folder)).toHaveLength(1);
   });
 
   it('of save end it as well', async () => {
