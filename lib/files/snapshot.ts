@@ -10,7 +10,7 @@ import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
-import { type Named, readNamed, readState } from '../state.ts';
+import { type Named, nameList, readNamed, readState } from '../state.ts';
 import { Tensor } from '../tensor.ts';
 import { version } from '../version.ts';
 import { concatBytes } from './bytes.ts';
@@ -308,9 +308,10 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
     ...pair(hidden, readState(op, hidden, saved.tensors('hidden'))),
   ];
   const optimizers = optimizersOf(op, parts);
+  const savedOptimizer = savedOptimizers(op, checkpoint);
   const loads = optimizers.map(([name, optimizer]) => {
     const what = name === '' ? 'optimizer' : `optimizer ${name}`;
-    const state = savedOptimizer(op, checkpoint, name, what);
+    const state = savedOptimizer(name, what);
     return checkOptimizer(op, what, checkpoint.title, state, model, optimizer);
   });
   return () => {
@@ -342,13 +343,16 @@ function readRandom(op: string, own: Named<RandomState>, saved: Fields): RandomS
   );
 }
 
-/** That of a name; '' for the only one. @throws ArgumentError where there is none */
-function savedOptimizer(op: string, checkpoint: Checkpoint, name: string, what: string): Fields {
+/** Gives that of a name; '' for the only one. @throws ArgumentError where there is none */
+function savedOptimizers(op: string, checkpoint: Checkpoint): (name: string, what: string) => Fields {
+  // Once, as it copies the state of all.
   const several = checkpoint.has('optimizers') ? checkpoint.record('optimizers') : undefined;
-  if (name === '' && checkpoint.has('optimizer')) return checkpoint.record('optimizer');
-  if (name !== '' && several?.has(name)) return several.inner(name);
-  const others = several === undefined ? 'one without a name' : several.names.join(', ') || 'none';
-  throw new ArgumentError(`[${op}] expected ${what} in ${checkpoint.title}, got ${others}`);
+  return (name, what) => {
+    if (name === '' && checkpoint.has('optimizer')) return checkpoint.record('optimizer');
+    if (name !== '' && several?.has(name)) return several.inner(name);
+    const others = several === undefined ? 'one without a name' : nameList(several.names);
+    throw new ArgumentError(`[${op}] expected ${what} in ${checkpoint.title}, got ${others}`);
+  };
 }
 
 /** What an optimizer is to have again. */

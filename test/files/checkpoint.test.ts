@@ -850,6 +850,17 @@ describe('a loop of one’s own', () => {
     expect(() => c.restore({ model, others: 1 } as never)).toThrow(ArgumentError);
   });
 
+  it('with many optimizers has the state of each copied once', async () => {
+    const model = new Sequential(Array.from({ length: 9 }, () => new Dense(2, 2)));
+    const optimizer = Object.fromEntries(
+      model.layers.map((layer, i) => [`o${i}`, new Adam(layer.parameters())]),
+    );
+    const c = await loadCheckpoint(encodeCheckpoint({ model, optimizer }));
+    const get = vi.spyOn(c.tensors, 'get');
+    c.restore({ model, optimizer });
+    expect(get.mock.calls.length).toBeLessThanOrEqual(c.tensors.size);
+  });
+
   it('leaves the random state alone when asked to', async () => {
     const model = make();
     const c = await loadCheckpoint(encodeCheckpoint({ model }));
