@@ -1,5 +1,6 @@
 /** Bytes in memory. */
 import { MemoryError } from '../errors.ts';
+import { turn } from '../platform.ts';
 
 /** Bytes that come once, from the front. */
 export interface Feed {
@@ -26,4 +27,27 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return all;
+}
+
+const blockBytes = 2 ** 20;
+
+/** Memory in blocks, all but the last of the same size. */
+export function* blocksOf(parts: Iterable<ArrayBufferView>): Generator<Uint8Array> {
+  for (const { buffer, byteOffset, byteLength } of parts) {
+    for (let at = 0; at < byteLength; at += blockBytes) {
+      yield new Uint8Array(buffer, byteOffset + at, Math.min(blockBytes, byteLength - at));
+    }
+  }
+}
+
+/** Lets the event loop turn after every few megabytes that something was done with. */
+export class Turns {
+  private bytes = 0;
+
+  async after(bytes: number): Promise<void> {
+    this.bytes += bytes;
+    if (this.bytes < 4 * blockBytes) return;
+    this.bytes = 0;
+    await turn();
+  }
 }

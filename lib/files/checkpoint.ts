@@ -3,21 +3,28 @@ import { isInstance, isRecord, readOptions } from '../arguments.ts';
 import { FormatError } from '../errors.ts';
 import type { Json } from '../layers/config.ts';
 import type { Tensor } from '../tensor.ts';
-import { concatBytes } from './bytes.ts';
+import { concatBytes, Turns } from './bytes.ts';
 import { digestOfText } from './digest.ts';
-import { type Path, replaceFile, type Source } from './disk.ts';
+import { type Path, pathOf, replaceFile, type Source } from './disk.ts';
 import { encodings } from './dtypes.ts';
-import { encodeLater, encodeParts, entry, runEntry, type Sums, sumEntry, sumOf } from './encode.ts';
+import { encodeLater, encodeParts, entry, runEntry, type Sums, sumEntry, sumLater } from './encode.ts';
 import { latestCheckpoint } from './folder.ts';
 import { parse } from './model.ts';
 import { readTensor, withSafetensors } from './safetensors.ts';
 import { Checkpoint, type CheckpointContent, capture } from './snapshot.ts';
 
-/** @internal */
-export function writeCheckpoint(op: string, path: Path, checkpoint: Checkpoint, run?: string): Promise<void> {
+/** @internal Writes files of one checkpoint, each when the one before will last. */
+export async function writeCheckpoint(
+  op: string,
+  given: readonly Path[],
+  checkpoint: Checkpoint,
+  run?: string,
+): Promise<void> {
+  const paths = given.map((path) => pathOf(op, path));
   const { json, tensors, architecture } = checkpoint;
   const own = run === undefined ? architecture : { ...architecture, [runEntry]: run };
-  return replaceFile(op, path, encodeLater(op, { json, tensors, architecture: own }));
+  const parts = await encodeLater(op, { json, tensors, architecture: own });
+  for (const path of paths) await replaceFile(op, path, parts);
 }
 
 /** @internal Which training wrote a file; undefined for one that says nothing of it, or cannot be read. */
@@ -36,7 +43,7 @@ const contentNames = ['model', 'optimizer', 'step', 'extra'] as const;
  */
 export async function saveCheckpoint(path: Path, content: CheckpointContent): Promise<void> {
   const op = 'saveCheckpoint';
-  await writeCheckpoint(op, path, capture(op, readOptions(op, content, contentNames)));
+  await writeCheckpoint(op, [path], capture(op, readOptions(op, content, contentNames)));
 }
 
 /** The bytes that `saveCheckpoint` writes. @throws as it does */
@@ -65,11 +72,13 @@ export async function readCheckpoint(op: string, source: Source): Promise<Checkp
       new FormatError(`expected ${what} as it was written, got a damaged file`);
     if (textSum !== String(digestOfText(text))) throw damaged('the metadata');
     const { state, sums } = contentOf(text);
-    const tensors = new Map<string, Tensor>();
+    const [tensors, turns] = [new Map<string, Tensor>(), new Turns()];
     for (const [name, place] of Object.entries(header.tensors)) {
       // No others are written; an integer of another type need not fit.
       const tensor = encodings[place.dtype].isOwn ? await readTensor(file, name, place) : undefined;
-      if (tensor === undefined || sumOf(tensor) !== sums[name]) throw damaged(name.slice(0, 100));
+      if (tensor === undefined || (await sumLater(tensor, turns)) !== sums[name]) {
+        throw damaged(name.slice(0, 100));
+      }
       tensors.set(name, tensor);
     }
     return new Checkpoint(file.path ?? '', state, tensors, header.metadata);

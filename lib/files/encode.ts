@@ -3,9 +3,9 @@
  * `checkpoint:`, and the metadata hold what is no tensor, with sums by which damage shows that leaves a file its length.
  */
 import type { Json } from '../layers/config.ts';
-import { turn } from '../platform.ts';
 import type { Tensor } from '../tensor.ts';
-import { digest, digestOfText } from './digest.ts';
+import { blocksOf, Turns } from './bytes.ts';
+import { Digest, digest, digestOfText } from './digest.ts';
 import { partsOf } from './safetensors.ts';
 
 interface Content {
@@ -31,9 +31,21 @@ function assemble(op: string, { json, tensors, architecture }: Content, sums: Su
   });
 }
 
+const joined = ({ dtype, shape }: Tensor, numbers: number) =>
+  (digestOfText(`${dtype} ${shape}`) ^ numbers) >>> 0;
+
 /** Of what a tensor is, which a header says, and of its numbers; of one with a Storage of its own. */
-export const sumOf = ({ dtype, shape, storage }: Tensor): number =>
-  (digestOfText(`${dtype} ${shape}`) ^ digest(storage.array!)) >>> 0;
+const sumOf = (x: Tensor): number => joined(x, digest(x.storage.array!));
+
+/** The same without keeping the event loop for long. */
+export async function sumLater(x: Tensor, turns: Turns): Promise<number> {
+  const digest = new Digest();
+  for (const block of blocksOf([x.storage.array!])) {
+    digest.add(block);
+    await turns.after(block.length);
+  }
+  return joined(x, digest.sum);
+}
 
 /** Its file, in parts that follow each other. */
 export function encodeParts(op: string, content: Content): Uint8Array[] {
@@ -44,19 +56,10 @@ export function encodeParts(op: string, content: Content): Uint8Array[] {
   );
 }
 
-/** So many bytes are added up before others have their turn. */
-const most = 2 ** 24;
-
 /** The same without keeping the event loop for long. */
-export async function* encodeLater(op: string, content: Content): AsyncGenerator<Uint8Array> {
+export async function encodeLater(op: string, content: Content): Promise<Uint8Array[]> {
+  const turns = new Turns();
   const sums: [string, number][] = [];
-  let bytes = 0;
-  for (const [name, x] of content.tensors) {
-    sums.push([name, sumOf(x)]);
-    bytes += x.storage.array!.byteLength;
-    if (bytes < most) continue;
-    bytes = 0;
-    await turn();
-  }
-  yield* assemble(op, content, Object.fromEntries(sums));
+  for (const [name, x] of content.tensors) sums.push([name, await sumLater(x, turns)]);
+  return assemble(op, content, Object.fromEntries(sums));
 }

@@ -7,7 +7,7 @@
 import { describe } from '../arguments.ts';
 import { AxpyError, FileError, FormatError } from '../errors.ts';
 import { builtin } from '../platform.ts';
-import { concatBytes, type Feed } from './bytes.ts';
+import { blocksOf, concatBytes, type Feed, Turns } from './bytes.ts';
 import type { Readable } from './disk.ts';
 
 /** What of an open file is needed here. */
@@ -135,6 +135,8 @@ const refuse = (expected: string, got: string, cause?: unknown) =>
 
 /** An archive that is open. Its errors are without the name of the file. */
 export class Archive {
+  private readonly turns = new Turns();
+
   constructor(
     private readonly op: string,
     private readonly file: File,
@@ -309,6 +311,7 @@ export class Archive {
     }
     const start = await this.dataOf(member, name);
     const parts = method === stored ? this.stored(start) : this.inflated(member, start);
+    const { turns } = this;
     let crc = 0;
     let left = size;
     const end = () => refuse(`${name} to have ${size} bytes`, `${size - left}`);
@@ -324,6 +327,7 @@ export class Archive {
             crc = crc32(part.subarray(0, count), crc);
             at += count;
             left -= count;
+            await turns.after(count);
           }
         },
       });
@@ -497,10 +501,14 @@ export async function* archiveOf(
   isCompressed: boolean,
 ): AsyncGenerator<Uint8Array> {
   const entries: Entry[] = [];
+  const turns = new Turns();
   let offset = 0;
   for (const [name, parts] of members) {
     let crc = 0;
-    for (const block of blocksOf(parts)) crc = crc32(block, crc);
+    for (const block of blocksOf(parts)) {
+      crc = crc32(block, crc);
+      await turns.after(block.length);
+    }
     const body = isCompressed ? await deflate(op, parts) : parts;
     const entry: Entry = {
       name,
@@ -521,12 +529,6 @@ export async function* archiveOf(
 }
 
 const lengthOf = (parts: readonly Uint8Array[]) => parts.reduce((sum, part) => sum + part.length, 0);
-
-function* blocksOf(parts: readonly Uint8Array[]): Generator<Uint8Array> {
-  for (const part of parts) {
-    for (let at = 0; at < part.length; at += blockBytes) yield part.subarray(at, at + blockBytes);
-  }
-}
 
 async function deflate(op: string, parts: readonly Uint8Array[]): Promise<Uint8Array[]> {
   const blocks = blocksOf(parts);

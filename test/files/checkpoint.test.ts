@@ -3,7 +3,7 @@ import fs, { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFil
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { digest, digestOfText } from '../../lib/files/digest.ts';
+import { Digest, digest, digestOfText } from '../../lib/files/digest.ts';
 import { flatten, unflatten } from '../../lib/files/savedState.ts';
 import {
   AbortError,
@@ -377,6 +377,15 @@ describe('damage', () => {
       digest(new TextEncoder().encode('Nobody inspects the spammish repetition!')),
     );
     expect(digest(new Int32Array(8))).not.toBe(digest(new Int32Array(9)));
+    // Whichever blocks it comes in.
+    const words = Int32Array.from({ length: 50 }, (_, i) => i ** 5);
+    for (let at = 0; at <= words.length; at += 4) {
+      for (const end of [at, words.length]) {
+        const parts = [words.subarray(0, at), words.subarray(at, end)];
+        const sum = parts.reduce((all, part) => all.add(part), new Digest()).sum;
+        expect(sum).toBe(digest(words.subarray(0, end)));
+      }
+    }
   });
 });
 

@@ -32,11 +32,14 @@ export interface CheckpointOptions {
 
 const op = 'checkpoint';
 
+/** The best comes first: a checkpoint that knows of a best epoch then never comes before its file. */
+type Why = 'best' | 'due';
+
 /** Where checkpoints go. */
 interface Store {
   /** @throws ArgumentError where there are those of another training */
   open(training: Resting): Promise<void>;
-  write(checkpoint: Checkpoint, why: 'due' | 'best'): Promise<void>;
+  write(checkpoint: Checkpoint, why: readonly Why[]): Promise<void>;
 }
 
 /**
@@ -93,12 +96,8 @@ export function checkpoint(options: CheckpointOptions): Callback {
   const write = (training: Resting, isBest: boolean, isDue: boolean) => {
     const copy = training.capture();
     kept = isDue ? momentOf(training) : kept;
-    const both = async () => {
-      // First: a checkpoint that knows of a best epoch then never comes before its file.
-      if (isBest) await store.write(copy, 'best');
-      if (isDue) await store.write(copy, 'due');
-    };
-    writing = both().catch((error) => {
+    const why = (['best', 'due'] as const).filter((one) => (one === 'best' ? isBest : isDue));
+    writing = store.write(copy, why).catch((error) => {
       failure = { error };
     });
   };
@@ -156,7 +155,12 @@ function sayLost({ history, step }: Resting, metric: string): void {
 }
 
 function handedTo(save: NonNullable<CheckpointOptions['save']>): Store {
-  return { open: async () => {}, write: async (checkpoint, why) => save(checkpoint, why) };
+  return {
+    open: async () => {},
+    async write(checkpoint, why) {
+      for (const one of why) await save(checkpoint, one);
+    },
+  };
 }
 
 function inFolder(path: Path, keep: number): Store {
@@ -176,13 +180,6 @@ function inFolder(path: Path, keep: number): Store {
       );
     }
   };
-  const write = async (file: string, checkpoint: Checkpoint) => {
-    await refuseOthers();
-    await writeCheckpoint(op, file, checkpoint, run);
-    settled.delete(file);
-    await refuseOthers();
-  };
-
   return {
     async open(training) {
       const { step, resumedFrom } = training;
@@ -212,9 +209,13 @@ function inFolder(path: Path, keep: number): Store {
       }
     },
     async write(checkpoint, why) {
-      const file = why === 'best' ? folder.best : folder.fileOf(checkpoint.step);
-      await write(file, checkpoint);
-      if (why === 'best') return;
+      const file = folder.fileOf(checkpoint.step);
+      const files = why.map((one) => (one === 'best' ? folder.best : file));
+      await refuseOthers();
+      await writeCheckpoint(op, files, checkpoint, run);
+      for (const written of files) settled.delete(written);
+      await refuseOthers();
+      if (!why.includes('due')) return;
       settled.add(latest);
       latest = file;
       await folder.prune(keep, checkpoint.step, (one) => one === file || settled.has(one));
