@@ -405,13 +405,28 @@ function stratifiedFolds(classes: Kinds, folds: number, state: RandomState | nul
 /** As scikit-learn's GroupKFold: the largest group first, each into the fold that is smallest so far. */
 function groupFolds(groups: Kinds, folds: number, state: RandomState | null): number[] {
   const { counts } = groups;
-  const sizes = new Array<number>(folds).fill(0);
+  const sizes = new Float64Array(folds);
+  /** A heap of the folds: none is smaller than its parent, at half of its place. The first of those that are equal counts. */
+  const heap = Int32Array.from({ length: folds }, (_, i) => i);
+  const isBefore = (a: number, b: number) => sizes[a] < sizes[b] || (sizes[a] === sizes[b] && a < b);
+  const sink = () => {
+    const [top] = heap;
+    let at = 0;
+    for (let child = 1; child < folds; child = 2 * at + 1) {
+      if (child + 1 < folds && isBefore(heap[child + 1], heap[child])) child++;
+      if (!isBefore(heap[child], top)) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = top;
+  };
   const fold: number[] = [];
   const order = state === null ? inOrder(groups).reverse() : Array.from(permutation(counts.length, state));
   for (const group of order.sort((a, b) => counts[b] - counts[a])) {
-    const smallest = sizes.indexOf(Math.min(...sizes));
+    const [smallest] = heap;
     fold[group] = smallest;
     sizes[smallest] += counts[group];
+    sink();
   }
   return fold;
 }

@@ -321,6 +321,31 @@ describe('kFold', () => {
     expect([...kFold(n, { folds, ...told, shuffle: false })]).toEqual(own);
   });
 
+  it('puts each group where there is least, the largest first', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 60 }),
+        fc.nat(),
+        fc.boolean(),
+        (counts, choice, shuffle) => {
+          const folds = 2 + (choice % (counts.length - 1));
+          const groups = counts.flatMap((count, group) => Array(count).fill(group));
+          const sizes: number[] = Array(folds).fill(0);
+          for (const count of [...counts].sort((a, b) => b - a))
+            sizes[sizes.indexOf(Math.min(...sizes))] += count;
+          const own = [...kFold(groups.length, { folds, groups, shuffle })].map(({ test }) => test.length);
+          expect(own.sort()).toEqual(sizes.sort());
+        },
+      ),
+    );
+  });
+
+  it('has as many folds as there are groups, however many', () => {
+    const groups = Int32Array.from({ length: 200_000 }, (_, i) => i);
+    const [{ train, test }] = kFold(groups.length, { folds: groups.length, groups });
+    expect([train.length, test.length]).toEqual([groups.length - 1, 1]);
+  });
+
   it('takes examples as they are, any number of times', () => {
     const folds = kFold(
       { x: { a: tensor([[1], [2], [3]]), b: ['p', 'q', 'r'] }, y: Float32Array.of(1, 2, 3) },
