@@ -2,6 +2,7 @@
 import { isArray, isFunction, readIterable } from '../arguments.ts';
 import { ArgumentError, DataError } from '../errors.ts';
 import { changing } from '../kernels/recorder.ts';
+import { isMap } from '../platform.ts';
 import { elements, isTensor } from '../tensor.ts';
 import { isArrayLike } from '../values.ts';
 import type { Layer } from './layer.ts';
@@ -64,4 +65,29 @@ export function* batchesOf<Batch>(data: Batch | Iterable<Batch>): Generator<Batc
 /** @throws DataError unless there was something to learn from. */
 export function checkAny(label: string, count: number): void {
   if (count === 0) throw new DataError(`${label} expected something to adapt to, got no values`);
+}
+
+/** What `adapt` was given, to be gone through more than once, as by layers one after the other. */
+export class Given {
+  private constructor(
+    readonly batches: readonly unknown[],
+    private readonly isOne: boolean,
+  ) {}
+
+  /** Batches that come one by one, perhaps but once, are kept; anything else is all there is. */
+  static of(data: unknown): Given {
+    const isOne = isTensor(data) || isArrayLike(data) || isMap(data) || typeof data === 'string';
+    const batches = isOne ? null : readIterable(data as Iterable<unknown>);
+    return batches === null ? new Given([data], true) : new Given([...batches], false);
+  }
+
+  /** As it was given. An array of batches might be several inputs. */
+  get data(): unknown {
+    const { batches } = this;
+    return this.isOne ? batches[0] : { [Symbol.iterator]: () => batches.values() };
+  }
+
+  map(fn: (batch: unknown) => unknown): Given {
+    return new Given(this.batches.map(fn), this.isOne);
+  }
 }

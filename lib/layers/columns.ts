@@ -11,7 +11,7 @@ import { sizeOf } from '../shape.ts';
 import { nameList } from '../state.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
 import { mapTree } from '../tree.ts';
-import { learns, orAsBefore, passesOn } from './adapt.ts';
+import { Given, learns, orAsBefore, passesOn } from './adapt.ts';
 import { checkCount } from './checks.ts';
 import { configure, type LayerConfig, layerFrom, registerLayer } from './config.ts';
 import { isPlain, type Tensors, text } from './inputs.ts';
@@ -120,8 +120,9 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
     orAsBefore(this, () => {
       for (const [name, values] of columns) {
         const layer = this.layers[name];
-        if (learns(layer)) layer.adapt(values);
-        const first = mapTree(layer.inputFrom(values, name), isTensor, (x) => x.slice([[0, 1]]));
+        const given = Given.of(values);
+        if (learns(layer)) layer.adapt(given.data);
+        const first = mapTree(layer.inputFrom(given.batches[0], name), isTensor, (x) => x.slice([[0, 1]]));
         widths.set(name, inMode(false, () => noGrad(() => this.partOf(name, first))).shape[1]);
       }
     });

@@ -8,7 +8,7 @@ import { nameClass } from '../names.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { most } from '../tree.ts';
-import { learns, nothingToLearn, orAsBefore, passesOn } from './adapt.ts';
+import { Given, learns, nothingToLearn, orAsBefore, passesOn } from './adapt.ts';
 import { readExample } from './checks.ts';
 import { configure, type LayerConfig, layerFrom, registerLayer, typeOf } from './config.ts';
 import type { Tensors } from './inputs.ts';
@@ -124,7 +124,8 @@ export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]
   /**
    * Lets each layer that learns from data by `adapt` (Normalize, StringLookup, …) do so, in order, of what the layers before it
    * make of the data, in evaluation mode.
-   * @param data what `fit` would take as x, all of it
+   * @param data what `fit` would take as x, all of it; or something else that can be iterated, of which each item is such a
+   *   batch, for a first layer that takes those
    * @throws ArgumentError where there is no such layer; what a layer throws: all that was learned before is then as it was
    */
   adapt(data: unknown): this {
@@ -133,15 +134,23 @@ export class Sequential<const Layers extends readonly Layer[] = readonly Layer[]
     const last = layers.findLastIndex((layer) => learns(layer));
     if (last < 0) throw nothingToLearn(this);
     orAsBefore(this, () => {
-      let x = data;
+      const [only] = layers;
+      if (last === 0 && learns(only)) {
+        // Which goes through it once.
+        only.adapt(data);
+        return;
+      }
+      let given = Given.of(data);
       for (let i = 0; i <= last; i++) {
         const layer: Layer = layers[i];
-        if (learns(layer)) layer.adapt(x);
+        if (learns(layer)) layer.adapt(given.data);
         if (i === last) break;
-        const input = i === 0 ? this.inputFrom(data) : x;
-        x = inMode(false, () =>
-          noGrad(() => (isArray(input) ? layer.forward(...input) : layer.forward(input))),
-        );
+        given = given.map((batch) => {
+          const input = i === 0 ? this.inputFrom(batch) : batch;
+          return inMode(false, () =>
+            noGrad(() => (isArray(input) ? layer.forward(...input) : layer.forward(input))),
+          );
+        });
       }
     });
     return this;

@@ -797,6 +797,41 @@ describe('Sequential.adapt', () => {
     ]);
   });
 
+  it.each<[string, (batches: number[][][]) => unknown]>([
+    ['a set', (batches) => new Set(batches)],
+    ['a generator, which comes once,', (batches) => batches.values()],
+  ])('takes batches from %s as one layer does', (_, given) => {
+    const batches = [[[1], [2]], [[6]]];
+    const layers = [
+      new Normalize(1),
+      new Rescale(10, 5),
+      new Sequential([new Normalize(1), new Normalize(1)]),
+    ];
+    const [one, other] = [batches.flat(), given(batches)].map((data) => {
+      const model = new Sequential([...layers]).adapt(data);
+      return model.namedBuffers().map(([, buffer]) => buffer.item());
+    });
+    expect(one).toEqual(other);
+    expect(one[0]).toBe(3);
+    const city = () => new Sequential([new StringLookup(), new OneHot()]);
+    const words = [['b', 'a', 'a'], ['c']];
+    expect(city().adapt(given(words as never)).layers[0].vocabulary).toEqual(['a', 'c', 'b']);
+    const columns = new Columns({ city: city(), size: new Normalize(1) });
+    columns.adapt({ city: given(words as never), size: [1, 2] });
+    expect(columns.features).toBe(5);
+    expect(() => new Sequential([...layers]).adapt(given([]))).toThrow(DataError);
+  });
+
+  it('takes batches as they come where one layer learns, and keeps none', () => {
+    let drawn = 0;
+    function* batches() {
+      for (; drawn < 4; drawn++) yield [[drawn === 1 ? Number.NaN : drawn]];
+    }
+    const model = new Sequential([new Normalize(1), new Dense(1, 1)]);
+    expect(() => model.adapt(batches())).toThrow(DataError);
+    expect(drawn).toBe(1);
+  });
+
   it('is not in the way of a layer of one’s own that takes text for a layer in it', async () => {
     class Houses extends Layer {
       readonly names = new StringLookup(['a', 'b']);
