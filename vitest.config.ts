@@ -30,7 +30,7 @@ function project(backend: 'native' | 'fallback', isTimed: boolean) {
     test: {
       name: isTimed ? `${backend}-timed` : backend,
       include: isTimed ? timed : ['test/**/*.test.ts'],
-      // What the addon alone has, and what holds both against each other.
+      // What the addon alone has, what holds both against each other, and what no kernel has a part in.
       exclude: isTimed
         ? []
         : ['test/packaging/**', ...(backend === 'native' ? timed : ['test/**/*.native.test.ts'])],
