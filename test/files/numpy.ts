@@ -19,6 +19,16 @@ interface Expected {
 export const hexOf = ({ data }: Tensor) =>
   Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex');
 
+export const shown = (tensors: Record<string, Tensor>) =>
+  Object.entries(tensors).map(([name, x]) => [name, x.dtype, x.shape, hexOf(x)]);
+
+/** A number in so many bytes, the least first. */
+export function little(width: number, value: number | bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)));
+  return bytes.subarray(0, width);
+}
+
 /** Holds the files of a folder that make.py filled against what it said of them. */
 export async function checkFolder(folder: string): Promise<number> {
   const all = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as Record<
