@@ -44,7 +44,8 @@ import {
 import { temporaryFolder } from './temporary.ts';
 
 const child = join(import.meta.dirname, 'killed.child.mjs');
-const kills = Number(process.env.AXPY_KILLS ?? 25);
+/** How often a process is killed at random, on each backend; more by AXPY_KILLS. */
+const kills = Number(process.env.AXPY_KILLS ?? 8);
 
 /** Runs the child, and kills it after a random time. */
 async function killed(path: string): Promise<void> {
