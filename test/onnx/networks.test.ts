@@ -1,18 +1,17 @@
 /** Whole networks: in onnxruntime, and in the eyes of ONNX's own checker. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { encodeOnnx, exportOnnx, seed, type Tensor, toChannelsFirst } from '../../lib/index.ts';
 import { decodeModel } from '../../lib/onnx/schema.ts';
+import { has, runPython } from '../files/python.ts';
 import { inputsFor, networks, trained, vgg } from './networks.ts';
 import { expectSame, runtime, session } from './runtime.ts';
 
 const layouts = ['NHWC', 'NCHW'] as const;
 
-const python = '/usr/bin/python3';
-const hasChecker = spawnSync(python, ['-c', 'import onnx'], { encoding: 'utf8' }).status === 0;
+const hasChecker = has('onnx');
 if (!hasChecker) console.warn('Python has no onnx here, so that its checker does not look at the files');
 
 /** What is said of a file whose shapes are inferred as well, each with what is declared. */
@@ -60,9 +59,9 @@ describe.each(Object.entries(networks))('%s', (name, network) => {
       for (const [i, layout] of layouts.entries()) {
         await exportOnnx(model, paths[i], { inputShape: network.inputShape, layout });
       }
-      const { stdout, stderr } = spawnSync(python, ['-c', check, ...paths], { encoding: 'utf8' });
-      expect(stderr).toBe('');
-      const lines = stdout.trim().split('\n');
+      const lines = runPython('-c', check, ...paths)
+        .trim()
+        .split('\n');
       expect(lines).toHaveLength(2);
       for (const line of lines) expect(line).toMatch(/^axpy 17 \[\['batch', /);
     } finally {
