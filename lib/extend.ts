@@ -2,7 +2,7 @@
  * What the layers and ops of the library are made of, for layers and ops outside it: the same functions, which here check
  * what they are given as well.
  */
-import { checkFunction, checkOptions as checkNames, describe, isInstance, readList } from './arguments.ts';
+import { checkFunction, checkOptions as checkNames, describe, readList } from './arguments.ts';
 import { contribute as contributeTo, noGrad, track as trackOutput } from './autograd.ts';
 import { ArgumentError, AutogradError, ShapeError } from './errors.ts';
 import {
@@ -17,7 +17,7 @@ import {
   checkInputDtype as checkDtypeOf,
   inputError as errorAbout,
 } from './layers/checks.ts';
-import { Layer } from './layers/layer.ts';
+import { checkLayer, type Layer } from './layers/layer.ts';
 import type { Dtype, FloatDtype } from './memory.ts';
 import { type Activation, readActivation } from './ops/epilogue.ts';
 import { linear as linearOf } from './ops/linear.ts';
@@ -32,11 +32,6 @@ import {
 
 /** Who asks, in messages. */
 const text = (name: unknown): string => (typeof name === 'string' ? name : describe(name));
-
-function checkLayer(op: string, layer: unknown): void {
-  if (isInstance(layer, Layer)) return;
-  throw new ArgumentError(`[${op}] expected layer to be a Layer, got ${describe(layer)}`);
-}
 
 /**
  * Gives the output of an op its own derivative, as PyTorch's `autograd.Function`: `backward` gets dL/doutput and returns
@@ -148,7 +143,7 @@ export function checkFloat(op: string, x: Tensor): FloatDtype {
 /** @throws DtypeError, which names the layer, unless its input has this dtype */
 export function checkInputDtype(layer: Layer, x: Tensor, dtype: Dtype): void {
   const op = 'checkInputDtype';
-  checkLayer(op, layer);
+  checkLayer(op, layer, 'layer');
   checkIsTensor(op, x);
   checkDtypeOf(layer, x, text(dtype) as Dtype);
 }
@@ -168,6 +163,6 @@ export function checkOptions(op: string, options: object, known: readonly string
  * @param received the shape, as a tensor has it
  */
 export function inputError(layer: Layer, expected: string, received: Shape): Error {
-  checkLayer('inputError', layer);
+  checkLayer('inputError', layer, 'layer');
   return errorAbout(layer, text(expected), readShape('inputError', received));
 }

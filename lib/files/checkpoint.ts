@@ -9,7 +9,7 @@ import { type Path, pathOf, replaceFile, type Source } from './disk.ts';
 import { encodings } from './dtypes.ts';
 import { encodeLater, encodeParts, entry, runEntry, type Sums, sumEntry, sumLater } from './encode.ts';
 import { latestCheckpoint } from './folder.ts';
-import { parse } from './model.ts';
+import { parse } from './json.ts';
 import { readTensor, withSafetensors } from './safetensors.ts';
 import { Checkpoint, type CheckpointContent, capture } from './snapshot.ts';
 

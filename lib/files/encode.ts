@@ -14,6 +14,9 @@ interface Content {
   readonly architecture: Readonly<Record<string, string>>;
 }
 
+/** Tensors whose names begin so are not the model's: a checkpoint has them. */
+export const checkpointPrefix = 'checkpoint:';
+
 /** Of the metadata: JSON of all that is no tensor, and the sum of that text. */
 export const entry = 'checkpoint';
 export const sumEntry = 'checkpoint.sum';

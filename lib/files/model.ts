@@ -1,20 +1,19 @@
-/** A model in a file: safetensors, whose metadata say of which layers it is made. */
-import { describe, isInstance, readOptions } from '../arguments.ts';
+/** A model in a file: safetensors, whose metadata say of which layers it is made (`architecture.ts`). */
+import { readOptions } from '../arguments.ts';
 import { makeBlank } from '../blank.ts';
 import { ArgumentError, AxpyError, FormatError, MemoryError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { type LayerConfig, layerFrom } from '../layers/config.ts';
-import { type AnyModel, Layer } from '../layers/layer.ts';
-import { bytesOf } from '../memory.ts';
-import type { AnySharedTensor } from '../parameter.ts';
+import { type AnyModel, checkLayer, type Layer } from '../layers/layer.ts';
 import { sameShape, show } from '../shape.ts';
-import { type Named, nameList } from '../state.ts';
+import { nameList } from '../state.ts';
 import { checkElements, elements, still, type Tensor } from '../tensor.ts';
-import { version } from '../version.ts';
+import { architectureOf, readArchitecture, setModes } from './architecture.ts';
 import { concatBytes } from './bytes.ts';
 import { type Path, type Readable, replaceFile, type Source } from './disk.ts';
 import { encodings } from './dtypes.ts';
+import { checkpointPrefix } from './encode.ts';
 import {
   partsOf,
   readElements,
@@ -23,26 +22,6 @@ import {
   type SafetensorsOptions,
   withSafetensors,
 } from './safetensors.ts';
-
-/** What the metadata hold beside what users put there. */
-const keys = {
-  /** The version of this arrangement; a later one is refused. */
-  format: 'axpy.format',
-  /** The version of the library that wrote it. */
-  version: 'axpy.version',
-  /** The config of the model, as JSON. */
-  model: 'axpy.model',
-  /** Which parameters are frozen and which layers in evaluation mode, as JSON. */
-  modes: 'axpy.modes',
-} as const;
-
-const formatVersion = 1;
-
-/** Tensors whose names begin so are not the model's: a checkpoint has them. */
-export const checkpointPrefix = 'checkpoint:';
-
-/** How deep JSON may be in a file. */
-const deepest = 1024;
 
 // ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -54,90 +33,6 @@ export function snapshotOf(op: string, model: Layer): [name: string, tensor: Ten
     return [name, still(tensor)];
   });
 }
-
-/** What decides how a model trains on beside its numbers. */
-interface Modes {
-  /** Names of parameters. */
-  frozen: string[];
-  /** Paths of layers. */
-  evaluation: string[];
-}
-
-/** @internal */
-export function modesOf(model: Layer): Modes {
-  return {
-    frozen: model.namedParameters().flatMap(([name, { requiresGrad }]) => (requiresGrad ? [] : [name])),
-    evaluation: model.namedLayers().flatMap(([path, { training }]) => (training ? [] : [path])),
-  };
-}
-
-/** @internal Frozen are those that are named, and no others; likewise the mode of layers. */
-export function setModes(model: Layer, { frozen, evaluation }: Modes): void {
-  for (const [name, parameter] of model.namedParameters()) parameter.setRequiresGrad(!frozen.includes(name));
-  for (const [path, layer] of model.namedLayers()) layer.training = !evaluation.includes(path);
-}
-
-/** @internal The architecture, as metadata. @throws ArgumentError where it would not make the same model again */
-export function architectureOf(op: string, model: Layer): Record<string, string> {
-  const config = JSON.stringify(model.config);
-  checkMakes(op, model, config);
-  return metadataOf(model, config);
-}
-
-const makes = new WeakMap<Layer, { config: string; isSame: boolean }>();
-
-/** @internal The same of a model that is saved again and again; nothing where it would not make the same again. */
-export function knownArchitectureOf(model: Layer): Record<string, string> {
-  try {
-    const config = JSON.stringify(model.config);
-    let known = makes.get(model);
-    if (known?.config !== config) {
-      known = { config, isSame: false };
-      makes.set(model, known);
-      checkMakes('model', model, config);
-      known.isSame = true;
-    }
-    return known.isSame ? metadataOf(model, config) : {};
-  } catch {
-    return {};
-  }
-}
-
-function metadataOf(model: Layer, config: string): Record<string, string> {
-  return {
-    [keys.format]: String(formatVersion),
-    [keys.version]: version,
-    [keys.model]: config,
-    [keys.modes]: JSON.stringify(modesOf(model)),
-  };
-}
-
-/** What cannot be loaded is not to be found out when the original is gone. */
-function checkMakes(op: string, model: Layer, config: string): void {
-  const own = model.namedTensors();
-  const bytes = own.reduce((sum, [, { storage }]) => sum + bytesOf(storage), 0);
-  const advice =
-    'what a layer of your own is, it tells by configure(this, options) and registerLayer(name, class, make); a function as ' +
-    'an activation has no place in a file, and wants a layer of your own';
-  let again: Named<AnySharedTensor>;
-  try {
-    again = makeBlank(bytes, () => layerFrom(parse(config) as LayerConfig))[0].namedTensors();
-  } catch (error) {
-    const { message } = error as Error;
-    throw new ArgumentError(
-      `[${op}] expected a model that layerFrom(model.config) makes again, got: ${message}. Note that ${advice}`,
-    );
-  }
-  const [expected, got] = [listed(own), listed(again)];
-  if (expected.join() === got.join()) return;
-  throw new ArgumentError(
-    `[${op}] expected layerFrom(model.config) to make a model of the tensors ${nameList(expected)}, got ${nameList(got)}: ` +
-      `${advice}. Weights alone are saved by saveWeights`,
-  );
-}
-
-const listed = (state: Named<AnySharedTensor>) =>
-  state.map(([name, { dtype, shape }]) => `${name} ${dtype} ${show(shape)}`);
 
 export interface SaveModelOptions extends SafetensorsOptions {}
 
@@ -165,61 +60,7 @@ export function encodeModel(model: Layer, options: SaveModelOptions = {}): Uint8
   return concatBytes(modelParts('encodeModel', model, options));
 }
 
-export function checkLayer(op: string, model: unknown): asserts model is Layer {
-  if (isInstance(model, Layer)) return;
-  throw new ArgumentError(`[${op}] expected model to be a Layer, got ${describe(model)}`);
-}
-
 // ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** JSON of a file. @throws FormatError for what is none, or deeper than anybody writes */
-export function parse(text: string): unknown {
-  let depth = 0;
-  let isQuoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const mark = text[i];
-    if (isQuoted) {
-      if (mark === '\\') i++;
-      else if (mark === '"') isQuoted = false;
-    } else if (mark === '"') isQuoted = true;
-    else if (mark === '[' || mark === '{') {
-      if (++depth > deepest) throw new FormatError(`expected JSON at most ${deepest} deep, got deeper`);
-    } else if (mark === ']' || mark === '}') depth--;
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`expected JSON, got ${describe(text)}`, { cause });
-  }
-}
-
-function isModes(value: unknown): value is Modes {
-  const isList = (list: unknown) =>
-    Array.isArray(list) && list.every((name: unknown) => typeof name === 'string');
-  const { frozen, evaluation } = (value ?? {}) as Partial<Modes>;
-  return isList(frozen) && isList(evaluation);
-}
-
-/** @internal What the metadata say of a model. @throws FormatError */
-export function readArchitecture({ metadata }: SafetensorsHeader): { config: LayerConfig; modes: Modes } {
-  if (!Object.hasOwn(metadata, keys.model)) {
-    throw new FormatError(
-      `expected a model with its architecture, as saveModel writes it, got tensors without (no ${keys.model} in the ` +
-        'metadata): loadWeights puts them into a model of yours, loadSafetensors gives them as they are',
-    );
-  }
-  const format = Number(metadata[keys.format]);
-  if (!(format <= formatVersion)) {
-    throw new FormatError(
-      `expected a model of format ${formatVersion} or earlier, got ${describe(metadata[keys.format])}, written by axpy ` +
-        `${describe(metadata[keys.version])}; this is axpy ${version}: update it to load this file`,
-    );
-  }
-  const modes = parse(metadata[keys.modes] ?? '');
-  if (!isModes(modes))
-    throw new FormatError(`expected frozen and evaluation in ${keys.modes}, got other JSON`);
-  return { config: parse(metadata[keys.model]) as LayerConfig, modes };
-}
 
 /** A new layer, of zeros, of a file of so many bytes. */
 function made(op: string, config: LayerConfig, bytes: number): ReturnType<typeof makeBlank<Layer>> {

@@ -5,7 +5,7 @@ import { backendInfo } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, refuseRecording } from '../kernels/recorder.ts';
 import { isRegistered, type Json, type LayerConfig } from '../layers/config.ts';
-import type { Layer } from '../layers/layer.ts';
+import { checkLayer, type Layer } from '../layers/layer.ts';
 import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
@@ -13,11 +13,11 @@ import { defaultState, type RandomState } from '../random.ts';
 import { type Named, nameList, readNamed, readState } from '../state.ts';
 import { Tensor } from '../tensor.ts';
 import { version } from '../version.ts';
+import { knownArchitectureOf, modesOf, setModes } from './architecture.ts';
 import { concatBytes } from './bytes.ts';
 import { digestOfText } from './digest.ts';
-import { encodeParts } from './encode.ts';
+import { checkpointPrefix, encodeParts } from './encode.ts';
 import { Fields } from './fields.ts';
-import { checkLayer, checkpointPrefix, knownArchitectureOf, modesOf, setModes } from './model.ts';
 import { flatten, type SavedState, unflatten } from './savedState.ts';
 
 /** The version of what a checkpoint consists of. */

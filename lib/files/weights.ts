@@ -4,7 +4,7 @@ import { noGrad } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, refuseRecording } from '../kernels/recorder.ts';
-import type { Layer } from '../layers/layer.ts';
+import { checkLayer, type Layer } from '../layers/layer.ts';
 import { allocate, copyOf } from '../memory.ts';
 import { isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
 import { readShape, type Shape, sameShape, show } from '../shape.ts';
@@ -13,7 +13,8 @@ import { checkElements, checkTensor, elements, Tensor } from '../tensor.ts';
 import { concatBytes } from './bytes.ts';
 import { type Foreign, ignored, pytorch, unchanged } from './conventions.ts';
 import { type Path, replaceFile, type Source } from './disk.ts';
-import { checkLayer, checkpointPrefix, snapshotOf } from './model.ts';
+import { checkpointPrefix } from './encode.ts';
+import { snapshotOf } from './model.ts';
 import {
   partsOf,
   readMetadata,

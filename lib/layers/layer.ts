@@ -450,3 +450,9 @@ const isRandomState = (value: unknown): value is Uint32Array =>
 
 const isSharedTensor = (value: unknown): value is AnySharedTensor =>
   isTensor(value) && value instanceof SharedTensor;
+
+/** @throws ArgumentError unless value is a Layer. */
+export function checkLayer(op: string, value: unknown, name = 'model'): asserts value is Layer {
+  if (isLayer(value)) return;
+  throw new ArgumentError(`[${op}] expected ${name} to be a Layer, got ${describe(value)}`);
+}

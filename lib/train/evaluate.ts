@@ -3,7 +3,7 @@
 import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
-import type { ExampleShape, Layer } from '../layers/layer.ts';
+import { checkLayer, type ExampleShape, type Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { clone } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
@@ -26,7 +26,7 @@ import {
 import type { NamesOf, Scores } from './history.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
-import { checkModel, checkSignal, type MetricChoices } from './options.ts';
+import { checkSignal, type MetricChoices } from './options.ts';
 import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { Tally } from './tally.ts';
 
@@ -79,7 +79,7 @@ export async function evaluate<
   options: EvaluateOptions<Model, NoInfer<Y>, Metrics>,
 ): Promise<Scores<NamesOf<Metrics>>> {
   const op = 'evaluate';
-  checkModel(op, model);
+  checkLayer(op, model);
   checkOptions(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
   const { loss, metrics = [], batchSize = 256, signal, compiled = true } = options;
   checkBoolean(op, 'compiled', compiled);
@@ -181,7 +181,7 @@ export async function predict<Model extends Layer>(
   options: PredictOptions = {},
 ): Promise<OutputOf<Model>> {
   const op = 'predict';
-  checkModel(op, model);
+  checkLayer(op, model);
   checkOptions(op, options, ['batchSize', 'signal', 'compiled']);
   const { batchSize = 256, signal, compiled = true } = options;
   checkBoolean(op, 'compiled', compiled);

@@ -15,7 +15,7 @@ import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.
 import { openResume } from '../files/checkpoint.ts';
 import type { Source } from '../files/disk.ts';
 import type { Checkpoint } from '../files/snapshot.ts';
-import type { Layer } from '../layers/layer.ts';
+import { checkLayer, type Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { concat } from '../ops/concat.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
@@ -34,7 +34,7 @@ import { checkState, explainNonFinite, replay } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
-import { checkModel, checkSignal, type MetricChoices } from './options.ts';
+import { checkSignal, type MetricChoices } from './options.ts';
 import { trace } from './program.ts';
 import {
   forwardOf,
@@ -240,7 +240,7 @@ async function train(training: Training): Promise<History> {
 /** Checks everything that can be checked without a step. */
 function prepare(model: Layer, data: Data, options: FitOptions): Training {
   const op = 'fit';
-  checkModel(op, model);
+  checkLayer(op, model);
   checkOptions(op, options, optionNames);
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
   const {
