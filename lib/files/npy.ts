@@ -14,6 +14,7 @@ import { checkElements, checkTensor, elements, still, Tensor } from '../tensor.t
 import { allocateBuffer, concatBytes, type Feed } from './bytes.ts';
 import { type Path, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted, convert, type Encoding, type EncodingName, encodings } from './dtypes.ts';
+import { Scanner } from './scanner.ts';
 
 export interface LoadNpyOptions<D extends Dtype = Dtype> {
   /** What all numbers become; see `loadNpy` for the default. */
@@ -224,22 +225,17 @@ async function readHeader(feed: Feed): Promise<Header> {
 }
 
 /** Reads a literal of Python, as far as one occurs in headers. */
-class Literal {
-  private at = 0;
-
+class Literal extends Scanner {
   /** @param offset of the text in the file */
   constructor(
-    private readonly text: string,
+    text: string,
     private readonly offset: number,
-  ) {}
-
-  error(expected: string): FormatError {
-    const rest = this.text.slice(this.at, this.at + 20);
-    return refuse(expected, `${rest === '' ? 'the end' : JSON.stringify(rest)} at ${this.offset + this.at}`);
+  ) {
+    super(text, ' \t\r\n\f');
   }
 
-  private space(): void {
-    while (' \t\r\n\f'.includes(this.text[this.at] ?? 'x')) this.at++;
+  error(expected: string): FormatError {
+    return refuse(expected, `${this.rest} at ${this.offset + this.at}`);
   }
 
   /** What matches next, which is then passed. */
@@ -249,23 +245,6 @@ class Literal {
     const found = pattern.exec(this.text);
     if (found !== null) this.at = pattern.lastIndex;
     return found;
-  }
-
-  /** Whether this comes next, which is then passed. */
-  has(mark: string): boolean {
-    this.space();
-    if (this.text[this.at] !== mark) return false;
-    this.at++;
-    return true;
-  }
-
-  expect(mark: string): void {
-    if (!this.has(mark)) throw this.error(mark);
-  }
-
-  end(): void {
-    this.space();
-    if (this.at < this.text.length) throw this.error('the end');
   }
 
   string(): string {
@@ -295,7 +274,7 @@ class Literal {
     while (!this.has(')')) {
       items.push(this.integer());
       if (this.has(',')) continue;
-      if (items.length === 1) throw this.error(',');
+      if (items.length === 1) throw this.error('","');
       this.expect(')');
       break;
     }

@@ -12,6 +12,7 @@ import { checkElements, checkTensor, elements, still, Tensor } from '../tensor.t
 import { concatBytes } from './bytes.ts';
 import { type Path, type Readable, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted, convert, type EncodingName, encodings } from './dtypes.ts';
+import { Scanner } from './scanner.ts';
 import { type Only, selected } from './select.ts';
 
 /** Where a tensor lies in a file, and as what. */
@@ -158,36 +159,13 @@ export function encodeSafetensors(
  * Reads the header's JSON in one pass and takes nothing but what the format has, so that a header costs no more than a few
  * times its size. JSON.parse would take keys that are there twice, and make objects of whatever there is.
  */
-class Scanner {
-  private at = 0;
-
-  constructor(private readonly text: string) {}
+class HeaderScanner extends Scanner {
+  constructor(text: string) {
+    super(text, ' \n\r\t');
+  }
 
   error(expected: string): FormatError {
-    const got =
-      this.at < this.text.length ? JSON.stringify(this.text.slice(this.at, this.at + 20)) : 'the end';
-    return new FormatError(`expected ${expected} at character ${this.at} of the header, got ${got}`);
-  }
-
-  private space(): void {
-    while (' \n\r\t'.includes(this.text[this.at] ?? 'x')) this.at++;
-  }
-
-  /** Whether this comes next, which is then passed. */
-  has(mark: string): boolean {
-    this.space();
-    if (this.text[this.at] !== mark) return false;
-    this.at++;
-    return true;
-  }
-
-  expect(mark: string): void {
-    if (!this.has(mark)) throw this.error(JSON.stringify(mark));
-  }
-
-  end(): void {
-    this.space();
-    if (this.at < this.text.length) throw this.error('the end');
+    return new FormatError(`expected ${expected} at character ${this.at} of the header, got ${this.rest}`);
   }
 
   string(): string {
@@ -255,7 +233,7 @@ function isEncoding(name: string): name is EncodingName {
 }
 
 /** A tensor's entry, by offsets into the data. */
-function readEntry(scanner: Scanner, name: string): TensorEntry {
+function readEntry(scanner: HeaderScanner, name: string): TensorEntry {
   const found: { dtype?: EncodingName; shape?: number[]; offsets?: number[] } = {};
   scanner.object((key) => {
     if (key === 'shape') found.shape = scanner.list();
@@ -317,7 +295,7 @@ async function headerOf(file: Readable): Promise<SafetensorsHeader> {
   }
   if (text[0] !== '{')
     throw new FormatError(`expected a header that begins with {, got ${describe(text.slice(0, 8))}`);
-  const scanner = new Scanner(text);
+  const scanner = new HeaderScanner(text);
   const metadata: [string, string][] = [];
   const entries: [string, TensorEntry][] = [];
   scanner.object((name) => {

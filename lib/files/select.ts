@@ -1,6 +1,7 @@
 /** Which of the things in a file are wanted. */
 import { describe, isArray, isInstance, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
+import { nameList } from '../state.ts';
 
 /** Those whose names match, or that are named. */
 export type Only = RegExp | readonly string[];
@@ -19,9 +20,8 @@ export function selected(op: string, only: Only | undefined, names: readonly str
   const present = new Set<unknown>(names);
   for (const name of wanted) {
     if (present.has(name)) continue;
-    const some = names.slice(0, 8).map((known) => known.slice(0, 60));
     throw new ArgumentError(
-      `[${op}] expected names of the file in only (${some.join(', ')}${names.length > 8 ? ', …' : ''}), got ${describe(name)}`,
+      `[${op}] expected names of the file in only (${nameList(names)}), got ${describe(name)}`,
     );
   }
   return names.filter((name) => wanted.has(name));
