@@ -3,11 +3,18 @@
  * parameters of a model, the tensors of a batch.
  */
 
-import { isRevoked } from './arguments.ts';
+import { isRecord, isRevoked } from './arguments.ts';
 import { isMap } from './platform.ts';
 
 /** How long an array may be that a walk goes through: nobody looks for layers in a sparse one, or in a table of numbers. */
 export const most = 2 ** 16;
+
+/** Whether it is an object of named things that has no class. */
+export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (!isRecord(value)) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
 
 /** Whether a walk goes through a value: an array, a Map, or an object without a class. */
 export function isContainer(value: unknown): value is object {
@@ -17,8 +24,7 @@ export function isContainer(value: unknown): value is object {
     const { length } = value as { length: unknown };
     return typeof length === 'number' && length <= most;
   }
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null || isMap(value);
+  return isPlainObject(value) || isMap(value);
 }
 
 /** What is in an object by its key: elements, values of a Map, or properties. Getters are not asked. */

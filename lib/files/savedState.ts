@@ -1,10 +1,11 @@
 /** What can be kept in a file beside a model: plain data with tensors and typed arrays in it. */
-import { describe, isArray, isRecord } from '../arguments.ts';
+import { describe, isArray } from '../arguments.ts';
 import { ArgumentError, FormatError } from '../errors.ts';
 import type { Json } from '../layers/config.ts';
 import { copyOf } from '../memory.ts';
 import { typedArrayName } from '../platform.ts';
 import { checkElements, isTensor, Tensor } from '../tensor.ts';
+import { isPlainObject } from '../tree.ts';
 import { allocateBuffer } from './bytes.ts';
 
 /**
@@ -100,7 +101,7 @@ export function flatten(op: string, state: SavedState, prefix: string): Flat {
       enter(value, value.length);
       return Array.from(value, (item, i) => visit(item, path + i, depth + 1));
     }
-    if (depth < deepest && isRecord(value) && kind === undefined && isPlainObject(value)) {
+    if (depth < deepest && kind === undefined && isPlainObject(value)) {
       const own = Object.entries(value).filter(([, item]) => item !== undefined);
       enter(value, own.length);
       const entries = own.map(([key, item]): [string, Json] => [key, visit(item, path + key, depth + 1)]);
@@ -113,11 +114,6 @@ export function flatten(op: string, state: SavedState, prefix: string): Flat {
     );
   };
   return { json: visit(state, '', 0), tensors };
-}
-
-function isPlainObject(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Bytes in whole words; the last one is filled up with zeros. */

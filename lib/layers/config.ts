@@ -1,7 +1,7 @@
 /** What a layer is, as plain data, and layers made of that. */
 import { checkFunction, describe, isArray, isInstance, isRecord, readArray } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { isContainer } from '../tree.ts';
+import { isPlainObject } from '../tree.ts';
 import type { Layer } from './layer.ts';
 
 /** What JSON can hold. */
@@ -100,8 +100,7 @@ function plainConfig(layer: Layer, isLayer: (value: unknown) => value is Layer):
     if (typeof value === 'function') return null;
     if (isLayer(value)) return value.config;
     // A vocabulary may be long.
-    const isPlain = isArray(value) || (isContainer(value) && !(value instanceof Map));
-    if (!isPlain || depth > deepest) {
+    if (!(isArray(value) || isPlainObject(value)) || depth > deepest) {
       throw new ArgumentError(
         `[config] expected ${where} of ${layer.label} to be plain data, got ${describe(value)}`,
       );

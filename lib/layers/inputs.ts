@@ -3,7 +3,7 @@ import { describe, isArray, isRecord, readArray } from '../arguments.ts';
 import { DataError } from '../errors.ts';
 import type { Dtype } from '../memory.ts';
 import { checkDtype, isTensor, type Tensor, tensor, type Values } from '../tensor.ts';
-import { isContainer, most } from '../tree.ts';
+import { isPlainObject, most } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
 
 /**
@@ -50,7 +50,7 @@ export function isSeveral(values: readonly unknown[], seen = new Set<unknown>(),
 }
 
 export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  isContainer(value) && isRecord(value) && !(value instanceof Map) && !isArrayLike(value);
+  isPlainObject(value) && !isArrayLike(value);
 
 /**
  * Tensors for inputs, in arrays and records of their own, each item read once.

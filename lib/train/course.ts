@@ -6,11 +6,10 @@ import type { SavedState } from '../files/savedState.ts';
 import { type Checkpoint, capture, checkLayers, prepare } from '../files/snapshot.ts';
 import type { Layer } from '../layers/layer.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
-import { warn } from '../platform.ts';
 import { defaultState, type RandomState } from '../random.ts';
 import type { Interruption } from './abort.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
-import { type Keeper, keeperOf, type Resting } from './callbacks/keeper.ts';
+import { type Keeper, keeperOf, type Resting, sayLost } from './callbacks/keeper.ts';
 import type { Skip } from './data.ts';
 import { checkState } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
@@ -225,7 +224,10 @@ export class Course implements Resting {
         await keeper.end(this, isWhole);
       } catch (error) {
         // Who aborts is told of the abort, and counts on a checkpoint.
-        if (isAborted) sayLost(this.step, error);
+        if (isAborted) {
+          const detail = error instanceof Error ? error.message : describe(error);
+          sayLost(this.step, 'at which training was aborted', detail);
+        }
         throw error;
       }
     });
@@ -326,11 +328,6 @@ export class Course implements Resting {
       seconds: saved.number('seconds'),
     };
   }
-}
-
-function sayLost(step: number, error: unknown): void {
-  const detail = error instanceof Error ? error.message : describe(error);
-  warn(`no checkpoint was kept of step ${step}, at which training was aborted`, 'AXPY_CHECKPOINT', detail);
 }
 
 /** All states, and what `write` does; where one of them throws, callbacks know what they knew, and do nothing of the rest. */

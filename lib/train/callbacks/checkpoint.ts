@@ -5,12 +5,11 @@ import { readCheckpoint, runOf, writeCheckpoint } from '../../files/checkpoint.t
 import type { Path } from '../../files/disk.ts';
 import { Folder } from '../../files/folder.ts';
 import type { Checkpoint } from '../../files/snapshot.ts';
-import { warn } from '../../platform.ts';
 import { statelessError } from '../course.ts';
 import { type EpochRecord, valueAt } from '../history.ts';
 import type { Callback } from './callback.ts';
 import { directionOf } from './earlyStopping.ts';
-import { keeperCallback, type Resting } from './keeper.ts';
+import { keeperCallback, type Resting, sayLost } from './keeper.ts';
 
 export interface CheckpointOptions {
   /** Where files are kept; made where it is not there. */
@@ -137,21 +136,19 @@ export function checkpoint(options: CheckpointOptions): Callback {
       await writing;
       if (isWhole && failure === null && kept !== momentOf(training)) {
         const stateless = training.isWithin ? training.stateless : undefined;
-        if (stateless !== undefined) sayLost(training, stateless);
-        else write(training, false, true);
+        if (stateless === undefined) write(training, false, true);
+        else {
+          sayLost(
+            training.step,
+            `in epoch ${training.history.epochs.length + 1}`,
+            `the accumulator of the metric ${stateless} has no stateDict: training can go on from the end of the epoch before`,
+          );
+        }
         await writing;
       }
       check();
     },
   });
-}
-
-function sayLost({ history, step }: Resting, metric: string): void {
-  warn(
-    `no checkpoint was kept of step ${step}, in epoch ${history.epochs.length + 1}`,
-    'AXPY_CHECKPOINT',
-    `the accumulator of the metric ${metric} has no stateDict: training can go on from the end of the epoch before`,
-  );
 }
 
 function handedTo(save: NonNullable<CheckpointOptions['save']>): Store {

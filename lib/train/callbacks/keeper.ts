@@ -1,5 +1,6 @@
 /** How a callback of the library keeps whole trainings, which takes more than users' callbacks are told. */
 import type { Checkpoint } from '../../files/snapshot.ts';
+import { warn } from '../../platform.ts';
 import type { EpochRecord, History } from '../history.ts';
 import type { Callback } from './callback.ts';
 
@@ -31,6 +32,11 @@ export interface Keeper {
    * @param isWhole whether it had begun, and ended as it should or by its signal
    */
   end(training: Resting, isWhole: boolean): Promise<void>;
+}
+
+/** Warns of a point that should have been kept. */
+export function sayLost(step: number, where: string, detail: string): void {
+  warn(`no checkpoint was kept of step ${step}, ${where}`, 'AXPY_CHECKPOINT', detail);
 }
 
 /** Where a callback has its keeper: a copy of the callback has it as well. */
