@@ -74,6 +74,24 @@ describe('a folder', () => {
     },
   );
 
+  it('that two trainings go on from at once is that of one alone, and stays whole', async () => {
+    const reference = training(1);
+    await reference.run({});
+    for (let turn = 0; turn < 4; turn++) {
+      const folder = temporaryFolder();
+      await training(1).run({ callbacks: [checkpoint({ folder, keep: 1 })], epochs: 2 });
+      const ends = await Promise.allSettled(
+        [1, 2].map((every) =>
+          training(1).run({ callbacks: [checkpoint({ folder, every, keep: 1 })], resume: folder }),
+        ),
+      );
+      expect(ends.map(({ status }) => status)).toContain('rejected');
+      const last = training(1);
+      await last.run({ resume: folder });
+      expect(numbers(last.model)).toEqual(numbers(reference.model));
+    }
+  });
+
   it('is left by the training that finds another one there, of which nothing is removed', async () => {
     const folder = temporaryFolder();
     const [isOpen, isKept, isOver] = [gate(), gate(), gate()];

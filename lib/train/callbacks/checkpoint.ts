@@ -181,14 +181,13 @@ function inFolder(path: Path, keep: number): Store {
     async open(training) {
       const { step, resumedFrom } = training;
       folder = await Folder.open(op, path);
-      const numbered = await folder.list();
-      [run, settled, latest] = [training.run, new Set(await folder.files()), ''];
+      const [numbered, bests] = [await folder.list(), await folder.bests()];
+      settled = new Set([...numbered, ...bests].map((file) => file.path));
+      [run, latest] = [training.run, ''];
       // What is here is of this training where that was kept here. The best one may then be later, where a process ended
       // before the next with a number.
       const isOwn = resumedFrom !== undefined && (await folder.holds(resumedFrom));
-      const others = isOwn
-        ? numbered.filter((file) => file.step > step)
-        : [...numbered, ...(await folder.bests())];
+      const others = isOwn ? numbered.filter((file) => file.step > step) : [...numbered, ...bests];
       for (const file of others) {
         const isWhole = await readCheckpoint(op, file.path).then(
           () => true,
