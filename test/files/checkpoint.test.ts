@@ -345,7 +345,8 @@ describe('damage', () => {
           const error = await Promise.resolve()
             .then(() => own.run({ resume: Object.assign(Object.create(original), { json }).encode() }))
             .catch((reason: unknown) => reason);
-          if (!(error instanceof Error)) {
+          // Moments of the optimizer that are another tensor's numbers may be of no training.
+          if (!(error instanceof Error) || error instanceof NonFiniteError) {
             outcomes.trained++;
             return;
           }
