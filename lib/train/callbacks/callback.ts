@@ -53,7 +53,8 @@ export interface Callback {
   onTrainEnd?(context: TrainingContext, outcome: Outcome): void | Promise<void>;
   /**
    * What checkpoints hold of it, copied at once: what it has to know to go on as if nothing had been between. `fit` asks for
-   * it between steps, after all callbacks have been told of the one before.
+   * it between steps, after all callbacks have been told of the one before. A callback with a state is in one training at a
+   * time: `fit` refuses one that is in another.
    */
   stateDict?(): SavedState;
   /**
