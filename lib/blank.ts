@@ -3,6 +3,8 @@ import { FormatError } from './errors.ts';
 
 /** What is made meanwhile. */
 class Blank {
+  /** Parameters and SharedTensors. */
+  readonly tensors = new Set<object>();
   /** How the tensors would have been filled. */
   readonly fills = new Map<object, () => void>();
 
@@ -27,12 +29,12 @@ export let blank: Blank | null = null;
 /**
  * What `make` makes, with tensors of zeros instead of initial values. It has to be synchronous.
  * @param bytes of values that there are; what is made may be about twice as large
- * @returns with it a function that fills those of its tensors that are not in `given`
+ * @returns with it a function that fills those of its tensors that are not in `given`, and all that were made
  */
 export function makeBlank<Result>(
   bytes: number,
   make: () => Result,
-): [made: Result, fillOthers: (given: ReadonlySet<object>) => void] {
+): [made: Result, fillOthers: (given: ReadonlySet<object>) => void, tensors: ReadonlySet<object>] {
   const before = blank;
   const own = new Blank(bytes);
   blank = own;
@@ -43,6 +45,7 @@ export function makeBlank<Result>(
       (given) => {
         for (const [tensor, fill] of own.fills) if (!given.has(tensor)) fill();
       },
+      own.tensors,
     ];
   } finally {
     blank = before;

@@ -32,6 +32,7 @@ export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
     blank?.reserve(sizeOf(own) * (dtype === 'float32' ? 4 : 8));
     super(allocateShared(sizeOf(own), dtype), own, dtype);
     this.storage.isShared = true;
+    blank?.tensors.add(this);
   }
 
   /** Where the values are, for `attach` in another thread. @throws MemoryError where the host has no shared memory. */

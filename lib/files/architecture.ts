@@ -2,10 +2,10 @@
 import { describe } from '../arguments.ts';
 import { makeBlank } from '../blank.ts';
 import { ArgumentError, FormatError } from '../errors.ts';
-import { type LayerConfig, layerFrom } from '../layers/config.ts';
+import { type Json, type LayerConfig, layerFrom } from '../layers/config.ts';
 import type { Layer } from '../layers/layer.ts';
 import { bytesOf } from '../memory.ts';
-import type { AnySharedTensor } from '../parameter.ts';
+import { type AnyParameter, type AnySharedTensor, Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
 import { type Named, nameList } from '../state.ts';
 import { version } from '../version.ts';
@@ -44,8 +44,11 @@ export function modesOf(model: Layer): Modes {
 
 /** @internal Frozen are those that are named, and no others; likewise the mode of layers. */
 export function setModes(model: Layer, { frozen, evaluation }: Modes): void {
-  for (const [name, parameter] of model.namedParameters()) parameter.setRequiresGrad(!frozen.includes(name));
-  for (const [path, layer] of model.namedLayers()) layer.training = !evaluation.includes(path);
+  const [frozenNames, evaluationPaths] = [new Set(frozen), new Set(evaluation)];
+  for (const [name, parameter] of model.namedParameters()) {
+    parameter.setRequiresGrad(!frozenNames.has(name));
+  }
+  for (const [path, layer] of model.namedLayers()) layer.training = !evaluationPaths.has(path);
 }
 
 /** @internal The architecture, as metadata. @throws ArgumentError where it would not make the same model again */
@@ -83,28 +86,61 @@ function metadataOf(model: Layer, config: string): Record<string, string> {
   };
 }
 
-/** What cannot be loaded is not to be found out when the original is gone. */
+/** What cannot be loaded, or comes back as something else, is not to be found out when the original is gone. */
 function checkMakes(op: string, model: Layer, config: string): void {
-  const own = model.namedTensors();
+  const own = [...model.namedTensors(), ...model.namedHidden()];
   const bytes = own.reduce((sum, [, { storage }]) => sum + bytesOf(storage), 0);
   const advice =
     'what a layer of your own is, it tells by configure(this, options) and registerLayer(name, class, make); a function as ' +
     'an activation has no place in a file, and wants a layer of your own';
-  let again: Named<AnySharedTensor>;
+  let again: Layer;
+  let made: ReadonlySet<object>;
   try {
-    again = makeBlank(bytes, () => layerFrom(parse(config) as LayerConfig))[0].namedTensors();
+    [again, , made] = makeBlank(bytes, () => layerFrom(parse(config) as LayerConfig));
   } catch (error) {
     const { message } = error as Error;
     throw new ArgumentError(
       `[${op}] expected a model that layerFrom(model.config) makes again, got: ${message}. Note that ${advice}`,
     );
   }
-  const [expected, got] = [listed(own), listed(again)];
-  if (expected.join() === got.join()) return;
+  const tensors = [...again.namedTensors(), ...again.namedHidden()];
+  const [expected, got] = [listed(own), listed(tensors)];
+  if (expected.join() !== got.join()) {
+    throw new ArgumentError(
+      `[${op}] expected layerFrom(model.config) to make a model of the tensors ${nameList(expected)}, got ${nameList(got)}: ` +
+        `${advice}. Weights alone are saved by saveWeights`,
+    );
+  }
+  const other = difference(model.config, again.config, '');
+  if (other !== null) {
+    throw new ArgumentError(
+      `[${op}] expected layerFrom(model.config) to make a model of that config, got another ${other}: the maker that ` +
+        'registerLayer was given has to hand on all options',
+    );
+  }
+  const found = new Set<object>(tensors.map(([, tensor]) => tensor));
+  const lost = [...made].filter((one) => one instanceof Parameter && !found.has(one)) as AnyParameter[];
+  if (lost.length === 0) return;
   throw new ArgumentError(
-    `[${op}] expected layerFrom(model.config) to make a model of the tensors ${nameList(expected)}, got ${nameList(got)}: ` +
-      `${advice}. Weights alone are saved by saveWeights`,
+    `[${op}] expected all parameters where they are found, got a model with ${lost.length} more, of shape ` +
+      `${lost
+        .slice(0, 8)
+        .map(({ shape }) => show(shape))
+        .join(', ')}, which the file would not have: keep them in public ` +
+      'fields of layers, in arrays, plain objects or Maps there (not in #private fields, Sets or objects of classes)',
   );
+}
+
+/** Where a config differs from another, a function, which is null there, aside; null where it does not. */
+function difference(given: Json | undefined, made: Json | undefined, where: string): string | null {
+  if (given === null || Object.is(given, made)) return null;
+  if (typeof given !== 'object' || typeof made !== 'object' || made === null) return where || 'config';
+  for (const name of new Set([...Object.keys(given), ...Object.keys(made)])) {
+    const [own, other] = [given, made].map((of) => (of as Record<string, Json>)[name]);
+    const found = difference(own, other, where === '' ? name : `${where}.${name}`);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 const listed = (state: Named<AnySharedTensor>) =>
@@ -125,15 +161,21 @@ export function readArchitecture({ metadata }: SafetensorsHeader): { config: Lay
         'metadata): loadWeights puts them into a model of yours, loadSafetensors gives them as they are',
     );
   }
-  const format = Number(metadata[keys.format]);
+  const format = Number(metadata[keys.format] ?? NaN);
+  if (Number.isNaN(format)) {
+    throw new FormatError(`expected the version of the format as ${keys.format} in the metadata, got none`);
+  }
   if (!(format <= formatVersion)) {
     throw new FormatError(
       `expected a model of format ${formatVersion} or earlier, got ${describe(metadata[keys.format])}, written by axpy ` +
         `${describe(metadata[keys.version])}; this is axpy ${version}: update it to load this file`,
     );
   }
-  const modes = parse(metadata[keys.modes] ?? '');
-  if (!isModes(modes))
-    throw new FormatError(`expected frozen and evaluation in ${keys.modes}, got other JSON`);
+  const modes = parse(metadata[keys.modes] ?? 'null');
+  if (!isModes(modes)) {
+    throw new FormatError(
+      `expected what is frozen and in evaluation mode as ${keys.modes} in the metadata, got other JSON`,
+    );
+  }
   return { config: parse(metadata[keys.model]) as LayerConfig, modes };
 }

@@ -1,17 +1,17 @@
 /** Checkpoints as files. */
-import { isInstance, isRecord, readOptions } from '../arguments.ts';
+import { isInstance, readOptions } from '../arguments.ts';
 import { FormatError } from '../errors.ts';
 import type { Json } from '../layers/config.ts';
 import type { Tensor } from '../tensor.ts';
 import { concatBytes, Turns } from './bytes.ts';
-import { digestOfText } from './digest.ts';
 import { type Path, pathOf, replaceFile, type Source } from './disk.ts';
 import { encodings } from './dtypes.ts';
-import { encodeLater, encodeParts, entry, runEntry, type Sums, sumEntry, sumLater } from './encode.ts';
+import { encodeLater, encodeParts, entry, runEntry } from './encode.ts';
 import { latestCheckpoint } from './folder.ts';
 import { parse } from './json.ts';
 import { readTensor, withSafetensors } from './safetensors.ts';
 import { Checkpoint, type CheckpointContent, capture } from './snapshot.ts';
+import { damaged, readSums, sumLater } from './sums.ts';
 
 /** @internal Writes files of one checkpoint, each when the one before will last. */
 export async function writeCheckpoint(
@@ -64,31 +64,22 @@ export async function loadCheckpoint(source: Source): Promise<Checkpoint> {
 /** @internal */
 export async function readCheckpoint(op: string, source: Source): Promise<Checkpoint> {
   return await withSafetensors(op, source, async (file, header) => {
-    const { [entry]: text, [sumEntry]: textSum } = header.metadata;
+    const { metadata } = header;
+    const { [entry]: text } = metadata;
     if (text === undefined) {
       throw new FormatError(`expected a checkpoint, got safetensors without ${entry} in the metadata`);
     }
-    const damaged = (what: string) =>
-      new FormatError(`expected ${what} as it was written, got a damaged file`);
-    if (textSum !== String(digestOfText(text))) throw damaged('the metadata');
-    const { state, sums } = contentOf(text);
+    const sums = readSums(metadata);
+    if (sums === null) throw damaged('the metadata');
     const [tensors, turns] = [new Map<string, Tensor>(), new Turns()];
     for (const [name, place] of Object.entries(header.tensors)) {
       // No others are written; an integer of another type need not fit.
       const tensor = encodings[place.dtype].isOwn ? await readTensor(file, name, place) : undefined;
-      if (tensor === undefined || (await sumLater(tensor, turns)) !== sums[name]) {
-        throw damaged(name.slice(0, 100));
-      }
+      if (tensor === undefined || (await sumLater(tensor, turns)) !== sums[name]) throw damaged(name);
       tensors.set(name, tensor);
     }
-    return new Checkpoint(file.path ?? '', state, tensors, header.metadata);
+    return new Checkpoint(file.path ?? '', parse(text) as Json, tensors, metadata);
   });
-}
-
-function contentOf(text: string): { state: Json; sums: Sums } {
-  const content = parse(text) as { state: Json; sums: Sums };
-  if (isRecord(content) && isRecord(content.sums)) return content;
-  throw new FormatError(`expected a state and sums as ${entry} in the metadata`);
 }
 
 /** @internal What `resume` of `fit` stands for; undefined where there is nothing to go on from. */

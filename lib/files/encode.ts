@@ -1,12 +1,12 @@
 /**
  * The file of a checkpoint: safetensors, in which the model's tensors have their own names, all others begin with
- * `checkpoint:`, and the metadata hold what is no tensor, with sums by which damage shows that leaves a file its length.
+ * `checkpoint:`, and the metadata hold what is no tensor.
  */
 import type { Json } from '../layers/config.ts';
 import type { Tensor } from '../tensor.ts';
-import { blocksOf, Turns } from './bytes.ts';
-import { Digest, digest, digestOfText } from './digest.ts';
+import { Turns } from './bytes.ts';
 import { partsOf } from './safetensors.ts';
+import { type Sums, sealed, sumLater, sumOf } from './sums.ts';
 
 interface Content {
   readonly json: Json;
@@ -17,37 +17,13 @@ interface Content {
 /** Tensors whose names begin so are not the model's: a checkpoint has them. */
 export const checkpointPrefix = 'checkpoint:';
 
-/** Of the metadata: JSON of all that is no tensor, and the sum of that text. */
+/** Of the metadata: JSON of all that is no tensor. */
 export const entry = 'checkpoint';
-export const sumEntry = 'checkpoint.sum';
 /** Which training wrote it, beside others in its folder. */
 export const runEntry = 'checkpoint.run';
 
-export type Sums = Readonly<Record<string, number>>;
-
 function assemble(op: string, { json, tensors, architecture }: Content, sums: Sums): Uint8Array[] {
-  const text = JSON.stringify({ state: json, sums });
-  return partsOf(op, [...tensors], {
-    ...architecture,
-    [entry]: text,
-    [sumEntry]: String(digestOfText(text)),
-  });
-}
-
-const joined = ({ dtype, shape }: Tensor, numbers: number) =>
-  (digestOfText(`${dtype} ${shape}`) ^ numbers) >>> 0;
-
-/** Of what a tensor is, which a header says, and of its numbers; of one with a Storage of its own. */
-const sumOf = (x: Tensor): number => joined(x, digest(x.storage.array!));
-
-/** The same without keeping the event loop for long. */
-export async function sumLater(x: Tensor, turns: Turns): Promise<number> {
-  const digest = new Digest();
-  for (const block of blocksOf([x.storage.array!])) {
-    digest.add(block);
-    await turns.after(block.length);
-  }
-  return joined(x, digest.sum);
+  return partsOf(op, [...tensors], sealed({ ...architecture, [entry]: JSON.stringify(json) }, sums));
 }
 
 /** Its file, in parts that follow each other. */

@@ -1,16 +1,17 @@
 /** A model in a file: safetensors, whose metadata say of which layers it is made (`architecture.ts`). */
-import { readOptions } from '../arguments.ts';
+import { describe, readOptions } from '../arguments.ts';
 import { makeBlank } from '../blank.ts';
 import { ArgumentError, AxpyError, FormatError, MemoryError } from '../errors.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { type LayerConfig, layerFrom } from '../layers/config.ts';
 import { type AnyModel, checkLayer, type Layer } from '../layers/layer.ts';
+import type { AnySharedTensor } from '../parameter.ts';
 import { sameShape, show } from '../shape.ts';
-import { nameList } from '../state.ts';
+import { type Named, nameList } from '../state.ts';
 import { checkElements, elements, still, type Tensor } from '../tensor.ts';
 import { architectureOf, readArchitecture, setModes } from './architecture.ts';
-import { concatBytes } from './bytes.ts';
+import { concatBytes, Turns } from './bytes.ts';
 import { type Path, type Readable, replaceFile, type Source } from './disk.ts';
 import { encodings } from './dtypes.ts';
 import { checkpointPrefix } from './encode.ts';
@@ -22,6 +23,7 @@ import {
   type SafetensorsOptions,
   withSafetensors,
 } from './safetensors.ts';
+import { damaged, isReserved, readSums, sealed, sumLater, sumOf } from './sums.ts';
 
 // ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -34,6 +36,11 @@ export function snapshotOf(op: string, model: Layer): [name: string, tensor: Ten
   });
 }
 
+/** What `stateDict` leaves out, by the names that it has in files. */
+function hiddenOf(model: Layer): Named<AnySharedTensor> {
+  return model.namedHidden().map(([name, tensor]) => [`${checkpointPrefix}model.hidden.${name}`, tensor]);
+}
+
 export interface SaveModelOptions extends SafetensorsOptions {}
 
 function modelParts(op: string, model: Layer, options: SaveModelOptions): Uint8Array[] {
@@ -41,7 +48,17 @@ function modelParts(op: string, model: Layer, options: SaveModelOptions): Uint8A
   checkLayer(op, model);
   const given = readOptions(op, options, ['metadata']);
   const metadata = readMetadata(op, given.metadata);
-  return partsOf(op, snapshotOf(op, model), { ...metadata, ...architectureOf(op, model) });
+  const reserved = Object.keys(metadata).find(isReserved);
+  if (reserved !== undefined) {
+    throw new ArgumentError(
+      `[${op}] expected names of metadata that do not begin with axpy or checkpoint, got ${describe(reserved)}`,
+    );
+  }
+  const architecture = architectureOf(op, model);
+  const hidden = hiddenOf(model).map(([name, tensor]): [string, Tensor] => [name, still(tensor)]);
+  const tensors = [...snapshotOf(op, model), ...hidden];
+  const sums = Object.fromEntries(tensors.map(([name, x]) => [name, sumOf(x)]));
+  return partsOf(op, tensors, sealed({ ...metadata, ...architecture }, sums));
 }
 
 /**
@@ -99,10 +116,18 @@ async function fill(
       `expected ${name.slice(0, 200)} to be ${dtype} ${show(shape)}, got ${entry.dtype} ${show(entry.shape)}`,
     );
   }
-  for (const [name, tensor] of state) {
+  const sums = readSums(header.metadata);
+  const hidden = hiddenOf(model).filter(([name, { dtype, shape }]) => {
+    const entry = Object.hasOwn(header.tensors, name) ? header.tensors[name] : undefined;
+    return entry !== undefined && encodings[entry.dtype].dtype === dtype && sameShape(entry.shape, shape);
+  });
+  const all = [...state, ...hidden];
+  const turns = new Turns();
+  for (const [name, tensor] of all) {
     await readElements(file, name, header.tensors[name], elements(tensor), false);
+    if (sums !== null && (await sumLater(tensor, turns)) !== sums[name]) throw damaged(name);
   }
-  fillOthers(new Set(state.map(([, tensor]) => tensor)));
+  fillOthers(new Set(all.map(([, tensor]) => tensor)));
 }
 
 /**

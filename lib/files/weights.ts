@@ -10,7 +10,7 @@ import { isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
 import { readShape, type Shape, sameShape, show } from '../shape.ts';
 import { nameList } from '../state.ts';
 import { checkElements, checkTensor, elements, Tensor } from '../tensor.ts';
-import { concatBytes } from './bytes.ts';
+import { concatBytes, Turns } from './bytes.ts';
 import { type Foreign, ignored, pytorch, unchanged } from './conventions.ts';
 import { type Path, replaceFile, type Source } from './disk.ts';
 import { checkpointPrefix } from './encode.ts';
@@ -22,6 +22,7 @@ import {
   type SafetensorsOptions,
   withSafetensors,
 } from './safetensors.ts';
+import { damaged, readSums, sumLater } from './sums.ts';
 
 export interface WeightsConvention {
   /**
@@ -173,9 +174,15 @@ async function withWeights<Result>(
   use: (offer: Offer) => Promise<Result>,
 ): Promise<Result> {
   if (isSource(given)) {
-    return await withSafetensors(op, given, (file, { tensors }) => {
+    return await withSafetensors(op, given, (file, { tensors, metadata }) => {
       const names = Object.keys(tensors).filter((name) => !name.startsWith(checkpointPrefix));
-      return use({ names, read: (name) => readTensor(file, name, tensors[name]) });
+      const [sums, turns] = [readSums(metadata), new Turns()];
+      const read = async (name: string) => {
+        const x = await readTensor(file, name, tensors[name]);
+        if (sums !== null && (await sumLater(x, turns)) !== sums[name]) throw damaged(name);
+        return x;
+      };
+      return use({ names, read });
     });
   }
   const own = new Map(Object.entries(given));

@@ -5,12 +5,12 @@ import { concatBytes } from '../files/bytes.ts';
 import { type Path, replaceFile } from '../files/disk.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
-import type { ExampleShape, Layer } from '../layers/layer.ts';
+import { checkLayer, type ExampleShape, type Layer } from '../layers/layer.ts';
 import type { Dtype, Storage } from '../memory.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { conversionFor, type Tensors } from '../train/examples.ts';
-import { checkModel } from '../train/options.ts';
+
 import { version } from '../version.ts';
 import { asIs, channelsFirst, Graph, type Value } from './graph.ts';
 import type { OnnxType, Order } from './messages.ts';
@@ -99,7 +99,7 @@ interface Named {
 
 function partsOf(op: string, model: Layer, options: OnnxOptions): Uint8Array[] {
   refuseRecording(op);
-  checkModel(op, model);
+  checkLayer(op, model);
   const own = readOnnxOptions(op, model, options);
   settleRuns();
   const forward = traceForward(op, model, { examples: own.inputs, arrange: own.arrange }, own.batch);

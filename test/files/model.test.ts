@@ -12,6 +12,7 @@ import {
   configure,
   Dense,
   Dropout,
+  encodeCheckpoint,
   encodeModel,
   encodeSafetensors,
   Flatten,
@@ -21,6 +22,7 @@ import {
   layerFrom,
   loadModel,
   loadSafetensors,
+  loadWeights,
   MaxPool2D,
   Parameter,
   predict,
@@ -250,6 +252,37 @@ class Residual extends Layer {
   }
 }
 
+/** Keeps what it learns where nobody sees it. */
+class Secret extends Layer {
+  readonly out = new Dense(2, 1);
+  readonly #inner = new Dense(2, 2);
+  forward(x: Tensor): Tensor {
+    return this.out.forward(this.#inner.forward(x));
+  }
+}
+
+/** With state that is no parameter, and that it tells. */
+class Counting extends Layer {
+  readonly #seen = new SharedTensor([1]);
+  override [Layer.hidden]() {
+    return { seen: this.#seen };
+  }
+  forward(x: Tensor): Tensor {
+    if (this.training) this.#seen.add_(1);
+    return x.mul(this.#seen);
+  }
+}
+
+class Forgetful extends Layer {
+  constructor(readonly act: 'relu' | 'tanh' = 'relu') {
+    super();
+    configure(this, { inner: { act } });
+  }
+  forward(x: Tensor): Tensor {
+    return x[this.act]();
+  }
+}
+
 describe("layers of one's own in a file", () => {
   class Unregistered extends Residual {}
   class Lost extends Layer {
@@ -263,6 +296,9 @@ describe("layers of one's own in a file", () => {
     }
   }
   beforeAll(() => {
+    registerLayer('Secret', Secret, () => new Secret());
+    registerLayer('Counting', Counting, () => new Counting());
+    registerLayer('Forgetful', Forgetful, () => new Forgetful());
     registerLayer('Residual', Residual, ({ size }) => new Residual(size));
     // Forgets to tell its size.
     registerLayer('Lost', Lost, ({ size = 2 }) => new Lost(size));
@@ -290,12 +326,86 @@ describe("layers of one's own in a file", () => {
       () => new Dense(1, 1, { activation: (x) => x.square() }),
       'a function as an activation has no place in a file',
     ],
+    [
+      'keeps parameters to itself',
+      () => new Sequential([new Secret()]),
+      'got a model with 2 more, of shape [2, 2], [2]',
+    ],
+    ['forgets an option', () => new Forgetful('tanh'), 'got another inner.act'],
     ['is a function', () => new Sequential([new Activation((x) => x)]), 'expected activation to be one of'],
   ])('are not saved where one %s, and the message says what to do', async (_, make, message) => {
     const path = join(temporaryFolder(), 'model');
     writeFileSync(path, 'the old one');
     await refuses(saveModel(path, make()), 'AXPY_ARGUMENT', message);
     expect(readFileSync(path, 'utf8')).toBe('the old one');
+  });
+});
+
+it('state that a layer tells as hidden is in the file, of models and of checkpoints', async () => {
+  const model = new Sequential([new Counting(), new BatchNorm(2)]);
+  for (let i = 0; i < 3; i++) model.forward(randn([4, 2]));
+  const x = randn([4, 2]);
+  const expected = bits(await predict(model, x));
+  for (const bytes of [encodeModel(model), encodeCheckpoint({ model })]) {
+    const loaded = await loadModel(bytes);
+    expect(bits(await predict(loaded, x))).toBe(expected);
+    // N of BatchNorm as well: what follows is the same.
+    const [a, b] = [model, loaded].map((one) =>
+      bits((one as Sequential).layers[1].forward(x.slice([[0, 2]]))),
+    );
+    expect(a).toBe(b);
+  }
+});
+
+describe('damage', () => {
+  const model = new Sequential([new Dense(3, 2), new BatchNorm(2)]);
+  const optimizer = new Adam(model.parameters());
+  const files = {
+    model: encodeModel(model, { metadata: { note: 'text' } }),
+    checkpoint: encodeCheckpoint({ model, optimizer }),
+  };
+
+  it.each(Object.entries(files))('of any bit of a %s is found', async (_, original) => {
+    const start = 8 + Number(new DataView(original.buffer).getBigUint64(0, true));
+    for (let at = 0; at < original.length; at++) {
+      const bytes = original.slice();
+      bytes[at] ^= 1 << (at % 8);
+      const loading = Promise.all([
+        loadModel(bytes),
+        loadWeights(bytes, new Sequential([new Dense(3, 2), new BatchNorm(2)])),
+      ]);
+      const error: unknown = await loading.then(
+        () => undefined,
+        (thrown) => thrown,
+      );
+      // What users wrote, and what tensors of a checkpoint are that no model has, are no matter of the model.
+      if (error === undefined) {
+        const loaded = await loadModel(bytes);
+        expect(stateOf(loaded)).toEqual(stateOf(model));
+        expect(loaded.config).toEqual(model.config);
+        if (at >= start) expect(original).toBe(files.checkpoint);
+      } else expect((error as { code: string }).code).toMatch(/^AXPY_(FORMAT|ARGUMENT)$/);
+    }
+  });
+
+  it('is not what another tool does on purpose, as the message says', async () => {
+    const tensors = await loadSafetensors(files.model);
+    tensors['0.bias'] = randn([2]);
+    const { metadata } = await safetensorsHeader(files.model);
+    await refuses(
+      loadModel(encodeSafetensors(tensors, { metadata })),
+      'AXPY_FORMAT',
+      'remove axpy.sums and axpy.sum from the metadata',
+    );
+    const { 'axpy.sums': _sums, 'axpy.sum': _sum, ...rest } = metadata;
+    const loaded = await loadModel<Sequential>(encodeSafetensors(tensors, { metadata: rest }));
+    expect(bits((loaded.layers[0] as Dense).bias!)).toBe(bits(tensors['0.bias']));
+  });
+
+  it('names of metadata that the library has are its own', async () => {
+    for (const name of ['axpy.model', 'axpy.sum', 'checkpoint']) {
+      expect(() => encodeModel(model, { metadata: { [name]: 'x' } })).toThrow(`got "${name}"`);
+    }
   });
 });
 
@@ -312,7 +422,7 @@ describe('a file that is no model, or not of this library, is refused', () => {
       'loadWeights puts them into a model of yours',
     ],
     ['a later version', (m) => set(m, 'axpy.format', '2'), 'AXPY_FORMAT', 'update it to load this file'],
-    ['no version', (m) => delete m['axpy.format'], 'AXPY_FORMAT', 'expected a model of format 1'],
+    ['no version', (m) => delete m['axpy.format'], 'AXPY_FORMAT', 'expected the version of the format'],
     ['a missing tensor', (_, t) => delete t['0.weight'], 'AXPY_FORMAT', 'missing: 0.weight; unknown: none'],
     ['a tensor too many', (_, t) => set(t, 'x', randn([1])), 'AXPY_FORMAT', 'missing: none; unknown: x'],
     [
@@ -363,7 +473,7 @@ describe('a file that is no model, or not of this library, is refused', () => {
       'no modes',
       (m) => set(m, 'axpy.modes', '{"frozen":[1],"evaluation":[]}'),
       'AXPY_FORMAT',
-      'frozen and evaluation',
+      'what is frozen and in evaluation mode',
     ],
   ])('%s', async (_, change, code, message) => {
     const bytes = await changed(model, change);
