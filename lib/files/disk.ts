@@ -4,7 +4,8 @@ import { ArgumentError, AxpyError, DataError, FileError, FormatError } from '../
 import { hold } from '../hold.ts';
 import { lengthOf } from '../memory.ts';
 import { attempt, builtin, host, isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
-import { allocateBuffer, concatBytes } from './bytes.ts';
+import { allocateBuffer, blocksOf, concatBytes, Turns } from './bytes.ts';
+import { Digest } from './digest.ts';
 import { firstBytes, hintOf } from './kinds.ts';
 
 /** A URL, in words for compilers that know neither a browser nor Node. */
@@ -218,17 +219,29 @@ const unsupported: readonly unknown[] = ['EPERM', 'EISDIR', 'EINVAL', 'EBADF', '
  * and the folder synchronised. Whatever ends this early, there is the old file or the new one, whole.
  * @param parts follow each other. Those in an array are written as they are now, and copied only where their memory is about
  *   to change before they are: see `hold`. Others are not to be changed.
+ * @param head makes the first part in an array anew, as long as it was, of the sums of the others, which are known once they
+ *   are written
  * @throws FileError where the system refuses; the old file is then still there
  */
 export async function replaceFile(
   op: string,
   given: Path,
   parts: readonly Uint8Array[] | AsyncIterable<Uint8Array>,
+  head?: (sums: readonly Digest[]) => Uint8Array,
 ): Promise<void> {
   const named = pathOf(op, given);
   const held = isArray(parts) ? parts.map((part) => new Part(part)) : null;
   try {
-    await replace(op, named, held ?? (parts as AsyncIterable<Uint8Array>));
+    await replace(op, named, async (handle) => {
+      let begin = 0;
+      for (const part of held ?? []) begin += await part.write(handle, begin, head !== undefined);
+      if (head !== undefined) await writeAll(handle, head((held ?? []).slice(1).map(({ sum }) => sum)), 0);
+      if (held !== null) return;
+      for await (const part of parts) {
+        await writeAll(handle, part, begin);
+        begin += part.length;
+      }
+    });
   } finally {
     for (const part of held ?? []) part.release();
   }
@@ -237,6 +250,8 @@ export async function replaceFile(
 /** What is to be written: as it was when this was made, whoever changes the memory before it is. */
 class Part {
   readonly release: () => void;
+  /** Of what was written. */
+  sum = new Digest();
   private failure: unknown = null;
 
   constructor(private memory: Uint8Array) {
@@ -251,17 +266,52 @@ class Part {
   }
 
   /** Where it is now. */
-  get bytes(): Uint8Array {
+  private get bytes(): Uint8Array {
     if (this.failure !== null) throw this.failure;
     return this.memory;
   }
+
+  /** Writes it, and sums it up meanwhile. Returns how long it is. */
+  async write(handle: Handle, begin: number, isSummed: boolean): Promise<number> {
+    const { length } = this.memory;
+    const turns = new Turns();
+    const first = this.bytes;
+    for (let done = 0; done < length; ) {
+      const { bytes } = this;
+      const some = bytes.subarray(done, done + piece);
+      const writing = writeAll(handle, some, begin + done);
+      // Awaited in the end, and heard until then.
+      writing.catch(() => {});
+      if (isSummed) await this.add(some, turns);
+      await writing;
+      // What changed meanwhile, and was copied before, is written again.
+      if (this.bytes === bytes) done += some.length;
+    }
+    if (isSummed && this.bytes !== first) {
+      this.sum = new Digest();
+      await this.add(this.bytes, turns);
+    }
+    return length;
+  }
+
+  private async add(bytes: Uint8Array, turns: Turns): Promise<void> {
+    for (const block of blocksOf([bytes])) {
+      this.sum.add(block);
+      await turns.after(block.length);
+    }
+  }
 }
 
-async function replace(
-  op: string,
-  named: string,
-  parts: readonly Part[] | AsyncIterable<Uint8Array>,
-): Promise<void> {
+type Handle = import('node:fs').promises.FileHandle;
+
+async function writeAll(handle: Handle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const length = Math.min(piece, bytes.length - done);
+    done += (await handle.write(bytes, done, length, at + done)).bytesWritten;
+  }
+}
+
+async function replace(op: string, named: string, write: (handle: Handle) => Promise<void>): Promise<void> {
   const [{ open, realpath, stat, rename, unlink }, { dirname, join }] = [
     need(op, 'node:fs').promises,
     need(op, 'node:path'),
@@ -285,17 +335,7 @@ async function replace(
     try {
       // As far as the file system knows of such.
       if (old !== undefined) await handle.chmod(old.mode).catch(() => {});
-      let begin = 0;
-      for await (const part of parts) {
-        let done = 0;
-        for (let bytes = bytesOf(part); done < bytes.length; bytes = bytesOf(part)) {
-          const length = Math.min(piece, bytes.length - done);
-          const { bytesWritten } = await handle.write(bytes, done, length, begin + done);
-          // What changed meanwhile, and was copied before, is written again.
-          if (bytesOf(part) === bytes) done += bytesWritten;
-        }
-        begin += done;
-      }
+      await write(handle);
       await handle.sync();
     } finally {
       await handle.close();
@@ -307,8 +347,6 @@ async function replace(
   }
   await synchronised(folder).catch(fail);
 }
-
-const bytesOf = (part: Part | Uint8Array): Uint8Array => (part instanceof Part ? part.bytes : part);
 
 /** A link goes on to lead to the file, also where there is none yet. */
 async function targetOf(path: string, depth = 0): Promise<string> {

@@ -38,7 +38,7 @@ export function encodeParts(op: string, content: Content): Uint8Array[] {
 /** The same without keeping the event loop for long. */
 export async function encodeLater(op: string, content: Content): Promise<Uint8Array[]> {
   const turns = new Turns();
-  const sums: [string, number][] = [];
+  const sums: [string, string][] = [];
   for (const [name, x] of content.tensors) sums.push([name, await sumLater(x, turns)]);
   return assemble(op, content, Object.fromEntries(sums));
 }

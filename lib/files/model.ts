@@ -16,6 +16,7 @@ import { type Path, type Readable, replaceFile, type Source } from './disk.ts';
 import { encodings } from './dtypes.ts';
 import { checkpointPrefix } from './encode.ts';
 import {
+  inOrder,
   partsOf,
   readElements,
   readMetadata,
@@ -23,7 +24,17 @@ import {
   type SafetensorsOptions,
   withSafetensors,
 } from './safetensors.ts';
-import { damaged, isReserved, readSums, sealed, sumLater, sumOf } from './sums.ts';
+import {
+  damaged,
+  isReserved,
+  joined,
+  readSums,
+  type Sums,
+  sealed,
+  sumLater,
+  sumOf,
+  unknownSum,
+} from './sums.ts';
 
 // ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -43,7 +54,14 @@ function hiddenOf(model: Layer): Named<AnySharedTensor> {
 
 export interface SaveModelOptions extends SafetensorsOptions {}
 
-function modelParts(op: string, model: Layer, options: SaveModelOptions): Uint8Array[] {
+/** A model as a file has it. */
+interface Content {
+  readonly tensors: Named<Tensor>;
+  /** The file, in parts, with the sums of its tensors. */
+  parts(sums: Sums): Uint8Array[];
+}
+
+function contentOf(op: string, model: Layer, options: SaveModelOptions): Content {
   refuseRecording(op);
   checkLayer(op, model);
   const given = readOptions(op, options, ['metadata']);
@@ -54,12 +72,14 @@ function modelParts(op: string, model: Layer, options: SaveModelOptions): Uint8A
       `[${op}] expected names of metadata that do not begin with axpy or checkpoint, got ${describe(reserved)}`,
     );
   }
-  const architecture = architectureOf(op, model);
+  const all = { ...metadata, ...architectureOf(op, model) };
   const hidden = hiddenOf(model).map(([name, tensor]): [string, Tensor] => [name, still(tensor)]);
-  const tensors = [...snapshotOf(op, model), ...hidden];
-  const sums = Object.fromEntries(tensors.map(([name, x]) => [name, sumOf(x)]));
-  return partsOf(op, tensors, sealed({ ...metadata, ...architecture }, sums));
+  const tensors = inOrder([...snapshotOf(op, model), ...hidden]);
+  return { tensors, parts: (sums) => partsOf(op, tensors, sealed(all, sums)) };
 }
+
+const byName = (tensors: Named<Tensor>, sumOf: (tensor: Tensor, at: number) => string): Sums =>
+  Object.fromEntries(tensors.map(([name, tensor], i) => [name, sumOf(tensor, i)]));
 
 /**
  * Writes a model, as it is now: its layers, parameters and buffers, what is frozen and which layers are in evaluation mode.
@@ -69,12 +89,18 @@ function modelParts(op: string, model: Layer, options: SaveModelOptions): Uint8A
  *   is a function; FileError where the system refuses
  */
 export async function saveModel(path: Path, model: Layer, options: SaveModelOptions = {}): Promise<void> {
-  await replaceFile('saveModel', path, modelParts('saveModel', model, options));
+  const op = 'saveModel';
+  const { tensors, parts } = contentOf(op, model, options);
+  // Summed up as they are written.
+  await replaceFile(op, path, parts(byName(tensors, () => unknownSum)), (sums) => {
+    return parts(byName(tensors, (x, i) => joined(x, sums[i])))[0];
+  });
 }
 
 /** The bytes that `saveModel` writes. @throws as it does */
 export function encodeModel(model: Layer, options: SaveModelOptions = {}): Uint8Array {
-  return concatBytes(modelParts('encodeModel', model, options));
+  const { tensors, parts } = contentOf('encodeModel', model, options);
+  return concatBytes(parts(byName(tensors, sumOf)));
 }
 
 // ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────

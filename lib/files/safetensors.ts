@@ -8,6 +8,7 @@ import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { allocate, type Dtype } from '../memory.ts';
 import { checkShape, type Shape, sizeOf } from '../shape.ts';
+import type { Named } from '../state.ts';
 import { checkElements, checkTensor, elements, still, Tensor } from '../tensor.ts';
 import { concatBytes } from './bytes.ts';
 import { type Path, type Readable, replaceFile, type Source, withSource } from './disk.ts';
@@ -55,15 +56,20 @@ const rank: Record<Dtype, number> = { float64: 0, float32: 1, int32: 2 };
 const isWellFormed = (text: unknown): text is string => typeof text === 'string' && !loneSurrogate.test(text);
 const loneSurrogate = /[\uD800-\uDFFF]/u;
 
-/** @internal The file of tensors, in parts. */
-export function partsOf(
-  op: string,
-  tensors: readonly (readonly [name: string, tensor: Tensor])[],
-  metadata: Readonly<Record<string, string>>,
-): Uint8Array[] {
-  const sorted = [...tensors].sort(
+/** @internal In the order in which they lie in a file. */
+export function inOrder(tensors: Named<Tensor>): Named<Tensor> {
+  return [...tensors].sort(
     ([a, x], [b, y]) => rank[x.dtype as Dtype] - rank[y.dtype as Dtype] || (a < b ? -1 : a > b ? 1 : 0),
   );
+}
+
+/** @internal The file of tensors, in parts: the header, and each of them. */
+export function partsOf(
+  op: string,
+  tensors: Named<Tensor>,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array[] {
+  const sorted = inOrder(tensors);
   const header: [string, unknown][] = [];
   if (Object.keys(metadata).length > 0) header.push([metadataName, metadata]);
   const values: Uint8Array[] = [];

@@ -6,11 +6,16 @@ import { isRecord } from '../arguments.ts';
 import { FormatError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { blocksOf, type Turns } from './bytes.ts';
-import { Digest, digest, digestOfText } from './digest.ts';
+import { Digest, digestOfText } from './digest.ts';
 import { parse } from './json.ts';
 
-/** By the names of tensors. */
-export type Sums = Readonly<Record<string, number>>;
+/** By the names of tensors, each of eight digits, so that metadata have their length before they are known. */
+export type Sums = Readonly<Record<string, string>>;
+
+const digits = (sum: number): string => sum.toString(16).padStart(8, '0');
+
+/** What stands for one that is not known yet. */
+export const unknownSum: string = digits(0);
 
 const sumsEntry = 'axpy.sums';
 const sealEntry = 'axpy.sum';
@@ -18,27 +23,28 @@ const sealEntry = 'axpy.sum';
 /** What the library writes itself. */
 export const isReserved = (name: string): boolean => /^(axpy|checkpoint)(\.|$)/.test(name);
 
-const joined = ({ dtype, shape }: Tensor, numbers: number) =>
-  (digestOfText(`${dtype} ${shape}`) ^ numbers) >>> 0;
+/** Of what a tensor is, which a header says, and of its numbers. */
+export const joined = ({ dtype, shape }: Tensor, numbers: Digest): string =>
+  digits((digestOfText(`${dtype} ${shape}`) ^ numbers.sum) >>> 0);
 
-/** Of what a tensor is, which a header says, and of its numbers; of one with a Storage of its own. */
-export const sumOf = (x: Tensor): number => joined(x, digest(x.storage.array!));
+/** The sum of one with a Storage of its own. */
+export const sumOf = (x: Tensor): string => joined(x, new Digest().add(x.storage.array!));
 
 /** The same without keeping the event loop for long. */
-export async function sumLater(x: Tensor, turns: Turns): Promise<number> {
+export async function sumLater(x: Tensor, turns: Turns): Promise<string> {
   const digest = new Digest();
   for (const block of blocksOf([x.storage.array!])) {
     digest.add(block);
     await turns.after(block.length);
   }
-  return joined(x, digest.sum);
+  return joined(x, digest);
 }
 
 /** Of all that is ours in the metadata. */
 function sealOf(metadata: Readonly<Record<string, string>>): string {
   const own = Object.entries(metadata).filter(([name]) => isReserved(name) && name !== sealEntry);
   own.sort(([a], [b]) => (a < b ? -1 : 1));
-  return String(digestOfText(JSON.stringify(own)));
+  return digits(digestOfText(JSON.stringify(own)));
 }
 
 /** The metadata with the sums of tensors, and that of what they say themselves. */
