@@ -24,7 +24,8 @@ export class Digest {
     }
     this.lanes = [a, b, c, d];
     this.bytes += byteLength;
-    this.rest = words.subarray(whole);
+    // A copy, as the memory may be another by the time of the sum.
+    this.rest = words.slice(whole);
     return this;
   }
 

@@ -3,7 +3,7 @@ import { describe, isArray } from '../arguments.ts';
 import { ArgumentError, AxpyError, DataError, FileError, FormatError } from '../errors.ts';
 import { hold } from '../hold.ts';
 import { lengthOf } from '../memory.ts';
-import { attempt, builtin, host, isArrayBuffer, isSharedArrayBuffer } from '../platform.ts';
+import { attempt, builtin, host, isArrayBuffer, isSharedArrayBuffer, later } from '../platform.ts';
 import { allocateBuffer, blocksOf, concatBytes, Turns } from './bytes.ts';
 import { Digest } from './digest.ts';
 import { firstBytes, hintOf } from './kinds.ts';
@@ -340,7 +340,16 @@ async function replace(op: string, named: string, write: (handle: Handle) => Pro
     } finally {
       await handle.close();
     }
-    await renamed(rename, temporary, path);
+    // What is open stays until it is closed: the system frees the old one's room when nobody waits for it any more.
+    const previous =
+      old === undefined || host?.platform === 'win32'
+        ? undefined
+        : await open(path, 'r').catch(() => undefined);
+    try {
+      await renamed(rename, temporary, path);
+    } finally {
+      later(() => void previous?.close().catch(() => {}));
+    }
   } catch (cause) {
     await unlink(temporary).catch(() => {});
     fail(cause);
