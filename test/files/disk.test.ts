@@ -413,7 +413,7 @@ describe('memory that changes while it is saved', () => {
       const changing = async (...given: unknown[]) => {
         const result = await write(...given);
         // Some are on the disk by then, whose sums are written last.
-        if (++writes === 5) for (const parameter of model.parameters()) parameter.mul_(2);
+        if (++writes === 5) for (const parameter of model.parameters()) parameter.add_(1);
         return result;
       };
       return Object.assign(handle, { write: changing });
