@@ -291,6 +291,8 @@ class Part {
       this.sum = new Digest();
       await this.add(this.bytes, turns);
     }
+    // What is on the disk need not be copied any more.
+    this.release();
     return length;
   }
 
