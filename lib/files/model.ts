@@ -73,8 +73,10 @@ function contentOf(op: string, model: Layer, options: SaveModelOptions): Content
     );
   }
   const all = { ...metadata, ...architectureOf(op, model) };
+  // First, as it waits for the runs that were asked for.
+  const own = snapshotOf(op, model);
   const hidden = hiddenOf(model).map(([name, tensor]): [string, Tensor] => [name, still(tensor)]);
-  const tensors = inOrder([...snapshotOf(op, model), ...hidden]);
+  const tensors = inOrder([...own, ...hidden]);
   return { tensors, parts: (sums) => partsOf(op, tensors, sealed(all, sums)) };
 }
 

@@ -9,6 +9,7 @@ import {
   Adam,
   BatchNorm,
   Conv2D,
+  compile,
   configure,
   Dense,
   Dropout,
@@ -355,6 +356,35 @@ it('state that a layer tells as hidden is in the file, of models and of checkpoi
     );
     expect(a).toBe(b);
   }
+});
+
+it('hidden state and parameters are of the same moment, after the runs that were asked for before', async () => {
+  class Paired extends Layer {
+    readonly seen = new SharedTensor([1]);
+    readonly #same = new SharedTensor([1]);
+    constructor() {
+      super();
+      // Whoever has the array may write to it, so that it is copied at once.
+      this.seen.data.fill(0);
+      this.#same.data.fill(0);
+    }
+    override [Layer.hidden]() {
+      return { same: this.#same };
+    }
+    forward(x: Tensor): Tensor {
+      this.seen.add_(1);
+      this.#same.add_(1);
+      return x.add(this.seen).add(this.#same);
+    }
+  }
+  registerLayer('Paired', Paired, () => new Paired());
+  const model = new Paired();
+  const step = compile((x: Tensor) => model.forward(x));
+  await step(randn([2000]));
+  const runs = [step(randn([2000])), step(randn([2000]))];
+  const tensors = await loadSafetensors(encodeModel(model));
+  expect([tensors.seen.item(), tensors['checkpoint:model.hidden.same'].item()]).toEqual([3, 3]);
+  await Promise.all(runs);
 });
 
 describe('damage', () => {
