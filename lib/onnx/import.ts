@@ -8,7 +8,7 @@ import type { Dtype } from '../memory.ts';
 import { fromChannelsFirst } from '../ops/channels.ts';
 import { transpose } from '../ops/transpose.ts';
 import { warn } from '../platform.ts';
-import { Tensor } from '../tensor.ts';
+import { elements, Tensor } from '../tensor.ts';
 import { elementOf, typeName } from './elements.ts';
 import { isFloat, mostKnown } from './known.ts';
 import { type GraphConfig, labelOf, type NodeConfig, Refusal, shortName } from './node.ts';
@@ -84,7 +84,8 @@ export async function importOnnx(source: Source, options: ImportOnnxOptions = {}
       const { storage } = { first: () => x, last: () => fromChannelsFirst(x), turned: () => transpose(x) }[
         entry.form
       ]();
-      buffers.get(own.name)!.data.set(storage.array as Float32Array);
+      // Not by `data`, after which every save would copy them.
+      elements(buffers.get(own.name)!).set(storage.array as Float32Array);
     };
     const held = [...tensors.values()].filter(({ name }) => graph.entries.has(name));
     for (const own of held) if (!isExternal(own.proto)) fill(own);

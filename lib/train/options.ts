@@ -7,8 +7,6 @@ import type { TensorsOf } from './examples.ts';
 import type { MetricChoice } from './metrics.ts';
 import type { OutputOf } from './step.ts';
 
-export { checkLayer as checkModel } from '../layers/layer.ts';
-
 /** Metrics of what a model returns and of y. */
 export type MetricChoices<Model extends Layer, Y> = readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
 
