@@ -38,6 +38,7 @@ import {
   type ModelText,
   type Packed,
   protoOf,
+  pytorchModels,
   raw,
   unpack,
 } from './models.ts';
@@ -54,22 +55,6 @@ interface Fixture {
   readonly buffers?: Readonly<Record<string, Packed>>;
   readonly state?: Readonly<Record<string, Packed>>;
 }
-
-const names = [
-  'mlp',
-  'cnn',
-  'cnn-folded',
-  'residual',
-  'mobile',
-  'unet',
-  'attention',
-  'attention-folded',
-  'encoder',
-  'text',
-  'sequence',
-  'program',
-  'fixed',
-] as const;
 
 const fixtureOf = (name: string): Fixture => JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
 const fixtureModel = (name: string, options = {}) => importOnnx(join(folder, `${name}.onnx`), options);
@@ -95,7 +80,7 @@ function lossOf(outputs: readonly Tensor[]): Tensor {
     .reduce((a, b) => a.add(b));
 }
 
-describe.each(names)('%s of PyTorch', (name) => {
+describe.each(pytorchModels)('%s of PyTorch', (name) => {
   const fixture = fixtureOf(name);
   const inputs = fixture.inputs.map(unpack);
   const expected = fixture.outputs.map(unpack);

@@ -10,6 +10,23 @@ import {
   type TensorProto,
 } from '../../lib/onnx/schema.ts';
 
+/** Those that PyTorch exported, in the folder `pytorch`. */
+export const pytorchModels = [
+  'mlp',
+  'cnn',
+  'cnn-folded',
+  'residual',
+  'mobile',
+  'unet',
+  'attention',
+  'attention-folded',
+  'encoder',
+  'text',
+  'sequence',
+  'program',
+  'fixed',
+] as const;
+
 export type Attribute =
   | number
   | string

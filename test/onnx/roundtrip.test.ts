@@ -25,24 +25,12 @@ import {
   type Tensor,
   tensor,
 } from '../../lib/index.ts';
-import { difference, type Packed, unpack } from './models.ts';
+import { difference, type Packed, pytorchModels, unpack } from './models.ts';
 import { expectSame, runtime, session } from './runtime.ts';
 
 const folder = fileURLToPath(new URL('pytorch', import.meta.url));
-const fixtures = [
-  'mlp',
-  'cnn',
-  'cnn-folded',
-  'residual',
-  'mobile',
-  'unet',
-  'attention',
-  'attention-folded',
-  'encoder',
-  'text',
-  'sequence',
-  'program',
-];
+/** All but the one that takes a single size of batch. */
+const fixtures = pytorchModels.filter((name) => name !== 'fixed');
 
 const bitsOf = (x: Tensor): string =>
   Buffer.from(x.data.buffer, x.data.byteOffset, x.data.byteLength).toString('hex');
