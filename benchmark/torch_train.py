@@ -11,7 +11,7 @@ from torch.nn import functional as F
 parser = argparse.ArgumentParser()
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--seconds", type=float, default=1.0)
-parser.add_argument("--only", default="house,mlp,cnn,vgg")
+parser.add_argument("--only", default="house,mlp,cnn,vgg,gpt,lstm")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 torch.manual_seed(0)
@@ -56,6 +56,64 @@ def vgg():
     return model, optimizer, F.cross_entropy, torch.randn(32, 3, 32, 32), torch.randint(0, 10, (32,))
 
 
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def attend(self, x):
+        batch, length, width = x.shape
+        q, k, v = self.qkv(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        scores = (q @ k.transpose(-1, -2)) / (width // self.heads) ** 0.5
+        future = torch.triu(torch.ones(length, length, dtype=torch.bool), 1)
+        weights = scores.masked_fill(future, float("-inf")).softmax(-1)
+        return self.out((weights @ v).transpose(1, 2).reshape(batch, length, width))
+
+    def forward(self, x):
+        x = x + self.attend(self.norms[0](x))
+        return x + self.down(F.gelu(self.up(self.norms[1](x))))
+
+
+class Gpt(nn.Module):
+    def __init__(self, vocabulary, length, width, layers, heads):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.positions = nn.Parameter(torch.randn(length, width))
+        self.blocks = nn.Sequential(*[Block(width, heads) for _ in range(layers)])
+        self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, vocabulary)
+
+    def forward(self, tokens):
+        return self.out(self.norm(self.blocks(self.embedding(tokens) + self.positions)))
+
+
+def gpt():
+    model = Gpt(65, 64, 128, 4, 4)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+
+    def loss(logits, target):
+        return F.cross_entropy(logits.flatten(0, 1), target.flatten())
+
+    return model, optimizer, loss, torch.randint(0, 65, (16, 64)), torch.randint(0, 65, (16, 64))
+
+
+class Lstm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.out = nn.LSTM(32, 128, batch_first=True), nn.Linear(128, 1)
+
+    def forward(self, x):
+        return self.out(self.lstm(x)[0][:, -1])
+
+
+def lstm():
+    model = Lstm()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    return model, optimizer, F.mse_loss, torch.randn(64, 50, 32), torch.randn(64, 1)
+
+
 def best(call):
     """Microseconds a call: the best of five rounds, each a fifth of the time long."""
     for _ in range(3):
@@ -73,7 +131,7 @@ def best(call):
 
 
 for name in arguments.only.split(","):
-    model, optimizer, loss_function, x, y = {"house": house, "mlp": mlp, "cnn": cnn, "vgg": vgg}[name]()
+    model, optimizer, loss_function, x, y = {"house": house, "mlp": mlp, "cnn": cnn, "vgg": vgg, "gpt": gpt, "lstm": lstm}[name]()
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -3,7 +3,9 @@
  * on both backends and, where /usr/bin/python3 can import torch, in PyTorch in the same run: each in a process of its own,
  * whose peak memory is told as well. Best of five rounds of whole steps.
  *
- *     npm run bench:train -- [--threads 2] [--seconds 1] [--only house,mlp,cnn,vgg]
+ *     npm run bench:train -- [--threads 2] [--seconds 1] [--only house,mlp,cnn,vgg,gpt,lstm] [--profile]
+ *
+ * `--profile` shows instead where the time of each compiled step goes, by kernels and by calls.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +31,7 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '1' },
     only: { type: 'string', default: Object.keys(workloads).join(',') },
+    profile: { type: 'boolean', default: false },
     // What a process of its own measures.
     way: { type: 'string' },
   },
@@ -121,5 +124,15 @@ function compare(): void {
   }
 }
 
-if (values.way) await measureHere(values.way as (typeof ways)[number]);
+async function showProfiles(): Promise<void> {
+  const { setThreads } = await import('axpy');
+  setThreads(Number(values.threads));
+  for (const name of names) {
+    const workload = workloads[name as keyof typeof workloads];
+    console.log(`\n${name}: ${workload.title}\n${workload().profile().toString(20)}`);
+  }
+}
+
+if (values.profile) await showProfiles();
+else if (values.way) await measureHere(values.way as (typeof ways)[number]);
 else compare();
