@@ -30,6 +30,8 @@ import {
 interface Ways extends Record<'eager' | 'compiled', { step: () => void; inference: () => void }> {
   /** Where the time of a compiled step goes. */
   profile: () => Profile;
+  /** A model in evaluation mode, an example, and a batch of them. */
+  served: { model: Layer; one: Tensor; batch: Tensor };
 }
 
 export interface Workload {
@@ -62,6 +64,7 @@ function bothWays(
       compiledStep.sync(x, y);
       return profile(compiledStep, [x, y], { print: false });
     },
+    served: { model: served, one, batch: x },
   };
 }
 
@@ -182,6 +185,7 @@ class Block extends Layer {
 
 /** Characters to the logits of those that follow. */
 class Gpt extends Layer {
+  override readonly inputDtype = 'int32';
   readonly embedding: Parameter;
   readonly positions: Parameter;
   readonly blocks: Block[];
