@@ -58,6 +58,13 @@ export interface Kernels {
    * row or column of c alone, through every product with it: 0 · Infinity is NaN.
    * `bias`, of length n, is added to each row; null for none. `activation` is a code of `unaryOps`, with its first
    * parameter in `parameter`; -1 for none. With k = 0 the product is 0, and bias and activation still apply.
+   *
+   * `layout` says where the matrices lie within longer arrays, or is null: outer, inner, then for each of c, a and b its
+   * offset, outer stride, inner stride and row stride; fourteen numbers of at least 0, in elements. The batch is
+   * outer × inner, and its matrix (o, i) begins at offset + o·outer stride + i·inner stride; a matrix is stored by rows that
+   * are `row stride` apart, at least as far as they are long. strideA and strideB are 0 beside a layout. No two rows of c may
+   * have elements in common, as is clear where each stride leads beyond all that the shorter ones reach; c keeps what lies
+   * between them. Matrices of a and of b may overlap.
    */
   gemm(
     c: Float,
@@ -74,11 +81,13 @@ export interface Kernels {
     strideB: number,
     activation: number,
     parameter: number,
+    layout: Int32Array | null,
   ): void;
 
   /**
    * c[i] += op(a[i]) · op(b[i]), arguments as in `gemm`. With `strideC` 0, c is one m × n matrix that receives the sum
-   * over the batch, in the order of the batch; otherwise strideC is m·n.
+   * over the batch, in the order of the batch; otherwise strideC is m·n. Beside a layout it is 0, and matrices of c whose
+   * outer or inner stride is 0 receive the sum over that part of the batch.
    */
   gemmAccumulate(
     c: Float,
@@ -93,6 +102,7 @@ export interface Kernels {
     strideA: number,
     strideB: number,
     strideC: number,
+    layout: Int32Array | null,
   ): void;
 
   /**

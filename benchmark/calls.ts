@@ -166,6 +166,7 @@ export const directCalls: readonly Call[] = [
     65536,
     65536,
     0,
+    null,
   ],
   ['randomBits', new Uint32Array(million), new Uint32Array(6)],
   ['randomUniform', random(million), new Uint32Array(6), 0, 1],

@@ -13,7 +13,7 @@ function run(body: string, kilobytes: number | 'unlimited' = 'unlimited') {
     const addon = require(${JSON.stringify(binary)});
     const multiply = (n) => {
       const [a, c] = [new Float32Array(n * n).fill(1), new Float32Array(n * n)];
-      addon.gemm(c, a, a, null, 1, n, n, n, 0, 0, 0, 0, -1, 0);
+      addon.gemm(c, a, a, null, 1, n, n, n, 0, 0, 0, 0, -1, 0, null);
       return c.every((value) => value === n);
     };
     ${body}`;
@@ -50,7 +50,7 @@ test('150 threads make products at the same time', () => {
     const [a, c] = [new Float32Array(n * n).fill(1), new Float32Array(n * n)];
     Atomics.add(gate, 0, 1);
     while (Atomics.load(gate, 0) < 150) Atomics.wait(gate, 1, 0, 5);
-    for (let i = 0; i < 20; i++) addon.gemm(c, a, a, null, 1, n, n, n, 0, 0, 0, 0, -1, 0);
+    for (let i = 0; i < 20; i++) addon.gemm(c, a, a, null, 1, n, n, n, 0, 0, 0, 0, -1, 0, null);
     if (!c.every((value) => value === n)) process.exit(2);`;
   const { status, signal, stdout } = run(`
     const gate = new Int32Array(new SharedArrayBuffer(8));

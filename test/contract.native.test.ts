@@ -329,6 +329,7 @@ describe('numbers of threads', () => {
       0,
       0,
       0,
+      null,
     );
     kernels.gemmAccumulate(
       new Float32Array(32 * 32),
@@ -343,6 +344,7 @@ describe('numbers of threads', () => {
       1024,
       1024,
       0,
+      null,
     );
   }
 

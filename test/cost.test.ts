@@ -35,17 +35,28 @@ describe('counted by hand', () => {
   test.each<[string, Call, number, number, string]>([
     [
       'gemm',
-      ['gemm', f32(6), f32(8), f32(12), f32(3), 1, 2, 3, 4, 0, 1, 0, 0, unaryCode.relu, 0],
+      ['gemm', f32(6), f32(8), f32(12), f32(3), 1, 2, 3, 4, 0, 1, 0, 0, unaryCode.relu, 0, null],
       48 + 2 * 6,
       4 * (6 + 8 + 12 + 3),
       '2×3×4 NT',
     ],
     [
       'a batch of products',
-      ['gemmAccumulate', f32(6), f32(40), f32(12), 5, 2, 3, 4, 1, 0, 8, 0, 0],
+      ['gemmAccumulate', f32(6), f32(40), f32(12), 5, 2, 3, 4, 1, 0, 8, 0, 0, null],
       5 * 48,
       4 * (2 * 6 + 40 + 12),
       '5 of 2×3×4 TN',
+    ],
+    [
+      'products within longer arrays, where matrices of b are one by pairs',
+      [
+        'gemm',
+        ...[f32(1000), f32(1000), f32(1000), null, 6, 2, 3, 4, 0, 0, 0, 0, -1, 0],
+        Int32Array.of(3, 2, 0, 100, 50, 5, 0, 100, 50, 5, 0, 100, 0, 5),
+      ],
+      6 * 48,
+      4 * (6 * 6 + 6 * 8 + 3 * 12),
+      '6 of 2×3×4 NN',
     ],
     [
       'convolve',
@@ -99,7 +110,24 @@ describe('counted by hand', () => {
       ],
     };
     const [narrow, wide] = [Float32Array, Float64Array].map((type) =>
-      costOf(['gemm', new type(1), new type(1000), new type(1000), null, 1, 1, 1, 1e3, 0, 0, 0, 0, -1, 0]),
+      costOf([
+        'gemm',
+        new type(1),
+        new type(1000),
+        new type(1000),
+        null,
+        1,
+        1,
+        1,
+        1e3,
+        0,
+        0,
+        0,
+        0,
+        -1,
+        0,
+        null,
+      ]),
     );
     expect([narrow.wide, wide.wide]).toEqual([false, true]);
     expect(leastTime({ ...narrow, bytes: 0 }, limits)).toBe(20);

@@ -167,7 +167,7 @@ describe.each(dtypes)('products of %s', (dtype) => {
       a[2 * k + 3] = bad;
       // Also where c held NaN before: it is overwritten.
       const c = random(m * n).fill(Number.NaN);
-      kernels.gemm(c, a, b, null, 1, m, n, k, 0, 0, 0, 0, -1, 0);
+      kernels.gemm(c, a, b, null, 1, m, n, k, 0, 0, 0, 0, -1, 0, null);
       const isBad = Array.from(c, (value) => !Number.isFinite(value));
       expect(isBad).toEqual(Array.from(c, (_, i) => Math.floor(i / n) === 2));
       // 0 · ∞

@@ -1,6 +1,10 @@
-/** Products that are small and of many terms: the addon cuts the terms into parts, which it adds up. */
-import { expect, test } from 'vitest';
+/**
+ * Products that are small and of many terms: the addon cuts the terms into parts, which it adds up; and products of
+ * matrices that lie within longer arrays.
+ */
+import { describe, expect, test } from 'vitest';
 import { linear, tensor } from '../lib/index.ts';
+import { type Flag, type Float, kernels, unaryCode } from '../lib/kernels/index.ts';
 
 /** Integers so small that every sum is exact in float32, in whatever order. */
 const value = (i: number) => ((i * 7919) % 5) - 2;
@@ -47,4 +51,191 @@ test.each([
   const bias = tensor(Float32Array.from({ length: n }, (_, j) => value(j)));
   const out = linear(matrix(m, k, a, false), matrix(k, n, b, true), bias);
   expect(out.data).toEqual(expected.map((sum, at) => sum + value(at % n)));
+});
+
+// ── matrices within longer arrays ───────────────────────────────────────────────────────────────────────────────────
+
+/** Rows of a matrix (o, i) as a layout places them: outer, inner, then offset and strides of c, a and b. */
+const at = (layout: Int32Array, operand: number, o: number, i: number, row: number) => {
+  const [offset, outer, inner, rows] = layout.subarray(2 + 4 * operand);
+  return offset + o * outer + i * inner + row * rows;
+};
+
+interface Sizes {
+  m: number;
+  n: number;
+  k: number;
+  transposeA: Flag;
+  transposeB: Flag;
+}
+
+/** What `gemm` or `gemmAccumulate` have to leave in c, by the sum of the products alone. */
+function expectedOf(c: Float, a: Float, b: Float, layout: Int32Array, sizes: Sizes, adds: boolean): Float {
+  const { m, n, k, transposeA, transposeB } = sizes;
+  const expected = c.slice();
+  for (let o = 0; o < layout[0]; o++) {
+    for (let i = 0; i < layout[1]; i++) {
+      for (let row = 0; row < m; row++) {
+        for (let column = 0; column < n; column++) {
+          let sum = 0;
+          for (let t = 0; t < k; t++) {
+            const left = transposeA ? at(layout, 1, o, i, t) + row : at(layout, 1, o, i, row) + t;
+            const right = transposeB ? at(layout, 2, o, i, column) + t : at(layout, 2, o, i, t) + column;
+            sum += a[left] * b[right];
+          }
+          const to = at(layout, 0, o, i, row) + column;
+          expected[to] = adds ? expected[to] + sum : sum;
+        }
+      }
+    }
+  }
+  return expected;
+}
+
+const whole = (type: Float32ArrayConstructor | Float64ArrayConstructor, length: number, seed: number) =>
+  new type(length).map((_, i) => value(i + seed));
+
+describe.each([Float32Array, Float64Array])('%o', (type) => {
+  /** Both kernels, with c between and around whose rows there is something that has to stay. */
+  function check(layout: Int32Array, sizes: Sizes, lengths: readonly number[], adds = [true, false]): void {
+    const { m, n, k, transposeA, transposeB } = sizes;
+    const [c, a, b] = lengths.map((length, i) => whole(type, length, 1000 * i));
+    const shape = [layout[0] * layout[1], m, n, k, transposeA, transposeB] as const;
+    for (const add of adds) {
+      const out = c.slice();
+      if (add) kernels.gemmAccumulate(out, a, b, ...shape, 0, 0, 0, layout);
+      else kernels.gemm(out, a, b, null, ...shape, 0, 0, -1, 0, layout);
+      expect(out).toEqual(expectedOf(c, a, b, layout, sizes, add));
+    }
+  }
+
+  test.each([
+    [2, 5, 3, 4],
+    [3, 70, 2, 33],
+    [1, 9, 4, 16],
+  ])(
+    'heads of attention are read in one array [%i, %i, 3, %i, %i] of queries, keys and values',
+    (B, T, H, D) => {
+      const [row, batch] = [3 * H * D, 3 * H * D * T];
+      const own = (which: number) => [which * H * D, batch, D, row];
+      const scores = [0, H * T * T, T * T, T];
+      const joined = [0, T * H * D, D, H * D];
+      const all = B * batch;
+      // Scores q·kᵀ, and the mean of the values by them, back to [B, T, H, D].
+      check(
+        Int32Array.of(B, H, ...scores, ...own(0), ...own(1)),
+        { m: T, n: T, k: D, transposeA: 0, transposeB: 1 },
+        [B * H * T * T, all, all],
+      );
+      check(
+        Int32Array.of(B, H, ...joined, ...scores, ...own(2)),
+        { m: T, n: D, k: T, transposeA: 0, transposeB: 0 },
+        [B * T * H * D, B * H * T * T, all],
+      );
+      // The gradient of the values goes into its third of such an array.
+      check(
+        Int32Array.of(B, H, ...own(2), ...scores, ...joined),
+        { m: T, n: D, k: T, transposeA: 1, transposeB: 0 },
+        [all, B * H * T * T, B * T * H * D],
+      );
+    },
+  );
+
+  test('sums over a part of the batch, of matrices that overlap', () => {
+    // [2 outer, 3 inner]: one c for each inner; a by steps of one row, b one for all.
+    check(
+      Int32Array.of(2, 3, 1, 0, 50, 7, 2, 3, 5, 5, 4, 0, 0, 8),
+      { m: 4, n: 6, k: 5, transposeA: 0, transposeB: 0 },
+      [200, 60, 50],
+      [true],
+    );
+    check(
+      Int32Array.of(2, 3, 1, 50, 0, 7, 2, 3, 5, 5, 4, 0, 0, 8),
+      { m: 4, n: 6, k: 5, transposeA: 1, transposeB: 1 },
+      [200, 60, 60],
+      [true],
+    );
+    check(
+      Int32Array.of(2, 3, 1, 0, 0, 7, 2, 3, 5, 5, 4, 9, 3, 8),
+      { m: 4, n: 6, k: 5, transposeA: 0, transposeB: 0 },
+      [40, 60, 80],
+      [true],
+    );
+  });
+
+  test('long sums, which are cut, end in rows with gaps', () => {
+    check(
+      Int32Array.of(1, 1, 3, 0, 0, 40, 5, 0, 0, 8200, 1, 0, 0, 8193),
+      { m: 32, n: 33, k: 8192, transposeA: 0, transposeB: 1 },
+      [40 * 32 + 3, 32 * 8200 + 5, 33 * 8193 + 1],
+    );
+  });
+
+  test('bias and activation are of the rows alone', () => {
+    const c = new type(20).fill(9);
+    const [a, b, bias] = [type.of(1, 2), type.of(3, -4), type.of(1, 2)];
+    const layout = Int32Array.of(1, 1, 2, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2);
+    kernels.gemm(c, a, b, bias, 1, 2, 2, 1, 0, 0, 0, 0, unaryCode.relu, 0, layout);
+    expect([...c]).toEqual([9, 9, 4, 0, 9, 9, 9, 7, 0, ...new Array(11).fill(9)]);
+    kernels.gemm(c, a, b, bias, 1, 2, 2, 0, 0, 0, 0, 0, unaryCode.neg, 0, layout.with(9, 0));
+    expect([...c]).toEqual([9, 9, -1, -2, 9, 9, 9, -1, -2, ...new Array(11).fill(9)]);
+  });
+
+  test('nothing to write, and nothing to read', () => {
+    const none = new type(0);
+    const far = Int32Array.of(2147483647, 0, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7);
+    kernels.gemm(none, none, none, null, 0, 2, 3, 4, 0, 0, 0, 0, -1, 0, far);
+    kernels.gemmAccumulate(none, none, none, 0, 2, 3, 4, 0, 0, 0, 0, 0, far);
+    const c = type.of(1, 2, 3, 4);
+    const layout = Int32Array.of(2, 1, 0, 2, 0, 2, 9, 9, 9, 9, 9, 9, 9, 9);
+    kernels.gemmAccumulate(c, none, none, 2, 1, 2, 0, 0, 0, 0, 0, 0, layout);
+    expect([...c]).toEqual([1, 2, 3, 4]);
+    kernels.gemm(c, none, none, null, 2, 1, 2, 0, 0, 0, 0, 0, -1, 0, layout);
+    expect([...c]).toEqual([0, 0, 0, 0]);
+  });
+
+  test.each<[string, number[], RegExp]>([
+    ['a length', [2, 3, 0], /layout to have length 14, got 3/],
+    [
+      'a negative stride',
+      [2, 3, 0, 24, 8, 4, 0, -4, 2, 2, 0, 0, 0, 4],
+      /layout\[7\] to be at least 0, got -4/,
+    ],
+    ['another batch', [2, 2, 0, 24, 8, 4, 0, 4, 2, 2, 0, 0, 0, 4], /outer · inner equal to batch 6, got 4/],
+    ['a row stride', [2, 3, 0, 24, 8, 4, 0, 4, 2, 1, 0, 0, 0, 4], /layout\[9\] to be at least 2, got 1/],
+    ['the end of c', [2, 3, 1, 24, 8, 4, 0, 4, 2, 2, 0, 0, 0, 4], /within c \(length 48\), got position 48/],
+    ['the end of a', [2, 3, 0, 24, 8, 4, 0, 14, 4, 2, 0, 0, 0, 4], /within a \(length 24\), got position 25/],
+    [
+      'the end of b',
+      [2, 3, 0, 24, 8, 4, 0, 12, 4, 2, 40, 0, 0, 4],
+      /within b \(length 24\), got position 47/,
+    ],
+    ['far beyond', [2, 3, 0, 24, 8, 4, 0, 2147483647, 4, 2, 0, 0, 0, 4], /got position 2147483658/],
+    [
+      'rows of c together',
+      [2, 3, 0, 24, 7, 4, 0, 12, 4, 2, 0, 0, 0, 4],
+      /rows of c apart, got strides 24, 7 and 4/,
+    ],
+  ])('refuses %s', (_, layout, message) => {
+    const [c, a, b] = [new type(48).fill(9), new type(24), new type(24)];
+    const own = Int32Array.from(layout);
+    const shape = [6, 2, 4, 2, 0, 0] as const;
+    expect(() => kernels.gemm(c, a, b, null, ...shape, 0, 0, -1, 0, own)).toThrow(message);
+    expect(() => kernels.gemmAccumulate(c, a, b, ...shape, 0, 0, 0, own)).toThrow(message);
+    expect(c).toEqual(new type(48).fill(9));
+  });
+
+  test('refuses strides beside a layout, and one c for products that overwrite it', () => {
+    const [c, a, b] = [new type(48), new type(24), new type(24)];
+    const shape = [6, 2, 4, 2, 0, 0] as const;
+    const layout = Int32Array.of(2, 3, 0, 24, 8, 4, 0, 12, 4, 2, 0, 0, 0, 4);
+    kernels.gemm(c, a, b, null, ...shape, 0, 0, -1, 0, layout);
+    const gemm = (strideA: number, own: Int32Array) => () =>
+      kernels.gemm(c, a, b, null, ...shape, strideA, 0, -1, 0, own);
+    expect(gemm(4, layout)).toThrow(/strideA to be 0 beside a layout, got 4/);
+    expect(gemm(0, layout.with(3, 0))).toThrow(/rows of c apart, got strides 0, 8 and 4/);
+    expect(() => kernels.gemmAccumulate(c, a, b, ...shape, 0, 0, 8, layout)).toThrow(
+      /strideC to be 0 beside a layout, got 8/,
+    );
+  });
 });

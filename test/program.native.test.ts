@@ -97,7 +97,7 @@ describe('results', () => {
     const counted = counter();
     const n = 256;
     const [a, b, c] = [0, 0, 0].map(() => share(new Float32Array(n * n).fill(1)));
-    const product: RecordedCall = ['gemm', c, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0];
+    const product: RecordedCall = ['gemm', c, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0, null];
     const program = addon.createProgram([count(counted), product, count(counted)]);
     const runs = [program.runAsync(), program.runAsync()];
     const start = performance.now();
@@ -176,13 +176,30 @@ describe('order', () => {
     const [a, b] = [1, 2].map((seed) =>
       share(Float32Array.from({ length: n * n }, (_, i) => Math.sin(i * seed))),
     );
-    const product = (c: Float32Array): RecordedCall => ['gemm', c, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0];
+    const product = (c: Float32Array): RecordedCall => [
+      'gemm',
+      c,
+      a,
+      b,
+      null,
+      1,
+      n,
+      n,
+      n,
+      0,
+      0,
+      0,
+      0,
+      -1,
+      0,
+      null,
+    ];
     const [own, other, direct] = [0, 0, 0].map(() => share(new Float32Array(n * n)));
     const program = addon.createProgram(Array(8).fill(product(other)));
     const here = addon.createProgram([product(own)]);
     for (let i = 0; i < 10; i++) {
       const running = program.runAsync();
-      addon.gemm(direct, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0);
+      addon.gemm(direct, a, b, null, 1, n, n, n, 0, 0, 0, 0, -1, 0, null);
       here.run();
       await running;
       expect(sameBytes(own, direct) && sameBytes(other, direct)).toBe(true);
@@ -341,7 +358,7 @@ function node(code: string): Ran {
     const path = process.env.AXPY_BINARY || ${JSON.stringify(`${root}build/Release/axpy.node`)};
     const addon = createRequire(path)(path);
     const floats = (n) => new Float32Array(new SharedArrayBuffer(4 * n));
-    const gemm = (n) => ['gemm', floats(n * n), floats(n * n), floats(n * n), null, 1, n, n, n, 0, 0, 0, 0, -1, 0];`;
+    const gemm = (n) => ['gemm', floats(n * n), floats(n * n), floats(n * n), null, 1, n, n, n, 0, 0, 0, 0, -1, 0, null];`;
   const flags = ['--expose-gc', '--input-type=module', '--eval', load + code];
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, flags, {
     encoding: 'utf8',

@@ -49,10 +49,14 @@ function someLayout(kernel: KernelName): Int32Array {
 function someArguments(kernel: KernelName): unknown[] {
   return signatures.get(kernel)!.map(({ name, type }) => {
     if (name === 'geometry') return someGeometry(/pool/i.test(kernel));
+    if (kernel.startsWith('gemm') && name === 'layout') {
+      return next() < 0.5 ? null : Int32Array.from({ length: 14 }, () => choose([0, 0, 0, 1, 3, huge]));
+    }
     if (name === 'layout') return type.endsWith('null') && next() < 0.1 ? null : someLayout(kernel);
     if (type.startsWith('readonly')) return [];
     // An out that stays what it is.
     if (name === 'code') return Int32Array.of(1, 0, 0, 0);
+    if (type === 'Float | null') return choose([null, new Float32Array(0)]);
     if (type.endsWith('null')) return null;
     if (type === 'number' || type === 'Flag') {
       if (name === 'activation') return -1;
@@ -87,6 +91,16 @@ function isLong(kernel: KernelName, args: readonly unknown[]): boolean {
   return kernel === 'gemmAccumulate' && named('batch') * named('m') * named('n') * named('k') > 2 ** 20;
 }
 
+/** What a refusal asks of the layout of a product: its batch, or a row stride. False where it asks for something else. */
+function mendLayout(kernel: KernelName, args: unknown[], message: string): boolean {
+  const layout = args[parameterIndex(kernel, 'layout')] as Int32Array;
+  const batch = /equal to batch (\d+)/.exec(message);
+  if (batch !== null) layout.set([Number(batch[1]), 1]);
+  const row = /expected layout\[(\d+)\] to be at least (\d+)/.exec(message);
+  if (row !== null) layout[Number(row[1])] = Number(row[2]);
+  return batch !== null || row !== null;
+}
+
 /** Makes the call, after it has given every array the length that the refusal asks for. False where that is too long. */
 function made(kernel: KernelName, args: unknown[]): boolean {
   for (let attempt = 0; attempt < 20; attempt++) {
@@ -96,8 +110,12 @@ function made(kernel: KernelName, args: unknown[]): boolean {
     } catch (error) {
       const { name, message } = error as Error;
       if (name !== 'KernelError' && name !== 'IndexError') throw error;
-      const length = /expected (\w+) to have length (?:1 or )?([\d.e+]+),/.exec(message);
-      const stride = /expected (stride\w) to be 0 or/.exec(message);
+      if (kernel.startsWith('gemm') && mendLayout(kernel, args, message)) continue;
+      const [, reached, last] = /stay within (\w+) .* position ([\d.e+]+)$/.exec(message) ?? [];
+      const length =
+        /expected (\w+) to have length (?:1 or )?([\d.e+]+),/.exec(message) ??
+        (reached === undefined ? null : ['', reached, String(Number(last) + 1)]);
+      const stride = /expected (stride\w) to be 0 (?:or|beside)/.exec(message);
       const at = parameterIndex(kernel, length?.[1] ?? stride?.[1] ?? '');
       if (at < 0) return false;
       if (length === null) args[at] = 0;

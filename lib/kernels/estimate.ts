@@ -33,18 +33,34 @@ export const epilogueWork = (activation: number) => (activation < 0 ? 0 : unaryW
 export const times = (...sizes: number[]) => sizes.join('×');
 export const product = (...sizes: number[]) => sizes.reduce((total, size) => total * size, 1);
 
+/** What a layout reaches of an operand of a product, without what matrices share; its length where there is none. */
+function operandBytes(array: Float, index: number, elements: number, layout: Int32Array | null): number {
+  if (layout === null) return array.byteLength;
+  const [, outer, inner] = layout.subarray(2 + 4 * index);
+  const matrices = (outer === 0 ? 1 : layout[0]) * (inner === 0 ? 1 : layout[1]);
+  return Math.min(layout[0] * layout[1], matrices) * elements * array.BYTES_PER_ELEMENT;
+}
+
+/** @param writes how often c is moved: 2 for one that is updated */
 export function matrixProduct(
-  batch: number,
-  m: number,
-  n: number,
-  k: number,
-  ta: number,
-  tb: number,
-): Estimate {
+  c: Float,
+  a: Float,
+  b: Float,
+  [batch, m, n, k, ta, tb]: readonly number[],
+  layout: Int32Array | null,
+  writes: 1 | 2,
+): Estimate & { bytes: number } {
   const many = batch === 1 ? '' : `${batch} of `;
   // BLAS's notation: N as it is, T transposed.
   const form = `${ta === 1 ? 'T' : 'N'}${tb === 1 ? 'T' : 'N'}`;
-  return { operations: 2 * batch * m * n * k, size: `${many}${times(m, n, k)} ${form}` };
+  return {
+    operations: 2 * batch * m * n * k,
+    size: `${many}${times(m, n, k)} ${form}`,
+    bytes:
+      writes * operandBytes(c, 0, m * n, layout) +
+      operandBytes(a, 1, m * k, layout) +
+      operandBytes(b, 2, k * n, layout),
+  };
 }
 
 function geometryOf(geometry: Int32Array): Record<GeometryField, number> {

@@ -91,22 +91,28 @@ const resampling = {
 export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name]> } = {
   gemm: {
     arguments: {
-      c: out('batch', 'm', 'n'),
+      c: partly(),
       ...factors,
       bias: orNull(input('n')),
       ...product3,
       ...strides,
       ...epilogue,
+      layout,
     },
-    cost: (_c, _a, _b, bias, batch, m, n, k, ta, tb, _sa, _sb, activation) => {
-      const estimate = matrixProduct(batch, m, n, k, ta, tb);
+    cost: (c, a, b, bias, batch, m, n, k, ta, tb, _sa, _sb, activation, _parameter, layout) => {
+      const estimate = matrixProduct(c, a, b, [batch, m, n, k, ta, tb], layout, 1);
       const each = (bias === null ? 0 : 1) + epilogueWork(activation);
-      return { ...estimate, operations: estimate.operations + each * batch * m * n };
+      return {
+        ...estimate,
+        operations: estimate.operations + each * batch * m * n,
+        bytes: estimate.bytes + (bias?.byteLength ?? 0),
+      };
     },
   },
   gemmAccumulate: {
-    arguments: { c: updated(), ...factors, ...product3, ...strides, strideC: size },
-    cost: (_c, _a, _b, batch, m, n, k, ta, tb) => matrixProduct(batch, m, n, k, ta, tb),
+    arguments: { c: updated(), ...factors, ...product3, ...strides, strideC: size, layout },
+    cost: (c, a, b, batch, m, n, k, ta, tb, _sa, _sb, _sc, layout) =>
+      matrixProduct(c, a, b, [batch, m, n, k, ta, tb], layout, 2),
   },
   epilogueGradient: {
     arguments: {

@@ -39,7 +39,7 @@ export function linear<D extends FloatDtype>(
   const code = activationCode(activation);
   const parameter = activation?.parameter ?? 0;
   const b = bias ? floats(bias) : null;
-  kernels.gemm(floats(y), floats(x), floats(weight), b, 1, m, n, k, 0, 1, 0, 0, code, parameter);
+  kernels.gemm(floats(y), floats(x), floats(weight), b, 1, m, n, k, 0, 1, 0, 0, code, parameter, null);
   tracing?.note('linear', [x, weight, bias], y, { activation });
   return track(
     y,
@@ -49,10 +49,10 @@ export function linear<D extends FloatDtype>(
       epilogueGradient(dz, floats(y), bias, activation, m, n);
       contribute(
         weight,
-        (dw) => kernels.gemm(dw, dz, floats(x), null, 1, n, k, m, 1, 0, 0, 0, -1, 0),
-        (dw) => kernels.gemmAccumulate(dw, dz, floats(x), 1, n, k, m, 1, 0, 0, 0, 0),
+        (dw) => kernels.gemm(dw, dz, floats(x), null, 1, n, k, m, 1, 0, 0, 0, -1, 0, null),
+        (dw) => kernels.gemmAccumulate(dw, dz, floats(x), 1, n, k, m, 1, 0, 0, 0, 0, null),
       );
-      contribute(x, (dx) => kernels.gemm(dx, dz, floats(weight), null, 1, m, k, n, 0, 0, 0, 0, -1, 0));
+      contribute(x, (dx) => kernels.gemm(dx, dz, floats(weight), null, 1, m, k, n, 0, 0, 0, 0, -1, 0, null));
     },
     [weight.requiresGrad ? x : null, x.requiresGrad ? weight : null, activation && y],
   );

@@ -112,7 +112,23 @@ function multiply(c: Float, a: Operand, b: Operand, batch: number, m: number, n:
   // With one matrix the stride says nothing; the kernel wants the full one or 0.
   const strideA = batch === 1 ? 0 : a.stride;
   const strideB = batch === 1 ? 0 : b.stride;
-  kernels.gemm(c, a.data, b.data, null, batch, m, n, k, a.transposed, b.transposed, strideA, strideB, -1, 0);
+  kernels.gemm(
+    c,
+    a.data,
+    b.data,
+    null,
+    batch,
+    m,
+    n,
+    k,
+    a.transposed,
+    b.transposed,
+    strideA,
+    strideB,
+    -1,
+    0,
+    null,
+  );
 }
 
 /** A product, summed over the batch when the operand it belongs to was shared by the batch (stride 0). */
@@ -144,5 +160,6 @@ function productGradient(
     a.stride,
     b.stride,
     0,
+    null,
   );
 }

@@ -6,28 +6,47 @@
 #include "workspaces.h"
 
 #include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <string>
+#include <utility>
 
 namespace axpy {
 namespace {
 
+/// Matrices of a batch of outer × inner, each with rows `row` apart.
+template <class T>
+struct Matrices {
+  T* data;
+  int64_t outer, inner, row;
+};
+
 /// A batch of products, as `gemm` and `gemmAccumulate` share it.
 template <class T>
 struct Products {
-  T* c;
-  const T* a;
-  const T* b;
-  int64_t batch, m, n, k;
+  int64_t outer, inner, m, n, k;
   bool transposeA, transposeB;
-  int64_t strideA, strideB, strideC;
-  int64_t lda = transposeA ? m : k, ldb = transposeB ? k : n;
+  Matrices<T> c;
+  Matrices<const T> a, b;
   blas::Caller blas{};
 
-  /// The product over the terms [from, to) alone.
-  Products slice(int64_t from, int64_t to, T* into) const {
+  /// The one with matrix (o, i) of the batch alone.
+  Products at(int64_t o, int64_t i) const {
+    Products one = *this;
+    one.c.data += o * c.outer + i * c.inner;
+    one.a.data += o * a.outer + i * a.inner;
+    one.b.data += o * b.outer + i * b.inner;
+    one.outer = one.inner = 1;
+    return one;
+  }
+
+  /// The product of a single matrix over the terms [from, to) alone.
+  Products slice(int64_t from, int64_t to, T* into, int64_t row) const {
     Products part = *this;
-    part.a += transposeA ? from * lda : from;
-    part.b += transposeB ? from : from * ldb;
-    part.c = into;
+    part.a.data += transposeA ? from * a.row : from;
+    part.b.data += transposeB ? from : from * b.row;
+    part.c.data = into;
+    part.c.row = row;
     part.k = to - from;
     return part;
   }
@@ -74,13 +93,13 @@ struct Tiles {
 /// c = op(a) · op(b) + beta · c, with so few terms that a call of BLAS would cost more.
 template <class T>
 void multiplyTiny(const Products<T>& p, const T* a, const T* b, T* c, int64_t rows, int64_t columns, T beta) {
-  const int64_t stepA = p.transposeA ? p.lda : 1, nextA = p.transposeA ? 1 : p.lda;
-  const int64_t stepB = p.transposeB ? 1 : p.ldb, nextB = p.transposeB ? p.ldb : 1;
+  const int64_t stepA = p.transposeA ? p.a.row : 1, nextA = p.transposeA ? 1 : p.a.row;
+  const int64_t stepB = p.transposeB ? 1 : p.b.row, nextB = p.transposeB ? p.b.row : 1;
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t j = 0; j < columns; j++) {
       T sum = 0;
       for (int64_t l = 0; l < p.k; l++) sum += a[i * nextA + l * stepA] * b[j * nextB + l * stepB];
-      T& to = c[i * p.n + j];
+      T& to = c[i * p.c.row + j];
       to = beta == 0 ? sum : to + sum;
     }
   }
@@ -88,38 +107,38 @@ void multiplyTiny(const Products<T>& p, const T* a, const T* b, T* c, int64_t ro
 
 constexpr int64_t transposedSize = 4096;
 
-/// c tile = op(a) · op(b) + beta · c, for matrix i of the batch.
+/// c tile = op(a) · op(b) + beta · c, of a single matrix.
 template <class T>
-void multiplyTile(const Products<T>& p, int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns,
-                  T beta) {
-  const T* a = p.a + i * p.strideA + (p.transposeA ? row : row * p.lda);
-  const T* b = p.b + i * p.strideB + (p.transposeB ? column * p.ldb : column);
-  T* c = p.c + i * p.strideC + row * p.n + column;
+void multiplyTile(const Products<T>& p, int64_t row, int64_t column, int64_t rows, int64_t columns, T beta) {
+  const int64_t lda = p.a.row, ldb = p.b.row, ldc = p.c.row;
+  const T* a = p.a.data + (p.transposeA ? row : row * lda);
+  const T* b = p.b.data + (p.transposeB ? column * ldb : column);
+  T* c = p.c.data + row * ldc + column;
   if (rows * columns * p.k <= 64) return multiplyTiny(p, a, b, c, rows, columns, beta);
   // A product with a vector would spend its time on packing the matrix, which is read once.
   if (rows == 1) {
-    const int64_t step = p.transposeA ? p.lda : 1;
-    return p.transposeB ? p.blas.gemv(false, columns, p.k, b, p.ldb, a, step, beta, c, 1)
-                        : p.blas.gemv(true, p.k, columns, b, p.ldb, a, step, beta, c, 1);
+    const int64_t step = p.transposeA ? lda : 1;
+    return p.transposeB ? p.blas.gemv(false, columns, p.k, b, ldb, a, step, beta, c, 1)
+                        : p.blas.gemv(true, p.k, columns, b, ldb, a, step, beta, c, 1);
   }
   if (columns == 1) {
-    const int64_t step = p.transposeB ? 1 : p.ldb;
-    return p.transposeA ? p.blas.gemv(true, p.k, rows, a, p.lda, b, step, beta, c, p.n)
-                        : p.blas.gemv(false, rows, p.k, a, p.lda, b, step, beta, c, p.n);
+    const int64_t step = p.transposeB ? 1 : ldb;
+    return p.transposeA ? p.blas.gemv(true, p.k, rows, a, lda, b, step, beta, c, ldc)
+                        : p.blas.gemv(false, rows, p.k, a, lda, b, step, beta, c, ldc);
   }
   if (p.transposeB && columns <= 32 && columns * p.k <= transposedSize && rows >= 16) {
     // A narrow bᵀ makes for dot products, several times slower than turning it over first.
     T transposed[transposedSize];
     for (int64_t j = 0; j < columns; j++) {
-      for (int64_t l = 0; l < p.k; l++) transposed[l * columns + j] = b[j * p.ldb + l];
+      for (int64_t l = 0; l < p.k; l++) transposed[l * columns + j] = b[j * ldb + l];
     }
-    p.blas.gemm(p.transposeA, false, rows, columns, p.k, a, p.lda, transposed, columns, beta, c, p.n);
+    p.blas.gemm(p.transposeA, false, rows, columns, p.k, a, lda, transposed, columns, beta, c, ldc);
     return;
   }
-  p.blas.gemm(p.transposeA, p.transposeB, rows, columns, p.k, a, p.lda, b, p.ldb, beta, c, p.n);
+  p.blas.gemm(p.transposeA, p.transposeB, rows, columns, p.k, a, lda, b, ldb, beta, c, ldc);
 }
 
-/// Calls run(i, row, column, rows, columns) for every tile of every matrix.
+/// Calls run(i, row, column, rows, columns) for every tile of every matrix of `batch`.
 template <class T, class F>
 void forTiles(const Products<T>& p, int64_t batch, const F& run) {
   const Tiles tiles(p.m, p.n, p.k);
@@ -142,7 +161,7 @@ void forTiles(const Products<T>& p, int64_t batch, const F& run) {
 /// shape says.
 template <class T>
 int64_t depthParts(const Products<T>& p) {
-  if (p.batch != 1 || Tiles(p.m, p.n, p.k).count(p.m, p.n) > 1) return 1;
+  if (p.outer * p.inner != 1 || Tiles(p.m, p.n, p.k).count(p.m, p.n) > 1) return 1;
   const double work = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
   return std::clamp<int64_t>(std::min(p.k / 1024, static_cast<int64_t>(work / 4e6)), 1, 8);
 }
@@ -153,21 +172,199 @@ void multiplyByParts(const Products<T>& p, int64_t parts, const F& finish) {
   const int64_t size = p.m * p.n;
   const Buffer<T> others((parts - 1) * size);
   parallel::forEach(parts, [&](int64_t part) {
-    T* const into = part == 0 ? p.c : others.data() + (part - 1) * size;
-    multiplyTile(p.slice(part * p.k / parts, (part + 1) * p.k / parts, into), 0, 0, 0, p.m, p.n, T(0));
+    T* const into = part == 0 ? p.c.data : others.data() + (part - 1) * size;
+    multiplyTile(p.slice(part * p.k / parts, (part + 1) * p.k / parts, into, part == 0 ? p.c.row : p.n), 0, 0,
+                 p.m, p.n, T(0));
   });
   const int64_t chunk = std::max<int64_t>(1, parallel::heavyChunk / (p.n * parts));
   parallel::forRange(p.m, chunk, [&](int64_t begin, int64_t end) {
     for (int64_t part = 0; part < parts - 1; part++) {
       const T* other = others.data() + part * size;
-      for (int64_t i = begin * p.n; i < end * p.n; i++) p.c[i] += other[i];
+      for (int64_t i = begin; i < end; i++) {
+        for (int64_t j = 0; j < p.n; j++) p.c.data[i * p.c.row + j] += other[i * p.n + j];
+      }
     }
     finish(begin, end - begin);
   });
 }
 
+// ── arguments
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
 double operandLength(double batch, double rows, double columns, double stride) {
   return stride == 0 ? rows * columns : batch * rows * columns;
+}
+
+/// The sizes and forms of both kernels.
+struct Shape {
+  Size batch, m, n, k;
+  Flag transposeA, transposeB;
+};
+
+/// Where the matrices of an operand lie: as a layout has it.
+struct Placement {
+  int64_t offset, outer, inner, row;
+
+  template <class T>
+  Matrices<T> of(T* data) const {
+    return {data + offset, outer, inner, row};
+  }
+};
+
+/// The numbers of a layout, checked.
+struct ProductLayout {
+  int64_t outer, inner;
+  Placement c, a, b;
+
+  static constexpr int length = 14;
+
+  /// `sums`: whether matrices of c may coincide.
+  template <class T>
+  ProductLayout(const Check& check, const NullableLayout& layout, const Shape& s, bool sums,
+                const Array<T>& arrayC, const Array<const T>& arrayA, const Array<const T>& arrayB)
+      : outer(layout.values[0]),
+        inner(layout.values[1]),
+        c(at(layout, 0)),
+        a(at(layout, 1)),
+        b(at(layout, 2)) {
+    for (int i = 0; i < length; i++) {
+      if (layout.values[i] < 0)
+        check.failAt(layout.position, i, "to be at least 0", std::to_string(layout.values[i]));
+    }
+    if (outer * inner != s.batch) {
+      check.fail(layout.position, "to have outer · inner equal to batch " + std::to_string(s.batch.value),
+                 std::to_string(outer * inner));
+    }
+    const auto matrices = [&](int index, const Placement& place, const auto& array, int64_t rows,
+                              int64_t columns) {
+      const int64_t row = 5 + 4 * index;
+      if (place.row < columns) {
+        check.failAt(layout.position, row, "to be at least " + std::to_string(columns),
+                     std::to_string(place.row));
+      }
+      if (s.batch == 0 || rows == 0 || columns == 0) return;
+      const double last = static_cast<double>(place.offset) + extent(outer, place.outer) +
+                          extent(inner, place.inner) + extent(rows, place.row) +
+                          static_cast<double>(columns - 1);
+      if (last < static_cast<double>(array.length)) return;
+      check.fail(layout.position,
+                 std::string("to stay within ") + check.name(array.position) + " (length " +
+                     std::to_string(array.length) + ")",
+                 "position " + formatNumber(last));
+    };
+    matrices(0, c, arrayC, s.m, s.n);
+    if (s.batch > 0 && s.m > 0 && s.n > 0 && !areApart(s, sums)) {
+      check.fail(layout.position,
+                 std::string("to keep the rows of ") + check.name(arrayC.position) + " apart",
+                 "strides " + std::to_string(c.outer) + ", " + std::to_string(c.inner) + " and " +
+                     std::to_string(c.row));
+    }
+    matrices(1, a, arrayA, s.transposeA ? s.k : s.m, s.transposeA ? s.m : s.k);
+    matrices(2, b, arrayB, s.transposeB ? s.n : s.k, s.transposeB ? s.k : s.n);
+  }
+
+ private:
+  static Placement at(const NullableLayout& layout, int index) {
+    const int32_t* v = layout.values.data() + 2 + 4 * index;
+    return {v[0], v[1], v[2], v[3]};
+  }
+
+  static double extent(int64_t count, int64_t stride) {
+    return static_cast<double>(count - 1) * static_cast<double>(stride);
+  }
+
+  /// Whether no two rows of c have elements in common, but for whole matrices where these may coincide. From
+  /// the shortest stride on, each has to lead beyond all that the shorter ones reach.
+  bool areApart(const Shape& s, bool sums) const {
+    std::array<std::pair<int64_t, int64_t>, 3> axes{{{c.row, s.m}, {c.inner, inner}, {c.outer, outer}}};
+    std::sort(axes.begin(), axes.end());
+    double span = static_cast<double>(s.n);
+    for (const auto& [stride, count] : axes) {
+      if (count == 1 || (sums && stride == 0)) continue;
+      if (static_cast<double>(stride) < span) return false;
+      span += extent(count, stride);
+    }
+    return true;
+  }
+};
+
+/// Refuses a layout of another length, and strides beside it.
+void checkLayout(const Check& check, const NullableLayout& layout, std::initializer_list<Stride> strides) {
+  check.length(layout, ProductLayout::length);
+  for (const Stride& stride : strides) {
+    if (stride != 0) check.fail(stride.position, "to be 0 beside a layout", formatNumber(stride));
+  }
+}
+
+/// Without a layout: one matrix after the other, or one for all.
+template <class T>
+void checkFactors(const Check& check, const Shape& s, const Array<const T>& a, const Array<const T>& b,
+                  Stride strideA, Stride strideB) {
+  const double M = static_cast<double>(s.m.value), N = static_cast<double>(s.n.value),
+               K = static_cast<double>(s.k.value), count = static_cast<double>(s.batch.value);
+  check.stride(strideA, M * K);
+  check.stride(strideB, K * N);
+  check.length(a, operandLength(count, M, K, strideA));
+  check.length(b, operandLength(count, K, N, strideB));
+}
+
+template <class T>
+Products<T> products(const Shape& s, int64_t outer, int64_t inner, const Matrices<T>& c,
+                     const Matrices<const T>& a, const Matrices<const T>& b) {
+  return {outer, inner, s.m, s.n, s.k, s.transposeA, s.transposeB, c, a, b};
+}
+
+template <class T>
+Products<T> plainProducts(const Shape& s, const Array<T>& c, const Array<const T>& a, const Array<const T>& b,
+                          Stride strideA, Stride strideB, int64_t strideC) {
+  return products<T>(s, s.batch, 1, {c.data, strideC, 0, s.n},
+                     {a.data, static_cast<int64_t>(strideA.value), 0, s.transposeA ? s.m : s.k},
+                     {b.data, static_cast<int64_t>(strideB.value), 0, s.transposeB ? s.k : s.n});
+}
+
+template <class T>
+Products<T> placedProducts(const Shape& s, const ProductLayout& l, const Array<T>& c, const Array<const T>& a,
+                           const Array<const T>& b) {
+  return products<T>(s, l.outer, l.inner, l.c.of(c.data), l.a.of(a.data), l.b.of(b.data));
+}
+
+// ── the kernels
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+template <class T>
+void multiply(const Products<T>& p, const Nullable<const T>& bias, OptionalCode<UnaryOp> activation,
+              double parameter) {
+  if (const int64_t parts = depthParts(p); parts > 1) {
+    return multiplyByParts(p, parts, [&](int64_t row, int64_t rows) {
+      applyEpilogue(p.c.data + row * p.c.row, p.c.row, rows, p.n, bias.data, activation, parameter);
+    });
+  }
+  forTiles(p, p.outer * p.inner, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+    const Products<T> one = p.at(i / p.inner, i % p.inner);
+    T* tile = one.c.data + row * p.c.row + column;
+    if (p.k > 0) {
+      multiplyTile(one, row, column, rows, columns, T(0));
+    } else {
+      for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.c.row, columns, T(0));
+    }
+    applyEpilogue(tile, p.c.row, rows, columns, bias.null ? nullptr : bias.data + column, activation,
+                  parameter);
+  });
+}
+
+/// Where matrices of c coincide, a tile takes their sums one after the other.
+template <class T>
+void accumulate(const Products<T>& p) {
+  const int64_t sumsOuter = p.c.outer == 0 ? p.outer : 1, sumsInner = p.c.inner == 0 ? p.inner : 1;
+  const int64_t inner = p.inner / sumsInner;
+  forTiles(p, p.outer / sumsOuter * inner,
+           [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+             for (int64_t o = 0; o < sumsOuter; o++) {
+               for (int64_t j = 0; j < sumsInner; j++) {
+                 multiplyTile(p.at(i / inner + o, i % inner + j), row, column, rows, columns, T(1));
+               }
+             }
+           });
 }
 
 }  // namespace
@@ -175,86 +372,48 @@ double operandLength(double batch, double rows, double columns, double stride) {
 template <class T>
 void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nullable<const T> bias,
           Size batch, Size m, Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA,
-          Stride strideB, OptionalCode<UnaryOp> activation, AnyNumber parameter) {
-  const double M = static_cast<double>(m.value), N = static_cast<double>(n.value),
-               K = static_cast<double>(k.value);
-  const double count = static_cast<double>(batch.value);
-  check.length(c, count * M * N);
-  if (!bias.null) check.length(bias, N);
-  check.stride(strideA, M * K);
-  check.stride(strideB, K * N);
-  check.length(a, operandLength(count, M, K, strideA));
-  check.length(b, operandLength(count, K, N, strideB));
-  if (c.length == 0) return;
-
-  const Products<T> p{c.data,
-                      a.data,
-                      b.data,
-                      batch,
-                      m,
-                      n,
-                      k,
-                      transposeA,
-                      transposeB,
-                      static_cast<int64_t>(strideA.value),
-                      static_cast<int64_t>(strideB.value),
-                      m * n};
-  if (const int64_t parts = depthParts(p); parts > 1) {
-    return multiplyByParts(p, parts, [&](int64_t row, int64_t rows) {
-      applyEpilogue(p.c + row * p.n, p.n, rows, p.n, bias.data, activation, parameter);
-    });
+          Stride strideB, OptionalCode<UnaryOp> activation, AnyNumber parameter, NullableLayout layout) {
+  const Shape s{batch, m, n, k, transposeA, transposeB};
+  if (!bias.null) check.length(bias, static_cast<double>(n.value));
+  if (!layout.null) {
+    checkLayout(check, layout, {strideA, strideB});
+    const ProductLayout l(check, layout, s, false, c, a, b);
+    if (batch == 0 || m == 0 || n == 0) return;
+    return multiply(placedProducts(s, l, c, a, b), bias, activation, parameter);
   }
-  forTiles(p, batch, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
-    T* tile = p.c + i * p.strideC + row * p.n + column;
-    if (p.k > 0) {
-      multiplyTile(p, i, row, column, rows, columns, T(0));
-    } else {
-      for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.n, columns, T(0));
-    }
-    applyEpilogue(tile, p.n, rows, columns, bias.null ? nullptr : bias.data + column, activation, parameter);
-  });
+  check.length(
+      c, static_cast<double>(batch.value) * static_cast<double>(m.value) * static_cast<double>(n.value));
+  checkFactors(check, s, a, b, strideA, strideB);
+  if (c.length == 0) return;
+  multiply(plainProducts(s, c, a, b, strideA, strideB, m * n), bias, activation, parameter);
 }
 
 template <class T>
 void gemmAccumulate(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Size batch, Size m,
                     Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA, Stride strideB,
-                    Stride strideC) {
-  const double M = static_cast<double>(m.value), N = static_cast<double>(n.value),
-               K = static_cast<double>(k.value);
-  const double count = static_cast<double>(batch.value);
-  check.stride(strideA, M * K);
-  check.stride(strideB, K * N);
-  check.length(a, operandLength(count, M, K, strideA));
-  check.length(b, operandLength(count, K, N, strideB));
+                    Stride strideC, NullableLayout layout) {
+  const Shape s{batch, m, n, k, transposeA, transposeB};
+  const bool empty = batch == 0 || m == 0 || n == 0 || k == 0;
+  if (!layout.null) {
+    checkLayout(check, layout, {strideA, strideB, strideC});
+    const ProductLayout l(check, layout, s, true, c, a, b);
+    if (!empty) accumulate(placedProducts(s, l, c, a, b));
+    return;
+  }
+  checkFactors(check, s, a, b, strideA, strideB);
+  const double M = static_cast<double>(m.value), N = static_cast<double>(n.value);
   check.stride(strideC, M * N);
-  check.length(c, operandLength(count, M, N, strideC));
-  if (c.length == 0 || k == 0 || batch == 0) return;
-
-  const Products<T> p{c.data,
-                      a.data,
-                      b.data,
-                      batch,
-                      m,
-                      n,
-                      k,
-                      transposeA,
-                      transposeB,
-                      static_cast<int64_t>(strideA.value),
-                      static_cast<int64_t>(strideB.value),
-                      static_cast<int64_t>(strideC.value)};
-  // With one c for the whole batch, a tile takes its sums one after the other.
-  const bool sums = p.strideC == 0;
-  forTiles(p, sums ? 1 : p.batch, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
-    for (int64_t j = i; j < (sums ? p.batch : i + 1); j++)
-      multiplyTile(p, j, row, column, rows, columns, T(1));
-  });
+  check.length(c, operandLength(static_cast<double>(batch.value), M, N, strideC));
+  if (!empty) {
+    accumulate(plainProducts(s, c, a, b, strideA, strideB, static_cast<int64_t>(strideC.value)));
+  }
 }
 
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(gemm, "c", "a", "b", "bias", "batch", "m", "n", "k", "transposeA", "transposeB",
-                      "strideA", "strideB", "activation", "parameter"),
+                      "strideA", "strideB", "activation", "parameter", "layout"),
     AXPY_FLOAT_KERNEL(gemmAccumulate, "c", "a", "b", "batch", "m", "n", "k", "transposeA", "transposeB",
-                      "strideA", "strideB", "strideC"),
+                      "strideA", "strideB", "strideC", "layout"),
 };
 const bind::Family family(kernels);
 

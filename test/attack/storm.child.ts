@@ -25,13 +25,13 @@ const labels = (n: number) => axpy.tensor(Int32Array.from({ length: n }, (_, i) 
 
 function product(size: number): number {
   const [a, b, c] = [floats(size * size, 1), floats(size * size, 2), floats(size * size)];
-  kernels.gemm(c, a, b, null, 1, size, size, size, 0, 1, 0, 0, -1, 0);
+  kernels.gemm(c, a, b, null, 1, size, size, size, 0, 1, 0, 0, -1, 0, null);
   return c.every((value) => value === 2 * size) ? size : Number.NaN;
 }
 
 function chain(size: number): { program: ReturnType<typeof createProgram>; out: Float32Array } {
   const [a, b, out] = [floats(size * size, 1), floats(size * size, 2), floats(size * size)];
-  const gemm = ['gemm', out, a, b, null, 1, size, size, size, 0, 0, 0, 0, -1, 0] as const;
+  const gemm = ['gemm', out, a, b, null, 1, size, size, size, 0, 0, 0, 0, -1, 0, null] as const;
   return { program: createProgram([gemm, ['checkFinite', out], gemm]), out };
 }
 
@@ -138,7 +138,7 @@ function inCrowd(gate: Int32Array): void {
   const [a, b, c] = [floats(512 * 512, 1), floats(512 * 512, 2), floats(512 * 512)];
   Atomics.add(gate, 1, 1);
   Atomics.wait(gate, 0, 0);
-  for (let i = 0; i < 8; i++) kernels.gemm(c, a, b, null, 1, 512, 512, 512, 0, 0, 0, 0, -1, 0);
+  for (let i = 0; i < 8; i++) kernels.gemm(c, a, b, null, 1, 512, 512, 512, 0, 0, 0, 0, -1, 0, null);
   parentPort!.postMessage(c.every((value) => value === 1024) ? 'right' : 'a wrong product');
 }
 

@@ -34,7 +34,7 @@ const activations: DirectCase[] = unaryOps.map((op) => ({
       random('b', dtype, 20, 0.5, 1),
       random('bias', dtype, 4, 0, 1),
     ];
-    kernels.gemm(allocate(12, dtype), a, b, bias, 1, 3, 4, 5, 0, 0, 0, 0, unaryCode[op], 0.5);
+    kernels.gemm(allocate(12, dtype), a, b, bias, 1, 3, 4, 5, 0, 0, 0, 0, unaryCode[op], 0.5, null);
   },
 }));
 
@@ -67,10 +67,25 @@ const products: DirectCase[] = ([0, 1] as const).flatMap((transposeA) =>
           strideB,
           -1,
           0,
+          null,
         );
         for (const strideC of [0, m * n]) {
           const c = random('c', dtype, strideC === 0 ? 8 : 24);
-          kernels.gemmAccumulate(c, a, b, batch, m, n, k, transposeA, transposeB, strideA, strideB, strideC);
+          kernels.gemmAccumulate(
+            c,
+            a,
+            b,
+            batch,
+            m,
+            n,
+            k,
+            transposeA,
+            transposeB,
+            strideA,
+            strideB,
+            strideC,
+            null,
+          );
         }
       },
     })),
@@ -104,10 +119,22 @@ export default defineCases({
           0,
           unaryCode.exp,
           0,
+          null,
         );
-        kernels.gemm(allocate(6, dtype), none, none, null, 1, 2, 3, 0, 1, 1, 0, 0, -1, 0);
-        kernels.gemmAccumulate(random('c', dtype, 6), none, none, 1, 2, 3, 0, 0, 0, 0, 0, 0);
-        kernels.gemm(none, none, random('b', dtype, 6), null, 0, 2, 3, 2, 0, 0, 4, 0, -1, 0);
+        kernels.gemm(allocate(6, dtype), none, none, null, 1, 2, 3, 0, 1, 1, 0, 0, -1, 0, null);
+        kernels.gemmAccumulate(random('c', dtype, 6), none, none, 1, 2, 3, 0, 0, 0, 0, 0, 0, null);
+        kernels.gemm(none, none, random('b', dtype, 6), null, 0, 2, 3, 2, 0, 0, 4, 0, -1, 0, null);
+      },
+    },
+    {
+      name: 'products within longer arrays',
+      run: (dtype) => {
+        // outer and inner, then offset, outer, inner and row stride of c, a and b.
+        const layout = Int32Array.of(2, 2, 1, 20, 4, 9, 0, 12, 2, 5, 2, 0, 6, 3);
+        const [c, a, b] = [random('c', dtype, 60), random('a', dtype, 34), random('b', dtype, 20)];
+        kernels.gemm(c, a, b, random('bias', dtype, 3), 4, 2, 3, 4, 0, 0, 0, 0, unaryCode.tanh, 0, layout);
+        kernels.gemmAccumulate(c, a, b, 4, 2, 3, 4, 0, 0, 0, 0, 0, layout);
+        kernels.gemmAccumulate(c, a, b, 4, 2, 3, 4, 0, 0, 0, 0, 0, layout.with(3, 0).with(12, 5));
       },
     },
     {

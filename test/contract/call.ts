@@ -164,14 +164,16 @@ export function replay(
   { shared = false, raw = -1 }: ReplayOptions = {},
 ): Outcome {
   const parameters = signatures.get(kernel)!;
-  const { overwritten, updated } = roles[kernel];
+  const { overwritten, updated, partly } = roles[kernel];
+  const isPlaced = args[parameters.findIndex(({ name }) => name === 'layout')] !== null;
+  const mustOverwrite = (name: string) => overwritten.includes(name) || (partly.includes(name) && !isPlaced);
   const placed: Guarded[] = [];
   const guardable = args.map((value, position) => (position === raw ? null : value));
   const own = mapArrays(guardable, (array, position) => {
     const name = parameters[position]?.name;
     // The very same array may be destination and input; its content then counts.
     const alone = args.every((other, i) => i === position || other !== array);
-    const guarded = surround(array, position, shared, alone && overwritten.includes(name));
+    const guarded = surround(array, position, shared, alone && mustOverwrite(name));
     placed.push(guarded);
     return guarded.array;
   });

@@ -109,25 +109,71 @@ const binaryLike = (draw: Draw, gradient: boolean): unknown[] => {
   return gradient ? [out, draw.floats(size), a, b, layout, op, draw.flags[3]] : [out, a, b, layout, op];
 };
 
+/**
+ * Matrices in any order of axes, with gaps, within arrays that are longer; those of a and b may be one or overlap, those of
+ * a c that is added to may be one.
+ */
+function productLayout(
+  draw: Draw,
+  [batch, m, n, k, transposeA, transposeB]: readonly number[],
+  sums: boolean,
+): { layout: Int32Array; lengths: number[] } {
+  const random = (below: number) => draw.int32(1, below)[0];
+  const outer = [1, 2, 3].filter((count) => batch % count === 0)[random(2)] ?? batch;
+  const inner = outer === 0 ? 0 : batch / outer;
+  const lengths: number[] = [];
+  const layout = [outer, inner];
+  const matrices = [[m, n], transposeA === 1 ? [k, m] : [m, k], transposeB === 1 ? [n, k] : [k, n]];
+  for (const [index, [rows, columns]] of matrices.entries()) {
+    const counts = [outer, inner, rows];
+    const strides = [0, 0, columns + random(3)];
+    const offset = random(4);
+    let span = columns;
+    let last = columns - 1;
+    for (const axis of [
+      [0, 1, 2],
+      [1, 0, 2],
+      [1, 2, 0],
+      [2, 1, 0],
+    ][random(4)].toReversed()) {
+      const overlaps = axis < 2 && (index > 0 || sums) && random(4) === 0;
+      strides[axis] = overlaps ? random(index === 0 ? 1 : 6) : span + random(3);
+      const reach = Math.max(0, counts[axis] - 1) * strides[axis];
+      last += reach;
+      span = overlaps ? Math.max(span, span + reach) : span + reach;
+    }
+    layout.push(offset, ...strides);
+    lengths.push(offset + (counts.includes(0) || columns === 0 ? 0 : last + 1) + random(3));
+  }
+  return { layout: Int32Array.from(layout), lengths };
+}
+
 const product = (draw: Draw, accumulate: boolean): unknown[] => {
   const [m, n, k] = draw.sizes;
   const batch = draw.sizes[3] % 4;
   const [transposeA, transposeB, shareA, shareB, shareC] = draw.flags;
   const strideA = shareA ? 0 : m * k;
   const strideB = shareB ? 0 : k * n;
-  const a = draw.floats(shareA ? m * k : batch * m * k);
-  const b = draw.floats(shareB ? k * n : batch * k * n);
-  if (accumulate) {
-    const c = draw.floats(shareC ? m * n : batch * m * n);
-    return [c, a, b, batch, m, n, k, transposeA, transposeB, strideA, strideB, shareC ? 0 : m * n];
-  }
-  const c = draw.floats(batch * m * n);
+  const sizes = [batch, m, n, k, transposeA, transposeB];
+  const placed = draw.code % 8 < 4;
+  const { layout, lengths } = productLayout(draw, sizes, accumulate);
+  const [c, a, b] = (
+    placed
+      ? lengths
+      : [
+          shareC && accumulate ? m * n : batch * m * n,
+          shareA ? m * k : batch * m * k,
+          shareB ? k * n : batch * k * n,
+        ]
+  ).map((length) => draw.floats(length));
+  const strides = placed ? [0, 0, 0] : [strideA, strideB, shareC ? 0 : m * n];
+  if (accumulate) return [c, a, b, ...sizes, ...strides, placed ? layout : null];
   const bias = draw.code % 2 === 0 ? null : draw.floats(n);
   // relu, sigmoid, tanh, leakyRelu or none: the others have cases of their own, with inputs in their domain.
   const activation = [unaryOps.indexOf('relu'), unaryOps.indexOf('sigmoid'), unaryOps.indexOf('tanh'), -1][
     draw.code % 4
   ];
-  return [c, a, b, bias, batch, m, n, k, transposeA, transposeB, strideA, strideB, activation, 0.25];
+  return [c, a, b, bias, ...sizes, ...strides.slice(0, 2), activation, 0.25, placed ? layout : null];
 };
 
 /** An array of each size. */

@@ -58,6 +58,8 @@ interface Roles {
   readonly overwritten: readonly string[];
   /** Destinations whose old content counts. */
   readonly updated: readonly string[];
+  /** Those of them of which it does not where there is no layout. */
+  readonly partly: readonly string[];
 }
 
 export const roles = Object.fromEntries(
@@ -65,7 +67,14 @@ export const roles = Object.fromEntries(
     const facts = Object.entries(table[kernel].arguments);
     const written = (...effects: readonly Effect[]) =>
       facts.flatMap(([name, fact]) => (isArrayFact(fact) && effects.includes(fact.effect) ? [name] : []));
-    return [kernel, { overwritten: written('overwritten'), updated: written('updated', 'partly') }];
+    return [
+      kernel,
+      {
+        overwritten: written('overwritten'),
+        updated: written('updated', 'partly'),
+        partly: written('partly'),
+      },
+    ];
   }),
 ) as unknown as Readonly<Record<KernelName, Roles>>;
 

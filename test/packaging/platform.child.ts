@@ -67,8 +67,8 @@ for (const Floats of [Float32Array, Float64Array]) {
       const a = new Floats(m * k).map((_, i) => (i % 7) - 3);
       const b = new Floats(k * n).map((_, i) => (i % 5) - 2);
       const [own, other] = [new Floats(m * n), new Floats(m * n)];
-      kernels.gemm(own, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0);
-      fallback.gemm(other, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0);
+      kernels.gemm(own, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0, null);
+      fallback.gemm(other, a, b, null, 1, m, n, k, transposeA, transposeB, 0, 0, -1, 0, null);
       calls++;
       if (own.some((value, i) => value !== other[i])) {
         problems.push(`${Floats.name}: the product of ${m}x${n}x${k}, ${transposeA}${transposeB} is wrong`);

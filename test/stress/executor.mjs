@@ -42,7 +42,7 @@ function makeProgram(size = 128, products = 4) {
   const count = counter();
   const calls = [];
   for (let i = 0; i < products; i++) {
-    calls.push(['gemm', c, a, b, null, 1, size, size, size, 0, i & 1, 0, 0, -1, 0]);
+    calls.push(['gemm', c, a, b, null, 1, size, size, size, 0, i & 1, 0, 0, -1, 0, null]);
     calls.push(['unary', c, c, 10, 0, 0]);
   }
   calls.push(['checkFinite', c], counting(count));
@@ -223,7 +223,7 @@ async function main(cycles) {
     let runs = 0;
     while (!done) {
       const queued = [program.runAsync(), program.runAsync()];
-      addon.gemm(c, a, a, null, 1, 300, 300, 300, 0, 0, 0, 0, -1, 0);
+      addon.gemm(c, a, a, null, 1, 300, 300, 300, 0, 0, 0, 0, -1, 0, null);
       program.run();
       runs += 3;
       assert(count[1] === runs, `${count[1]} runs for ${runs}`);

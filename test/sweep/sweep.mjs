@@ -162,10 +162,21 @@ function product(Type, m, n, k, batch = 1) {
     const a = array(Type, batch * m * k);
     const b = array(Type, batch * k * n);
     const title = `${batch} × ${m}×${n}×${k} ${ta}${tb}`;
-    const sizes = [batch, m, n, k, ta, tb, m * k, k * n];
-    check('gemm', Type, [batch * m * n], [a, b, array(Type, n), ...sizes, relu, 0], 0, title);
-    check('gemmAccumulate', Type, [batch * m * n], [a, b, ...sizes, m * n], 0, title);
-    check('gemmAccumulate', Type, [m * n], [a, b, ...sizes, 0], 0, `${title}, summed`);
+    const sizes = [batch, m, n, k, ta, tb];
+    const strides = [m * k, k * n];
+    const bias = array(Type, n);
+    check('gemm', Type, [batch * m * n], [a, b, bias, ...sizes, ...strides, relu, 0, null], 0, title);
+    check('gemmAccumulate', Type, [batch * m * n], [a, b, ...sizes, ...strides, m * n, null], 0, title);
+    check('gemmAccumulate', Type, [m * n], [a, b, ...sizes, ...strides, 0, null], 0, `${title}, summed`);
+    // Rows with gaps, in which c keeps what it has.
+    const rows = [n + 1, (ta ? m : k) + 3, (tb ? k : n) + 2];
+    const counts = [m, ta ? k : m, tb ? n : k];
+    const spans = rows.map((row, i) => row * counts[i]);
+    const layout = Int32Array.of(1, batch, ...rows.flatMap((row, i) => [i, 0, spans[i], row]));
+    const [c, ...operands] = spans.map((span, i) => batch * span + i);
+    const placed = operands.map((length) => array(Type, length));
+    check('gemm', Type, [c], [...placed, bias, ...sizes, 0, 0, -1, 0, layout], 0, `${title} placed`);
+    check('gemmAccumulate', Type, [c], [...placed, ...sizes, 0, 0, 0, layout], 0, `${title} placed`);
   }
 }
 

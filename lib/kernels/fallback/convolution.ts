@@ -185,10 +185,11 @@ function addProducts(
   const part = channels / groups;
   const m = outChannels / groups;
   const k = tapCount(patches) * part;
+  const weightRow = transposeB === 0 ? m : k;
   // Then the results stand in out as the product leaves them.
   const whole = groups === 1 && rows.every === 1 && columns.every === 1;
   if (whole && areImage(patches)) {
-    addProduct(out, 0, image, 0, weight, 0, count, m, k, 0, transposeB);
+    addProduct(out, 0, m, image, 0, k, weight, 0, weightRow, count, m, k, 0, transposeB);
     return;
   }
   const tile = tileOf(count, k);
@@ -199,11 +200,11 @@ function addProducts(
     for (let group = 0; group < groups; group++) {
       writePatches(matrix, patches, first, own, group * part, part);
       if (whole) {
-        addProduct(out, first * m, matrix, 0, weight, 0, own, m, k, 0, transposeB);
+        addProduct(out, first * m, m, matrix, 0, k, weight, 0, weightRow, own, m, k, 0, transposeB);
         continue;
       }
       sums.fill(0);
-      addProduct(sums, 0, matrix, 0, weight, group * m * k, own, m, k, 0, transposeB);
+      addProduct(sums, 0, m, matrix, 0, k, weight, group * m * k, weightRow, own, m, k, 0, transposeB);
       for (let n = 0; n < own; n++) {
         const target = targetPixel(patches, first + n, outHeight, outWidth) * outChannels + group * m;
         for (let c = 0; c < m; c++) out[target + c] += sums[n * m + c];
@@ -226,25 +227,17 @@ function addWeightProducts(
   const m = outChannels / groups;
   const n = tapCount(patches) * part;
   if (groups === 1 && areImage(patches)) {
-    addProduct(out, 0, gradient, 0, image, 0, m, n, count, 1, 0);
+    addProduct(out, 0, n, gradient, 0, m, image, 0, n, m, n, count, 1, 0);
     return;
   }
   const tile = tileOf(count, n);
   const matrix = like(out, tile * n);
-  const columns = like(out, groups === 1 ? 0 : tile * m);
   for (let first = 0; first < count; first += tile) {
     const own = Math.min(tile, count - first);
     for (let group = 0; group < groups; group++) {
       writePatches(matrix, patches, first, own, group * part, part);
-      if (groups === 1) {
-        addProduct(out, 0, gradient, first * m, matrix, 0, m, n, own, 1, 0);
-        continue;
-      }
-      for (let row = 0; row < own; row++) {
-        const from = (first + row) * outChannels + group * m;
-        for (let c = 0; c < m; c++) columns[row * m + c] = gradient[from + c];
-      }
-      addProduct(out, group * m * n, columns, 0, matrix, 0, m, n, own, 1, 0);
+      const from = first * outChannels + group * m;
+      addProduct(out, group * m * n, n, gradient, from, outChannels, matrix, 0, n, m, n, own, 1, 0);
     }
   }
 }

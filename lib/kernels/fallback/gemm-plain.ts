@@ -1,36 +1,38 @@
 import type { Float } from '../../../binding.d.ts';
 
 /**
- * c += op(a) · op(b) for matrices that begin at `cFirst`, `aFirst`, `bFirst`, without WebAssembly: what small products
+ * c += op(a) · op(b) for matrices that begin at `cFirst`, `aFirst`, `bFirst`, the rows of which as they are stored are
+ * `cRow`, `aRow`, `bRow` apart, without WebAssembly: what small products
  * and engines that lack SIMD use. Four by two results at a time share their operands in registers; sums are float64.
  */
 export function multiplyPlain(
   c: Float,
   cFirst: number,
+  cRow: number,
   a: Float,
   aFirst: number,
+  aRow: number,
   b: Float,
   bFirst: number,
+  bRow: number,
   m: number,
   n: number,
   k: number,
   transposeA: number,
   transposeB: number,
 ): void {
-  const aRow = transposeA === 0 ? k : 1;
-  const aStep = transposeA === 0 ? 1 : m;
-  const bColumn = transposeB === 0 ? 1 : k;
-  const bStep = transposeB === 0 ? n : 1;
+  const [aNext, aStep] = transposeA === 0 ? [aRow, 1] : [1, aRow];
+  const [bNext, bStep] = transposeB === 0 ? [1, bRow] : [bRow, 1];
   const mBlocked = m - (m % 4);
   const nBlocked = n - (n % 2);
   for (let i = 0; i < mBlocked; i += 4) {
     for (let j = 0; j < nBlocked; j += 2) {
-      let a0 = aFirst + i * aRow;
-      let a1 = a0 + aRow;
-      let a2 = a1 + aRow;
-      let a3 = a2 + aRow;
-      let b0 = bFirst + j * bColumn;
-      let b1 = b0 + bColumn;
+      let a0 = aFirst + i * aNext;
+      let a1 = a0 + aNext;
+      let a2 = a1 + aNext;
+      let a3 = a2 + aNext;
+      let b0 = bFirst + j * bNext;
+      let b1 = b0 + bNext;
       let c00 = 0;
       let c01 = 0;
       let c10 = 0;
@@ -57,24 +59,24 @@ export function multiplyPlain(
         b0 += bStep;
         b1 += bStep;
       }
-      const to = cFirst + i * n + j;
+      const to = cFirst + i * cRow + j;
       c[to] += c00;
       c[to + 1] += c01;
-      c[to + n] += c10;
-      c[to + n + 1] += c11;
-      c[to + 2 * n] += c20;
-      c[to + 2 * n + 1] += c21;
-      c[to + 3 * n] += c30;
-      c[to + 3 * n + 1] += c31;
+      c[to + cRow] += c10;
+      c[to + cRow + 1] += c11;
+      c[to + 2 * cRow] += c20;
+      c[to + 2 * cRow + 1] += c21;
+      c[to + 3 * cRow] += c30;
+      c[to + 3 * cRow + 1] += c31;
     }
   }
   for (let i = 0; i < m; i++) {
     for (let j = i < mBlocked ? nBlocked : 0; j < n; j++) {
-      let aAt = aFirst + i * aRow;
-      let bAt = bFirst + j * bColumn;
+      let aAt = aFirst + i * aNext;
+      let bAt = bFirst + j * bNext;
       let sum = 0;
       for (let p = 0; p < k; p++, aAt += aStep, bAt += bStep) sum += a[aAt] * b[bAt];
-      c[cFirst + i * n + j] += sum;
+      c[cFirst + i * cRow + j] += sum;
     }
   }
 }

@@ -56,10 +56,13 @@ function roundUp(size: number, multiple: number): number {
 export function multiplyWasm(
   c: Float,
   cFirst: number,
+  cRow: number,
   a: Float,
   aFirst: number,
+  aRow: number,
   b: Float,
   bFirst: number,
+  bRow: number,
   m: number,
   n: number,
   k: number,
@@ -91,28 +94,28 @@ export function multiplyWasm(
     const stride = roundUp(tileN, width);
     for (let i = 0; i < m; i += rows) {
       const tileM = Math.min(rows, m - i);
-      const cTile = cFirst + i * n + j;
-      copyBlock(view, tile, stride, c, cTile, n, tileM, tileN);
+      const cTile = cFirst + i * cRow + j;
+      copyBlock(view, tile, stride, c, cTile, cRow, tileM, tileN);
       for (let p = 0; p < k; p += depth) {
         const steps = Math.min(depth, k - p);
         if (transposeB === 0) {
-          copyBlock(view, sourceAt, tileN, b, bFirst + p * n + j, n, steps, tileN);
+          copyBlock(view, sourceAt, tileN, b, bFirst + p * bRow + j, bRow, steps, tileN);
           packRows(bAt, sourceAt, tileN, stride / 4, steps);
         } else {
-          copyBlock(view, sourceAt, steps, b, bFirst + j * k + p, k, tileN, steps);
+          copyBlock(view, sourceAt, steps, b, bFirst + j * bRow + p, bRow, tileN, steps);
           packColumns(bAt, sourceAt, steps, stride / 4, steps);
         }
         const panels = Math.ceil(tileM / 4);
         if (transposeA === 0) {
-          copyBlock(view, sourceAt, steps, a, aFirst + i * k + p, k, tileM, steps);
+          copyBlock(view, sourceAt, steps, a, aFirst + i * aRow + p, aRow, tileM, steps);
           packColumns(aAt, sourceAt, steps, panels, steps);
         } else {
-          copyBlock(view, sourceAt, tileM, a, aFirst + p * m + i, m, steps, tileM);
+          copyBlock(view, sourceAt, tileM, a, aFirst + p * aRow + i, aRow, steps, tileM);
           packRows(aAt, sourceAt, tileM, panels, steps);
         }
         multiply(cAt, aAt, bAt, panels, stride / width, steps, stride);
       }
-      copyBlock(c, cTile, n, view, tile, stride, tileM, tileN);
+      copyBlock(c, cTile, cRow, view, tile, stride, tileM, tileN);
     }
   }
 }
