@@ -5,6 +5,7 @@
  */
 import { checkFunction, isInstance } from './arguments.ts';
 import { AutogradError, DataError } from './errors.ts';
+import { Gaps, type Part } from './gaps.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
 import { changing, nextPass, recording } from './kernels/recorder.ts';
 import { agePool, allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
@@ -110,27 +111,78 @@ function checkOwn(inputs: readonly Tensor[]): void {
  */
 export function contribute(target: Tensor, write: (out: Float) => void, add?: (out: Float) => void): void {
   if (!target.requiresGrad) return;
-  if (target.node === null) {
-    checkLeaf(target);
-    target.observeGradient('update');
-    if (target.pass !== pass) remember(target);
-    if (target.gradient === null) prepareGradient(target);
-    changing('backward', target.gradientStorage!);
-  }
-  const dtype = target.dtype as FloatDtype;
+  if (target.node === null) prepareLeaf(target);
   const sum = target.gradient;
   if (sum === null) {
-    const fresh = target.node === null ? gradientMemory(target) : take(target.size, dtype);
-    write(fresh);
-    target.gradient = fresh;
-  } else if (add) {
+    begin(target, write);
+    return;
+  }
+  fillGaps(target);
+  if (add) {
     add(sum);
   } else {
-    const share = take(target.size, dtype);
+    const share = take(target.size, target.dtype as FloatDtype);
     write(share);
     kernels.binary(sum, sum, share, null, binaryCode.add);
     release(share);
   }
+}
+
+/** Adds `dy` itself to the gradient of a tensor of as many elements and the same dtype. */
+export function contributeSame(target: Tensor, dy: Float): void {
+  contribute(
+    target,
+    (out) => kernels.cast(out, dy),
+    (out) => kernels.binary(out, out, dy, null, binaryCode.add),
+  );
+}
+
+/**
+ * Adds to a part of the gradient of `target`, as `contribute` to all of it: `write` overwrites the part alone. Parts that do
+ * not meet are each written once, in their place, and what none of them covers becomes 0 when the gradient is asked for.
+ */
+export function contributePart(
+  target: Tensor,
+  part: Part,
+  write: (out: Float) => void,
+  add: (out: Float) => void,
+): void {
+  if (!target.requiresGrad) return;
+  if (target.node === null) prepareLeaf(target);
+  const sum = target.gradient;
+  if (sum === null) {
+    begin(target, write);
+    target.gaps = new Gaps(target.shape, part);
+  } else if (target.gaps?.take(part)) {
+    write(sum);
+  } else {
+    fillGaps(target);
+    add(sum);
+  }
+}
+
+/** A leaf's gradient is about to be written. */
+function prepareLeaf(target: Tensor): void {
+  checkLeaf(target);
+  target.observeGradient('update');
+  if (target.pass !== pass) remember(target);
+  if (target.gradient === null) prepareGradient(target);
+  changing('backward', target.gradientStorage!);
+}
+
+/** The first share of a gradient. */
+function begin(target: Tensor, write: (out: Float) => void): void {
+  const fresh = target.node === null ? gradientMemory(target) : take(target.size, target.dtype as FloatDtype);
+  write(fresh);
+  target.gradient = fresh;
+}
+
+/** Where no part was written, a gradient is 0. */
+function fillGaps(target: Tensor): void {
+  const { gaps } = target;
+  if (gaps === null) return;
+  target.gaps = null;
+  if (!gaps.isEmpty) gaps.fill(target.gradient!, target.dtype as FloatDtype);
 }
 
 /** The number of the backward pass under way. */
@@ -216,6 +268,7 @@ export function runBackward(root: Tensor, gradient: Float | null): Tensor[] {
       else kernels.cast(out, gradient);
     });
     runNodes(pending);
+    for (const { leaf } of touched) fillGaps(leaf);
     for (const { before } of touched) if (before !== null) release(before);
     return touched.map(({ leaf }) => leaf);
   } catch (error) {
@@ -232,6 +285,7 @@ function runNodes(pending: readonly Tensor[]): void {
   for (const tensor of pending) {
     const run = tensor.node!.backward!;
     const dy = tensor.gradient;
+    fillGaps(tensor);
     tensor.node = spent;
     tensor.gradient = null;
     if (dy === null) continue;
@@ -245,8 +299,10 @@ function undo(pending: readonly Tensor[]): void {
   for (const tensor of pending) {
     if (tensor.gradient !== null) release(tensor.gradient);
     tensor.gradient = null;
+    tensor.gaps = null;
   }
   for (const { leaf, before } of touched.reverse()) {
+    leaf.gaps = null;
     if (before === null || recording !== null) {
       leaf.gradient = before;
     } else {

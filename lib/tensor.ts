@@ -2,6 +2,7 @@
 import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { type GraphNode, runBackward } from './autograd.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
+import type { Gaps } from './gaps.ts';
 import type { Float } from './kernels/index.ts';
 import { recording, type Use } from './kernels/recorder.ts';
 import {
@@ -56,6 +57,8 @@ export class Tensor<out D extends Dtype = any> {
   node: GraphNode | null = null;
   /** @internal The gradient summed so far: for a leaf across calls of backward, otherwise within one. */
   gradient: Float | null = null;
+  /** @internal What is left to write of it, where it is made of parts. */
+  gaps: Gaps | null = null;
   /** @internal A leaf's gradient memory, kept between steps. */
   gradientStorage: Storage<FloatDtype> | null = null;
   /** @internal The latest backward that wrote to a leaf's gradient, or run of a program that started it anew. */

@@ -1,7 +1,7 @@
 /** Gradients of many parts of one tensor: each adds to its own place, and nowhere else. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { concat, type Tensor, tensor } from '../lib/index.ts';
+import { concat, Parameter, type Tensor, tensor } from '../lib/index.ts';
 import { type Kernels, kernels, withKernels } from '../lib/kernels/index.ts';
 import type { Range } from '../lib/ops/slice.ts';
 
@@ -25,15 +25,17 @@ const parts = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength
 
 test('sum to what each gives alone', () => {
   fc.assert(
-    fc.property(parts, ({ shape, ranges }) => {
+    fc.property(parts, fc.boolean(), ({ shape, ranges }, last) => {
       const size = shape.reduce((product, n) => product * n, 1);
       const values = Float64Array.from({ length: size }, (_, i) => i + 1);
       const x = () => tensor(values, { shape, requiresGrad: true });
       const loss = (part: Tensor, i: number) => part.mul(i + 2).sum();
       const together = x();
+      const whole = () => together.mul(1).sum().reshape([1]);
+      // The gradient of the whole is there before or after those of parts: what is made last goes first.
+      const before = last ? [] : [whole()];
       const all = ranges.map((own, i) => loss(together.slice(own), i).reshape([1]));
-      // The whole, first and last: its gradient is there before or after those of parts.
-      concat([together.mul(1).sum().reshape([1]), ...all])
+      concat([...before, ...all, ...(last ? [whole()] : [])])
         .sum()
         .backward();
       const expected = new Float64Array(size).fill(1);
@@ -48,6 +50,28 @@ test('sum to what each gives alone', () => {
     }),
     { numRuns: 300 },
   );
+});
+
+test('parts that cover a tensor are written in their places, and what is left of another is 0', () => {
+  const x = new Parameter([2, 3]);
+  x.grad?.data.fill(7);
+  x.slice([null, [0, 2]])
+    .sum()
+    .backward();
+  expect(x.grad!.toArray()).toEqual([
+    [1, 1, 0],
+    [1, 1, 0],
+  ]);
+  x.zeroGrad();
+  // The memory is the same, and holds what it held.
+  x.slice([[1, 2]])
+    .sum()
+    .add(x.slice([[0, 1]]).sum())
+    .backward();
+  expect(x.grad!.toArray()).toEqual([
+    [1, 1, 1],
+    [1, 1, 1],
+  ]);
 });
 
 test.each([
@@ -68,11 +92,9 @@ test.each([
     ) as unknown as Kernels;
     const x = tensor(new Float32Array(length * length), { shape: [length, length], requiresGrad: true });
     const pieces = Array.from({ length }, (_, t) => part(x, t).square().sum().reshape([1]));
-    // scatterAdd is handed the whole array and touches rows of it: count calls of others on the whole.
-    const { scatterAdd, ...others } = counting;
-    withKernels({ ...others, scatterAdd: kernels.scatterAdd } as Kernels, () =>
-      concat(pieces).sum().backward(),
-    );
+    // These are handed the whole array and touch a part of it: count calls of others on the whole.
+    const { scatterAdd, copy } = kernels;
+    withKernels({ ...counting, scatterAdd, copy }, () => concat(pieces).sum().backward());
     return elements / (length * length);
   };
   expect(work(64) / work(16)).toBeLessThan(1.5);

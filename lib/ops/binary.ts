@@ -1,5 +1,5 @@
 /** Elementwise functions of two tensors, or of a tensor and a number, with broadcasting (NumPy's rule). */
-import { contribute, track } from '../autograd.ts';
+import { contribute, contributeSame, track } from '../autograd.ts';
 import { DtypeError } from '../errors.ts';
 import { type BinaryOp, binaryCode, type Float, kernels } from '../kernels/index.ts';
 import { type Dtype, type FloatDtype, release, take } from '../memory.ts';
@@ -85,8 +85,10 @@ function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
   kernels.binary(elements(y), elements(a), elements(b), layout, binaryCode[name]);
   tracing?.note('binary', [a, b], y, { op: name });
   return track(y, [a, b], (dy) => {
-    contribute(a, (da) => sumTo(da, dy, a.shape, shape, dtype as FloatDtype, 1));
-    contribute(b, (db) => sumTo(db, dy, b.shape, shape, dtype as FloatDtype, name === 'add' ? 1 : -1));
+    if (a.size === y.size) contributeSame(a, dy);
+    else contribute(a, (da) => sumTo(da, dy, a.shape, shape, dtype as FloatDtype, 1));
+    if (name === 'add' && b.size === y.size) contributeSame(b, dy);
+    else contribute(b, (db) => sumTo(db, dy, b.shape, shape, dtype as FloatDtype, name === 'add' ? 1 : -1));
   });
 }
 

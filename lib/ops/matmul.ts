@@ -87,15 +87,19 @@ function batched(a: Tensor, b: Tensor, transposeA: Flag, transposeB: Flag): Tens
       const gradient: Operand = { data: dy, transposed: 0, stride: m * n };
       const flip = (x: Operand): Operand => ({ ...x, transposed: not(x.transposed) });
       // y = AB: dA = dY·Bᵀ and dB = Aᵀ·dY; for an operand stored transposed, the transpose of that.
-      contribute(a, (da) =>
-        transposeA
-          ? productGradient(da, right, flip(gradient), batch, k, m, n, left.stride)
-          : productGradient(da, gradient, flip(right), batch, m, k, n, left.stride),
+      contributeProduct(
+        a,
+        ...(transposeA ? ([right, flip(gradient), k, m] as const) : ([gradient, flip(right), m, k] as const)),
+        n,
+        batch,
+        left.stride,
       );
-      contribute(b, (db) =>
-        transposeB
-          ? productGradient(db, flip(gradient), left, batch, n, k, m, right.stride)
-          : productGradient(db, flip(left), gradient, batch, k, n, m, right.stride),
+      contributeProduct(
+        b,
+        ...(transposeB ? ([flip(gradient), left, n, k] as const) : ([flip(left), gradient, k, n] as const)),
+        m,
+        batch,
+        right.stride,
       );
     },
     [b.requiresGrad ? a : null, a.requiresGrad ? b : null],
@@ -131,35 +135,29 @@ function multiply(c: Float, a: Operand, b: Operand, batch: number, m: number, n:
   );
 }
 
-/** A product, summed over the batch when the operand it belongs to was shared by the batch (stride 0). */
-function productGradient(
-  out: Float,
+/** The gradient of an operand is a product, summed over the batch where the operand was shared by it (stride 0). */
+function contributeProduct(
+  target: Tensor,
   a: Operand,
   b: Operand,
-  batch: number,
   m: number,
   n: number,
   k: number,
-  strideOut: number,
+  batch: number,
+  stride: number,
 ): void {
-  if (strideOut !== 0 || batch === 1 || out.length === 0) {
-    multiply(out, a, b, batch, m, n, k);
-    return;
-  }
-  kernels.fill(out, 0);
-  kernels.gemmAccumulate(
-    out,
-    a.data,
-    b.data,
-    batch,
-    m,
-    n,
-    k,
-    a.transposed,
-    b.transposed,
-    a.stride,
-    b.stride,
-    0,
-    null,
-  );
+  const add = (out: Float) => {
+    if (out.length === 0) return;
+    const strides = batch === 1 ? ([0, 0, 0] as const) : ([a.stride, b.stride, stride] as const);
+    kernels.gemmAccumulate(out, a.data, b.data, batch, m, n, k, a.transposed, b.transposed, ...strides, null);
+  };
+  const write = (out: Float) => {
+    if (stride !== 0 || batch === 1 || out.length === 0) {
+      multiply(out, a, b, batch, m, n, k);
+    } else {
+      kernels.fill(out, 0);
+      add(out);
+    }
+  };
+  contribute(target, write, add);
 }

@@ -51,6 +51,10 @@ export function sumTo(
   dtype: FloatDtype,
   scale: number,
 ): void {
+  if (out.length === wide.length && scale === 1) {
+    kernels.cast(out, wide);
+    return;
+  }
   const lead = broadcast.length - own.length;
   const axes: number[] = [];
   for (let axis = 0; axis < broadcast.length; axis++) {

@@ -1,14 +1,11 @@
 /** Other shapes over the same elements. */
-import { contribute, track } from '../autograd.ts';
+import { contributeSame, track } from '../autograd.ts';
 import { ShapeError } from '../errors.ts';
-import { kernels } from '../kernels/index.ts';
 import { checkShape, normalizeAxis, readSizes, type Shape, show, sizeOf } from '../shape.ts';
 import { checkTensor, Tensor } from '../tensor.ts';
 
 function view(x: Tensor, shape: Shape): Tensor {
-  return track(new Tensor(x.storage, shape, x.dtype), [x], (dy) =>
-    contribute(x, (dx) => kernels.cast(dx, dy)),
-  );
+  return track(new Tensor(x.storage, shape, x.dtype), [x], (dy) => contributeSame(x, dy));
 }
 
 /**

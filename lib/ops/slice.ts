@@ -1,14 +1,22 @@
 /** Parts of a tensor. */
 import { readArray } from '../arguments.ts';
-import { contribute, track } from '../autograd.ts';
+import { contribute, contributePart, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
-import { kernels } from '../kernels/index.ts';
+import type { Part } from '../gaps.ts';
+import { type Float, kernels } from '../kernels/index.ts';
 import { packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 
 /** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
 export type Range = readonly [start: number, end?: number | undefined, step?: number] | null;
+
+/** Positions of an axis. */
+interface Taken {
+  readonly start: number;
+  readonly count: number;
+  readonly step: number;
+}
 
 /**
  * A copy of a part: one range per axis, from the first one on; axes without a range are taken whole. Ends are exclusive
@@ -24,7 +32,7 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
     (got) => new ArgumentError(`[slice] expected at most ${x.rank} ranges, got ${got}`),
   );
   const own = stridesOf(x.shape);
-  const taken: { start: number; count: number; step: number }[] = [];
+  const taken: Taken[] = [];
   const shape: number[] = [];
   const strides: number[] = [];
   let offset = 0;
@@ -39,21 +47,41 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   if (y.size > 0)
     kernels.copy(elements(y), elements(x), packLayout(shape, [stridesOf(shape), strides], [0, offset]));
   tracing?.note('slice', [x], y, { ranges: taken });
-  return track(y, [x], (dy) =>
-    contribute(
-      x,
-      (dx) => {
-        kernels.fill(dx, 0);
-        if (y.size > 0) kernels.copy(dx, dy, packLayout(shape, [strides, stridesOf(shape)], [offset, 0]));
-      },
-      // Of many parts of one tensor, each concerns itself alone.
-      (dx) => {
-        if (y.size === 0) return;
-        const { indices, width } = rowsOf(shape, strides, offset, x.size);
-        kernels.scatterAdd(dx, dy, indices, indices.length, x.size / width, width);
-      },
-    ),
-  );
+  return track(y, [x], (dy) => {
+    const place = packLayout(shape, [strides, stridesOf(shape)], [offset, 0]);
+    const write = (dx: Float) => {
+      if (y.size > 0) kernels.copy(dx, dy, place);
+    };
+    // Of many parts of one tensor, each concerns itself alone.
+    const add = (dx: Float) => {
+      if (y.size === 0) return;
+      const { indices, width } = rowsOf(shape, strides, offset, x.size);
+      kernels.scatterAdd(dx, dy, indices, indices.length, x.size / width, width);
+    };
+    const part = y.size > 0 ? partOf(x.shape, taken) : null;
+    if (part !== null) {
+      contributePart(x, part, write, add);
+      return;
+    }
+    const whole = (dx: Float) => {
+      kernels.fill(dx, 0);
+      write(dx);
+    };
+    contribute(x, whole, add);
+  });
+}
+
+/** Neighbouring positions of one axis with all of the others, where it is that. */
+function partOf(shape: Shape, taken: readonly Taken[]): Part | null {
+  let part: Part = { axis: 0, start: 0, count: shape[0] };
+  let cut = 0;
+  for (let axis = 0; axis < shape.length; axis++) {
+    const { start, count, step } = taken[axis];
+    if (count === shape[axis]) continue;
+    if (++cut > 1 || (Math.abs(step) !== 1 && count > 1)) return null;
+    part = { axis, start: step < 0 ? start - (count - 1) : start, count };
+  }
+  return shape.length > 0 ? part : null;
 }
 
 /** A part of so many elements as rows of the whole, as wide as they can be. */
@@ -87,7 +115,7 @@ function greatestDivisor(a: number, b: number): number {
   return b === 0 ? Math.abs(a) : greatestDivisor(b, a % b);
 }
 
-function resolve(range: Range, size: number, axis: number): { start: number; count: number; step: number } {
+function resolve(range: Range, size: number, axis: number): Taken {
   if (range === null) return { start: 0, count: size, step: 1 };
   const refuse = (got: string) =>
     new ArgumentError(`[slice] expected null or [start, end?, step?] for axis ${axis}, got ${got}`);
