@@ -2,7 +2,7 @@ import type { Float, Kernels } from '../../../binding.d.ts';
 import { checkLength } from './check.ts';
 import { addDepthwise, addDepthwiseWeightGradient } from './depthwise.ts';
 import { activate, fillRows } from './epilogue.ts';
-import { addProduct } from './gemm.ts';
+import { product } from './gemm.ts';
 import {
   type Axis,
   type Geometry,
@@ -189,7 +189,7 @@ function addProducts(
   // Then the results stand in out as the product leaves them.
   const whole = groups === 1 && rows.every === 1 && columns.every === 1;
   if (whole && areImage(patches)) {
-    addProduct(out, 0, m, image, 0, k, weight, 0, weightRow, count, m, k, 0, transposeB);
+    product(out, 0, m, image, 0, k, weight, 0, weightRow, count, m, k, 0, transposeB, 1);
     return;
   }
   const tile = tileOf(count, k);
@@ -200,11 +200,11 @@ function addProducts(
     for (let group = 0; group < groups; group++) {
       writePatches(matrix, patches, first, own, group * part, part);
       if (whole) {
-        addProduct(out, first * m, m, matrix, 0, k, weight, 0, weightRow, own, m, k, 0, transposeB);
+        product(out, first * m, m, matrix, 0, k, weight, 0, weightRow, own, m, k, 0, transposeB, 1);
         continue;
       }
       sums.fill(0);
-      addProduct(sums, 0, m, matrix, 0, k, weight, group * m * k, weightRow, own, m, k, 0, transposeB);
+      product(sums, 0, m, matrix, 0, k, weight, group * m * k, weightRow, own, m, k, 0, transposeB, 1);
       for (let n = 0; n < own; n++) {
         const target = targetPixel(patches, first + n, outHeight, outWidth) * outChannels + group * m;
         for (let c = 0; c < m; c++) out[target + c] += sums[n * m + c];
@@ -227,7 +227,7 @@ function addWeightProducts(
   const m = outChannels / groups;
   const n = tapCount(patches) * part;
   if (groups === 1 && areImage(patches)) {
-    addProduct(out, 0, n, gradient, 0, m, image, 0, n, m, n, count, 1, 0);
+    product(out, 0, n, gradient, 0, m, image, 0, n, m, n, count, 1, 0, 1);
     return;
   }
   const tile = tileOf(count, n);
@@ -237,7 +237,7 @@ function addWeightProducts(
     for (let group = 0; group < groups; group++) {
       writePatches(matrix, patches, first, own, group * part, part);
       const from = first * outChannels + group * m;
-      addProduct(out, group * m * n, n, gradient, from, outChannels, matrix, 0, n, m, n, own, 1, 0);
+      product(out, group * m * n, n, gradient, from, outChannels, matrix, 0, n, m, n, own, 1, 0, 1);
     }
   }
 }

@@ -27,8 +27,10 @@ export function fillRows(out: Float, bias: Float | null): void {
     out.fill(0);
     return;
   }
-  const n = bias.length;
-  for (let i = 0; i < out.length; i += n) for (let j = 0; j < n; j++) out[i + j] = bias[j];
+  if (out.length === 0) return;
+  out.set(bias);
+  // What is there is copied behind itself, twice as much each time.
+  for (let n = bias.length; n < out.length; n *= 2) out.copyWithin(n, 0, n);
 }
 
 export const epilogueGradient: Kernels['epilogueGradient'] = (

@@ -1,58 +1,78 @@
 import type { Float } from '../../../binding.d.ts';
-import { type GemmModule, loadGemmModule, tileColumns } from './gemm-simd.ts';
+import { type GemmFunctions, gemmFunctions, tileColumns, tileRows } from './gemm-simd.ts';
 import { copyRun } from './move.ts';
+import { doubles, floats, give, take } from './simd.ts';
 
 /**
- * Matrix products by WebAssembly SIMD. Operands are copied into the module's memory block by block, packed there, and
- * multiplied into a tile of c that stays there over all of k (the scheme of Goto & van de Geijn, "Anatomy of
- * high-performance matrix multiplication", ACM TOMS 34, 2008, with one tile for their two outer loops). The blocks bound
- * the memory: about 11 MB for float32 and 22 MB for float64, whatever the size of the matrices.
+ * Matrix products by WebAssembly SIMD. Operands are copied into its memory block by block and multiplied into a tile of c that
+ * stays there over all of k (the scheme of Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", ACM
+ * TOMS 34, 2008, with one tile for their two outer loops). The blocks bound the memory, whatever the size of the matrices: about
+ * 12 MB for float32 and 24 MB for float64.
  */
 
-/** Rows of a block of a: packed, it stays in the level 2 cache. */
+/** Rows of a block of a: it stays in the level 2 cache. */
 const maxRows = 512;
 /** Columns of a block of b. */
 const maxColumns = 2048;
-/** Steps of k in a block: a panel of a and a tile's width of b share the level 1 cache. */
+/** Steps of k in a block: rows of a tile of a and a tile's columns of b share the level 1 cache. */
 const maxDepth = 512;
 /** Elements of a tile of c. */
 const maxTile = 512 * 1024;
 
-const pageBytes = 65536;
-/** Room for what packing reads or writes past the end of a block. */
+/** Room for what is read or written past the end of a block. */
 const slackBytes = 256;
-
-let gemmModule: GemmModule | null | undefined;
+/** Of a line of the cache. */
+const lineBytes = 64;
 
 /** Whether this engine has what `multiplyWasm` needs. */
 export function hasWasm(): boolean {
-  if (gemmModule === undefined) gemmModule = loadGemmModule();
-  return gemmModule !== null;
-}
-
-let float32 = new Float32Array(0);
-let float64 = new Float64Array(0);
-
-function reserve(memory: GemmModule['memory'], bytes: number): void {
-  const missing = bytes - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / pageBytes));
-  // Growing detaches the views.
-  if (float32.buffer !== memory.buffer) {
-    float32 = new Float32Array(memory.buffer);
-    float64 = new Float64Array(memory.buffer);
-  }
+  return gemmFunctions() !== null;
 }
 
 /** The largest block size of at most `limit` that cuts `size` evenly. */
 function evenBlock(size: number, limit: number, multiple: number): number {
-  return roundUp(Math.ceil(size / Math.ceil(size / limit)), multiple);
+  return Math.min(size, roundUp(Math.ceil(size / Math.ceil(size / limit)), multiple));
 }
 
 function roundUp(size: number, multiple: number): number {
   return Math.ceil(size / multiple) * multiple;
 }
 
-/** c += op(a) · op(b), arguments as of `multiplyPlain`; none of m, n, k is 0, and `hasWasm` is true. */
+/** c = a · b of any number of rows, or c += a · b; arguments as of `GemmFunctions.multiply`. */
+export function multiplyRows(
+  { multiply }: GemmFunctions,
+  c: number,
+  a: number,
+  b: number,
+  rows: number,
+  columnTiles: number,
+  depth: number,
+  cRow: number,
+  aRow: number,
+  aDepth: number,
+  bDepth: number,
+  bTile: number,
+  keep: number,
+): void {
+  const tiles = Math.floor(rows / tileRows);
+  const whole = tiles * tileRows;
+  const run = multiply[tileRows - 1];
+  if (tiles > 0) run(c, a, b, tiles, columnTiles, depth, cRow, aRow, aDepth, bDepth, bTile, keep);
+  if (rows === whole) return;
+  const last = multiply[rows - whole - 1];
+  last(c + whole * cRow, a + whole * aRow, b, 1, columnTiles, depth, cRow, aRow, aDepth, bDepth, bTile, keep);
+}
+
+/**
+ * The distance of rows of so many elements, such that the same places of neighbouring rows do not share a set of the level 1
+ * cache.
+ */
+export function spread(columns: number, size: number): number {
+  const stride = roundUp(columns, lineBytes / size);
+  return (stride * size) % 256 === 0 ? stride + lineBytes / size : stride;
+}
+
+/** c = op(a) · op(b), added to c where `keep` is 1; arguments as of `multiplyPlain`; none of m, n, k is 0, and `hasWasm` is true. */
 export function multiplyWasm(
   c: Float,
   cFirst: number,
@@ -68,26 +88,28 @@ export function multiplyWasm(
   k: number,
   transposeA: number,
   transposeB: number,
+  keep: number,
 ): void {
-  const { memory, ...functions } = gemmModule as GemmModule;
-  const type = c instanceof Float32Array ? 'float32' : 'float64';
-  const { packRows, packColumns, multiply } = functions[type];
+  const isSingle = c instanceof Float32Array;
+  const type = isSingle ? 'float32' : 'float64';
+  const own = gemmFunctions()![type];
   const width = tileColumns[type];
-  const depth = Math.min(k, evenBlock(k, maxDepth, 4));
-  const columns = Math.min(n, evenBlock(n, maxColumns, width));
-  const rows = Math.min(m, evenBlock(m, Math.min(maxRows, maxTile / roundUp(columns, width)), 4));
+  const size = c.BYTES_PER_ELEMENT;
+  const depth = evenBlock(k, maxDepth, 4);
+  const columns = evenBlock(n, maxColumns, width);
+  const padded = roundUp(columns, width);
+  const rows = evenBlock(m, Math.min(maxRows, maxTile / padded), tileRows);
 
-  const elementBytes = c.BYTES_PER_ELEMENT;
-  const paddedRows = roundUp(rows, 4);
-  const paddedColumns = roundUp(columns, width);
-  const larger = Math.max(paddedRows, paddedColumns);
-  const sourceAt = 0;
-  const aAt = roundUp(sourceAt + larger * (depth + 4) * elementBytes + slackBytes, 64);
-  const bAt = roundUp(aAt + paddedRows * depth * elementBytes + slackBytes, 64);
-  const cAt = roundUp(bAt + paddedColumns * depth * elementBytes + slackBytes, 64);
-  reserve(memory, cAt + paddedRows * paddedColumns * elementBytes);
-  const view = type === 'float32' ? float32 : float64;
-  const tile = cAt / elementBytes;
+  // Between rows of what is read across them.
+  const aSpread = transposeA === 0 ? depth : spread(rows, size);
+  const bSpread = transposeB === 0 ? spread(columns, size) : depth;
+  const aBytes = (transposeA === 0 ? rows : depth) * aSpread * size + slackBytes;
+  const bBytes = (transposeB === 0 ? depth * bSpread : (padded + 4) * (depth + 4)) * size + slackBytes;
+  const aAt = take(aBytes);
+  const bAt = take(bBytes);
+  const packedAt = take(transposeB === 0 ? 0 : bBytes);
+  const cAt = take(rows * padded * size);
+  const view = isSingle ? floats() : doubles();
 
   for (let j = 0; j < n; j += columns) {
     const tileN = Math.min(columns, n - j);
@@ -95,33 +117,49 @@ export function multiplyWasm(
     for (let i = 0; i < m; i += rows) {
       const tileM = Math.min(rows, m - i);
       const cTile = cFirst + i * cRow + j;
-      copyBlock(view, tile, stride, c, cTile, cRow, tileM, tileN);
+      if (keep === 1) copyBlock(view, cAt / size, stride, c, cTile, cRow, tileM, tileN);
       for (let p = 0; p < k; p += depth) {
         const steps = Math.min(depth, k - p);
+        let [bFrom, bDepth, bTile] = [bAt, bSpread * size, width * size];
         if (transposeB === 0) {
-          copyBlock(view, sourceAt, tileN, b, bFirst + p * bRow + j, bRow, steps, tileN);
-          packRows(bAt, sourceAt, tileN, stride / 4, steps);
+          copyBlock(view, bAt / size, bSpread, b, bFirst + p * bRow + j, bRow, steps, tileN);
         } else {
-          copyBlock(view, sourceAt, steps, b, bFirst + j * bRow + p, bRow, tileN, steps);
-          packColumns(bAt, sourceAt, steps, stride / 4, steps);
+          copyBlock(view, bAt / size, steps, b, bFirst + j * bRow + p, bRow, tileN, steps);
+          own.packColumns(packedAt, bAt, steps * size, stride / width, steps);
+          [bFrom, bDepth, bTile] = [packedAt, width * size, width * steps * size];
         }
-        const panels = Math.ceil(tileM / 4);
+        let [aNext, aDepth] = [steps * size, size];
         if (transposeA === 0) {
-          copyBlock(view, sourceAt, steps, a, aFirst + i * aRow + p, aRow, tileM, steps);
-          packColumns(aAt, sourceAt, steps, panels, steps);
+          copyBlock(view, aAt / size, steps, a, aFirst + i * aRow + p, aRow, tileM, steps);
         } else {
-          copyBlock(view, sourceAt, tileM, a, aFirst + p * aRow + i, aRow, steps, tileM);
-          packRows(aAt, sourceAt, tileM, panels, steps);
+          copyBlock(view, aAt / size, aSpread, a, aFirst + p * aRow + i, aRow, steps, tileM);
+          [aNext, aDepth] = [size, aSpread * size];
         }
-        multiply(cAt, aAt, bAt, panels, stride / width, steps, stride);
+        const kept = keep === 1 || p > 0 ? -1 : 0;
+        multiplyRows(
+          own,
+          cAt,
+          aAt,
+          bFrom,
+          tileM,
+          stride / width,
+          steps,
+          stride * size,
+          aNext,
+          aDepth,
+          bDepth,
+          bTile,
+          kept,
+        );
       }
-      copyBlock(c, cTile, cRow, view, tile, stride, tileM, tileN);
+      copyBlock(c, cTile, cRow, view, cAt / size, stride, tileM, tileN);
     }
   }
+  give(aAt);
 }
 
 /** Copies rows × columns elements between matrices whose rows are `toStride` and `fromStride` apart. */
-function copyBlock(
+export function copyBlock(
   to: Float,
   toFirst: number,
   toStride: number,

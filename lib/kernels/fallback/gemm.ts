@@ -48,31 +48,22 @@ export const gemm: Kernels['gemm'] = (
   if (layout === null) {
     checkLength(kernel, 'c', c, batch * m * n);
     checkFactors(kernel, a, b, batch, m, n, k, strideA, strideB);
-    fillRows(c, bias);
-    multiply(
-      c,
-      a,
-      b,
-      plain(batch, m, n, k, transposeA, transposeB, strideA, strideB, m * n),
-      m,
-      n,
-      k,
-      transposeA,
-      transposeB,
-    );
+    if (bias !== null || k === 0) fillRows(c, bias);
+    const products = plain(batch, m, n, k, transposeA, transposeB, strideA, strideB, m * n);
+    multiply(c, a, b, products, m, n, k, transposeA, transposeB, bias === null ? 0 : 1);
     activate(c, activation, parameter);
     return;
   }
   checkNoStrides(kernel, layout, [strideA, strideB]);
   const products = readLayout(kernel, layout, c, a, b, batch, m, n, k, transposeA, transposeB, false);
   if (batch === 0 || m === 0 || n === 0) return;
-  forMatrices(products, (cFirst) => {
-    for (let i = 0; i < m; i++) fillRows(rowOf(c, cFirst, products, i, n), bias);
-  });
-  multiply(c, a, b, products, m, n, k, transposeA, transposeB);
-  forMatrices(products, (cFirst) => {
-    for (let i = 0; i < m; i++) activate(rowOf(c, cFirst, products, i, n), activation, parameter);
-  });
+  const forRows = (each: (row: Float) => void) =>
+    forMatrices(products, (cFirst) => {
+      for (let i = 0; i < m; i++) each(rowOf(c, cFirst, products, i, n));
+    });
+  if (bias !== null || k === 0) forRows((row) => fillRows(row, bias));
+  multiply(c, a, b, products, m, n, k, transposeA, transposeB, bias === null ? 0 : 1);
+  if (activation >= 0) forRows((row) => activate(row, activation, parameter));
 };
 
 export const gemmAccumulate: Kernels['gemmAccumulate'] = (
@@ -95,22 +86,13 @@ export const gemmAccumulate: Kernels['gemmAccumulate'] = (
     checkFactors(kernel, a, b, batch, m, n, k, strideA, strideB);
     checkStride(kernel, 'strideC', strideC, m * n);
     checkLength(kernel, 'c', c, strideC === 0 ? m * n : batch * m * n);
-    multiply(
-      c,
-      a,
-      b,
-      plain(batch, m, n, k, transposeA, transposeB, strideA, strideB, strideC),
-      m,
-      n,
-      k,
-      transposeA,
-      transposeB,
-    );
+    const products = plain(batch, m, n, k, transposeA, transposeB, strideA, strideB, strideC);
+    multiply(c, a, b, products, m, n, k, transposeA, transposeB, 1);
     return;
   }
   checkNoStrides(kernel, layout, [strideA, strideB, strideC]);
   const products = readLayout(kernel, layout, c, a, b, batch, m, n, k, transposeA, transposeB, true);
-  multiply(c, a, b, products, m, n, k, transposeA, transposeB);
+  multiply(c, a, b, products, m, n, k, transposeA, transposeB, 1);
 };
 
 // ── checks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,7 +233,7 @@ function forMatrices(
   }
 }
 
-/** c[i] += op(a[i]) · op(b[i]) over the batch, which may be long where its matrices are empty. */
+/** c[i] = op(a[i]) · op(b[i]), added to c[i] where `keep` is 1, over the batch, which may be long where its matrices are empty. */
 function multiply(
   c: Float,
   a: Float,
@@ -262,19 +244,20 @@ function multiply(
   k: number,
   transposeA: number,
   transposeB: number,
+  keep: number,
 ): void {
   if (m === 0 || n === 0 || k === 0) return;
   const [cRow, aRow, bRow] = [products.c.row, products.a.row, products.b.row];
   forMatrices(products, (cFirst, aFirst, bFirst) => {
-    addProduct(c, cFirst, cRow, a, aFirst, aRow, b, bFirst, bRow, m, n, k, transposeA, transposeB);
+    product(c, cFirst, cRow, a, aFirst, aRow, b, bFirst, bRow, m, n, k, transposeA, transposeB, keep);
   });
 }
 
 /**
- * c += op(a) · op(b) for matrices that begin at `cFirst`, `aFirst`, `bFirst`, the rows of which as they are stored are
- * `cRow`, `aRow`, `bRow` apart.
+ * c = op(a) · op(b), added to c where `keep` is 1, for matrices that begin at `cFirst`, `aFirst`, `bFirst`, the rows of which as they are stored are
+ * `cRow`, `aRow`, `bRow` apart; k is not 0.
  */
-export function addProduct(
+export function product(
   c: Float,
   cFirst: number,
   cRow: number,
@@ -289,7 +272,12 @@ export function addProduct(
   k: number,
   transposeA: number,
   transposeB: number,
+  keep: number,
 ): void {
-  const product = m * n * k >= leastForWasm && hasWasm() ? multiplyWasm : multiplyPlain;
-  product(c, cFirst, cRow, a, aFirst, aRow, b, bFirst, bRow, m, n, k, transposeA, transposeB);
+  if (m * n * k >= leastForWasm && hasWasm()) {
+    multiplyWasm(c, cFirst, cRow, a, aFirst, aRow, b, bFirst, bRow, m, n, k, transposeA, transposeB, keep);
+    return;
+  }
+  if (keep === 0) for (let i = 0; i < m; i++) c.fill(0, cFirst + i * cRow, cFirst + i * cRow + n);
+  multiplyPlain(c, cFirst, cRow, a, aFirst, aRow, b, bFirst, bRow, m, n, k, transposeA, transposeB);
 }

@@ -1,23 +1,12 @@
 /** What this machine can do at most in the ways that the fallback computes: WebAssembly SIMD, and loops over arrays. */
 import type { Limits } from '../../../binding.d.ts';
-import {
-  assemble,
-  type Code,
-  FunctionBuilder,
-  f32x4,
-  f64x2,
-  get,
-  i32,
-  instantiate,
-  repeat,
-  set,
-  v128,
-} from './wasm.ts';
+import { load } from './simd.ts';
+import { type Code, FunctionBuilder, f32x4, f64x2, get, i32, repeat, set, v128 } from './wasm.ts';
 
 const trials = 10;
 
-/** Independent sums, enough to hide the latency of an addition. */
-const chains = 8;
+/** Independent sums, enough to hide the latency of a multiplication and an addition. */
+const chains = 12;
 
 /** Seconds of the fastest trial. */
 function best(work: () => void): number {
@@ -52,8 +41,7 @@ function multiplyAdd(name: string, { add, mul, fused }: typeof f32x4, relaxed: b
 
 /** Operations a second of vectors of so many lanes; null where the engine has none. */
 function vectorPeak(type: typeof f32x4, lanes: number): number | null {
-  const modules = [true, false].map((fused) => assemble([multiplyAdd('run', type, fused)]));
-  const exports = instantiate(modules);
+  const exports = load([true, false].map((fused) => [multiplyAdd('run', type, fused)]));
   if (exports === null) return null;
   const run = exports.run as (rounds: number) => void;
   const rounds = 500_000;

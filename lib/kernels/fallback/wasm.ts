@@ -1,7 +1,7 @@
 /**
  * An assembler for the little of WebAssembly that the kernels need: functions of i32 parameters without a result, which
- * work on one exported memory. Instructions are functions that return bytes, operands first, so that code reads as
- * expressions do. Opcodes: https://webassembly.github.io/spec/core/binary/instructions.html
+ * work on one memory that all modules share. Instructions are functions that return bytes, operands first, so that code
+ * reads as expressions do. Opcodes: https://webassembly.github.io/spec/core/binary/instructions.html
  */
 
 export type Code = readonly (number | Code)[];
@@ -58,20 +58,32 @@ export const v128 = {
   zero: [simd(12), new Array<number>(16).fill(0)] as Code,
   load: (pointer: Code, offset = 0): Code => [pointer, simd(0), address(offset)],
   store: (pointer: Code, offset: number, value: Code): Code => [pointer, value, simd(11), address(offset)],
+  and: (a: Code, b: Code): Code => [a, b, simd(78)],
+  /** Four times the same i32. */
+  splat: (value: Code): Code => [value, simd(17)],
   shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [a, b, simd(13), bytes],
 };
 
+const bytesOf = (array: Float32Array | Float64Array): number[] => Array.from(new Uint8Array(array.buffer));
+
 /** The arithmetic of a float type; `fused` is of the relaxed SIMD proposal, which not every engine knows. */
 export const f32x4 = {
+  /** A vector of one number. */
+  const: (value: number): Code => [simd(12), [1, 2, 3, 4].flatMap(() => bytesOf(Float32Array.of(value)))],
   loadSplat: (pointer: Code, offset: number): Code => [pointer, simd(9), address(offset)],
   add: (a: Code, b: Code): Code => [a, b, simd(228)],
+  sub: (a: Code, b: Code): Code => [a, b, simd(229)],
   mul: (a: Code, b: Code): Code => [a, b, simd(230)],
+  max: (a: Code, b: Code): Code => [a, b, simd(233)],
   fused: (a: Code, b: Code, sum: Code): Code => [a, b, sum, simd(261)],
 };
 export const f64x2: typeof f32x4 = {
+  const: (value) => [simd(12), [1, 2].flatMap(() => bytesOf(Float64Array.of(value)))],
   loadSplat: (pointer, offset) => [pointer, simd(10), address(offset)],
   add: (a, b) => [a, b, simd(240)],
+  sub: (a, b) => [a, b, simd(241)],
   mul: (a, b) => [a, b, simd(242)],
+  max: (a, b) => [a, b, simd(245)],
   fused: (a, b, sum) => [a, b, sum, simd(263)],
 };
 
@@ -132,41 +144,18 @@ function section(id: number, items: readonly Code[]): Code {
   return [id, sized(list(items))];
 }
 
-interface WebAssemblyApi {
-  validate(bytes: Uint8Array<ArrayBuffer>): boolean;
-  Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  Instance: new (module: object) => { readonly exports: Record<string, unknown> };
-}
-
-/**
- * What the first module that this engine accepts exports; null where it accepts none, lacks WebAssembly, or may not compile
- * it, as the policy of a page or of a server at the edge has it.
- */
-export function instantiate(modules: readonly Uint8Array<ArrayBuffer>[]): Record<string, unknown> | null {
-  // Absent under --jitless. TypeScript knows it only with the types of a browser.
-  const { WebAssembly: api } = globalThis as { WebAssembly?: WebAssemblyApi };
-  try {
-    const bytes = api && modules.find((candidate) => api.validate(candidate));
-    return bytes ? new api.Instance(new api.Module(bytes)).exports : null;
-  } catch {
-    return null;
-  }
-}
-
-/** The module with these functions and a `memory` of one page, all exported. */
+/** The module with these functions, all exported, on an imported memory. */
 export function assemble(functions: readonly FunctionBuilder[]): Uint8Array<ArrayBuffer> {
   const types = functions.map((f) => [0x60, list(new Array(f.parameters).fill([i32Type])), list([])]);
+  const indices = functions.map((_, index) => leb(index));
   const exported = functions.map((f, index) => [name(f.name), 0x00, leb(index)]);
   return Uint8Array.from(
     flatten([
       [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
       section(1, types),
-      section(
-        3,
-        functions.map((_, index) => leb(index)),
-      ),
-      section(5, [[0x00, 0x01]]),
-      section(7, [[name('memory'), 0x02, 0x00], ...exported]),
+      section(2, [[name(''), name('memory'), 0x02, 0x00, 0x01]]),
+      section(3, indices),
+      section(7, exported),
       section(
         10,
         functions.map((f) => f.body),
