@@ -1,4 +1,5 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
+import { unaryCode } from '../codes.ts';
 import { checkLength } from './check.ts';
 import { addDepthwise, addDepthwiseWeightGradient } from './depthwise.ts';
 import { activate, fillRows } from './epilogue.ts';
@@ -15,18 +16,30 @@ import {
 } from './geometry.ts';
 import { areImage, type Patches, patchCount, tapCount, targetPixel, writePatches } from './patches.ts';
 
+import { suitsWinograd, winograd, winogradWeightGradient } from './winograd.ts';
+
 /** Elements of the patches that are multiplied at a time: they stay in the cache. */
 const tileElements = 2 ** 20;
 /** Fewer patches would not be worth the packing of the weights, however large they are. */
 const leastTile = 16;
 
-export const convolve: Kernels['convolve'] = (out, x, weight, bias, geometry, activation, parameter) => {
+export const convolve: Kernels['convolve'] = (
+  out,
+  x,
+  weight,
+  bias,
+  geometry,
+  activation,
+  parameter,
+  fast,
+) => {
   const g = readConvolution('convolve', geometry);
   checkLength('convolve', 'out', out, outputLength(g));
   checkLength('convolve', 'x', x, inputLength(g));
   checkLength('convolve', 'weight', weight, weightLength(g));
   if (bias !== null) checkLength('convolve', 'bias', bias, g.outChannels);
 
+  if (byWinograd(out, x, weight, bias, activation, parameter, fast, g, false)) return;
   fillRows(out, bias);
   if (out.length > 0 && x.length > 0) {
     const patches = patchesOfInput(x, g);
@@ -47,6 +60,7 @@ export const convolveTransposed: Kernels['convolveTransposed'] = (
   geometry,
   activation,
   parameter,
+  fast,
 ) => {
   const kernel = 'convolveTransposed';
   const g = readConvolution(kernel, geometry);
@@ -55,6 +69,7 @@ export const convolveTransposed: Kernels['convolveTransposed'] = (
   checkLength(kernel, 'weight', weight, weightLength(g));
   if (bias !== null) checkLength(kernel, 'bias', bias, g.channels);
 
+  if (byWinograd(out, x, weight, bias, activation, parameter, fast, g, true)) return;
   fillRows(out, bias);
   if (out.length > 0 && x.length > 0) {
     for (const patches of patchesOfOutput(x, g)) {
@@ -69,13 +84,23 @@ export const convolveTransposed: Kernels['convolveTransposed'] = (
   activate(out, activation, parameter);
 };
 
-export const convolveWeightGradient: Kernels['convolveWeightGradient'] = (out, x, gradient, geometry) => {
+export const convolveWeightGradient: Kernels['convolveWeightGradient'] = (
+  out,
+  x,
+  gradient,
+  geometry,
+  fast,
+) => {
   const kernel = 'convolveWeightGradient';
   const g = readConvolution(kernel, geometry);
   checkLength(kernel, 'out', out, weightLength(g));
   checkLength(kernel, 'x', x, inputLength(g));
   checkLength(kernel, 'gradient', gradient, outputLength(g));
 
+  if (isSingle(out) && fast === 1 && suitsWinograd(g)) {
+    winogradWeightGradient(out, x as Float32Array, gradient as Float32Array, g);
+    return;
+  }
   out.fill(0);
   if (out.length === 0 || x.length === 0 || gradient.length === 0) return;
   const patches = patchesOfInput(x, g);
@@ -90,6 +115,35 @@ export const convolveWeightGradient: Kernels['convolveWeightGradient'] = (out, x
     for (let tap = 0; tap < taps; tap++) out[c * taps + tap] = sums[tap * g.channels + c];
   }
 };
+
+const isSingle = (out: Float): out is Float32Array => out instanceof Float32Array;
+
+/** Whether it was done by Winograd's algorithm, which the sizes alone decide. */
+function byWinograd(
+  out: Float,
+  x: Float,
+  weight: Float,
+  bias: Float | null,
+  activation: number,
+  parameter: number,
+  fast: number,
+  g: Geometry,
+  isTransposed: boolean,
+): boolean {
+  if (!(out instanceof Float32Array) || fast === 0 || !suitsWinograd(g)) return false;
+  const isRelu = activation === unaryCode.relu;
+  winograd(
+    out,
+    x as Float32Array,
+    weight as Float32Array,
+    bias as Float32Array | null,
+    isRelu,
+    g,
+    isTransposed,
+  );
+  if (!isRelu) activate(out, activation, parameter);
+  return true;
+}
 
 /** A single channel makes a product of a matrix with a vector, which is faster than the loops over taps. */
 function isDepthwise({ channels, outChannels, groups }: Geometry): boolean {
