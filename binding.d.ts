@@ -178,9 +178,7 @@ export interface Kernels {
    * ins[i·m …], all of one length, and row rows[i] of `scalars`, s numbers (without any, rows is empty). Its values are
    * numbered: what the k outs hold, the m ins, the s scalars, all of `shared`, all of `constants`, then the result of each
    * instruction; at most 256. After the counts come the values that the k outs and the s scalars become, and then the
-   * instructions, four numbers each: an op and the values a, b, c that it reads, results of earlier ones among them. Ops
-   * are numbered through `unaryOps` (of a; b and c are p and q, scalars, −1 for 0), `binaryOps` (of a and b, c is −1), and
-   * where (a ≠ 0 ? b : c).
+   * instructions, those of `fused` up to where; what stands there for a constant is a scalar here.
    *
    * What is computed from scalars alone is a scalar, computed in float64, once for each group in their order, and may be
    * what a scalar becomes; beside elements it is rounded to their type, but p and q are not. With `wide` 0 the result is that of
@@ -196,6 +194,44 @@ export interface Kernels {
     constants: Float64Array,
     code: Int32Array,
     wide: Flag,
+  ): void;
+
+  /**
+   * A chain of elementwise calls in one pass over memory, of which nothing is stored but the outs: values at each position, or
+   * reductions of them. The result is that of calls of `cast`, `unary`, `unaryGradient`, `binary`, `binaryGradient`, `where`,
+   * `loss` and `lossGradient` (an element for each position) and `reduce` one after the other, bit for bit.
+   *
+   * `layout` is k0, r0, k1, r1, rank, dims (rank of them, ≤ 16), then for each in its offset and strides (rank of them). The
+   * chain is computed at the positions of dims, in row-major order, of which there are k0·r0·k1·r1, at most 2³¹ − 1. An in of
+   * int32 counts as converted to the type of outs. Strides count elements and may be 0 or negative; each in is long enough for
+   * all that they reach.
+   *
+   * Values are numbered: the ins, the constants, the result of each instruction; at most 256. Constants count as rounded to the
+   * type of outs, but as parameters they do not. `code` is the number of outs; for each out the value that it is of, an end,
+   * and a scale; then the instructions. The end is −1 for an out that has the value of each position, as many elements as there are;
+   * else it is a code of `reduceOps`, and the out is k0 × k1, as `reduce` gives it. The scale of a reduction is a constant, −1 for 1.
+   *
+   * An instruction is an op and the values that it reads, each given or the result of an earlier one; behind them parameters,
+   * which are constants, −1 for 0. Ops are numbered through (`lib/kernels/instructions.ts`):
+   *
+   * - `unaryOps` (x; p, q), `binaryOps` (a, b), where (condition, a, b);
+   * - the gradients of `unaryOps` (gradient, x or y as the op reads it; p, q), where −1 stands for what neg and scale do not
+   *   read; of `binaryOps` by a and then by b (gradient, a, b);
+   * - `lossOps` (prediction, target; parameter, scale), and their gradients by prediction and then by target (gradient,
+   *   prediction, target; parameter, scale), a scale of −1 for 1, parameter and scale finite;
+   * - the same gradients by one gradient for all positions, as of `lossGradient` with a gradient of length 1: a constant, or
+   *   the number at the offset of an in.
+   *
+   * An out of positions may be the very array of an in that is read at each position where that is (offset 0, the strides of a
+   * contiguous array): whatever reads it finds what was there before the call. No other out may share memory with an in, nor
+   * with another out.
+   */
+  fused(
+    outs: readonly Float[],
+    ins: readonly Data[],
+    layout: Int32Array,
+    code: Int32Array,
+    constants: Float64Array,
   ): void;
 
   /** out = value, converted to the type of out (truncated towards zero for Int32Array, which wants a finite value). */
@@ -588,7 +624,7 @@ export interface Kernels {
 /** A recorded call: the kernel, and its arguments as at any call. */
 export type Call = readonly [kernel: keyof Kernels, ...args: readonly Argument[]];
 
-export type Argument = Data | Uint32Array | readonly Float[] | number | null;
+export type Argument = Data | Uint32Array | readonly Data[] | number | null;
 
 /** A list of recorded calls, ready to be made again and again without JavaScript in between. */
 export interface Program {

@@ -38,6 +38,26 @@ struct List {
   const Array<T>& operator[](int64_t i) const { return arrays[i]; }
 };
 
+/// An array to read, of T or of int32, whose elements count as converted.
+template <class T>
+struct Mixed {
+  const void* data = nullptr;
+  int64_t length = 0;
+  int position = 0;
+  bool isInteger = false;
+};
+
+/// Typed arrays of one type or of int32.
+template <class T>
+struct MixedList {
+  std::vector<Mixed<T>> arrays;
+  int64_t length = 0;
+  int position = 0;
+  bool null = false;
+
+  const Mixed<T>& operator[](int64_t i) const { return arrays[i]; }
+};
+
 /// float32, float64 or int32 of its own, whatever the other arguments are.
 struct AnyArray {
   enum Type { float32, float64, int32 };

@@ -309,13 +309,19 @@ struct Call {
           return refuse(I, selectorNames(V::count), 0);
         }
         slot.type = item.type;
-      } else if (const auto wanted = slots[V::selector].type; !(isArray && item.type == wanted)) {
-        return refuse(I, arrayName(wanted) + " like " + kernel.arguments[V::selector] + "[0]",
-                      static_cast<int64_t>(i));
+      } else if (const auto wanted = slots[V::selector].type; !(isArray && isLike<I>(item.type, wanted))) {
+        const std::string expectation = arrayName(wanted) + " like " + kernel.arguments[V::selector] + "[0]";
+        const bool isMixed = Traits<Argument<I>>::isMixed;
+        return refuse(I, expectation + (isMixed ? " or an Int32Array" : ""), static_cast<int64_t>(i));
       }
       if (!attached(item, item.value, I, static_cast<int64_t>(i))) return false;
     }
     return true;
+  }
+
+  template <size_t I>
+  static bool isLike(napi_typedarray_type type, napi_typedarray_type wanted) {
+    return type == wanted || (Traits<Argument<I>>::isMixed && type == napi_int32_array);
   }
 
   /// A detached array looks like an empty one; its buffer tells.
@@ -367,7 +373,13 @@ void convertOne(const Check& check, const Slot& slot, [[maybe_unused]] const Ite
     out.length = static_cast<int64_t>(slot.length);
     out.arrays.resize(slot.length);
     for (size_t i = 0; i < slot.length; i++) {
-      convertOne(check, items[slot.firstItem + i], items, position, out.arrays[i]);
+      const Item& item = items[slot.firstItem + i];
+      if constexpr (Traits<A>::isMixed) {
+        out.arrays[i] = {item.data, static_cast<int64_t>(item.length), position,
+                         item.type == napi_int32_array};
+      } else {
+        convertOne(check, item, items, position, out.arrays[i]);
+      }
     }
   } else if constexpr (std::is_base_of_v<AnyArray, A>) {
     static_cast<AnyArray&>(out) = {slot.data, static_cast<int64_t>(slot.length), position,
@@ -491,7 +503,7 @@ std::string describeArgument() {
     const std::string name = arrayName(arrayType<typename Traits<A>::Element>);
     std::string type = name.substr(name.find(' ') + 1);
     if (std::is_base_of_v<AnyArray, A>) type = "Data";
-    if (V::template selects<I>()) type = V::count == 2 ? "Float" : "Data";
+    if (V::template selects<I>()) type = V::count == 2 && !Traits<A>::isMixed ? "Float" : "Data";
     if (Traits<A>::isList) type = "readonly " + type + "[]";
     return (Traits<A>::written ? "written " : "") + type + (Traits<A>::nullable ? " | null" : "");
   } else {

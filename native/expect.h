@@ -26,12 +26,13 @@ inline constexpr napi_typedarray_type arrayType<uint32_t> = napi_uint32_array;
 
 template <class A>
 struct Traits {
-  static constexpr bool isArray = false, isList = false, nullable = false;
+  static constexpr bool isArray = false, isList = false, isMixed = false, nullable = false;
 };
 template <class T>
 struct Traits<Array<T>> {
   using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = true, isList = false, nullable = false, written = !std::is_const_v<T>;
+  static constexpr bool isArray = true, isList = false, isMixed = false, nullable = false,
+                        written = !std::is_const_v<T>;
 };
 template <class T>
 struct Traits<Nullable<T>> : Traits<Array<T>> {
@@ -40,7 +41,13 @@ struct Traits<Nullable<T>> : Traits<Array<T>> {
 template <class T>
 struct Traits<List<T>> {
   using Element = std::remove_const_t<T>;
-  static constexpr bool isArray = false, isList = true, nullable = false, written = !std::is_const_v<T>;
+  static constexpr bool isArray = false, isList = true, isMixed = false, nullable = false,
+                        written = !std::is_const_v<T>;
+};
+/// Beside arrays of the type of the call, those of int32.
+template <class T>
+struct Traits<MixedList<T>> : Traits<List<const T>> {
+  static constexpr bool isMixed = true;
 };
 template <>
 struct Traits<Layout> : Traits<Array<const int32_t>> {};

@@ -25,6 +25,9 @@ void applyUnary(T* out, const T* x, int64_t n, UnaryOp op, double p, double q);
 template <class T>
 void applyUnaryGradient(T* out, const T* gradient, const T* kept, int64_t n, UnaryOp op, double p, double q);
 
+/// Whether f is so costly that a few thousand elements are worth a thread.
+bool isHeavy(UnaryOp op);
+
 /// out[n] = f(x[n] + bias[n]), likewise.
 template <class T>
 void applyUnaryBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, double p, double q);
@@ -36,10 +39,28 @@ void applyUnaryBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, 
 template <class T>
 void applyBinary(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t stepB, BinaryOp op);
 
+/// out[n] = gradient[n] · ∂f/∂a or, by operand 1, ∂f/∂b, likewise.
+template <class T>
+void applyBinaryGradient(T* out, int64_t n, const T* gradient, const T* a, const T* b, BinaryOp op,
+                         int operand);
+
 /// The choice between a and b, likewise.
 template <class T>
 void applyWhere(T* out, int64_t n, const T* condition, int64_t stepC, const T* a, int64_t stepA, const T* b,
                 int64_t stepB);
+
+// ── loss.cc
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// out[n] = scale · l(prediction[n], target[n]) on the calling thread, unchecked.
+template <class T>
+void applyLoss(T* out, const T* prediction, const T* target, int64_t n, LossOp op, double parameter,
+               double scale);
+
+/// out[n] = scale · gradient[n · stepG] · ∂l/∂prediction or ∂l/∂target, likewise; a step of 0 or 1.
+template <class T>
+void applyLossGradient(T* out, const T* gradient, int64_t stepG, const T* prediction, const T* target,
+                       int64_t n, LossOp op, double parameter, double scale, bool byTarget);
 
 // ── finite.cc
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────

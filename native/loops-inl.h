@@ -127,12 +127,18 @@ struct Wide {
   }
 };
 
+/// The finite ones of some results, and for the others those of f in float64. Each depends on its own
+/// operands alone, whatever stands beside it.
+template <class D, class F, class... V>
+HWY_INLINE hn::Vec<D> mended(D d, hn::Vec<D> results, const F& f, V... v) {
+  return hn::IfThenElse(hn::Eq(hn::Sub(results, results), hn::Zero(d)), results, Wide<F>{f}(d, v...));
+}
+
 /// out[i] = f(d, in[i]…) for i < n, by `Wide` f where `safe` and the result is not finite.
 template <bool safe, class T, class F, class... In>
 HWY_INLINE void mapOf(T* out, int64_t n, const F& f, In... in) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const Wide<F> wide{f};
   int64_t i = 0;
   // Two vectors at a time hide the latency of one behind the other.
   for (; i + 2 * lanes <= n; i += 2 * lanes) {
@@ -140,8 +146,8 @@ HWY_INLINE void mapOf(T* out, int64_t n, const F& f, In... in) {
     auto second = f(d, loadAt(d, in, i + lanes)...);
     if constexpr (safe) {
       if (HWY_UNLIKELY(!isFinite(d, hn::Add(hn::Sub(first, first), hn::Sub(second, second))))) {
-        first = wide(d, loadAt(d, in, i)...);
-        second = wide(d, loadAt(d, in, i + lanes)...);
+        first = mended(d, first, f, loadAt(d, in, i)...);
+        second = mended(d, second, f, loadAt(d, in, i + lanes)...);
       }
     }
     hn::StoreU(first, d, out + i);
@@ -154,7 +160,9 @@ HWY_INLINE void mapOf(T* out, int64_t n, const F& f, In... in) {
     };
     auto v = apply(f);
     if constexpr (safe) {
-      if (HWY_UNLIKELY(!isFinite(d, v))) v = apply(wide);
+      if (HWY_UNLIKELY(!isFinite(d, v))) {
+        v = apply([&](auto, auto... values) HWY_ATTR { return mended(d, v, f, values...); });
+      }
     }
     if (count == lanes) {
       hn::StoreU(v, d, out + i);

@@ -5,10 +5,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Addon } from '../binding.d.ts';
-import { codeLists, unaryCode } from '../lib/kernels/codes.ts';
+import { binaryCode, codeLists, reduceCode, unaryCode } from '../lib/kernels/codes.ts';
 import { describeFact, flag, isArrayFact } from '../lib/kernels/facts.ts';
 import { fallback } from '../lib/kernels/fallback/index.ts';
 import { kernels } from '../lib/kernels/index.ts';
+import { opNumber } from '../lib/kernels/instructions.ts';
 import { loadNative } from '../lib/kernels/native.ts';
 import { table } from '../lib/kernels/table.ts';
 import { complete, declarations } from './cases/index.ts';
@@ -299,6 +300,15 @@ describe('numbers of threads', () => {
     const shared = Float64Array.of(0.5);
     kernels.elementwise(cut(w), joined(cut(v), cut(g)), counts, rows, shared, shared, list, 0);
     for (let op = 0; op < 5; op++) kernels.reduce(new Float32Array(1), g, 1, long, 1, 1, op, 1);
+    const [add, tanh] = [opNumber('binary', binaryCode.add), unaryCode.tanh];
+    for (const [k1, r1] of [
+      [1, long],
+      [long, 1],
+    ]) {
+      const chain = Int32Array.of(2, 3, -1, -1, 3, reduceCode.sum, 2, add, 0, 1, tanh, 3, -1, -1);
+      const layout = Int32Array.of(1, 1, k1, r1, 1, long, 0, 1, 0, 0);
+      kernels.fused([new Float32Array(long), new Float32Array(k1)], [g, w], layout, chain, shared);
+    }
     kernels.gather(
       new Float32Array(long),
       g,

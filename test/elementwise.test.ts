@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { binaryOps, type Float, kernels, unaryOps } from '../lib/kernels/index.ts';
+import { instructionsFrom, ops } from '../lib/kernels/instructions.ts';
 import { allocate, type FloatDtype } from '../lib/memory.ts';
 import { generator } from './cases/generator.ts';
 import { type Counts, everyOp, randomList } from './contract/lists.ts';
@@ -36,8 +37,8 @@ function oneByOne({ outs, ins, scalars, rows, shared, constants, code }: Call): 
       ...arrays.map((array) => ({ array, isScalar: false })),
       ...numbers.map((array) => ({ array, isScalar: true })),
     ];
-    for (let at = 3 + k + s; at < code.length; at += 4) {
-      const [op, ...operands] = code.subarray(at, at + 4);
+    for (const { op: what, operands } of instructionsFrom(code, 3 + k + s)) {
+      const op = ops.indexOf(what);
       const given = operands.map((value) => (value < 0 ? null : values[value]));
       const isScalar = given.every((value) => value === null || value.isScalar);
       const out = isScalar ? new Float64Array(1) : like(length);

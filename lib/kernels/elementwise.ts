@@ -1,7 +1,7 @@
 /** Kernel calls turned into a list of instructions for the kernel `elementwise`. */
 import { ArgumentError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
-import { binaryOps, unaryOps } from './codes.ts';
+import { opNumber } from './instructions.ts';
 import type { RecordedArgument, RecordedCall } from './recorder.ts';
 
 /** What `elementwise` takes of a list. */
@@ -19,9 +19,6 @@ export interface Roles {
   /** What the outs and the scalars become. */
   readonly results: readonly Storage[];
 }
-
-const binaryOp = unaryOps.length;
-const whereOp = binaryOp + binaryOps.length;
 
 /** A value until all constants are known, which are numbered before results. */
 type Value = { readonly kind: 'input' | 'constant' | 'result'; readonly at: number };
@@ -69,13 +66,13 @@ export function instructionsOf(
   for (const [kernel, out, ...args] of calls) {
     if (kernel === 'unary') {
       const [x, op, p, q] = args as [Storage, number, number, number];
-      step(out, op, read(x), parameter(p), parameter(q));
+      step(out, opNumber('unary', op), read(x), parameter(p), parameter(q));
     } else if (kernel === 'binary') {
       const [a, b, , op] = args as [Storage, Storage, Storage | null, number];
-      step(out, binaryOp + op, read(a), read(b), null);
+      step(out, opNumber('binary', op), read(a), read(b));
     } else if (kernel === 'where') {
       const [condition, a, b] = args as [Storage, Storage, Storage];
-      step(out, whereOp, read(condition), read(a), read(b));
+      step(out, opNumber('where'), read(condition), read(a), read(b));
     } else if (kernel === 'fill') {
       values.set(out as Storage, constant(args[0] as number));
     } else {

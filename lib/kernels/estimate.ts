@@ -1,6 +1,7 @@
 /** The vocabulary of table.ts for what a call costs: see cost.ts. */
 import type { Data, Float } from '../../binding.d.ts';
 import { binaryOps, type GeometryField, geometryFields, lossOps, type UnaryOp, unaryOps } from './codes.ts';
+import { describeCode, disassemble, instructionsFrom, type Op } from './instructions.ts';
 
 /**
  * What the table says of a call. Without `bytes` each array counts once, or twice if it is updated; without `size` it is
@@ -132,6 +133,15 @@ export function lossWork(op: number): number {
 
 export const binaryWork = (op: number): number => (binaryOps[op] === 'pow' ? 2 * elementary : 1);
 
+function workOf({ form, code }: Op): number {
+  if (form === 'unary') return unaryWork(code);
+  if (form === 'binary') return binaryWork(code);
+  if (form === 'where') return 0;
+  if (form === 'unaryGradient') return unaryWork(code) > 1 ? elementary + 2 : 2;
+  if (form === 'binaryGradient') return 2 * binaryWork(code);
+  return lossWork(code);
+}
+
 /** Each instruction of a list that meets elements; those of a side that is not chosen as well. */
 export function instructionWork(
   outs: readonly Float[],
@@ -143,13 +153,19 @@ export function instructionWork(
   const total = outs.reduce((sum, { length }) => sum + length, 0) / k;
   const isElements = Array.from({ length: k + m + s + others }, (_, value) => value < k + m);
   let each = 0;
-  for (let at = 3 + k + s; at < code.length; at += 4) {
-    const [op, ...operands] = code.subarray(at, at + 4);
+  for (const { op, operands } of instructionsFrom(code, 3 + k + s)) {
     const meets = operands.some((value) => isElements[value]);
     isElements.push(meets);
-    if (!meets) continue;
-    if (op < unaryOps.length) each += unaryWork(op);
-    else if (op < unaryOps.length + binaryOps.length) each += binaryWork(op - unaryOps.length);
+    if (meets) each += workOf(op);
   }
   return { operations: each * total, size: `${total} in ${outs.length / k}` };
+}
+
+/** Of a list at each position of a layout. */
+export function chainWork(layout: Int32Array, code: Int32Array): Estimate {
+  const positions = product(...layout.subarray(0, 4));
+  const { ends, instructions } = disassemble(code);
+  const reductions = ends.filter(({ reduce }) => reduce !== null).length;
+  const each = instructions.reduce((sum, { op }) => sum + workOf(op), reductions);
+  return { operations: each * positions, size: `${positions}: ${describeCode(code)}` };
 }

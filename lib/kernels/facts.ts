@@ -3,9 +3,9 @@ import { gradientFromOutput, unaryCode, unaryOps } from './codes.ts';
 
 /**
  * What an array holds. All `Float` arrays of a call, and all `Data` arrays, are of the type that the first of them has;
- * an `AnyData` array is of its own.
+ * an `AnyData` array is of its own. A `Mixed` one is of the type of the `Float` arrays, or of int32.
  */
-export type ElementType = 'Float' | 'Data' | 'AnyData' | 'Int32' | 'Uint32' | 'Float64';
+export type ElementType = 'Float' | 'Mixed' | 'Data' | 'AnyData' | 'Int32' | 'Uint32' | 'Float64';
 
 /** `partly`: overwritten where a layout reaches it, and kept elsewhere; all of it where the layout is null. */
 export type Effect = 'read' | 'overwritten' | 'partly' | 'updated';
@@ -45,6 +45,7 @@ export function isArrayFact(fact: Fact): fact is ArrayFact {
 
 const typeNames: Readonly<Record<ElementType, string>> = {
   Float: 'Float',
+  Mixed: 'Data',
   Data: 'Data',
   AnyData: 'Data',
   Int32: 'Int32Array',
@@ -79,6 +80,7 @@ export const updated = (...length: Count[]): ArrayFact => array('updated', lengt
 export const input = (...length: Count[]): ArrayFact => array('read', length);
 
 const holding = (elements: ElementType) => (fact: ArrayFact) => ({ ...fact, elements });
+export const mixed = holding('Mixed');
 export const data = holding('Data');
 export const anyData = holding('AnyData');
 export const int32 = holding('Int32');

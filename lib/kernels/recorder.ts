@@ -15,7 +15,7 @@
  *   what only JavaScript does (seeds, states loaded, …)              refused: `refuseRecording`
  */
 
-import type { Argument, Call, Data, Float, Kernels } from '../../binding.d.ts';
+import type { Argument, Call, Data, Kernels } from '../../binding.d.ts';
 import { AutogradError } from '../errors.ts';
 import { beforeChange } from '../hold.ts';
 import type { Elements, Storage } from '../memory.ts';
@@ -59,7 +59,7 @@ export function nextPass(): number {
 }
 
 /** An argument of a recorded call: a Storage stands for the array that it will have. */
-export type RecordedArgument = Argument | Storage | readonly (Float | Storage)[];
+export type RecordedArgument = Argument | Storage | readonly (Data | Storage)[];
 export type RecordedCall = [keyof Kernels, ...RecordedArgument[]];
 
 /** One call of a function, as it was written down. */
@@ -253,7 +253,7 @@ export function record<Result>(into: Recording, fn: () => Result): Result {
   }
 }
 
-export function isList(argument: unknown): argument is readonly (Float | Storage)[] {
+export function isList(argument: unknown): argument is readonly (Data | Storage)[] {
   return Array.isArray(argument);
 }
 

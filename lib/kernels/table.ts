@@ -11,6 +11,7 @@ import type { Kernels } from '../../binding.d.ts';
 import { binaryOps, lossOps, reduceOps, unaryOps } from './codes.ts';
 import {
   binaryWork,
+  chainWork,
   convolution,
   type Estimate,
   elementary,
@@ -43,6 +44,7 @@ import {
   int32,
   isArrayFact,
   list,
+  mixed,
   orNull,
   orOne,
   out,
@@ -187,6 +189,16 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     },
     cost: (outs, ins, _scalars, _rows, shared, constants, code) =>
       instructionWork(outs, ins, shared.length + constants.length, code),
+  },
+  fused: {
+    arguments: {
+      outs: list(out()),
+      ins: list(mixed(input())),
+      layout: int32(input()),
+      code: int32(input()),
+      constants: float64(input()),
+    },
+    cost: (_outs, _ins, layout, code) => chainWork(layout, code),
   },
   fill: { arguments: { out: data(out()), value: anyNumber }, cost: () => 0 },
   cast: { arguments: { out: anyData(out()), x: anyData(input('out')) }, cost: () => 0 },

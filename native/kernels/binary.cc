@@ -378,13 +378,20 @@ void applyBinary(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64
 }
 
 template <class T>
+void applyBinaryGradient(T* out, int64_t n, const T* gradient, const T* a, const T* b, BinaryOp op,
+                         int operand) {
+  AXPY_SIMD(backward<T>)(out, n, gradient, a, 1, b, 1, op, operand);
+}
+
+template <class T>
 void applyWhere(T* out, int64_t n, const T* condition, int64_t stepC, const T* a, int64_t stepA, const T* b,
                 int64_t stepB) {
   AXPY_SIMD(choose<T>)(out, n, condition, stepC, a, stepA, b, stepB);
 }
 
-#define AXPY_INSTANTIATE(T)                                                               \
-  template void applyBinary(T*, int64_t, const T*, int64_t, const T*, int64_t, BinaryOp); \
+#define AXPY_INSTANTIATE(T)                                                                    \
+  template void applyBinary(T*, int64_t, const T*, int64_t, const T*, int64_t, BinaryOp);      \
+  template void applyBinaryGradient(T*, int64_t, const T*, const T*, const T*, BinaryOp, int); \
   template void applyWhere(T*, int64_t, const T*, int64_t, const T*, int64_t, const T*, int64_t)
 AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);

@@ -253,6 +253,19 @@ bool isWide(double parameter, double scale) {
 }  // namespace
 
 template <class T>
+void applyLoss(T* out, const T* prediction, const T* target, int64_t n, LossOp op, double parameter,
+               double scale) {
+  AXPY_SIMD(each<T>)(out, prediction, target, n, op, parameter, scale, isWide<T>(parameter, scale));
+}
+
+template <class T>
+void applyLossGradient(T* out, const T* gradient, int64_t stepG, const T* prediction, const T* target,
+                       int64_t n, LossOp op, double parameter, double scale, bool byTarget) {
+  AXPY_SIMD(slopes<T>)
+  (out, gradient, stepG, prediction, target, n, op, parameter, scale, byTarget, isWide<T>(parameter, scale));
+}
+
+template <class T>
 void loss(const Check& check, Array<T> out, Array<const T> prediction, Array<const T> target, Code<LossOp> op,
           Number parameter, Number scale) {
   const int64_t n = prediction.length;
@@ -292,6 +305,13 @@ void lossGradient(const Check& check, Array<T> out, Array<const T> gradient, Arr
         end - begin, op, parameter, scale, operand, wide);
   });
 }
+
+#define AXPY_INSTANTIATE(T)                                                                           \
+  template void applyLoss(T*, const T*, const T*, int64_t, LossOp, double, double);                   \
+  template void applyLossGradient(T*, const T*, int64_t, const T*, const T*, int64_t, LossOp, double, \
+                                  double, bool)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
 
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(loss, "out", "prediction", "target", "op", "parameter", "scale"),

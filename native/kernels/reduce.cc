@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "reduce.h"
 #include "simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -185,124 +186,11 @@ HWY_AFTER_NAMESPACE();
 namespace axpy {
 namespace {
 
-/// Values that one task reduces at most, however many threads there are.
-constexpr int64_t block = 32768;
-
-/// Accumulators on the stack when they are few: most reductions are small.
-class Sums {
- public:
-  explicit Sums(int64_t count) {
-    if (count > static_cast<int64_t>(few_.size())) many_.resize(static_cast<size_t>(count));
-    data_ = many_.empty() ? few_.data() : many_.data();
-  }
-  double* operator+(int64_t i) const { return data_ + i; }
-  double operator[](int64_t i) const { return data_[i]; }
-
- private:
-  std::array<double, 64> few_;
-  std::vector<double> many_;
-  double* data_;
-};
-
-/// out[i] = scale · R(x[i, :]), count × length
 template <class Out, class T>
-void reduceRows(Out* out, const T* x, int64_t count, int64_t length, ReduceOp op, double scale) {
-  const auto run = AXPY_SIMD(rows<T>);
-  if (length <= block) {
-    const int64_t batch = 64;
-    const int64_t perTask = std::max<int64_t>(1, block / std::max<int64_t>(length, 1));
-    parallel::forRange(count, perTask, [&](int64_t begin, int64_t end) {
-      double sums[batch] = {};
-      for (int64_t i = begin; i < end; i += batch) {
-        const int64_t some = std::min(batch, end - i);
-        run(sums, x + i * length, some, length, op);
-        for (int64_t j = 0; j < some; j++) out[i + j] = static_cast<Out>(scale * sums[j]);
-      }
-    });
-    return;
-  }
-  const int64_t blocks = (length + block - 1) / block;
-  const Sums partial(count * blocks);
-  parallel::forEach(count * blocks, [&](int64_t task) {
-    const int64_t begin = task % blocks * block;
-    run(partial + task, x + task / blocks * length + begin, 1, std::min(block, length - begin), op);
-  });
-  for (int64_t i = 0; i < count; i++) {
-    AXPY_SIMD(merge)(partial + i * blocks, blocks, 1, op);
-    out[i] = static_cast<Out>(scale * partial[i * blocks]);
-  }
-}
-
-/// out[i, j] = scale · R(x[i, :, j]), outer × count × width
-template <class Out, class T>
-void reduceColumns(Out* out, const T* x, int64_t outer, int64_t count, int64_t width, ReduceOp op,
-                   double scale) {
-  const auto run = AXPY_SIMD(columns<T>);
-  // A stripe is narrow enough for its accumulators to stay in registers and wide enough for whole cache
-  // lines.
-  constexpr int64_t widest = 512;
-  const int64_t stripe = std::min<int64_t>(width, widest);
-  const int64_t stripes = (width + stripe - 1) / stripe;
-  const int64_t blockRows = std::max<int64_t>(1, block / stripe);
-  const int64_t blocks = std::max<int64_t>(1, (count + blockRows - 1) / blockRows);
-  if (blocks == 1) {
-    const int64_t perTask = std::max<int64_t>(1, block / (std::max<int64_t>(count, 1) * stripe));
-    parallel::forRange(outer * stripes, perTask, [&](int64_t begin, int64_t end) {
-      double sums[widest];
-      for (int64_t task = begin; task < end; task++) {
-        const int64_t i = task / stripes, left = task % stripes * stripe,
-                      some = std::min(stripe, width - left);
-        run(sums, x + i * count * width + left, count, some, width, op);
-        for (int64_t j = 0; j < some; j++) out[i * width + left + j] = static_cast<Out>(scale * sums[j]);
-      }
-    });
-    return;
-  }
-  const Sums partial(outer * blocks * width);
-  parallel::forEach(outer * blocks * stripes, [&](int64_t task) {
-    const int64_t left = task % stripes * stripe, slab = task / stripes;
-    const int64_t top = slab % blocks * blockRows, i = slab / blocks;
-    run(partial + (slab * width + left), x + (i * count + top) * width + left,
-        std::min(blockRows, count - top), std::min(stripe, width - left), width, op);
-  });
-  for (int64_t i = 0; i < outer; i++) {
-    double* sums = partial + i * blocks * width;
-    AXPY_SIMD(merge)(sums, blocks, width, op);
-    for (int64_t j = 0; j < width; j++) out[i * width + j] = static_cast<Out>(scale * sums[j]);
-  }
-}
-
-/// The general case: short runs of r1, r0 of them apart.
-template <class Out, class T>
-void reduceRuns(Out* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op,
-                double scale) {
-  const auto run = AXPY_SIMD(rows<T>);
-  const auto join = AXPY_SIMD(merge);
-  const auto perTask = static_cast<int64_t>(block / (static_cast<double>(r0) * static_cast<double>(r1)));
-  parallel::forRange(k0 * k1, std::max<int64_t>(1, perTask), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; o++) {
-      const int64_t i = o / k1, j = o % k1;
-      double sums[2] = {};
-      for (int64_t r = 0; r < r0; r++) {
-        run(sums + (r == 0 ? 0 : 1), x + ((i * r0 + r) * k1 + j) * r1, 1, r1, op);
-        if (r > 0) join(sums, 2, 1, op);
-      }
-      out[o] = static_cast<Out>(scale * sums[0]);
-    }
-  });
-}
-
-template <class Out, class T>
-void reduceAll(Out* out, int64_t length, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1,
-               ReduceOp op, double scale) {
-  if (length == 0) return;
-  if (r0 == 0 || r1 == 0) return reduceRows(out, x, length, 0, op, scale);
-  // Where nothing is summed, a copy: one row.
-  if (r0 == 1 && r1 == 1) return reduceColumns(out, x, 1, 1, length, op, scale);
-  if (k1 == 1) return reduceRows(out, x, k0, r0 * r1, op, scale);
-  if (r0 == 1) return reduceRows(out, x, k0 * k1, r1, op, scale);
-  if (r1 == 1) return reduceColumns(out, x, k0, r0, k1, op, scale);
-  reduceRuns(out, x, k0, r0, k1, r1, op, scale);
+void reduceAll(Out* out, const T* x, const Reduced& shape, ReduceOp op, double scale) {
+  const ArraySource<T> source{x};
+  const Reduction<Out> reduction{op, scale, out};
+  Reducing(source, &reduction, 1).run(shape);
 }
 
 /// Sums of so many of int32 are exact in float64.
@@ -327,84 +215,10 @@ void reduceIntegers(const Check& check, const Array<int32_t>& out, const int32_t
   if (op == ReduceOp::sum && static_cast<double>(r0) * static_cast<double>(r1) > exactCount) {
     sumMany(results.data(), x, k0, r0, k1, r1);
   } else {
-    reduceAll(results.data(), out.length, x, k0, r0, k1, r1, op, 1);
+    reduceAll(results.data(), x, {k0, r0, k1, r1}, op, 1);
   }
   for (int64_t i = 0; i < out.length; i++) check.fitsInt32(out.position, i, results[i]);
   std::copy(results.begin(), results.end(), out.data);
-}
-
-/// A product whose factors may be of any size: by a power of two away from the ends of the range.
-class Product {
- public:
-  void times(double factor) { mantissa_ = shifted(mantissa_ * shifted(factor)); }
-  double value() const {
-    return std::ldexp(mantissa_, static_cast<int>(std::clamp<int64_t>(exponent_, -5000, 5000)));
-  }
-
- private:
-  /// Numbers up to 2⁵⁰⁰, and down to its reciprocal, have a product that neither overflows nor loses digits.
-  double shifted(double x) {
-    constexpr double large = 0x1p500;
-    const double size = std::fabs(x);
-    if (size >= large) {
-      exponent_ += 600;
-      return x * 0x1p-600;
-    }
-    if (size >= 1 / large) return x;
-    exponent_ -= 600;
-    return x * 0x1p600;
-  }
-
-  double mantissa_ = 1;
-  int64_t exponent_ = 0;
-};
-
-/// scale · R of r0 runs of r1 finite numbers, `stride` apart, whatever the sizes of partial results; `before`
-/// where not all are finite and R is no product, which knows no better.
-template <class T>
-double reduceAgain(const T* x, int64_t r0, int64_t stride, int64_t r1, ReduceOp op, double scale,
-                   double before) {
-  // The terms so small that no sum of them overflows.
-  const double unit = op == ReduceOp::sum ? 0x1p-64 : 0x1p-540;
-  Product result;
-  double sum = 0;
-  for (int64_t r = 0; r < r0; r++) {
-    const T* const run = x + r * stride;
-    if (op == ReduceOp::product) {
-      // So many factors of float32 are within the range as well.
-      constexpr int64_t few = sizeof(T) == sizeof(float) ? 3 : 1;
-      for (int64_t i = 0; i < r1; i += few) {
-        double some = 1;
-        for (int64_t j = i; j < std::min(r1, i + few); j++) some *= static_cast<double>(run[j]);
-        result.times(some);
-      }
-      continue;
-    }
-    for (int64_t i = 0; i < r1; i++) {
-      const double value = run[i];
-      if (!std::isfinite(value)) return before;
-      const double scaled = value * unit;
-      sum += op == ReduceOp::sum ? scaled : scaled * scaled;
-    }
-  }
-  result.times(scale);
-  if (op == ReduceOp::product) return result.value();
-  result.times(sum);
-  for (int power = op == ReduceOp::sum ? 1 : 2; power > 0; power--) result.times(1 / unit);
-  return result.value();
-}
-
-/// Takes those results again that may have come out wrong, as sums of float64 and products of both types left
-/// the range of float64 on the way.
-template <class T>
-void mend(T* out, const T* x, int64_t k0, int64_t r0, int64_t k1, int64_t r1, ReduceOp op, double scale) {
-  const bool isProduct = op == ReduceOp::product;
-  if (op == ReduceOp::max || op == ReduceOp::min || (sizeof(T) == sizeof(float) && !isProduct)) return;
-  for (int64_t o = 0; o < k0 * k1; o++) {
-    if (std::isfinite(out[o]) && !(isProduct && out[o] == 0)) continue;
-    const T* const first = x + (o / k1 * r0 * k1 + o % k1) * r1;
-    out[o] = static_cast<T>(reduceAgain(first, r0, k1 * r1, r1, op, scale, static_cast<double>(out[o])));
-  }
 }
 
 /// Nothing of int32 is NaN.
@@ -433,6 +247,27 @@ void argmaxRange(int32_t* out, const T* x, int64_t size, int64_t inner, int64_t 
 }  // namespace
 
 template <class T>
+void reduceRowsOf(double* sums, const T* x, int64_t count, int64_t length, ReduceOp op) {
+  AXPY_SIMD(rows<T>)(sums, x, count, length, op);
+}
+
+template <class T>
+void reduceColumnsOf(double* sums, const T* x, int64_t count, int64_t width, int64_t stride, ReduceOp op) {
+  AXPY_SIMD(columns<T>)(sums, x, count, width, stride, op);
+}
+
+void mergeReduced(double* sums, int64_t count, int64_t width, ReduceOp op) {
+  AXPY_SIMD(merge)(sums, count, width, op);
+}
+
+#define AXPY_INSTANTIATE(T)                                                  \
+  template void reduceRowsOf(double*, const T*, int64_t, int64_t, ReduceOp); \
+  template void reduceColumnsOf(double*, const T*, int64_t, int64_t, int64_t, ReduceOp)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+AXPY_INSTANTIATE(int32_t);
+
+template <class T>
 void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0, Size k1, Size r1,
             Code<ReduceOp> op, Number scale) {
   const double kept = static_cast<double>(k0.value) * static_cast<double>(k1.value);
@@ -450,8 +285,10 @@ void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0
     if (scale != 1) check.fail(scale.position, "to be 1 for Int32Array", formatNumber(scale));
     reduceIntegers(check, out, x.data, k0, r0, k1, r1, op);
   } else {
-    reduceAll(out.data, out.length, x.data, k0, r0, k1, r1, op, scale);
-    mend(out.data, x.data, k0, r0, k1, r1, op, scale);
+    const Reduced shape{k0, r0, k1, r1};
+    reduceAll(out.data, x.data, shape, op, scale);
+    typename ArraySource<T>::Reader reader(ArraySource<T>{x.data});
+    mend(reader, 0, Reduction<T>{op, scale, out.data}, shape);
   }
 }
 

@@ -295,7 +295,11 @@ HWY_AFTER_NAMESPACE();
 namespace axpy {
 namespace {
 
-int64_t chunkOf(UnaryOp op) {
+int64_t chunkOf(UnaryOp op) { return isHeavy(op) ? parallel::heavyChunk : parallel::lightChunk; }
+
+}  // namespace
+
+bool isHeavy(UnaryOp op) {
   switch (op) {
     case UnaryOp::exp:
     case UnaryOp::log:
@@ -309,13 +313,11 @@ int64_t chunkOf(UnaryOp op) {
     case UnaryOp::log1p:
     case UnaryOp::expm1:
     case UnaryOp::logSigmoid:
-      return parallel::heavyChunk;
+      return true;
     default:
-      return parallel::lightChunk;
+      return false;
   }
 }
-
-}  // namespace
 
 template <class T>
 void applyUnary(T* out, const T* x, int64_t n, UnaryOp op, double p, double q) {

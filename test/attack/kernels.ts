@@ -31,7 +31,7 @@ const intricate = kernelNames.filter((name) =>
   /gemm|conv|pool|norm|moments|softmax|reduce|epilogue/i.test(name),
 );
 const convolutions = kernelNames.filter((name) => name.startsWith('convolve'));
-const lists = kernelNames.filter((name) => ['elementwise', 'sgd', 'adam'].includes(name));
+const lists = kernelNames.filter((name) => ['elementwise', 'fused', 'sgd', 'adam'].includes(name));
 
 /** A few units in the last place, which any two correct results may differ by; what is beyond is measured. */
 function nearby(outcome: Outcome): ReadonlyMap<number, Float64Array> {

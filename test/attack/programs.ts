@@ -212,6 +212,7 @@ async function raced(t: Try): Promise<void> {
     'softmaxCrossEntropy',
     'sgd',
     'elementwise',
+    'fused',
     'randomNormal',
   ] as const;
   const kernel = random.pick(random.chance(0.7) ? [...names, ...others] : kernelNames);

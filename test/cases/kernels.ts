@@ -1,5 +1,6 @@
 /** What the contract of a kernel allows and no op uses yet: every code, epilogue, stride and aliasing. */
 import {
+  binaryCode,
   binaryOps,
   type Float,
   gradientFromOutput,
@@ -10,6 +11,7 @@ import {
   unaryCode,
   unaryOps,
 } from '../../lib/kernels/index.ts';
+import { ops } from '../../lib/kernels/instructions.ts';
 import { allocate, type FloatDtype } from '../../lib/memory.ts';
 import { type DirectCase, defineCases } from './case.ts';
 import { generator, hash } from './values.ts';
@@ -277,8 +279,85 @@ export default defineCases({
           ]) {
             const x = random(reduceOps[op], dtype, k0 * r0 * k1 * r1, 0.5, 1.5);
             kernels.reduce(allocate(k0 * k1, dtype), x, k0, r0, k1, r1, op, scale);
+            // Of nothing, a result of 0 that is taken again.
+            const none = allocate(0, dtype);
+            if (scale !== 1) kernels.reduce(allocate(k0 * k1, dtype), none, k0, r0, k1, 0, op, 0);
           }
         }
+      },
+    },
+    {
+      name: 'chains of every op, ended by every reduction',
+      run: (dtype) => {
+        const layout = Int32Array.of(
+          2,
+          3,
+          5,
+          1,
+          3,
+          2,
+          3,
+          5,
+          0,
+          15,
+          5,
+          1,
+          0,
+          0,
+          0,
+          1,
+          0,
+          5,
+          1,
+          10,
+          0,
+          0,
+          0,
+          0,
+        );
+        const ins = [
+          random('a', dtype, 30, 0.25, 0.75),
+          random('b', dtype, 5, 0.25, 0.75),
+          Int32Array.from({ length: 48 }, (_, i) => i % 3),
+          random('one', dtype, 1, 0.25, 0.75),
+        ];
+        for (const [number, op] of ops.entries()) {
+          const operands = [0, 1, 2].slice(0, op.arrays);
+          const parameters = [4, 5].slice(0, op.parameters);
+          const reduce = number % reduceOps.length;
+          const scale = reduce === reduceCode.max || reduce === reduceCode.min ? -1 : 4;
+          const code = Int32Array.of(2, 6, -1, -1, 6, reduce, scale, number, ...operands, ...parameters);
+          const outs = [random('out', dtype, 30), random('sum', dtype, 10)];
+          kernels.fused(outs, ins, layout, code, Float64Array.of(0.5, 0.75));
+        }
+      },
+    },
+    {
+      name: 'chains of nothing, of no axes, and in place',
+      run: (dtype) => {
+        const code = Int32Array.of(1, 2, -1, -1, unaryOps.length + binaryCode.add, 0, 1);
+        const x = random('x', dtype, 70);
+        kernels.fused([x], [x, x], Int32Array.of(70, 1, 1, 1, 1, 70, 0, 1, 0, 1), code, new Float64Array(0));
+        const one = [random('y', dtype, 1), Int32Array.of(3)];
+        kernels.fused(
+          [x.subarray(0, 1) as Float],
+          one,
+          Int32Array.of(1, 1, 1, 1, 0, 0, 0),
+          code,
+          new Float64Array(0),
+        );
+        const none = allocate(0, dtype);
+        const layout = Int32Array.of(0, 1, 3, 1, 2, 0, 3, 0, 3, 1, 9, 0, 0);
+        kernels.fused([none], [none, none], layout, code, new Float64Array(0));
+        const sum = Int32Array.of(1, 0, reduceCode.sum, -1);
+        kernels.fused(
+          [allocate(4, dtype)],
+          [none],
+          Int32Array.of(2, 0, 2, 1, 1, 0, 0, 1),
+          sum,
+          new Float64Array(0),
+        );
+        kernels.fused([], [], Int32Array.of(1, 1, 1, 1, 0), Int32Array.of(0), new Float64Array(0));
       },
     },
     {

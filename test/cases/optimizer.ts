@@ -111,7 +111,7 @@ const elementwise: DirectCase[] = [
       for (const wide of [0, 1] as const) {
         const x = random('x', dtype, 3000, 1, 2);
         // x · 2¹⁰⁰ · 2¹⁰⁰ · 2⁻¹⁰⁰ · 2⁻¹⁰⁰
-        const code = Int32Array.of(1, 0, 0, 6, mul, 0, 1, -1, mul, 3, 1, -1, mul, 4, 2, -1, mul, 5, 2, -1);
+        const code = Int32Array.of(1, 0, 0, 6, mul, 0, 1, mul, 3, 1, mul, 4, 2, mul, 5, 2);
         kernels.elementwise([x], [], none, noRows, none, Float64Array.of(2 ** 100, 2 ** -100), code, wide);
       }
     },
@@ -119,7 +119,7 @@ const elementwise: DirectCase[] = [
   {
     name: 'a group of no arrays, and an out that is an in',
     run: (dtype) => {
-      const code = Int32Array.of(1, 1, 0, 2, add, 0, 1, -1);
+      const code = Int32Array.of(1, 1, 0, 2, add, 0, 1);
       kernels.elementwise([], [], none, noRows, none, none, code, 0);
       const x = random('x', dtype, 70);
       kernels.elementwise([x], [x], none, noRows, none, none, code, 0);

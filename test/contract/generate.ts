@@ -10,13 +10,15 @@ import {
   unaryOps,
 } from '../../lib/kernels/codes.ts';
 import { type ArrayFact, isArrayFact, positiveSize, size } from '../../lib/kernels/facts.ts';
+import { ops } from '../../lib/kernels/instructions.ts';
 import { table } from '../../lib/kernels/table.ts';
 import { allocate, type FloatDtype } from '../../lib/memory.ts';
 import { generator } from '../cases/values.ts';
 import type { Call, TypedArray } from './call.ts';
+import { randomChain } from './chains.ts';
 import { layerMakers } from './generate-layers.ts';
 import { type Geometry, geometries } from './geometries.ts';
-import { exactOps, randomList } from './lists.ts';
+import { exactOps, isExactOp, randomList } from './lists.ts';
 import type { KernelName } from './signature.ts';
 
 /** What a generator draws from: fast-check chooses and shrinks the numbers, the seed fills the arrays. */
@@ -182,6 +184,16 @@ const lists = ({ sizes, floats }: Draw): TypedArray[] => sizes.map((size) => flo
 /** A row for each of them, the last one first. */
 const rowsOf = ({ sizes }: Draw): Int32Array => Int32Array.from(sizes, (_, i) => sizes.length - 1 - i);
 
+/** Ops without jumps and poles, and not steep, so that a chain of them stays near what both implementations compute. */
+const smoothOps = ops.filter(
+  ({ form, code }) =>
+    (form === 'unary' && ['neg', 'scale', 'silu', 'softplus', 'sigmoid', 'tanh'].includes(unaryOps[code])) ||
+    (form === 'binary' && ['add', 'sub', 'mul'].includes(binaryOps[code])) ||
+    (form === 'binaryGradient' && ['add', 'sub', 'mul'].includes(binaryOps[code])) ||
+    (form === 'unaryGradient' && ['sigmoid', 'tanh', 'softplus', 'silu', 'gelu'].includes(unaryOps[code])) ||
+    (form.startsWith('loss') && ['squaredError', 'binaryCrossEntropyWithLogits'].includes(lossOps[code])),
+);
+
 /** Of the kernels that ask for more than the table says: layouts, geometries, numbers of a domain. */
 const makers: Partial<Readonly<Record<KernelName, Make>>> = {
   ...layerMakers,
@@ -327,6 +339,20 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
       code,
       0,
     ];
+  },
+  fused: (draw) => {
+    const next = generator(draw.code);
+    const exact = draw.flags[0] === 1;
+    const { outs, ins, layout, code, constants } = randomChain({
+      dtype: draw.dtype,
+      sizes: draw.sizes.map((size) => size % 24),
+      instructions: draw.code % 8,
+      ops: exact ? ops.filter(isExactOp) : smoothOps,
+      reductions: exact ? [reduceCode.max, reduceCode.min] : [reduceCode.sum, reduceCode.sumOfSquares],
+      next,
+      value: () => draw.floats(1, 0.25, 0.75)[0],
+    });
+    return [outs, ins, layout, code, constants];
   },
   sgd: (draw) => {
     const each = 1 + draw.flags[0];

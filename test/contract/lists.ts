@@ -1,5 +1,6 @@
 /** Random lists of instructions for the kernel `elementwise`. */
-import { binaryOps, unaryOps } from '../../lib/kernels/codes.ts';
+import { binaryOps, reduceCode, unaryOps } from '../../lib/kernels/codes.ts';
+import { disassemble, instructionsFrom, type Op, ops } from '../../lib/kernels/instructions.ts';
 
 const whereOp = unaryOps.length + binaryOps.length;
 
@@ -43,7 +44,7 @@ export function randomList(
       op < unaryOps.length
         ? [any(), scalar(), scalar()]
         : op < whereOp
-          ? [any(), any(), -1]
+          ? [any(), any()]
           : [next() < 0.5 && numbers.length > 0 ? pick(numbers) : any(), any(), any()];
     code.push(op, ...operands);
     const isScalar = operands.every((value) => value < 0 || numbers.includes(value));
@@ -56,12 +57,27 @@ export function randomList(
   return Int32Array.from([outs, ins, scalars, ...becomes, ...code]);
 }
 
+/** Whether an op is one of those. */
+export function isExactOp(op: Op): boolean {
+  return exactOps.includes(everyOp[ops.indexOf(op)]);
+}
+
+/** Whether both implementations have to give the same bits of a call of `fused`. */
+export function isExactChain(code: Int32Array): boolean {
+  const isExtreme = (reduce: number) => reduce === reduceCode.max || reduce === reduceCode.min;
+  return (
+    disassemble(code).instructions.every(({ op }) => isExactOp(op)) && reductionsOf(code).every(isExtreme)
+  );
+}
+
+/** The codes of the reductions that a call of `fused` ends in. */
+export function reductionsOf(code: Int32Array): number[] {
+  return disassemble(code).ends.flatMap(({ reduce }) => (reduce === null ? [] : [reduce]));
+}
+
 /** Whether both implementations have to give the same bits. */
 export function isExactList(code: Int32Array, wide: number): boolean {
   if (wide !== 0) return false;
   const [outs, , scalars] = code;
-  for (let at = 3 + outs + scalars; at < code.length; at += 4) {
-    if (!exactOps.includes(everyOp[code[at]])) return false;
-  }
-  return true;
+  return instructionsFrom(code, 3 + outs + scalars).every(({ op }) => isExactOp(op));
 }

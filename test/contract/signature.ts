@@ -4,7 +4,7 @@ import type { Kernels } from '../../binding.d.ts';
 import { binaryOps, lossOps, reduceOps, unaryOps } from '../../lib/kernels/codes.ts';
 import { type Effect, isArrayFact } from '../../lib/kernels/facts.ts';
 import { table } from '../../lib/kernels/table.ts';
-import { isExactList } from './lists.ts';
+import { isExactChain, isExactList, reductionsOf } from './lists.ts';
 
 export type KernelName = keyof Kernels;
 
@@ -13,6 +13,7 @@ export type ArgumentType =
   | 'Float | null'
   | 'readonly Float[]'
   | 'readonly Float[] | null'
+  | 'readonly Data[]'
   | 'Data'
   | 'Int32Array'
   | 'Int32Array | null'
@@ -112,6 +113,7 @@ const exactOps: Partial<Record<KernelName, { names: readonly string[]; exact: re
 export function isExact(kernel: KernelName, args: readonly unknown[]): boolean {
   if (exactKernels.has(kernel)) return true;
   if (kernel === 'elementwise') return isExactList(args[6] as Int32Array, args[7] as number);
+  if (kernel === 'fused') return isExactChain(args[3] as Int32Array);
   const ops = exactOps[kernel];
   if (ops === undefined) return false;
   return ops.exact.includes(ops.names[args[parameterIndex(kernel, 'op')] as number]);
@@ -122,6 +124,7 @@ const choosing: ReadonlySet<string> = new Set(['maximum', 'minimum', 'max', 'min
 
 /** Whether even the sign of a zero is one that both have to give: of exact results that are not chosen among equals. */
 export function keepsSigns(kernel: KernelName, args: readonly unknown[]): boolean {
+  if (kernel === 'fused') return isExact(kernel, args) && reductionsOf(args[3] as Int32Array).length === 0;
   const names = exactOps[kernel]?.names;
   return isExact(kernel, args) && !choosing.has(names?.[args[parameterIndex(kernel, 'op')] as number] ?? '');
 }

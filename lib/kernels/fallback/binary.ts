@@ -192,9 +192,22 @@ const multiplyIntegers: Forward = (out, o, n, a, i, stepA, b, j, stepB) => {
 };
 const walk = new Walk(2);
 
-/** out = f(a, b) without checks, with steps of 0 or 1: an instruction of `elementwise`. */
+/** out = f(a, b) without checks, with steps of 0 or 1. */
 export function applyBinary(out: Float, a: Float, stepA: number, b: Float, stepB: number, op: number): void {
   rule[op].forward(out, 0, out.length, a, 0, stepA, b, 0, stepB);
+}
+
+/** out = gradient · ∂f/∂a or, by operand 1, ∂f/∂b, likewise. */
+export function applyBinaryGradient(
+  out: Float,
+  gradient: Float,
+  a: Float,
+  b: Float,
+  op: number,
+  operand: 0 | 1,
+): void {
+  const run = operand === 0 ? rule[op].gradientA : rule[op].gradientB;
+  run(out, gradient, 0, out.length, a, 0, 1, b, 0, 1);
 }
 
 export const binary: Kernels['binary'] = (out, a, b, layout, op) => {

@@ -60,6 +60,7 @@ type TypeName = keyof typeof types;
 
 const typesOf: Readonly<Record<ArrayFact['elements'], readonly TypeName[]>> = {
   Float: ['Float32Array', 'Float64Array'],
+  Mixed: ['Float32Array', 'Float64Array', 'Int32Array'],
   Data: ['Float32Array', 'Float64Array', 'Int32Array'],
   AnyData: ['Float32Array', 'Float64Array', 'Int32Array'],
   Int32: ['Int32Array'],
@@ -69,7 +70,7 @@ const typesOf: Readonly<Record<ArrayFact['elements'], readonly TypeName[]>> = {
 
 /** Whether all such arrays of a call are of one type. */
 function isAlike({ elements }: ArrayFact): boolean {
-  return elements === 'Float' || elements === 'Data';
+  return elements === 'Float' || elements === 'Mixed' || elements === 'Data';
 }
 
 /** `a Float32Array, Float64Array or Int32Array` */
@@ -121,10 +122,15 @@ function checkTypes(kernel: string, names: readonly string[], facts: readonly Fa
 
   const checkArray = (value: unknown, name: string, fact: ArrayFact) => {
     const fixed = isAlike(fact) ? alike : null;
+    const isMixed = fact.elements === 'Mixed';
+    if (isMixed && types.Int32Array(value)) {
+      if (!isAttached(value as Int32Array)) refuse(kernel, name, 'have an attached buffer', 'a detached one');
+      return;
+    }
     const allowed = fixed === null ? typesOf[fact.elements] : [fixed.type];
     const type = allowed.find((known) => types[known](value));
     if (type === undefined) {
-      const like = fixed === null ? '' : ` like ${fixed.name}`;
+      const like = fixed === null ? '' : ` like ${fixed.name}${isMixed ? ' or an Int32Array' : ''}`;
       const orNull = fact.orNull && !fact.isList ? ' or null' : '';
       refuseType(kernel, name, `${oneOf(allowed)}${like}${orNull}`, value);
     }
@@ -173,7 +179,11 @@ interface Plan {
   readonly finites: readonly number[];
   readonly others: readonly { readonly position: number; readonly accepts: (value: unknown) => boolean }[];
   readonly lengths: readonly Length[];
-  readonly lists: readonly { readonly position: number; readonly orNull: boolean }[];
+  readonly lists: readonly {
+    readonly position: number;
+    readonly orNull: boolean;
+    readonly isMixed: boolean;
+  }[];
 }
 
 function planOf(names: readonly string[], facts: readonly Fact[]): Plan {
@@ -210,7 +220,11 @@ function planOf(names: readonly string[], facts: readonly Fact[]): Plan {
     }),
     lists: arrays
       .filter(({ fact }) => fact.isList)
-      .map(({ position, fact: { orNull } }) => ({ position, orNull })),
+      .map(({ position, fact: { orNull, elements } }) => ({
+        position,
+        orNull,
+        isMixed: elements === 'Mixed',
+      })),
   };
 }
 
@@ -271,11 +285,13 @@ function areListsRight({ arrays, lists }: Plan, args: Arguments): boolean {
   // Of no arrays the type is float32.
   const isLike = first instanceof Float64Array ? isFloat64 : isFloat32;
   for (let i = 0; i < lists.length; i++) {
-    const { position, orNull } = lists[i];
+    const { position, orNull, isMixed } = lists[i];
     const list = args[position];
     if (orNull && list === null) continue;
     if (!isArray(list)) return false;
-    for (let at = 0; at < list.length; at++) if (!isLike(list[at])) return false;
+    for (let at = 0; at < list.length; at++) {
+      if (!isLike(list[at]) && !(isMixed && isInt32(list[at]))) return false;
+    }
   }
   return true;
 }

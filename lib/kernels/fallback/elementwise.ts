@@ -1,23 +1,20 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
-import { binaryOps, unaryOps } from '../codes.ts';
-import { applyBinary, applyWhere } from './binary.ts';
+import { elementwiseOps, type Instruction, maxValues } from '../instructions.ts';
 import { checkIndices, checkLength, refuse } from './check.ts';
-import { apply } from './unary.ts';
+import {
+  blockSize,
+  CodeReader,
+  compute,
+  type Instructions,
+  Known,
+  type Registers,
+  registers32,
+  registers64,
+  takesNumber,
+} from './instructions.ts';
 
-const maxValues = 256;
-const whereOp = unaryOps.length + binaryOps.length;
-
-/** Elements of a block: so few that its values stay in the first caches. */
-const blockSize = 512;
-
-interface Instruction {
-  readonly op: number;
-  /** Numbers of values; −1 for none. */
-  readonly operands: readonly number[];
-}
-
-/** A checked list. A value is elements (an array of the group or the result of an instruction) or a scalar. */
-interface Instructions {
+/** A list over groups of arrays. */
+interface GroupList extends Instructions {
   /** How many there are in a group. */
   readonly outs: number;
   readonly ins: number;
@@ -26,91 +23,30 @@ interface Instructions {
   readonly firstScalar: number;
   readonly firstShared: number;
   readonly firstConstant: number;
-  readonly firstResult: number;
-  readonly instructions: readonly Instruction[];
-  readonly isScalar: readonly boolean[];
   /** The values that the outs and the scalars become. */
   readonly becomes: readonly number[];
 }
 
-function refuseCode(at: number, expected: string, code: Int32Array): never {
-  refuse('elementwise', `code[${at}]`, `be ${expected}`, String(code[at]));
-}
-
-function countAt(code: Int32Array, at: number, least: number): number {
-  if (code[at] < least || code[at] > maxValues) refuseCode(at, `a count from ${least} to ${maxValues}`, code);
-  return code[at];
-}
-
-/** The number of a value below `end`. */
-function valueAt(code: Int32Array, at: number, least: number, end: number): number {
-  if (code[at] < least || code[at] >= end) refuseCode(at, `a value from ${least} to ${end - 1}`, code);
-  return code[at];
-}
-
-function readInstruction(code: Int32Array, at: number, value: number, isScalar: boolean[]): Instruction {
-  const op = code[at];
-  if (op < 0 || op > whereOp) refuseCode(at, `a code from 0 to ${whereOp}`, code);
-  const isUnary = op < unaryOps.length;
-  const least = [0, isUnary ? -1 : 0, op === whereOp ? 0 : -1];
-  const operands = least.map((lowest, i) => {
-    const place = at + 1 + i;
-    const operand = valueAt(code, place, lowest, op < whereOp && !isUnary && i === 2 ? 0 : value);
-    if (isUnary && i > 0 && operand >= 0 && !isScalar[operand]) refuseCode(place, 'a scalar', code);
-    return operand;
-  });
-  isScalar[value] = operands.every((operand) => operand < 0 || isScalar[operand]);
-  return { op, operands };
-}
-
-function read(code: Int32Array, shared: number, constants: number): Instructions {
-  if (code.length < 3) refuse('elementwise', 'code', 'have length at least 3', String(code.length));
-  const [outs, ins, scalars] = [countAt(code, 0, 1), countAt(code, 1, 0), countAt(code, 2, 0)];
+function read(code: Int32Array, shared: number, constants: number): GroupList {
+  const reader = new CodeReader('elementwise', code);
+  reader.wantLength(3);
+  const [outs, ins, scalars] = [reader.countAt(0, 1), reader.countAt(1, 0), reader.countAt(2, 0)];
   const results = outs + scalars;
-  const rest = code.length - 3 - results;
-  if (rest < 0 || rest % 4 !== 0) {
-    refuse('elementwise', 'code', `have length ${3 + results} + 4·instructions`, String(code.length));
-  }
+  reader.wantLength(3 + results);
   const firstScalar = outs + ins;
   const firstShared = firstScalar + scalars;
   const firstConstant = firstShared + shared;
-  const firstResult = firstConstant + constants;
-  const values = firstResult + rest / 4;
-  if (values > maxValues) {
-    refuse('elementwise', 'code', `number at most ${maxValues} values`, String(values));
-  }
-  const isScalar = Array.from({ length: firstResult }, (_, value) => value >= firstScalar);
-  const instructions = Array.from({ length: rest / 4 }, (_, i) =>
-    readInstruction(code, 3 + results + 4 * i, firstResult + i, isScalar),
-  );
+  const given = Array.from({ length: firstConstant + constants }, (_, value) => value >= firstScalar);
+  const list = reader.instructions(3 + results, given, elementwiseOps, true);
   const becomes = Array.from({ length: results }, (_, i) => {
-    const value = valueAt(code, 3 + i, 0, values);
-    if (i >= outs && !isScalar[value]) refuseCode(3 + i, 'a scalar', code);
+    const value = reader.valueAt(3 + i, 0, list.isScalar.length);
+    if (i >= outs && !list.isScalar[value]) reader.refuse(3 + i, 'a scalar');
     return value;
   });
-  const firsts = { firstScalar, firstShared, firstConstant, firstResult };
-  return { outs, ins, scalars, ...firsts, instructions, isScalar, becomes };
+  return { ...list, outs, ins, scalars, firstScalar, firstShared, firstConstant, becomes };
 }
 
-/** What was read of a code and for how many others; it is read again where it has changed. */
-const known = new WeakMap<
-  Int32Array,
-  { copy: Int32Array; shared: number; constants: number; list: Instructions }
->();
-
-function instructionsOf(code: Int32Array, shared: number, constants: number): Instructions {
-  const before = known.get(code);
-  const isSame =
-    before?.shared === shared &&
-    before.constants === constants &&
-    before.copy.length === code.length &&
-    before.copy.every((value, i) => value === code[i]);
-  if (isSame) return before.list;
-  const copy = code.slice();
-  const list = read(copy, shared, constants);
-  known.set(code, { copy, shared, constants, list });
-  return list;
-}
+const known = new Known<GroupList>();
 
 function checkGroups(name: string, arrays: readonly Float[], each: number, lengths: readonly number[]): void {
   arrays.forEach((array, i) => {
@@ -119,44 +55,25 @@ function checkGroups(name: string, arrays: readonly Float[], each: number, lengt
   });
 }
 
-// ── registers ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Memory for the values of a block, and views of it for blocks of each length. */
-class Registers {
-  readonly #buffers: Float[] = [];
-  readonly #views: Float[][] = [];
-
-  constructor(private readonly make: (length: number) => Float) {}
-
-  get(register: number, length: number): Float {
-    this.#views[length] ??= [];
-    const views = this.#views[length];
-    this.#buffers[register] ??= this.make(blockSize);
-    views[register] ??= this.#buffers[register].subarray(0, length);
-    return views[register];
-  }
-}
-
-const registers32 = new Registers((length) => new Float32Array(length));
-const registers64 = new Registers((length) => new Float64Array(length));
-
 // ── the call ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const [scalarOut, scalarA, scalarB, scalarC] = [0, 1, 2, 3].map(() => new Float64Array(1));
+const scalarOut = new Float64Array(1);
+const scalarIns = [0, 1, 2].map(() => new Float64Array(1));
+const ones = [1, 1, 1] as const;
 
-function scalarOf({ op, operands: [a, b, c] }: Instruction, values: Float64Array): number {
-  scalarA[0] = values[a];
-  scalarB[0] = b < 0 ? 0 : values[b];
-  scalarC[0] = c < 0 ? 0 : values[c];
-  if (op < unaryOps.length) apply(scalarOut, scalarA, op, scalarB[0], scalarC[0]);
-  else if (op < whereOp) applyBinary(scalarOut, scalarA, 0, scalarB, 0, op - unaryOps.length);
-  else applyWhere(scalarOut, scalarA, 0, scalarB, 0, scalarC, 0);
+function scalarOf({ op, operands }: Instruction, values: Float64Array): number {
+  for (let i = 0; i < op.arrays; i++) scalarIns[i][0] = values[operands[i]];
+  compute(op, scalarOut, scalarIns, ones, parametersOf({ op, operands }, values));
   return scalarOut[0];
+}
+
+function parametersOf({ op, operands }: Instruction, values: Float64Array): number[] {
+  return operands.slice(op.arrays).map((value) => (value < 0 ? 0 : values[value]));
 }
 
 /** One run over groups. */
 class Run {
-  readonly #list: Instructions;
+  readonly #list: GroupList;
   readonly #registers: Registers;
   /** Scalars by their number. */
   readonly #values = new Float64Array(maxValues);
@@ -170,7 +87,7 @@ class Run {
   readonly #elements: Float[] = [];
 
   constructor(
-    list: Instructions,
+    list: GroupList,
     /** Whether to compute float32 in float64. */
     private readonly isWide: boolean,
     isDouble: boolean,
@@ -205,7 +122,7 @@ class Run {
       this.#isWanted[v] = this.#isKept[v] = false;
       if (v < firstResult || isScalar[v]) continue;
       const { op, operands } = instructions[v - firstResult];
-      if (op === whereOp && isScalar[operands[0]]) {
+      if (op.form === 'where' && isScalar[operands[0]]) {
         source[v] = source[operands[this.#values[operands[0]] === 0 ? 2 : 1]];
       }
     }
@@ -253,27 +170,24 @@ class Run {
     return copy;
   }
 
-  #compute({ op, operands }: Instruction, v: number, n: number): void {
-    const { isScalar } = this.#list;
+  #compute(instruction: Instruction, v: number, n: number): void {
+    const { op, operands } = instruction;
     const out = this.#registers.get(v, n);
     this.#elements[v] = out;
-    const [a, b, c] = operands.map((operand) => (operand < 0 ? -1 : this.#source[operand]));
-    if (op < unaryOps.length) {
-      const x = isScalar[a] ? out.fill(this.#values[a]) : this.#elements[a];
-      apply(out, x, op, b < 0 ? 0 : this.#values[b], c < 0 ? 0 : this.#values[c]);
-    } else {
-      const first = this.#operand(a, 0);
-      const second = this.#operand(b, 1);
-      const [stepA, stepB] = [isScalar[a] ? 0 : 1, isScalar[b] ? 0 : 1];
-      if (op < whereOp) applyBinary(out, first, stepA, second, stepB, op - unaryOps.length);
-      else applyWhere(out, first, stepA, second, stepB, this.#operand(c, 2), isScalar[c] ? 0 : 1);
-    }
+    const sources = operands.slice(0, op.arrays).map((operand) => this.#source[operand]);
+    // A function of one array is told one.
+    const isOne = sources.map((value, i) => this.#list.isScalar[value] && takesNumber(op, i));
+    const arrays = sources.map((value, i) => {
+      if (isOne[i]) return this.#number(value, i);
+      return this.#list.isScalar[value] ? out.fill(this.#values[value]) : this.#elements[value];
+    });
+    const steps = isOne.map((one) => (one ? 0 : 1));
+    compute(op, out, arrays, steps, parametersOf(instruction, this.#values));
     if (!this.isWide || !this.#isKept[v]) return;
     for (let i = 0; i < n; i++) out[i] = Math.fround(out[i]);
   }
 
-  #operand(value: number, at: number): Float {
-    if (!this.#list.isScalar[value]) return this.#elements[value];
+  #number(value: number, at: number): Float {
     const same = this.#same[at];
     same[0] = this.#values[value];
     return same;
@@ -292,7 +206,8 @@ export const elementwise: Kernels['elementwise'] = (
   code,
   wide,
 ) => {
-  const list = instructionsOf(code, shared.length, constants.length);
+  const [s, c] = [shared.length, constants.length];
+  const list = known.get(code, [s, c], (copy) => read(copy, s, c));
   if (outs.length % list.outs !== 0) {
     refuse('elementwise', 'outs', `have a length that ${list.outs} divides`, String(outs.length));
   }

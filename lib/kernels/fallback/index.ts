@@ -6,6 +6,7 @@ import * as convolution from './convolution.ts';
 import * as elementwise from './elementwise.ts';
 import * as epilogue from './epilogue.ts';
 import * as finite from './finite.ts';
+import * as fused from './fused.ts';
 import * as gemm from './gemm.ts';
 import * as interpolate from './interpolate.ts';
 import * as loss from './loss.ts';
@@ -24,6 +25,7 @@ const unchecked: Kernels = {
   ...convolution,
   ...elementwise,
   ...epilogue,
+  ...fused,
   ...finite,
   ...gemm,
   ...interpolate,

@@ -110,18 +110,63 @@ const rule = lossOps.map((name) => rules[name]);
 /** Float64 values on their way to `out`: one chunk at a time, so that an op needs one loop and not one for each use. */
 const chunk = new Float64Array(512);
 
-export const loss: Kernels['loss'] = (out, prediction, target, op, parameter, scale) => {
+/** out = scale · l without checks. */
+export function applyLoss(
+  out: Float,
+  prediction: Float,
+  target: Float,
+  op: number,
+  parameter: number,
+  scale: number,
+): void {
   const n = prediction.length;
+  for (let first = 0; first < n; first += chunk.length) {
+    const count = Math.min(chunk.length, n - first);
+    rule[op].loss(chunk, prediction, target, first, count, parameter);
+    for (let i = 0; i < count; i++) out[first + i] = scale * chunk[i];
+  }
+}
 
-  const run = rule[op].loss;
-  const total = new Sum();
+/** out = scale · gradient · ∂l/∂prediction or ∂l/∂target without checks; a step of 0 or 1. */
+export function applyLossGradient(
+  out: Float,
+  gradient: Float,
+  step: 0 | 1,
+  prediction: Float,
+  target: Float,
+  op: number,
+  parameter: number,
+  scale: number,
+  operand: 0 | 1,
+): void {
+  const n = prediction.length;
+  const { byPrediction, byTarget } = rule[op];
+  const run = operand === 1 && byTarget !== undefined ? byTarget : byPrediction;
+  const factor = operand === 1 && byTarget === undefined ? -scale : scale;
+  // A scale that makes smaller comes last: the gradient of a mean is small as it is.
+  const [before, after] = step === 1 && Math.abs(factor) <= 1 ? [1, factor] : [factor, 1];
   for (let first = 0; first < n; first += chunk.length) {
     const count = Math.min(chunk.length, n - first);
     run(chunk, prediction, target, first, count, parameter);
-    if (out.length === n) for (let i = 0; i < count; i++) out[first + i] = scale * chunk[i];
-    else for (let i = 0; i < count; i++) total.add(chunk[i]);
+    for (let i = 0; i < count; i++) {
+      out[first + i] = before * gradient[(first + i) * step] * chunk[i] * after;
+    }
   }
-  if (out.length !== n) out[0] = scale * total.value;
+}
+
+export const loss: Kernels['loss'] = (out, prediction, target, op, parameter, scale) => {
+  const n = prediction.length;
+  if (out.length === n) {
+    applyLoss(out, prediction, target, op, parameter, scale);
+    return;
+  }
+  const total = new Sum();
+  for (let first = 0; first < n; first += chunk.length) {
+    const count = Math.min(chunk.length, n - first);
+    rule[op].loss(chunk, prediction, target, first, count, parameter);
+    for (let i = 0; i < count; i++) total.add(chunk[i]);
+  }
+  out[0] = scale * total.value;
 };
 
 export const lossGradient: Kernels['lossGradient'] = (
@@ -134,19 +179,6 @@ export const lossGradient: Kernels['lossGradient'] = (
   scale,
   operand,
 ) => {
-  const n = prediction.length;
-
-  const { byPrediction, byTarget } = rule[op];
-  const run = operand === 1 && byTarget !== undefined ? byTarget : byPrediction;
-  const factor = operand === 1 && byTarget === undefined ? -scale : scale;
-  // A scale that makes smaller comes last: the gradient of a mean is small as it is.
-  const step = gradient.length === n ? 1 : 0;
-  const [before, after] = step === 1 && Math.abs(factor) <= 1 ? [1, factor] : [factor, 1];
-  for (let first = 0; first < n; first += chunk.length) {
-    const count = Math.min(chunk.length, n - first);
-    run(chunk, prediction, target, first, count, parameter);
-    for (let i = 0; i < count; i++) {
-      out[first + i] = before * gradient[(first + i) * step] * chunk[i] * after;
-    }
-  }
+  const step = gradient.length === prediction.length ? 1 : 0;
+  applyLossGradient(out, gradient, step, prediction, target, op, parameter, scale, operand);
 };

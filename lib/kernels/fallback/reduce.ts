@@ -4,104 +4,110 @@ import { type ReduceOp, reduceCode, reduceOps } from '../codes.ts';
 import { refuseValue } from './check.ts';
 import { Product, Sum } from './math.ts';
 
-/**
- * Results in the making, float64 whatever the type of the arrays: one for each of up to `lanes` columns, so that a
- * reduction along the first axis reads memory in order. The corrections belong to sums of float64 (Neumaier, see Sum in
- * math.ts); for float32 the accumulator alone has digits enough for any length.
- */
+/** Columns that are reduced beside each other, so that a reduction along the first axis reads memory in order. */
 const lanes = 1024;
-const value = new Float64Array(lanes);
-const correction = new Float64Array(lanes);
-const products: Product[] = [];
+/** Elements that are asked for at most at once. */
+export const pieceSize = 4096;
+
+/**
+ * Results in the making, float64 whatever the type of the arrays: one for each of up to `lanes` columns. The corrections
+ * belong to sums of float64 (Neumaier, see Sum in math.ts); for float32 the accumulator alone has digits enough for any
+ * length.
+ */
+class Accumulators {
+  readonly value = new Float64Array(lanes);
+  readonly correction = new Float64Array(lanes);
+  readonly products: Product[] = [];
+
+  addCorrected(lane: number, term: number): void {
+    const before = this.value[lane];
+    const sum = before + term;
+    this.correction[lane] += Math.abs(before) >= Math.abs(term) ? before - sum + term : term - sum + before;
+    this.value[lane] = sum;
+  }
+}
 
 interface Rule {
   start: number;
-  /** Takes the `count` elements from `first` on into value[lane]. */
-  along(x: Data, first: number, count: number, lane: number): void;
-  /** Takes the `count` elements from `first` on into value[0], value[1], … */
-  across(x: Data, first: number, count: number): void;
+  /** Takes the `count` elements from `first` on into one lane. */
+  along(into: Accumulators, x: Data, first: number, count: number, lane: number): void;
+  /** Takes the `count` elements from `first` on into lane 0, 1, … */
+  across(into: Accumulators, x: Data, first: number, count: number): void;
 }
 
 const rules: Record<ReduceOp, Rule> = {
   sum: {
     start: 0,
-    along(x, first, count, lane) {
+    along({ value }, x, first, count, lane) {
       let total = 0;
       for (let i = first; i < first + count; i++) total += x[i];
       value[lane] += total;
     },
-    across(x, first, count) {
+    across({ value }, x, first, count) {
       for (let j = 0, i = first; j < count; j++, i++) value[j] += x[i];
     },
   },
   product: {
     start: 1,
-    along(x, first, count, lane) {
+    along({ products }, x, first, count, lane) {
       for (let i = first; i < first + count; i++) products[lane].times(x[i]);
     },
-    across(x, first, count) {
+    across({ products }, x, first, count) {
       for (let j = 0, i = first; j < count; j++, i++) products[j].times(x[i]);
     },
   },
   max: {
     start: -Infinity,
-    along(x, first, count, lane) {
+    along({ value }, x, first, count, lane) {
       let largest = value[lane];
       for (let i = first; i < first + count; i++) largest = Math.max(largest, x[i]);
       value[lane] = largest;
     },
-    across(x, first, count) {
+    across({ value }, x, first, count) {
       for (let j = 0, i = first; j < count; j++, i++) value[j] = Math.max(value[j], x[i]);
     },
   },
   min: {
     start: Infinity,
-    along(x, first, count, lane) {
+    along({ value }, x, first, count, lane) {
       let smallest = value[lane];
       for (let i = first; i < first + count; i++) smallest = Math.min(smallest, x[i]);
       value[lane] = smallest;
     },
-    across(x, first, count) {
+    across({ value }, x, first, count) {
       for (let j = 0, i = first; j < count; j++, i++) value[j] = Math.min(value[j], x[i]);
     },
   },
   sumOfSquares: {
     start: 0,
-    along(x, first, count, lane) {
+    along({ value }, x, first, count, lane) {
       let total = 0;
       for (let i = first; i < first + count; i++) total += x[i] * x[i];
       value[lane] += total;
     },
-    across(x, first, count) {
+    across({ value }, x, first, count) {
       for (let j = 0, i = first; j < count; j++, i++) value[j] += x[i] * x[i];
     },
   },
 };
 
-function addCorrected(lane: number, term: number): void {
-  const before = value[lane];
-  const sum = before + term;
-  correction[lane] += Math.abs(before) >= Math.abs(term) ? before - sum + term : term - sum + before;
-  value[lane] = sum;
-}
-
 const sumOfFloat64: Rule = {
   start: 0,
-  along(x, first, count, lane) {
-    for (let i = first; i < first + count; i++) addCorrected(lane, x[i]);
+  along(into, x, first, count, lane) {
+    for (let i = first; i < first + count; i++) into.addCorrected(lane, x[i]);
   },
-  across(x, first, count) {
-    for (let j = 0, i = first; j < count; j++, i++) addCorrected(j, x[i]);
+  across(into, x, first, count) {
+    for (let j = 0, i = first; j < count; j++, i++) into.addCorrected(j, x[i]);
   },
 };
 
 const sumOfSquaresOfFloat64: Rule = {
   start: 0,
-  along(x, first, count, lane) {
-    for (let i = first; i < first + count; i++) addCorrected(lane, x[i] * x[i]);
+  along(into, x, first, count, lane) {
+    for (let i = first; i < first + count; i++) into.addCorrected(lane, x[i] * x[i]);
   },
-  across(x, first, count) {
-    for (let j = 0, i = first; j < count; j++, i++) addCorrected(j, x[i] * x[i]);
+  across(into, x, first, count) {
+    for (let j = 0, i = first; j < count; j++, i++) into.addCorrected(j, x[i] * x[i]);
   },
 };
 
@@ -137,44 +143,108 @@ const reduceIntegers: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) =>
 };
 
 const reduceAll: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => {
-  if (out.length === 0) return;
-  const rule = x instanceof Float32Array ? float32Rule[op] : float64Rule[op];
+  const again = (_: number, first: number, count: number) => x.subarray(first, first + count);
+  reduceFrom({ arrays: [x], at: (first) => first, again }, [{ out, op, scale }], k0, r0, k1, r1);
+};
+
+/** What is reduced: arrays, or what computes them. */
+export interface Source {
+  /** The elements for each reduction. */
+  readonly arrays: readonly Data[];
+  /**
+   * Where in the arrays the `count` elements from position `first` on are. All up to position `end` are asked for next, in
+   * order.
+   */
+  at(first: number, count: number, end: number): number;
+  /** An array that has the elements of a reduction from position `first` on at its beginning, asked for once more. */
+  again(reduction: number, first: number, count: number): Data;
+}
+
+export interface Reduction {
+  readonly out: Data;
+  readonly op: number;
+  readonly scale: number;
+}
+
+const accumulators: Accumulators[] = [];
+
+/** All reductions of a source of k0 × r0 × k1 × r1 elements, in one pass. */
+export function reduceFrom(
+  source: Source,
+  reductions: readonly Reduction[],
+  k0: number,
+  r0: number,
+  k1: number,
+  r1: number,
+): void {
+  const { arrays } = source;
+  while (accumulators.length < reductions.length) accumulators.push(new Accumulators());
+  const ruleOf = reductions.map(
+    ({ op }, which) => (arrays[which] instanceof Float32Array ? float32Rule : float64Rule)[op],
+  );
   // Empty runs are none, however many.
   const runs = r1 === 0 ? 0 : r0;
+  const total = k0 * r0 * k1 * r1;
   for (let i = 0; i < k0; i++) {
     for (let j = 0; j < k1; j += lanes) {
       const count = Math.min(lanes, k1 - j);
-      value.fill(rule.start, 0, count);
-      correction.fill(0, 0, count);
-      if (op === reduceCode.product) for (let lane = 0; lane < count; lane++) products[lane] = new Product();
+      for (let which = 0; which < reductions.length; which++) {
+        const { value, correction, products } = accumulators[which];
+        value.fill(ruleOf[which].start, 0, count);
+        correction.fill(0, 0, count);
+        if (reductions[which].op !== reduceCode.product) continue;
+        for (let lane = 0; lane < count; lane++) products[lane] = new Product();
+      }
       for (let r = 0; r < runs; r++) {
         const first = ((i * r0 + r) * k1 + j) * r1;
-        if (r1 === 1) rule.across(x, first, count);
-        else for (let lane = 0; lane < count; lane++) rule.along(x, first + lane * r1, r1, lane);
-      }
-      for (let lane = 0; lane < count; lane++) {
-        const o = i * k1 + j + lane;
-        if (op === reduceCode.product) {
-          products[lane].times(scale);
-          out[o] = products[lane].value;
+        const end = k1 <= lanes ? total : first + count * r1;
+        if (r1 === 1) {
+          const at = source.at(first, count, end);
+          for (let which = 0; which < reductions.length; which++) {
+            ruleOf[which].across(accumulators[which], arrays[which], at, count);
+          }
           continue;
         }
-        const total = scale * (value[lane] + correction[lane]);
-        // The correction of an infinite sum is ∞ − ∞.
-        out[o] = Number.isFinite(total)
-          ? total
-          : reduceAgain(x, (i * r0 * k1 + j + lane) * r1, r0, k1 * r1, r1, op, scale, value[lane]);
+        for (let lane = 0; lane < count; lane++) {
+          for (let part = 0; part < r1; part += pieceSize) {
+            const length = Math.min(pieceSize, r1 - part);
+            const at = source.at(first + lane * r1 + part, length, end);
+            for (let which = 0; which < reductions.length; which++) {
+              ruleOf[which].along(accumulators[which], arrays[which], at, length, lane);
+            }
+          }
+        }
+      }
+      for (let which = 0; which < reductions.length; which++) {
+        const { out, op, scale } = reductions[which];
+        const { value, correction, products } = accumulators[which];
+        for (let lane = 0; lane < count; lane++) {
+          const o = i * k1 + j + lane;
+          if (op === reduceCode.product) {
+            products[lane].times(scale);
+            out[o] = products[lane].value;
+            continue;
+          }
+          const result = scale * (value[lane] + correction[lane]);
+          // The correction of an infinite sum is ∞ − ∞. Sums of float32 do not leave the range.
+          const isRight = Number.isFinite(result) || arrays[which] instanceof Float32Array;
+          const from = (i * r0 * k1 + j + lane) * r1;
+          out[o] = isRight
+            ? result
+            : reduceAgain(source, which, from, runs, k1 * r1, r1, op, scale, value[lane]);
+        }
       }
     }
   }
-};
+}
 
 /**
  * scale · the sum of r0 runs of r1 finite numbers, or of their squares, whatever the size of partial sums; scale · before
  * where not all are finite, and for extremes.
  */
 function reduceAgain(
-  x: Data,
+  source: Source,
+  which: number,
   first: number,
   r0: number,
   stride: number,
@@ -189,9 +259,13 @@ function reduceAgain(
   const unit = isSum ? 2 ** -64 : 2 ** -540;
   const sum = new Sum();
   for (let r = 0; r < r0; r++) {
-    for (let i = first + r * stride, end = i + r1; i < end; i++) {
-      if (!Number.isFinite(x[i])) return scale * before;
-      sum.add(isSum ? x[i] * unit : (x[i] * unit) ** 2);
+    for (let part = 0; part < r1; part += pieceSize) {
+      const length = Math.min(pieceSize, r1 - part);
+      const x = source.again(which, first + r * stride + part, length);
+      for (let i = 0; i < length; i++) {
+        if (!Number.isFinite(x[i])) return scale * before;
+        sum.add(isSum ? x[i] * unit : (x[i] * unit) ** 2);
+      }
     }
   }
   const result = new Product();

@@ -1,0 +1,530 @@
+// A chain of elementwise instructions, perhaps ended by reductions, in one pass over memory.
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "instructions.h"
+#include "kernels.h"
+#include "parallel.h"
+#include "reduce.h"
+#include "workspaces.h"
+
+namespace axpy {
+namespace {
+
+/// Elements from `from` on, `step` apart, as those of T.
+template <class T, class From>
+void copyRun(T* to, const From* from, int64_t step, int64_t n) {
+  if (step == 0) {
+    std::fill_n(to, n, static_cast<T>(*from));
+  } else if (step == 1) {
+    std::transform(from, from + n, to, [](From x) { return static_cast<T>(x); });
+  } else {
+    for (int64_t i = 0; i < n; i++) to[i] = static_cast<T>(from[i * step]);
+  }
+}
+
+/// An array that is read at strided positions.
+template <class T>
+class In {
+ public:
+  /// Of dims and strides, `rank` long, whose reach has been checked.
+  In(const Mixed<T>& array, const int32_t* dims, int64_t offset, const int32_t* strides, int rank)
+      : data_(array.data), length_(array.length), isInteger_(array.isInteger), offset_(offset) {
+    // Neighbouring axes that are stepped through evenly are one.
+    for (int axis = 0; axis < rank; axis++) {
+      if (dims[axis] == 1) continue;
+      const int64_t stride = strides[axis];
+      if (rank_ > 0 && strides_[rank_ - 1] == stride * dims[axis]) {
+        dims_[rank_ - 1] *= dims[axis];
+        strides_[rank_ - 1] = stride;
+      } else {
+        dims_[rank_] = dims[axis];
+        strides_[rank_++] = stride;
+      }
+    }
+  }
+
+  /// Whether it is the same number at all positions.
+  bool isNumber() const { return rank_ == 0 || (rank_ == 1 && strides_[0] == 0); }
+  /// Whether its elements are those of the positions, one after the other.
+  bool isWhole() const { return !isInteger_ && rank_ == 1 && strides_[0] == 1; }
+  T number() const {
+    return isInteger_ ? static_cast<T>(static_cast<const int32_t*>(data_)[offset_])
+                      : static_cast<const T*>(data_)[offset_];
+  }
+  /// Where a position is, of one that is read whole.
+  const T* at(int64_t position) const { return static_cast<const T*>(data_) + offset_ + position; }
+
+  /// The elements of the positions from `begin` on.
+  void gather(T* to, int64_t begin, int64_t n) const {
+    if (isInteger_) {
+      gatherFrom(static_cast<const int32_t*>(data_), to, begin, n);
+    } else {
+      gatherFrom(static_cast<const T*>(data_), to, begin, n);
+    }
+  }
+
+  bool overlaps(const Array<T>& out) const {
+    const auto* const first = static_cast<const char*>(data_);
+    const auto* const other = reinterpret_cast<const char*>(out.data);
+    const auto size = static_cast<size_t>(length_) * (isInteger_ ? sizeof(int32_t) : sizeof(T));
+    return first < other + static_cast<size_t>(out.length) * sizeof(T) && other < first + size;
+  }
+  /// Takes a copy of the array into its place.
+  void keep(std::vector<std::vector<char>>& copies) {
+    const auto* const first = static_cast<const char*>(data_);
+    const auto size = static_cast<size_t>(length_) * (isInteger_ ? sizeof(int32_t) : sizeof(T));
+    data_ = copies.emplace_back(first, first + size).data();
+  }
+
+ private:
+  template <class From>
+  void gatherFrom(const From* from, T* to, int64_t begin, int64_t n) const {
+    const From* p = from + offset_;
+    if (rank_ == 0) return copyRun(to, p, 0, n);
+    std::array<int64_t, Layout::maxRank> index;
+    for (int axis = rank_ - 1; axis >= 0; axis--) {
+      index[axis] = begin % dims_[axis];
+      begin /= dims_[axis];
+      p += index[axis] * strides_[axis];
+    }
+    const int last = rank_ - 1;
+    for (;;) {
+      const int64_t run = std::min(n, dims_[last] - index[last]);
+      copyRun(to, p, strides_[last], run);
+      n -= run;
+      if (n == 0) return;
+      to += run;
+      p -= index[last] * strides_[last];
+      index[last] = 0;
+      for (int axis = last - 1; axis >= 0; axis--) {
+        const bool wraps = ++index[axis] == dims_[axis];
+        p += strides_[axis] * (wraps ? 1 - dims_[axis] : 1);
+        if (!wraps) break;
+        index[axis] = 0;
+      }
+    }
+  }
+
+  const void* data_;
+  int64_t length_;
+  bool isInteger_;
+  int64_t offset_;
+  int rank_ = 0;
+  std::array<int64_t, Layout::maxRank> dims_, strides_;
+};
+
+/// What the chain ends in: a value stored, or reduced.
+template <class T>
+struct End {
+  int value;
+  int reduction;  // −1 for one that is stored
+  Array<T> out;
+  /// Whether results go there at once, as nothing reads what was there before.
+  bool isDirect = false;
+  /// The end that stores the value of a reduction, or −1.
+  int stored = -1;
+};
+
+/// A call, read and checked.
+template <class T>
+class Chain {
+ public:
+  Chain(const Check& check, const List<T>& outs, const MixedList<T>& ins, const Array<const int32_t>& layout,
+        const Array<const int32_t>& code, const Array<const double>& constants);
+
+  void run();
+
+ private:
+  /// As reduce.h has it; without `stores` values are computed again and the outs left alone.
+  struct Source {
+    const Chain& chain;
+    Workspaces<T>& spaces;
+    bool stores;
+    class Reader;
+  };
+
+  void readCode(const CodeReader& code, const Check& check, const List<T>& outs, int64_t ins,
+                const Array<const double>& constants);
+  void readLayout(const Check& check, const Array<const int32_t>& layout, const List<T>& outs,
+                  const MixedList<T>& ins);
+  void findPlaces();
+
+  bool isIn(int value) const { return value < static_cast<int>(ins_.size()); }
+  bool isNumber(int value) const { return list_.isScalar[value] || (isIn(value) && ins_[value].isNumber()); }
+  int64_t scratch() const { return std::min(reduceBlock, positions_); }
+
+  Instructions list_;
+  int given_ = 0;  // ins and constants
+  std::vector<double> constants_;
+  std::vector<In<T>> ins_;
+  std::vector<End<T>> ends_;
+  std::vector<Reduction<T>> reductions_;
+  Reduced shape_{};
+  int64_t positions_ = 0, block_ = 0;
+  /// What is one number for all, and of others the first one where that is asked for.
+  std::array<T, maxValues> numbers_;
+  /// The registers of what is no result: gathered ins, numbers as arrays; −1 for none.
+  std::array<int, maxValues> registerOfGiven_;
+  int registers_ = 0;
+  /// Whether an in is copied before anything of its block is written.
+  std::array<bool, maxValues> isGathered_;
+  /// Copies of what is overwritten before it is read again.
+  std::vector<std::vector<char>> kept_;
+};
+
+template <class T>
+Chain<T>::Chain(const Check& check, const List<T>& outs, const MixedList<T>& ins,
+                const Array<const int32_t>& layout, const Array<const int32_t>& code,
+                const Array<const double>& constants) {
+  readCode(CodeReader(check, code), check, outs, ins.length, constants);
+  readLayout(check, layout, outs, ins);
+  findPlaces();
+}
+
+template <class T>
+void Chain<T>::readCode(const CodeReader& code, const Check& check, const List<T>& outs, int64_t ins,
+                        const Array<const double>& constants) {
+  constexpr int width = 3;  // of an out: value, end, scale
+  if (code.length() < 1) code.refuseLength("at least 1");
+  const int count = code.countAt(0, 0);
+  check.length(outs, count);
+  if (code.length() < 1 + width * count) code.refuseLength("at least " + std::to_string(1 + width * count));
+  const int64_t given = ins + constants.length;
+  for (int64_t v = 0; v < std::min<int64_t>(given, maxValues); v++) list_.isScalar[v] = v >= ins;
+  code.readInstructions(list_, 1 + width * count, given, static_cast<int>(ops.size()));
+  given_ = static_cast<int>(given);
+  constants_.assign(constants.data, constants.data + constants.length);
+  std::vector<int> finite;
+  for (int v = list_.firstResult; v < list_.values; v++) {
+    const auto& [op, operands] = list_.of(v);
+    if (op->form < Op::loss) continue;
+    for (int i = 0; i < op->parameters; i++) finite.push_back(operands[op->arrays + i]);
+  }
+  for (int i = 0; i < count; i++) {
+    const int64_t at = 1 + width * i;
+    const int value = code.valueAt(at, 0, list_.values);
+    const int end = code.codeAt(at + 1, -1, static_cast<int>(Codes<ReduceOp>::names.size()));
+    const int scale = code.scalarAt(at + 2, list_, given);
+    const auto op = static_cast<ReduceOp>(end);
+    if (scale >= 0 && (end < 0 || op == ReduceOp::max || op == ReduceOp::min)) {
+      code.refuse(at + 2, "-1 for what has no scale");
+    }
+    finite.push_back(scale);
+    ends_.push_back({value, end < 0 ? -1 : static_cast<int>(reductions_.size()), outs[i]});
+    if (end >= 0) reductions_.push_back({op, scale < 0 ? 1 : constants_[scale - ins], outs[i].data});
+  }
+  for (const int value : finite) {
+    const int64_t at = value - ins;
+    if (value < 0 || std::isfinite(constants_[at])) continue;
+    check.failAt(constants.position, at, "to be a finite number", formatNumber(constants_[at]));
+  }
+}
+
+template <class T>
+void Chain<T>::readLayout(const Check& check, const Array<const int32_t>& layout, const List<T>& outs,
+                          const MixedList<T>& ins) {
+  constexpr int sizes = 5;  // k0, r0, k1, r1, rank
+  constexpr int64_t longest = sizes + Layout::maxRank + maxValues * (Layout::maxRank + 1);
+  const auto refuseLength = [&](const std::string& expectation) {
+    check.fail(layout.position, "to have length " + expectation, std::to_string(layout.length));
+  };
+  if (layout.length < sizes) refuseLength("at least 5");
+  const std::vector<int32_t> own(layout.data, layout.data + std::min(layout.length, longest));
+  const auto wantAtLeastZero = [&](int64_t at) {
+    if (own[at] < 0) check.failAt(layout.position, at, "to be at least 0", std::to_string(own[at]));
+  };
+  for (int64_t at = 0; at < 4; at++) wantAtLeastZero(at);
+  const int rank = own[4];
+  if (rank < 0 || rank > Layout::maxRank) {
+    check.failAt(layout.position, 4, "to be a rank from 0 to 16", std::to_string(rank));
+  }
+  const int64_t length = sizes + rank + ins.length * (rank + 1);
+  if (layout.length != length) refuseLength(std::to_string(length));
+  const int32_t* const dims = own.data() + sizes;
+  double elements = 1, reduced = 1;
+  for (int i = 0; i < rank; i++) {
+    wantAtLeastZero(sizes + i);
+    elements *= dims[i];
+  }
+  for (int i = 0; i < 4; i++) reduced *= own[i];
+  if (elements != reduced) {
+    check.fail(layout.position, "to have k0·r0·k1·r1 = " + formatNumber(reduced) + " elements",
+               formatNumber(elements));
+  }
+  if (elements > INT32_MAX)
+    check.fail(layout.position, "to have at most 2147483647 elements", formatNumber(elements));
+  positions_ = static_cast<int64_t>(elements);
+  shape_ = {own[0], own[1], own[2], own[3]};
+  for (size_t i = 0; i < ends_.size(); i++) {
+    const double wanted = ends_[i].reduction < 0 ? elements : static_cast<double>(own[0]) * own[2];
+    if (static_cast<double>(ends_[i].out.length) == wanted) continue;
+    check.failAt(outs.position, static_cast<int64_t>(i), "to have length " + formatNumber(wanted),
+                 std::to_string(ends_[i].out.length));
+  }
+  for (int64_t i = 0; i < ins.length; i++) {
+    const int32_t* const own = dims + rank + i * (rank + 1);
+    const int32_t* const strides = own + 1;
+    double low = *own, high = low;
+    for (int axis = 0; axis < rank; axis++) {
+      const double extent = (dims[axis] - 1.0) * strides[axis];
+      (extent < 0 ? low : high) += extent;
+    }
+    if (elements > 0 && (low < 0 || high >= static_cast<double>(ins[i].length))) {
+      const std::string name = std::string(check.name(ins.position)) + "[" + std::to_string(i) + "]";
+      check.fail(layout.position,
+                 "to stay within " + name + " (length " + std::to_string(ins[i].length) + ")",
+                 "position " + formatNumber(low < 0 ? low : high));
+    }
+    ins_.emplace_back(ins[i], dims, *own, strides, rank);
+  }
+}
+
+template <class T>
+void Chain<T>::findPlaces() {
+  block_ = std::min(instructionBlock<T>, (positions_ + 15) / 16 * 16);
+  std::vector<int> kept;
+  for (const End<T>& end : ends_) kept.push_back(end.value);
+  list_.assignRegisters(kept.data(), static_cast<int>(kept.size()));
+  registers_ = list_.registers;
+  std::fill_n(registerOfGiven_.begin(), given_, -1);
+  std::fill_n(isGathered_.begin(), given_, false);
+  const auto isOverwritten = [&](int in) {
+    return std::any_of(ends_.begin(), ends_.end(),
+                       [&](const End<T>& end) { return end.reduction < 0 && ins_[in].overlaps(end.out); });
+  };
+  for (size_t i = 0; i < ends_.size(); i++) {
+    End<T>& end = ends_[i];
+    if (isIn(end.value) && !isNumber(end.value) && isOverwritten(end.value)) isGathered_[end.value] = true;
+    if (end.reduction >= 0) {
+      for (size_t j = 0; j < ends_.size(); j++) {
+        if (ends_[j].reduction < 0 && ends_[j].value == end.value) end.stored = static_cast<int>(j);
+      }
+      continue;
+    }
+    end.isDirect = end.value >= list_.firstResult;
+    for (int v = end.value + 1; v < list_.values; v++) {
+      for (const int operand : list_.of(v).operands) {
+        if (operand >= 0 && isIn(operand) && ins_[operand].overlaps(end.out)) end.isDirect = false;
+      }
+    }
+  }
+  for (int v = 0; v < given_; v++) {
+    if (!isNumber(v)) {
+      isGathered_[v] = isGathered_[v] || !ins_[v].isWhole();
+      registerOfGiven_[v] = registers_++;
+    }
+  }
+  const auto isFirstAsked = [&](int in) {
+    for (int v = list_.firstResult; v < list_.values; v++) {
+      if (list_.of(v).op->form == Op::lossSlope && list_.of(v).operands[0] == in) return true;
+    }
+    return false;
+  };
+  for (int v = 0; v < given_; v++) {
+    if (!isIn(v)) {
+      numbers_[v] = static_cast<T>(constants_[v - ins_.size()]);
+    } else if (positions_ > 0 && (isNumber(v) || isFirstAsked(v))) {
+      numbers_[v] = ins_[v].number();
+    }
+  }
+  for (int v = list_.firstResult; v < list_.values; v++) {
+    const auto& [op, operands] = list_.of(v);
+    for (int i = 0; i < op->arrays; i++) {
+      const int operand = operands[i];
+      if (operand < 0 || operand >= given_ || !isNumber(operand) || op->takesNumber(i)) continue;
+      if (registerOfGiven_[operand] < 0) registerOfGiven_[operand] = registers_++;
+    }
+  }
+}
+
+/// Computes pieces for one task.
+template <class T>
+class Chain<T>::Source::Reader {
+ public:
+  using Source = Chain<T>::Source;
+
+  explicit Reader(const Source& source)
+      : chain_(source.chain),
+        stores_(source.stores),
+        lease_(source.spaces),
+        registers_(lease_.data()),
+        scratch_(registers_ + chain_.registers_ * chain_.block_) {
+    const Instructions& list = chain_.list_;
+    for (int v = 0; v < chain_.given_; v++) {
+      if (!chain_.isNumber(v) || chain_.registerOfGiven_[v] < 0) continue;
+      elements_[v] = std::fill_n(given(v), chain_.block_, chain_.numbers_[v]) - chain_.block_;
+    }
+    for (int v = list.firstResult; v < list.values; v++) target_[v] = {nullptr, false};
+    for (const End<T>& end : chain_.ends_) {
+      if (end.value < list.firstResult || target_[end.value].to) continue;
+      if (end.reduction < 0) {
+        if (stores_ && end.isDirect) target_[end.value] = {end.out.data, true};
+      } else if (!stores_ || end.stored < 0) {
+        target_[end.value] = {scratchOf(end.reduction), false};
+      }
+    }
+  }
+
+  void read(int64_t begin, int64_t rows, int64_t columns, int64_t stride) {
+    begin_ = begin;
+    columns_ = columns;
+    stride_ = stride;
+    if (stride == columns) {
+      columns *= rows;
+      rows = 1;
+    }
+    const int64_t block = chain_.block_;
+    const bool isNarrow = rows > 1 && 4 * columns < block;
+    const int64_t height = isNarrow ? std::max<int64_t>(1, block / std::max<int64_t>(1, columns)) : 1;
+    for (int64_t r = 0; r < rows; r += height) {
+      for (int64_t i = 0; i < columns; i += block) {
+        compute({begin + r * stride + i, std::min(height, rows - r), std::min(block, columns - i), stride,
+                 r * columns + i});
+      }
+    }
+  }
+  const T* values(int which) const {
+    const End<T>* const stored = storedOf(which);
+    return stored ? stored->out.data + begin_ : scratchOf(which);
+  }
+  int64_t stride(int which) const { return storedOf(which) ? stride_ : columns_; }
+
+ private:
+  /// Runs of positions, and where they are among those of the piece.
+  struct Block {
+    int64_t begin, rows, columns, stride, place;
+    int64_t size() const { return rows * columns; }
+  };
+  /// Where a result goes, by positions or by places in the piece; nowhere but to its register.
+  struct Target {
+    T* to;
+    bool byPosition;
+  };
+
+  T* given(int value) const { return registers_ + chain_.registerOfGiven_[value] * chain_.block_; }
+  T* scratchOf(int which) const { return scratch_ + which * chain_.scratch(); }
+  const End<T>* storedOf(int which) const {
+    for (const End<T>& end : chain_.ends_) {
+      if (end.reduction == which && end.stored >= 0 && stores_) return &chain_.ends_[end.stored];
+    }
+    return nullptr;
+  }
+
+  void compute(const Block& block) {
+    const Instructions& list = chain_.list_;
+    for (size_t v = 0; v < chain_.ins_.size(); v++) {
+      const int value = static_cast<int>(v);
+      if (chain_.isNumber(value)) continue;
+      const In<T>& in = chain_.ins_[v];
+      if (!chain_.isGathered_[v] && block.rows == 1) {
+        elements_[v] = in.at(block.begin);
+        continue;
+      }
+      for (int64_t r = 0; r < block.rows; r++) {
+        in.gather(given(value) + r * block.columns, block.begin + r * block.stride, block.columns);
+      }
+      elements_[v] = given(value);
+    }
+    for (int v = list.firstResult; v < list.values; v++) {
+      const auto& [op, operands] = list.of(v);
+      const auto [to, byPosition] = target_[v];
+      T* const out = to && !byPosition       ? to + block.place
+                     : to && block.rows == 1 ? to + block.begin
+                                             : registers_ + list.registerOf[v] * chain_.block_;
+      std::array<Operand<T>, maxOperands> from;
+      std::array<double, maxOperands> parameters;
+      for (int i = 0; i < op->arrays; i++) {
+        const int x = operands[i] < 0 ? operands[0] : operands[i];
+        const bool isOne = op->takesNumber(i) && (chain_.isNumber(x) || op->form == Op::lossSlope);
+        from[i] = isOne ? Operand<T>{&chain_.numbers_[x], 0} : Operand<T>{elements_[x], 1};
+      }
+      for (int i = 0; i < op->parameters; i++) {
+        const int x = operands[op->arrays + i];
+        const bool isScale = op->form >= Op::loss && i == 1;
+        parameters[i] = x >= 0 ? chain_.constants_[x - chain_.ins_.size()] : isScale ? 1 : 0;
+      }
+      axpy::compute(*op, out, block.size(), from.data(), parameters.data());
+      elements_[v] = out;
+    }
+    for (const End<T>& end : chain_.ends_) {
+      if (end.reduction < 0) {
+        if (!stores_) continue;
+        for (int64_t r = 0; r < block.rows; r++) {
+          store(end.value, r * block.columns, end.out.data + block.begin + r * block.stride, block.columns);
+        }
+      } else if (!stores_ || end.stored < 0) {
+        store(end.value, 0, scratchOf(end.reduction) + block.place, block.size());
+      }
+    }
+  }
+
+  /// Elements of a value from `first` of the block on, unless they are there already.
+  void store(int value, int64_t first, T* to, int64_t n) const {
+    if (chain_.isNumber(value)) {
+      std::fill_n(to, n, chain_.numbers_[value]);
+    } else if (const T* from = elements_[value] + first; from != to) {
+      std::copy_n(from, n, to);
+    }
+  }
+
+  const Chain& chain_;
+  const bool stores_;
+  const typename Workspaces<T>::Lease lease_;
+  T* const registers_;
+  T* const scratch_;
+  std::array<const T*, maxValues> elements_;
+  std::array<Target, maxValues> target_;
+  int64_t begin_ = 0, columns_ = 0, stride_ = 0;
+};
+
+template <class T>
+void Chain<T>::run() {
+  for (In<T>& in : ins_) {
+    const bool isReadAgain = std::any_of(reductions_.begin(), reductions_.end(),
+                                         [](const auto& own) { return mayLeaveRange<T>(own.op); });
+    const bool isOverwritten = std::any_of(ends_.begin(), ends_.end(), [&](const End<T>& end) {
+      return end.reduction < 0 && in.overlaps(end.out);
+    });
+    if (isReadAgain && isOverwritten) in.keep(kept_);
+  }
+  constexpr int64_t few = 4;  // instructions worth the shorter chunk
+  bool isHeavy = list_.values - list_.firstResult > few;
+  for (int v = list_.firstResult; v < list_.values; v++) isHeavy = isHeavy || list_.of(v).op->isHeavy();
+  const int64_t chunk = isHeavy ? parallel::heavyChunk : parallel::lightChunk;
+  const int64_t reductions = static_cast<int64_t>(reductions_.size());
+  Workspaces<T> spaces(positions_ / parallel::heavyChunk + 1, registers_ * block_ + reductions * scratch());
+  const Source source{*this, spaces, true};
+  if (reductions == 0) {
+    parallel::forRange(positions_, chunk, [&](int64_t begin, int64_t end) {
+      typename Source::Reader(source).read(begin, 1, end - begin, 0);
+    });
+    return;
+  }
+  Reducing(source, reductions_.data(), static_cast<int>(reductions)).run(shape_);
+  const Source again{*this, spaces, false};
+  for (int which = 0; which < reductions; which++) {
+    if (!mayLeaveRange<T>(reductions_[which].op)) continue;
+    typename Source::Reader reader(again);
+    mend(reader, which, reductions_[which], shape_);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void fused(const Check& check, const List<T>& outs, const MixedList<T>& ins, Array<const int32_t> layout,
+           Array<const int32_t> code, Array<const double> constants) {
+  Chain<T>(check, outs, ins, layout, code, constants).run();
+}
+
+constexpr bind::Kernel kernels[] = {
+    AXPY_FLOAT_KERNEL(fused, "outs", "ins", "layout", "code", "constants"),
+};
+const bind::Family family(kernels);
+
+}  // namespace axpy
