@@ -106,7 +106,10 @@ const file = (name: string) => fileURLToPath(new URL(`./convolution/${name}`, im
 
 function torch(channelsLast: boolean): System[] {
   if (spawnSync('/usr/bin/python3', ['-c', 'import torch']).status !== 0) return [];
-  const child = spawn('/usr/bin/python3', [file('torch_layers.py')], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn('/usr/bin/python3', [file('torch_layers.py')], {
+    env,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const ask = answers(child);
   return [
     {
@@ -121,7 +124,9 @@ function torch(channelsLast: boolean): System[] {
 function oneDnn(): System[] {
   const program = join(mkdtempSync(join(tmpdir(), 'axpy-')), 'onednn');
   try {
-    execFileSync('g++', ['-O2', '-std=c++17', file('onednn.cc'), '-o', program, '-ldnnl'], { stdio: 'ignore' });
+    execFileSync('g++', ['-O2', '-std=c++17', file('onednn.cc'), '-o', program, '-ldnnl'], {
+      stdio: 'ignore',
+    });
   } catch {
     return [];
   }
@@ -135,7 +140,17 @@ function oneDnn(): System[] {
         const index = passes.indexOf(pass);
         // The output of a transposed layer is the gradient of the input of a convolution, and the reverse.
         const which = transposed && index < 2 ? 1 - index : index;
-        const sizes = [batch, side, channels, sideOfOutput(layer), outChannels, kernel, stride, padding, groups];
+        const sizes = [
+          batch,
+          side,
+          channels,
+          sideOfOutput(layer),
+          outChannels,
+          kernel,
+          stride,
+          padding,
+          groups,
+        ];
         return ask([which, times, ...sizes].join(' '));
       },
       close: () => child.kill(),

@@ -8,7 +8,7 @@ import { bundle } from './bundle.ts';
 
 const library = bundle('lib/index.ts');
 
-/** Prints the loss after some steps, on ways that Winograd, im2col, depthwise and products take. */
+/** Prints the loss after some steps, on ways that Winograd, direct, depthwise and products take. */
 const script = `
   import { backendInfo, BatchNorm, Conv2D, Dense, Flatten, losses, MaxPool2D, randn, Sequential, SGD, seed, tensor } from ${JSON.stringify(library)};
   seed(3);

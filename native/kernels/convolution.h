@@ -8,8 +8,9 @@
 namespace axpy {
 
 /// For tests: the way to take wherever it applies, whether or not it pays there. `best` unless
-/// AXPY_CONVOLUTION is `winograd`, `narrow` or `product` (im2col and BLAS).
-enum class Way { best, winograd, narrow, product };
+/// AXPY_CONVOLUTION is `winograd`, `direct`, or `im2col`, which is direct with a row of memory for each
+/// patch.
+enum class Way { best, winograd, direct, im2col };
 extern const Way way;
 
 /// bias[channels] and an activation, applied to rows of a result.
@@ -26,28 +27,15 @@ struct Epilogue {
   }
 };
 
-// ── narrow.cc: products with few columns and terms
+// ── direct.cc: products of patches where they lie
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// c = a · b for one small b a group, arranged once for many products.
 template <class T>
-class NarrowProduct {
- public:
-  /// Whether b is small enough for this to pay.
-  static bool suits(int64_t columns, int64_t terms) {
-    if (way != Way::best) return way == Way::narrow;
-    return columns <= 64 && terms <= 512 && columns * terms <= 8192;
-  }
-
-  /// b: for each group columns × terms when transposed, else terms × columns.
-  NarrowProduct(const T* b, bool transposed, int64_t groups, int64_t columns, int64_t terms);
-  /// c, rows × columns, `strideC` apart, from rows of `terms` values, `strideA` apart.
-  void run(const T* a, int64_t strideA, int64_t group, int64_t rows, T* c, int64_t strideC) const;
-
- private:
-  const int64_t columns_, terms_, size_;
-  const Buffer<T> panels_;
-};
+void direct(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
+template <class T>
+void directTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
+template <class T>
+void directWeightGradient(T* out, const T* x, const T* gradient, const Window& w);
 
 // ── depthwise.cc: every channel by itself, outChannels / channels outputs each
 // ───────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const script = fileURLToPath(new URL('sweep.mjs', import.meta.url));
 let failed = 0;
 for (const simd of ['SSE2', 'SSE4', 'AVX2', 'AVX-512']) {
-  for (const way of ['best', 'winograd', 'narrow', 'product']) {
+  for (const way of ['best', 'winograd', 'direct', 'im2col']) {
     const { status, signal, stdout, stderr } = spawnSync(
       process.execPath,
       [script, ...process.argv.slice(2)],
