@@ -53,8 +53,7 @@ class Pool {
     start(wanted - 1);
     task_ = task;
     context_ = context;
-    tasks_ = tasks;
-    next_.store(0, std::memory_order_relaxed);
+    deal(tasks, wanted);
     // The low half of `state_` counts the workers inside the job, `open` lets them in, the high half numbers
     // the jobs.
     state_.store(((state_.load(std::memory_order_relaxed) >> 32) + 1) << 32 | open);
@@ -67,7 +66,7 @@ class Pool {
         for (int64_t i = 0; i < helpers; i++) wake_.notify_one();
       }
     }
-    work();
+    work(0);
     // A worker that has not come by now is not waited for: the job is closed to it.
     state_.fetch_and(~open);
     for (int spins = 0; (state_.load(std::memory_order_acquire) & countMask) != 0; spins++) {
@@ -101,8 +100,24 @@ class Pool {
     }
   }
 
-  void work() {
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) task_(context_, i);
+  /// Tasks are dealt out as runs of neighbours, one to a thread, and the same at each job of as many: what a
+  /// thread has written, it often reads in the next, from its own cache.
+  void deal(int64_t tasks, int64_t threads) {
+    shares_ = threads < tasks ? threads : tasks;
+    for (int64_t i = 0; i < shares_; i++) {
+      share_[i].next.store(tasks * i / shares_, std::memory_order_relaxed);
+      share_[i].end = tasks * (i + 1) / shares_;
+    }
+  }
+
+  /// Its own share, and then what is left of others.
+  void work(int64_t thread) {
+    for (int64_t i = 0; i < shares_; i++) {
+      Share& share = share_[(thread + i) % shares_];
+      for (int64_t task; (task = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) {
+        task_(context_, task);
+      }
+    }
   }
 
   bool enter(uint64_t state) {
@@ -118,7 +133,7 @@ class Pool {
       const uint64_t state = await(seen);
       seen = state >> 32;
       if (index >= threads() || !enter(state_.load())) continue;
-      work();
+      work(index);
       state_.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -146,8 +161,12 @@ class Pool {
   int started_ = 0;   // guarded by owner_
   Task task_ = nullptr;
   void* context_ = nullptr;
-  int64_t tasks_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  Share share_[maxThreads];
+  int64_t shares_ = 0;
   alignas(64) std::atomic<uint64_t> state_{0};
   alignas(64) std::atomic<int> sleepers_{0};
   std::mutex mutex_;
