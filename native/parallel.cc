@@ -31,7 +31,15 @@ void keepLoaded() {
 #endif  // elsewhere the linker marks it so (-z nodelete)
 }
 
-constexpr auto spinTime = std::chrono::microseconds(30);
+using Clock = std::chrono::steady_clock;
+
+/// What it costs the caller to wake a thread, about; so long a thread looks out for work before it sleeps.
+constexpr auto wakeTime = std::chrono::microseconds(50);
+/// For light tasks sleepers are woken once so much has been done without them that half of it, which another
+/// thread would have taken over, is as dear.
+constexpr auto patience = 2 * wakeTime;
+/// Of a light task, about.
+constexpr auto taskTime = std::chrono::microseconds(2);
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -43,7 +51,7 @@ inline void pause() {
 
 class Pool {
  public:
-  void run(int64_t tasks, Task task, void* context) {
+  void run(int64_t tasks, Tasks kind, Task task, void* context) {
     const int wanted = threads_.load(std::memory_order_relaxed);
     std::unique_lock<std::mutex> owner(owner_, std::defer_lock);
     if (wanted == 1 || !owner.try_lock()) {
@@ -57,20 +65,16 @@ class Pool {
     // The low half of `state_` counts the workers inside the job, `open` lets them in, the high half numbers
     // the jobs.
     state_.store(((state_.load(std::memory_order_relaxed) >> 32) + 1) << 32 | open);
-    if (sleepers_.load() > 0) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const int64_t helpers = tasks - 1;
-      if (helpers >= started_) {
-        wake_.notify_all();
-      } else {
-        for (int64_t i = 0; i < helpers; i++) wake_.notify_one();
-      }
+    if (kind == Tasks::light && lacking() > 0) {
+      workBeforeWaking(tasks);
+    } else {
+      wake();
+      work(0, [] {});
     }
-    work(0);
     // A worker that has not come by now is not waited for: the job is closed to it.
     state_.fetch_and(~open);
     for (int spins = 0; (state_.load(std::memory_order_acquire) & countMask) != 0; spins++) {
-      if (spins < 2000) {
+      if (spins < 200) {
         pause();
       } else {
         std::this_thread::yield();
@@ -111,14 +115,44 @@ class Pool {
   }
 
   /// Its own share, and then what is left of others.
-  void work(int64_t thread) {
+  template <class F>
+  void work(int64_t thread, const F& afterEach) {
     for (int64_t i = 0; i < shares_; i++) {
       Share& share = share_[(thread + i) % shares_];
       for (int64_t task; (task = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) {
         task_(context_, task);
+        afterEach();
       }
     }
   }
+
+  /// Those who sleep are woken once so much has been done without them, in this job and those just before.
+  void workBeforeWaking(int64_t tasks) {
+    const auto begin = Clock::now();
+    if (begin - lastAlone_ > wakeTime) missed_ = {};
+    bool isAlone = missed_ + tasks * taskTime < patience;
+    if (!isAlone) wake();
+    int64_t done = 0;
+    work(0, [&] {
+      if (!isAlone) return;
+      lastAlone_ = Clock::now();
+      if (++done == tasks || missed_ + (lastAlone_ - begin) < patience) return;
+      isAlone = false;
+      wake();
+    });
+    if (isAlone) missed_ += lastAlone_ - begin;
+  }
+
+  void wake() {
+    missed_ = {};
+    const int64_t count = lacking();
+    if (count <= 0) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (int64_t i = 0; i < count; i++) wake_.notify_one();
+  }
+
+  /// How many there are too few awake for a share each.
+  int64_t lacking() const { return shares_ - 1 - (started_ - sleepers_.load()); }
 
   bool enter(uint64_t state) {
     while (state & open) {
@@ -133,7 +167,7 @@ class Pool {
       const uint64_t state = await(seen);
       seen = state >> 32;
       if (index >= threads() || !enter(state_.load())) continue;
-      work(index);
+      work(index, [] {});
       state_.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -141,14 +175,14 @@ class Pool {
   /// Returns the state once it belongs to another job than `seen`. Steps of a training follow each other
   /// within microseconds, so a worker spins for a moment before it sleeps.
   uint64_t await(uint64_t seen) {
-    const auto deadline = std::chrono::steady_clock::now() + spinTime;
+    const auto deadline = Clock::now() + wakeTime;
     do {
       for (int i = 0; i < 64; i++) {
         const uint64_t state = state_.load();
         if (state >> 32 != seen) return state;
         pause();
       }
-    } while (std::chrono::steady_clock::now() < deadline);
+    } while (Clock::now() < deadline);
     std::unique_lock<std::mutex> lock(mutex_);
     sleepers_.fetch_add(1);
     wake_.wait(lock, [&] { return state_.load() >> 32 != seen; });
@@ -167,6 +201,8 @@ class Pool {
   };
   Share share_[maxThreads];
   int64_t shares_ = 0;
+  Clock::duration missed_{};       // what was done without those who sleep, and could have been shared,
+  Clock::time_point lastAlone_{};  // and when the last of it
   alignas(64) std::atomic<uint64_t> state_{0};
   alignas(64) std::atomic<int> sleepers_{0};
   std::mutex mutex_;
@@ -181,7 +217,7 @@ Pool& pool() {
 
 }  // namespace
 
-void run(int64_t tasks, Task task, void* context) { pool().run(tasks, task, context); }
+void run(int64_t tasks, Tasks kind, Task task, void* context) { pool().run(tasks, kind, task, context); }
 int threads() { return pool().threads(); }
 void setThreads(int count) { pool().setThreads(count); }
 
