@@ -1,4 +1,4 @@
-// Pooling. The loops run along the channels and are left to the compiler, once for each instruction set.
+// Pooling. The loops run along the channels; most are left to the compiler, once for each instruction set.
 // Gradients gather: a pixel looks at the windows that cover it, so nothing is scattered and nothing has to be
 // cleared.
 
@@ -12,23 +12,65 @@
 #include "hwy/foreach_target.h"
 
 #include "hwy/highway.h"
+#include "loops-inl.h"
 
 #include <algorithm>
 #include <limits>
 #include <vector>
 
+#ifndef AXPY_KERNELS_POOL_ONCE
+#define AXPY_KERNELS_POOL_ONCE
+namespace axpy {
+
+/// The pixels of a window that lie within the image: rows × columns of them, of as many channels, `down` and
+/// `across` apart; the first is at `position` of the window, which counts on by `perRow` from row to row.
+struct Pixels {
+  int64_t rows, columns, down, across, position, perRow;
+};
+
+}  // namespace axpy
+#endif  // AXPY_KERNELS_POOL_ONCE
+
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
 
-/// Takes x where it is larger than best, or the first NaN.
+/// The largest of some pixels, at least one, by channels, and at which position each is: NaN is largest, and
+/// the first of equals counts.
 template <class T>
-void takeLarger(T* HWY_RESTRICT best, int32_t* HWY_RESTRICT index, const T* HWY_RESTRICT x, int32_t position,
-                int64_t n) {
-  for (int64_t i = 0; i < n; i++) {
-    const bool takes = (x[i] > best[i]) | ((x[i] != x[i]) & (best[i] == best[i]));
-    best[i] = takes ? x[i] : best[i];
-    index[i] = takes ? position : index[i];
+void largest(T* out, int32_t* indices, const T* x, const Pixels& pixels, int64_t channels) {
+  const hn::ScalableTag<T> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  using I = hn::TFromD<decltype(di)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t i = 0; i < channels; i += lanes) {
+    const int64_t count = std::min(lanes, channels - i);
+    const auto load = [&](const T* p) HWY_ATTR {
+      return count == lanes ? hn::LoadU(d, p + i) : loadFirst(d, p + i, count);
+    };
+    auto best = load(x);
+    auto index = hn::Set(di, static_cast<I>(pixels.position));
+    for (int64_t row = 0; row < pixels.rows; row++) {
+      for (int64_t column = 0; column < pixels.columns; column++) {
+        const auto v = load(x + row * pixels.down + column * pixels.across);
+        const auto takes = hn::Or(hn::Gt(v, best), hn::AndNot(hn::IsNaN(best), hn::IsNaN(v)));
+        best = hn::IfThenElse(takes, v, best);
+        const auto position = static_cast<I>(pixels.position + row * pixels.perRow + column);
+        index = hn::IfThenElse(hn::RebindMask(di, takes), hn::Set(di, position), index);
+      }
+    }
+    if (count == lanes) {
+      hn::StoreU(best, d, out + i);
+    } else {
+      storeFirst(d, best, out + i, count);
+    }
+    if (sizeof(I) == sizeof(int32_t) && count == lanes) {
+      hn::StoreU(index, di, reinterpret_cast<I*>(indices + i));
+    } else {
+      HWY_ALIGN I all[hn::MaxLanes(d)];
+      hn::Store(index, di, all);
+      for (int64_t k = 0; k < count; k++) indices[i + k] = static_cast<int32_t>(all[k]);
+    }
   }
 }
 
@@ -194,30 +236,22 @@ void maxPool(const Check& check, Array<T> out, Array<int32_t> indices, Array<con
   check.length(indices, w.outputSize());
   check.length(x, w.inputSize());
   if (out.length == 0) return;
-  const auto run = AXPY_SIMD(takeLarger<T>);
+  const auto run = AXPY_SIMD(largest<T>);
   const int64_t c = w.channels;
+  const int64_t down = w.dilationY * w.width * c, across = w.dilationX * c;
   forWindows(
       w,
       [&](int64_t pixel, Range rows, Range columns, int64_t first) {
         T* const best = out.data + pixel * c;
         int32_t* const index = indices.data + pixel * c;
-        bool none = true;
-        for (int64_t i = rows.begin; i < rows.end; i++) {
-          for (int64_t j = columns.begin; j < columns.end; j++) {
-            const T* const from = x.data + (first + i * w.dilationY * w.width + j * w.dilationX) * c;
-            const int32_t position = positionOf(w, i, j);
-            if (none) {
-              std::copy_n(from, c, best);
-              std::fill_n(index, c, position);
-              none = false;
-            } else {
-              run(best, index, from, position, c);
-            }
-          }
+        if (rows.size() == 0 || columns.size() == 0) {
+          std::fill_n(best, c, -std::numeric_limits<T>::infinity());
+          std::fill_n(index, c, -1);
+          return;
         }
-        if (!none) return;
-        std::fill_n(best, c, -std::numeric_limits<T>::infinity());
-        std::fill_n(index, c, -1);
+        const T* const from = x.data + first * c + rows.begin * down + columns.begin * across;
+        const int32_t position = positionOf(w, rows.begin, columns.begin);
+        run(best, index, from, {rows.size(), columns.size(), down, across, position, w.kernelWidth}, c);
       },
       [](int64_t, int64_t, const auto&) {});
 }
