@@ -2,8 +2,7 @@
 // 3", SC 2011). Block j of a call is a function of key and counter + j alone, so blocks can be drawn in any
 // order.
 //
-// Compiled without fused multiply-add: the TypeScript kernels give the same bits. Loops without intrinsics
-// are the compiler's to vectorize, for each target.
+// Compiled without fused multiply-add: the TypeScript kernels give the same bits.
 
 #include "kernels.h"
 #include "parallel.h"
@@ -14,6 +13,7 @@
 #include "hwy/foreach_target.h"
 
 #include "hwy/highway.h"
+#include "loops-inl.h"
 
 #include <algorithm>
 #include <cmath>
@@ -128,18 +128,45 @@ inline void draw(uint32_t* words, const Generator& generator, uint64_t first, in
   }
 }
 
-/// Uniform on [0, 1), 53 bits.
-HWY_INLINE double unit(const uint32_t* words) {
-  return (static_cast<int32_t>(words[0] >> 5) * 67108864.0 + static_cast<int32_t>(words[1] >> 6)) * 0x1p-53;
+/// The numbers below 2³² of 64-bit lanes in float64, by the digits of 2⁵² + x.
+template <class D>
+HWY_INLINE hn::Vec<D> fromLower(D d, hn::VFromD<hn::RebindToUnsigned<D>> v) {
+  const hn::RebindToUnsigned<D> bits;
+  return hn::Sub(hn::BitCast(d, hn::Or(v, hn::Set(bits, 0x4330000000000000))), hn::Set(d, 0x1p52));
+}
+
+/// Uniform on [0, 1), 53 bits, of the pairs of words from `words` on.
+template <class D>
+HWY_INLINE hn::Vec<D> unit(D d, const uint32_t* words) {
+  const hn::RebindToUnsigned<D> bits;
+  const auto pairs = hn::LoadU(bits, reinterpret_cast<const uint64_t*>(words));
+  const auto high = hn::ShiftRight<5>(hn::And(pairs, hn::Set(bits, 0xffffffff)));
+  const auto low = hn::ShiftRight<38>(pairs);
+  const auto sum = hn::Add(hn::Mul(fromLower(d, high), hn::Set(d, 67108864.0)), fromLower(d, low));
+  return hn::Mul(sum, hn::Set(d, 0x1p-53));
+}
+
+/// Calls f(d, i) for vectors of float64 at each i < n; the last ones alone.
+template <class F>
+HWY_INLINE void forVectors(int64_t n, const F& f) {
+  const hn::ScalableTag<double> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) f(d, i);
+  for (; i < n; i++) f(hn::CappedTag<double, 1>(), i);
 }
 
 template <class T>
 void uniforms(T* out, const uint32_t* words, int64_t count, double low, double high) {
   const double range = high - low;
-  for (int64_t i = 0; i < count; i++) {
-    const T value = static_cast<T>(low + range * unit(words + 2 * i));
-    out[i] = static_cast<double>(value) >= high ? static_cast<T>(low) : value;
-  }
+  forVectors(count, [&](auto d, int64_t i) HWY_ATTR {
+    const hn::Rebind<T, decltype(d)> to;
+    const auto start = hn::Set(d, low);
+    const auto value = narrow(to, hn::Add(start, hn::Mul(hn::Set(d, range), unit(d, words + 2 * i))));
+    const auto tooLarge = hn::Ge(widen(value), hn::Set(d, high));
+    // The same number in float64 where it is kept: to round it again changes nothing.
+    hn::StoreU(narrow(to, hn::IfThenElse(tooLarge, start, widen(value))), to, out + i);
+  });
 }
 
 /// 0 for words up to `last`, and `kept` above.
@@ -149,58 +176,85 @@ void keepAbove(T* out, const uint32_t* words, int64_t count, uint32_t last, T ke
 }
 
 /// log x for normal x > 0, after fdlibm's e_log.c.
-inline double logarithm(double x) {
+template <class D, class V>
+HWY_INLINE V logarithm(D d, V x) {
+  const auto set = [&](double value) HWY_ATTR { return hn::Set(d, value); };
+  const auto times = [&](double factor, V v) HWY_ATTR { return hn::Mul(set(factor), v); };
   constexpr double ln2High = 6.93147180369123816490e-01, ln2Low = 1.90821492927058770002e-10;
   constexpr double lg1 = 6.666666666666735130e-01, lg2 = 3.999999999940941908e-01,
                    lg3 = 2.857142874366239149e-01, lg4 = 2.222219843214978396e-01,
                    lg5 = 1.818357216161805012e-01, lg6 = 1.531383769920937332e-01,
                    lg7 = 1.479819860511658591e-01;
-  uint64_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
+  const hn::RebindToUnsigned<D> integers;
+  const auto bits = hn::BitCast(integers, x);
   // x = m · 2ᵉ with m within [√½, √2)
-  int64_t e = static_cast<int64_t>(bits >> 52) - 1022;
-  bits = (bits & 0x000fffffffffffff) | 0x3fe0000000000000;
-  double m;
-  std::memcpy(&m, &bits, sizeof m);
-  if (m < 0.70710678118654752440) {
-    m *= 2;
-    e -= 1;
-  }
-  const double f = m - 1, exponent = static_cast<double>(e);
-  const double s = f / (2 + f), z = s * s, w = z * z;
-  const double t1 = w * (lg2 + w * (lg4 + w * lg6)), t2 = z * (lg1 + w * (lg3 + w * (lg5 + w * lg7)));
-  const double r = t2 + t1, halfSquare = 0.5 * f * f;
-  return exponent * ln2High - ((halfSquare - (s * (halfSquare + r) + exponent * ln2Low)) - f);
+  const V half = hn::BitCast(d, hn::Or(hn::And(bits, hn::Set(integers, 0x000fffffffffffff)),
+                                       hn::Set(integers, 0x3fe0000000000000)));
+  const auto isSmall = hn::Lt(half, set(0.70710678118654752440));
+  const V m = hn::IfThenElse(isSmall, hn::Add(half, half), half);
+  const V exponent = hn::Sub(hn::Sub(fromLower(d, hn::ShiftRight<52>(bits)), set(1022)),
+                             hn::IfThenElseZero(isSmall, set(1)));
+  const V f = hn::Sub(m, set(1));
+  const V s = hn::Div(f, hn::Add(set(2), f)), z = hn::Mul(s, s), w = hn::Mul(z, z);
+  const V t1 = hn::Mul(w, hn::Add(set(lg2), hn::Mul(w, hn::Add(set(lg4), times(lg6, w)))));
+  const V inner = hn::Add(set(lg3), hn::Mul(w, hn::Add(set(lg5), times(lg7, w))));
+  const V t2 = hn::Mul(z, hn::Add(set(lg1), hn::Mul(w, inner)));
+  const V r = hn::Add(t2, t1), halfSquare = hn::Mul(times(0.5, f), f);
+  const V low = hn::Add(hn::Mul(s, hn::Add(halfSquare, r)), times(ln2Low, exponent));
+  return hn::Sub(times(ln2High, exponent), hn::Sub(hn::Sub(halfSquare, low), f));
 }
 
-HWY_INLINE double horner(const double (&c)[8], double x) {
-  return ((((((c[7] * x + c[6]) * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x + c[0];
+template <class D, class V>
+HWY_INLINE V horner(D d, const double (&c)[8], V x) {
+  V sum = hn::Set(d, c[7]);
+  for (int i = 6; i >= 0; i--) sum = hn::Add(hn::Mul(sum, x), hn::Set(d, c[i]));
+  return sum;
+}
+
+template <class D, class V>
+HWY_INLINE V quotient(D d, const double (&top)[8], const double (&bottom)[8], V x) {
+  return hn::Div(horner(d, top, x), horner(d, bottom, x));
 }
 
 /// The quantile function of the normal distribution beyond its middle: |p - 1/2| > 0.425.
-inline double outerQuantile(double p) {
-  const double q = p - 0.5, r = std::sqrt(-logarithm(q < 0 ? p : 1 - p));
-  const double z = r <= 5 ? horner(middleTop, r - 1.6) / horner(middleBottom, r - 1.6)
-                          : horner(tailTop, r - 5) / horner(tailBottom, r - 5);
-  return q < 0 ? -z : z;
+template <class D, class V>
+HWY_INLINE V outerQuantile(D d, V p) {
+  const V q = hn::Sub(p, hn::Set(d, 0.5));
+  const auto isLower = hn::Lt(q, hn::Zero(d));
+  const V r = hn::Sqrt(hn::Neg(logarithm(d, hn::IfThenElse(isLower, p, hn::Sub(hn::Set(d, 1), p)))));
+  V z = quotient(d, middleTop, middleBottom, hn::Sub(r, hn::Set(d, 1.6)));
+  const auto isTail = hn::Gt(r, hn::Set(d, 5));
+  if (HWY_UNLIKELY(!hn::AllFalse(d, isTail))) {
+    z = hn::IfThenElse(isTail, quotient(d, tailTop, tailBottom, hn::Sub(r, hn::Set(d, 5))), z);
+  }
+  return hn::IfThenElse(isLower, hn::Neg(z), z);
 }
 
 /// By the quantile function: PPND16 of M. J. Wichura, "Algorithm AS 241", Applied Statistics 37 (1988).
 template <class T>
 void normals(T* out, const uint32_t* words, int64_t count, double mean, double deviation) {
-  double p[chunk / 2], z[chunk / 2];
+  double p[chunk / 2], z[chunk / 2], beyond[chunk / 2];
   int64_t outer[chunk / 2], outerCount = 0;
-  for (int64_t i = 0; i < count; i++) p[i] = unit(words + 2 * i) + 0x1p-54;
-  for (int64_t i = 0; i < count; i++) {
-    const double q = p[i] - 0.5, r = 0.180625 - q * q;
-    z[i] = q * (horner(centralTop, r) / horner(centralBottom, r));
-  }
+  forVectors(count, [&](auto d, int64_t i) HWY_ATTR {
+    const auto v = hn::Add(unit(d, words + 2 * i), hn::Set(d, 0x1p-54));
+    const auto q = hn::Sub(v, hn::Set(d, 0.5)), r = hn::Sub(hn::Set(d, 0.180625), hn::Mul(q, q));
+    hn::StoreU(v, d, p + i);
+    hn::StoreU(hn::Mul(q, quotient(d, centralTop, centralBottom, r)), d, z + i);
+  });
   for (int64_t i = 0; i < count; i++) {
     outer[outerCount] = i;
+    beyond[outerCount] = p[i];
     outerCount += std::fabs(p[i] - 0.5) > 0.425;
   }
-  for (int64_t i = 0; i < outerCount; i++) z[outer[i]] = outerQuantile(p[outer[i]]);
-  for (int64_t i = 0; i < count; i++) out[i] = static_cast<T>(mean + deviation * z[i]);
+  forVectors(outerCount, [&](auto d, int64_t i) HWY_ATTR {
+    hn::StoreU(outerQuantile(d, hn::LoadU(d, beyond + i)), d, beyond + i);
+  });
+  for (int64_t i = 0; i < outerCount; i++) z[outer[i]] = beyond[i];
+  forVectors(count, [&](auto d, int64_t i) HWY_ATTR {
+    const hn::Rebind<T, decltype(d)> to;
+    const auto value = hn::Add(hn::Set(d, mean), hn::Mul(hn::Set(d, deviation), hn::LoadU(d, z + i)));
+    hn::StoreU(narrow(to, value), to, out + i);
+  });
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)
