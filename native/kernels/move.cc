@@ -102,7 +102,8 @@ template <class T>
 HWY_INLINE void transposeSquare(T* to, int64_t rowOut, const T* from, int64_t rowX) {
 #if HWY_TARGET == HWY_SCALAR
   for (int64_t i = 0; i < static_cast<int64_t>(16 / sizeof(T)); i++) {
-    for (int64_t j = 0; j < static_cast<int64_t>(16 / sizeof(T)); j++) to[i * rowOut + j] = from[j * rowX + i];
+    for (int64_t j = 0; j < static_cast<int64_t>(16 / sizeof(T)); j++)
+      to[i * rowOut + j] = from[j * rowX + i];
   }
 #else
   const hn::FixedTag<T, 16 / sizeof(T)> d;
@@ -114,12 +115,10 @@ HWY_INLINE void transposeSquare(T* to, int64_t rowOut, const T* from, int64_t ro
     store(hn::InterleaveUpper(d, a, b), 1);
   } else {
     const hn::Repartition<double, decltype(d)> pairs;
-    const auto lower = [&](auto a, auto b) HWY_ATTR {
-      return hn::BitCast(pairs, hn::InterleaveLower(d, a, b));
-    };
-    const auto upper = [&](auto a, auto b) HWY_ATTR {
-      return hn::BitCast(pairs, hn::InterleaveUpper(d, a, b));
-    };
+    const auto lower = [&](auto a, auto b)
+                           HWY_ATTR { return hn::BitCast(pairs, hn::InterleaveLower(d, a, b)); };
+    const auto upper = [&](auto a, auto b)
+                           HWY_ATTR { return hn::BitCast(pairs, hn::InterleaveUpper(d, a, b)); };
     const auto a = row(0), b = row(1), c = row(2), e = row(3);
     const auto ab = lower(a, b), ce = lower(c, e), ab2 = upper(a, b), ce2 = upper(c, e);
     store(hn::BitCast(d, hn::InterleaveLower(pairs, ab, ce)), 0);
@@ -386,9 +385,8 @@ void copy(const Check& check, Array<T> out, Array<const T> x, const Layout& layo
   const auto copyOne = AXPY_SIMD(copyPlane<T>);
   const CopyAxis &rows = axes.rows, &columns = axes.columns;
   if (axes.isOrdered) {
-    axes.forPlanes(0, axes.planes(), [&](int64_t to, int64_t from) {
-      copyOne(out.data + to, x.data + from, rows, columns);
-    });
+    axes.forPlanes(0, axes.planes(),
+                   [&](int64_t to, int64_t from) { copyOne(out.data + to, x.data + from, rows, columns); });
     return;
   }
   // Parts of planes, so that a large one is shared as well.
@@ -437,8 +435,8 @@ void scatterAdd(const Check& check, Array<T> out, Array<const T> x, Array<const 
   check.indices(indices, rows);
   if (x.length == 0) return;
   const auto run = AXPY_SIMD(scatterRows<T>);
-  // Each sum is taken in the order of i: tasks have columns of their own or, where there are few, rows of out,
-  // and then all look at all indices.
+  // Each sum is taken in the order of i: tasks have columns of their own or, where there are few, rows of
+  // out, and then all look at all indices.
   const int64_t columns = std::max<int64_t>(64, parallel::lightChunk / count);
   const int64_t stripes = (width + columns - 1) / columns;
   const int64_t bands =

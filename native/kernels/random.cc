@@ -188,8 +188,8 @@ HWY_INLINE V logarithm(D d, V x) {
   const hn::RebindToUnsigned<D> integers;
   const auto bits = hn::BitCast(integers, x);
   // x = m · 2ᵉ with m within [√½, √2)
-  const V half = hn::BitCast(d, hn::Or(hn::And(bits, hn::Set(integers, 0x000fffffffffffff)),
-                                       hn::Set(integers, 0x3fe0000000000000)));
+  const V half = hn::BitCast(
+      d, hn::Or(hn::And(bits, hn::Set(integers, 0x000fffffffffffff)), hn::Set(integers, 0x3fe0000000000000)));
   const auto isSmall = hn::Lt(half, set(0.70710678118654752440));
   const V m = hn::IfThenElse(isSmall, hn::Add(half, half), half);
   const V exponent = hn::Sub(hn::Sub(fromLower(d, hn::ShiftRight<52>(bits)), set(1022)),

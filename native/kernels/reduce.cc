@@ -1,4 +1,4 @@
-// Reductions and argmax. Accumulators are float64 throughout, in an order that the shape alone determines.
+// Reductions. Accumulators are float64 throughout, in an order that the shape alone determines.
 
 #include "kernels.h"
 #include "parallel.h"
@@ -221,29 +221,6 @@ void reduceIntegers(const Check& check, const Array<int32_t>& out, const int32_t
   std::copy(results.begin(), results.end(), out.data);
 }
 
-/// Nothing of int32 is NaN.
-template <class T>
-bool isNaN(T x) {
-  return x != x;
-}
-
-template <bool least, class T>
-void argmaxRange(int32_t* out, const T* x, int64_t size, int64_t inner, int64_t begin, int64_t end) {
-  for (int64_t o = begin; o < end; o++) {
-    const T* p = x + o / inner * size * inner + o % inner;
-    T best = p[0];
-    int64_t index = 0;
-    for (int64_t i = 1; i < size && !isNaN(best); i++) {
-      const T value = p[i * inner];
-      if ((least ? value < best : value > best) || isNaN(value)) {
-        best = value;
-        index = i;
-      }
-    }
-    out[o] = static_cast<int32_t>(index);
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -292,21 +269,8 @@ void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0
   }
 }
 
-template <class T>
-void argmax(const Check& check, Array<int32_t> out, Array<const T> x, Size outer, PositiveSize size,
-            Size inner, Flag least) {
-  const double positions = static_cast<double>(outer.value) * static_cast<double>(inner.value);
-  check.length(out, positions);
-  check.length(x, static_cast<double>(outer.value) * static_cast<double>(size.value) *
-                      static_cast<double>(inner.value));
-  const auto run = least ? argmaxRange<true, T> : argmaxRange<false, T>;
-  parallel::forRange(out.length, std::max<int64_t>(1, parallel::lightChunk / size),
-                     [&](int64_t begin, int64_t end) { run(out.data, x.data, size, inner, begin, end); });
-}
-
 constexpr bind::Kernel kernels[] = {
     AXPY_DATA_KERNEL(reduce, "out", "x", "k0", "r0", "k1", "r1", "op", "scale"),
-    AXPY_DATA_KERNEL(argmax, "out", "x", "outer", "size", "inner", "least"),
 };
 const bind::Family family(kernels);
 
