@@ -233,8 +233,8 @@ HWY_INLINE V outerQuantile(D d, V p) {
 /// By the quantile function: PPND16 of M. J. Wichura, "Algorithm AS 241", Applied Statistics 37 (1988).
 template <class T>
 void normals(T* out, const uint32_t* words, int64_t count, double mean, double deviation) {
-  double p[chunk / 2], z[chunk / 2], beyond[chunk / 2];
-  int64_t outer[chunk / 2], outerCount = 0;
+  double p[chunk / 2] = {}, z[chunk / 2];
+  int64_t outer[chunk / 2] = {}, outerCount = 0;
   forVectors(count, [&](auto d, int64_t i) HWY_ATTR {
     const auto v = hn::Add(unit(d, words + 2 * i), hn::Set(d, 0x1p-54));
     const auto q = hn::Sub(v, hn::Set(d, 0.5)), r = hn::Sub(hn::Set(d, 0.180625), hn::Mul(q, q));
@@ -243,13 +243,12 @@ void normals(T* out, const uint32_t* words, int64_t count, double mean, double d
   });
   for (int64_t i = 0; i < count; i++) {
     outer[outerCount] = i;
-    beyond[outerCount] = p[i];
-    outerCount += std::fabs(p[i] - 0.5) > 0.425;
+    p[outerCount] = p[i];
+    outerCount += std::fabs(p[outerCount] - 0.5) > 0.425;
   }
-  forVectors(outerCount, [&](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(outerQuantile(d, hn::LoadU(d, beyond + i)), d, beyond + i);
-  });
-  for (int64_t i = 0; i < outerCount; i++) z[outer[i]] = beyond[i];
+  forVectors(outerCount, [&](auto d, int64_t i)
+                             HWY_ATTR { hn::StoreU(outerQuantile(d, hn::LoadU(d, p + i)), d, p + i); });
+  for (int64_t i = 0; i < outerCount; i++) z[outer[i]] = p[i];
   forVectors(count, [&](auto d, int64_t i) HWY_ATTR {
     const hn::Rebind<T, decltype(d)> to;
     const auto value = hn::Add(hn::Set(d, mean), hn::Mul(hn::Set(d, deviation), hn::LoadU(d, z + i)));
