@@ -25,13 +25,13 @@ const unit = { float32: 2 ** -23, float64: 2 ** -52 };
 
 /** Those of the library without their kernels. */
 class AdamByRule extends Adam {
-  override update(...args: Update): void {
-    Optimizer.prototype.update.apply(this, args);
+  override update(...args: Update): ReturnType<Optimizer['update']> {
+    return Optimizer.prototype.update.apply(this, args);
   }
 }
 class SGDByRule extends SGD {
-  override update(...args: Update): void {
-    Optimizer.prototype.update.apply(this, args);
+  override update(...args: Update): ReturnType<Optimizer['update']> {
+    return Optimizer.prototype.update.apply(this, args);
   }
 }
 
@@ -403,4 +403,33 @@ describe('rules that cannot be', () => {
     expect(() => new Own()).toThrow(AxpyError);
     expect(() => new Own()).toThrow(message);
   });
+});
+
+test('eager steps find parameters and gradients that have moved, and new learning rates', () => {
+  const weights = new Parameter([3]);
+  const frozen = new Parameter([2]);
+  const elsewhere = new Parameter([3]);
+  const optimizer = new SGD([weights, frozen], { learningRate: 1 });
+  const step = () => {
+    optimizer.zeroGrad();
+    weights.sum().add(frozen.sum()).backward();
+    optimizer.step();
+  };
+  for (let i = 0; i < 3; i++) step();
+  expect([...weights.data, ...frozen.data]).toEqual([-3, -3, -3, -3, -3]);
+  const left = weights.data;
+  weights.attach(elsewhere.share());
+  for (let i = 0; i < 3; i++) step();
+  expect([[...left], [...elsewhere.data], [...frozen.data]]).toEqual([
+    [-3, -3, -3],
+    [-3, -3, -3],
+    [-6, -6],
+  ]);
+  frozen.requiresGrad = false;
+  optimizer.learningRate = 0.5;
+  for (let i = 0; i < 3; i++) step();
+  expect([...elsewhere.data, ...frozen.data]).toEqual([-4.5, -4.5, -4.5, -6, -6]);
+  frozen.requiresGrad = true;
+  for (let i = 0; i < 3; i++) step();
+  expect([...elsewhere.data, ...frozen.data]).toEqual([-6, -6, -6, -7.5, -7.5]);
 });

@@ -6,7 +6,7 @@
  * in our own package, and a variable that makes no sense. An empty value counts as none.
  */
 
-import type { Addon, Call, Kernels, Limits, Program } from '../../binding.d.ts';
+import type { Addon, Argument, Call, Kernels, Limits, Program } from '../../binding.d.ts';
 import { describe } from '../arguments.ts';
 import { ArgumentError, BackendError } from '../errors.ts';
 import { sayOnce, variable } from '../platform.ts';
@@ -78,6 +78,16 @@ export function withKernels<Result>(replacement: Kernels, fn: () => Result): Res
   } finally {
     kernels = previous;
   }
+}
+
+/** Whether `kernels` are those chosen at load, so that a program does what its calls one by one would do. */
+export function areOwnKernels(): boolean {
+  return kernels === choice.kernels;
+}
+
+/** Makes a call that is given as data. */
+export function makeCall([kernel, ...args]: Call): void {
+  (kernels[kernel] as (...args: Argument[]) => void)(...args);
 }
 
 /** A program of recorded calls: of the addon, run on a thread of its own, or of the fallback, run between two turns. */

@@ -1,6 +1,6 @@
 /** Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). */
 import { checkOptions } from '../arguments.ts';
-import { kernels } from '../kernels/index.ts';
+import type { Call } from '../kernels/index.ts';
 import { nameClass } from '../names.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Group } from './group.ts';
@@ -59,8 +59,8 @@ export class Adam extends Optimizer {
   }
 
   /** The rule in one pass over memory. A subclass with a rule of its own has no such kernel. */
-  override update(group: Group, scalars: Float64Array, hyper: Float64Array): void {
-    if (this.rule !== Adam.prototype.rule) super.update(group, scalars, hyper);
-    else kernels.adam(group.outs, group.gradients, scalars, group.rows, hyper);
+  override update(group: Group, scalars: Float64Array, hyper: Float64Array): Call {
+    if (this.rule !== Adam.prototype.rule) return super.update(group, scalars, hyper);
+    return ['adam', group.outs, group.gradients, scalars, group.rows, hyper];
   }
 }

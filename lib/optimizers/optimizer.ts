@@ -5,7 +5,7 @@
 import { describe, isRecord, readIterable, readList, readOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Instructions } from '../kernels/elementwise.ts';
-import { type Float, kernels, reduceCode } from '../kernels/index.ts';
+import { type Call, type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, copyOf, type FloatDtype, release, take } from '../memory.ts';
@@ -198,17 +198,18 @@ export abstract class Optimizer {
     if (recording === null) this.hyper[0] = this.rate;
     else recording.settings.add(this);
     for (let i = 0; i < groups.length; i++) {
-      if (groups[i].gradients.length === 0) continue;
-      groups[i].announce();
-      this.update(groups[i], this.rows, this.hyper);
+      const group = groups[i];
+      if (group.gradients.length === 0) continue;
+      group.announce();
+      group.run(() => this.update(group, this.rows, this.hyper));
     }
   }
 
-  /** @internal Runs the rule for a group. A kernel that does the same faster may take its place. */
-  update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): void {
+  /** @internal The call that runs the rule for a group. A kernel that does the same faster may take its place. */
+  update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): Call {
     this.instructions ??= this.trace();
     const { code, constants } = this.instructions;
-    kernels.elementwise(outs, gradients, scalars, rows, hyper, constants, code, 1);
+    return ['elementwise', outs, gradients, scalars, rows, hyper, constants, code, 1];
   }
 
   /** @internal The rule as instructions. */

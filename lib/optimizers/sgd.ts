@@ -1,7 +1,7 @@
 /** Stochastic gradient descent. */
 import { checkBoolean, checkOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
-import { kernels } from '../kernels/index.ts';
+import type { Call } from '../kernels/index.ts';
 import { nameClass } from '../names.ts';
 import { where } from '../ops/binary.ts';
 import type { Tensor } from '../tensor.ts';
@@ -67,8 +67,8 @@ export class SGD extends Optimizer {
   }
 
   /** The rule in one pass over memory. A subclass with a rule of its own has no such kernel. */
-  override update(group: Group, scalars: Float64Array, hyper: Float64Array): void {
-    if (this.rule !== SGD.prototype.rule) super.update(group, scalars, hyper);
-    else kernels.sgd(group.outs, group.gradients, scalars, group.rows, hyper);
+  override update(group: Group, scalars: Float64Array, hyper: Float64Array): Call {
+    if (this.rule !== SGD.prototype.rule) return super.update(group, scalars, hyper);
+    return ['sgd', group.outs, group.gradients, scalars, group.rows, hyper];
   }
 }
