@@ -1,5 +1,6 @@
 import { load } from './simd.ts';
 import {
+  type Arithmetic,
   advance,
   type Code,
   FunctionBuilder,
@@ -45,7 +46,7 @@ interface Type {
   name: string;
   /** log2 of the bytes of an element. */
   shift: number;
-  arithmetic: typeof f32x4;
+  arithmetic: Arithmetic;
 }
 
 const types: readonly Type[] = [

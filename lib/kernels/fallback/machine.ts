@@ -1,7 +1,18 @@
 /** What this machine can do at most in the ways that the fallback computes: WebAssembly SIMD, and loops over arrays. */
 import type { Limits } from '../../../binding.d.ts';
 import { load } from './simd.ts';
-import { type Code, FunctionBuilder, f32x4, f64x2, get, i32, repeat, set, v128 } from './wasm.ts';
+import {
+  type Arithmetic,
+  type Code,
+  FunctionBuilder,
+  f32x4,
+  f64x2,
+  get,
+  i32,
+  repeat,
+  set,
+  v128,
+} from './wasm.ts';
 
 const trials = 10;
 
@@ -20,7 +31,7 @@ function best(work: () => void): number {
 }
 
 /** A function of a number of rounds, each a multiplication and an addition of a vector in every chain. */
-function multiplyAdd(name: string, { add, mul, fused }: typeof f32x4, relaxed: boolean): FunctionBuilder {
+function multiplyAdd(name: string, { add, mul, fused }: Arithmetic, relaxed: boolean): FunctionBuilder {
   const builder = new FunctionBuilder(name, 1);
   const sums = Array.from({ length: chains }, () => builder.v128());
   const factor = builder.v128();
@@ -40,7 +51,7 @@ function multiplyAdd(name: string, { add, mul, fused }: typeof f32x4, relaxed: b
 }
 
 /** Operations a second of vectors of so many lanes; null where the engine has none. */
-function vectorPeak(type: typeof f32x4, lanes: number): number | null {
+function vectorPeak(type: Arithmetic, lanes: number): number | null {
   const exports = load([true, false].map((fused) => [multiplyAdd('run', type, fused)]));
   if (exports === null) return null;
   const run = exports.run as (rounds: number) => void;
@@ -66,7 +77,7 @@ function scalarPeak(): number {
   return Number.isNaN(sink) ? 0 : (8 * rounds) / seconds;
 }
 
-const peak = (type: typeof f32x4, lanes: number) => vectorPeak(type, lanes) ?? scalarPeak();
+const peak = (type: Arithmetic, lanes: number) => vectorPeak(type, lanes) ?? scalarPeak();
 
 function triad(a: Float32Array, b: Float32Array, c: Float32Array): void {
   for (let i = 0; i < a.length; i++) a[i] = b[i] + 3 * c[i];

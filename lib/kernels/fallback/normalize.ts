@@ -1,6 +1,9 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
+import { unaryCode } from '../codes.ts';
 import { activate, activateGradient } from './epilogue.ts';
+import { Loop, type Wide, wide } from './loops.ts';
 import { Sum, Sums } from './math.ts';
+import { f32x4, v128 } from './wasm.ts';
 
 /** Elements of the rows whose output is recomputed at a time. */
 const blockElements = 2 ** 14;
@@ -52,6 +55,77 @@ function putMean(means: Float, remainders: Float, at: number, mean: number, lack
   remainders[at] = Number.isFinite(remainder) ? remainder : 0;
 }
 
+// ── float32 by vectors, whose sums float64 holds without corrections ──────────────────────────────────────────────
+
+const { add, sub, mul } = wide;
+
+const sumLoop = new Loop(1, 0, 0, 1, (body, [x], _, [sum]) => ({ sums: [add(sum, body.widen(x))] }));
+
+const deviationLoop = new Loop(1, 0, 1, 2, (body, [x], [mean], [deviations, squares]) => {
+  const deviation = body.keepWide(sub(body.widen(x), mean));
+  return { sums: [add(deviations, deviation), add(squares, mul(deviation, deviation))] };
+});
+
+const centered = (x: Wide, mean: Wide, remainder: Wide) => sub(sub(x, mean), remainder);
+
+const normalLoop = new Loop(1, 1, 4, 0, (body, [x], [mean, remainder, factor, shift]) => ({
+  outs: [body.narrow(add(mul(centered(body.widen(x), mean, remainder), factor), shift))],
+}));
+
+/** The sums of dz, and of dz by what is normal, where the gradient is dz; or where it is that of ReLU, and dz as well. */
+const gradientLoops = [false, true].map(
+  (isRelu) =>
+    new Loop(
+      2,
+      Number(isRelu),
+      5,
+      2,
+      (body, [g, x], [mean, remainder, inverse, factor, shift], [along, alongNormal]) => {
+        const center = body.keepWide(centered(body.widen(x), mean, remainder));
+        let dz = g;
+        if (isRelu) {
+          const y = body.narrow(add(mul(center, factor), shift));
+          // NaN where y is.
+          dz = body.keep(v128.or(v128.and(g, f32x4.gt(y, v128.zero)), f32x4.ne(y, y)));
+        }
+        const own = body.widen(dz);
+        return {
+          outs: isRelu ? [dz] : [],
+          sums: [add(along, own), add(alongNormal, mul(own, mul(center, inverse)))],
+        };
+      },
+    ),
+);
+
+const inputGradientLoop = new Loop(2, 1, 6, 0, (body, [dz, x], own) => {
+  const [mean, remainder, inverse, factor, along, alongNormal] = own;
+  const normal = mul(centered(body.widen(x), mean, remainder), inverse);
+  return { outs: [body.narrow(mul(factor, sub(body.widen(dz), add(along, mul(normal, alongNormal)))))] };
+});
+
+/** Sums of x by columns, and about their means of the deviations and of their squares. */
+function columnMoments(x: Float, rows: number, channels: number): [Float64Array, Float64Array, Float64Array] {
+  const many = Math.max(rows, 1);
+  if (sumLoop.suitsColumns(x, channels)) {
+    const means = sumLoop.columns([], [x], rows, channels)[0].map((sum) => sum / many);
+    const [deviations, squares] = deviationLoop.columns([], [x], rows, channels, [means]);
+    return [means, deviations, squares];
+  }
+  const sums = new Sums(channels);
+  for (let i = 0; i < x.length; i += channels) for (let c = 0; c < channels; c++) sums.add(c, x[i + c]);
+  const means = new Float64Array(channels).map((_, c) => sums.value(c) / many);
+  const squares = new Sums(channels);
+  const deviations = new Float64Array(channels);
+  for (let i = 0; i < x.length; i += channels) {
+    for (let c = 0; c < channels; c++) {
+      const deviation = x[i + c] - means[c];
+      deviations[c] += deviation;
+      squares.add(c, deviation ** 2);
+    }
+  }
+  return [means, deviations, Float64Array.from(means, (_, c) => squares.value(c))];
+}
+
 export const batchMoments: Kernels['batchMoments'] = (
   mean,
   remainder,
@@ -65,18 +139,7 @@ export const batchMoments: Kernels['batchMoments'] = (
   epsilon,
   momentum,
 ) => {
-  const sums = new Sums(channels);
-  for (let i = 0; i < x.length; i += channels) for (let c = 0; c < channels; c++) sums.add(c, x[i + c]);
-  const means = new Float64Array(channels).map((_, c) => sums.value(c) / Math.max(rows, 1));
-  const squares = new Sums(channels);
-  const deviations = new Float64Array(channels);
-  for (let i = 0; i < x.length; i += channels) {
-    for (let c = 0; c < channels; c++) {
-      const deviation = x[i + c] - means[c];
-      deviations[c] += deviation;
-      squares.add(c, deviation ** 2);
-    }
-  }
+  const [means, deviations, squares] = columnMoments(x, rows, channels);
   // There is no variance of one row.
   const moves = rows > 1;
   let share = momentum;
@@ -88,7 +151,7 @@ export const batchMoments: Kernels['batchMoments'] = (
   for (let c = 0; c < channels; c++) {
     let center = means[c];
     let lack = deviations[c] / Math.max(rows, 1);
-    let variance = squares.value(c) / Math.max(rows, 1) - lack * lack;
+    let variance = squares[c] / Math.max(rows, 1) - lack * lack;
     if (variance < 0) variance = 0;
     let factor = 1 / Math.sqrt(variance + epsilon);
     if (!Number.isFinite(variance)) {
@@ -121,6 +184,21 @@ export const batchNorm: Kernels['batchNorm'] = (
   activate(out, activation, parameter);
 };
 
+/** What columns are multiplied by and get added, and what their means lack; in float64. */
+function affine(
+  mean: Float,
+  remainder: Float | null,
+  inverse: Float,
+  scale: Float | null,
+  shift: Float | null,
+) {
+  return {
+    factors: Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c])),
+    shifts: Float64Array.from(inverse, (_, c) => (shift === null ? 0 : shift[c])),
+    remainders: Float64Array.from(mean, (_, c) => (remainder === null ? 0 : remainder[c])),
+  };
+}
+
 /** out = (x − mean − remainder)·inverse·scale + shift by columns. */
 function normalize(
   out: Float,
@@ -132,12 +210,44 @@ function normalize(
   shift: Float | null,
   channels: number,
 ): void {
-  const factors = Float64Array.from(inverse, (value, c) => value * (scale === null ? 1 : scale[c]));
-  const shifts = Float64Array.from(inverse, (_, c) => (shift === null ? 0 : shift[c]));
+  const { factors, shifts, remainders } = affine(mean, remainder, inverse, scale, shift);
+  if (normalLoop.suitsColumns(x, channels)) {
+    const own = [Float64Array.from(mean), remainders, factors, shifts];
+    normalLoop.columns([out as Float32Array], [x], x.length / channels, channels, own);
+    return;
+  }
   for (let i = 0; i < out.length; i += channels) {
     for (let c = 0; c < channels; c++) {
-      out[i + c] = normalOf(x[i + c], mean[c], remainder === null ? 0 : remainder[c], factors[c], shifts[c]);
+      out[i + c] = normalOf(x[i + c], mean[c], remainders[c], factors[c], shifts[c]);
     }
+  }
+}
+
+/** out = gradient by what batchNorm gave before its activation. */
+function backThrough(
+  out: Float,
+  gradient: Float,
+  x: Float,
+  mean: Float,
+  remainder: Float | null,
+  inverse: Float,
+  scale: Float | null,
+  shift: Float | null,
+  channels: number,
+  activation: number,
+  parameter: number,
+): void {
+  if (activation === -1) {
+    activateGradient(out, gradient, gradient, activation, parameter);
+    return;
+  }
+  const step = Math.max(1, Math.floor(blockElements / Math.max(channels, 1))) * channels;
+  for (let first = 0; first < out.length; first += step) {
+    const part = (array: Float): Float => array.subarray(first, first + step) as Float;
+    const y = part(x).slice() as Float;
+    normalize(y, y, mean, remainder, inverse, scale, shift, channels);
+    activate(y, activation, parameter);
+    activateGradient(part(out), part(gradient), y, activation, parameter);
   }
 }
 
@@ -158,21 +268,26 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   parameter,
   moments,
 ) => {
+  const isByVectors = inputGradientLoop.suitsColumns(x, channels);
+  const isRelu = isByVectors && activation === unaryCode.relu;
+  // out holds dz first: it may be the array of gradient, which is then no longer needed.
+  if (!isRelu) {
+    backThrough(out, gradient, x, mean, remainder, inverse, scale, shift, channels, activation, parameter);
+  }
+  if (isByVectors) {
+    const { factors, shifts, remainders } = affine(mean, remainder, inverse, scale, shift);
+    const about = [Float64Array.from(mean), remainders, Float64Array.from(inverse)];
+    const [dx, g] = [out, isRelu ? gradient : out] as Float32Array[];
+    const loop = gradientLoops[Number(isRelu)];
+    const sums = loop.columns(isRelu ? [dx] : [], [g, x], rows, channels, [...about, factors, shifts]);
+    const shares = sums.map((sum) => sum.map((value) => (moments === 1 ? value / rows : 0)));
+    inputGradientLoop.columns([dx], [dx, x], rows, channels, [...about, factors, ...shares]);
+    shiftGradient.set(sums[0]);
+    scaleGradient.set(sums[1]);
+    return;
+  }
   const hatOf = (i: number, c: number) =>
     normalOf(x[i + c], mean[c], remainder === null ? 0 : remainder[c], inverse[c]);
-  // out holds dz first: it may be the array of gradient, which is then no longer needed.
-  const step = Math.max(1, Math.floor(blockElements / Math.max(channels, 1))) * channels;
-  for (let first = 0; first < out.length; first += step) {
-    const part = (array: Float): Float => array.subarray(first, first + step) as Float;
-    if (activation === -1) {
-      activateGradient(part(out), part(gradient), part(gradient), activation, parameter);
-      continue;
-    }
-    const y = part(x).slice() as Float;
-    normalize(y, y, mean, remainder, inverse, scale, shift, channels);
-    activate(y, activation, parameter);
-    activateGradient(part(out), part(gradient), y, activation, parameter);
-  }
   const dz = new Sums(channels);
   const dzNormal = new Sums(channels);
   for (let i = 0; i < out.length; i += channels) {

@@ -54,38 +54,67 @@ const simd = (opcode: number): Code => [0xfd, leb(opcode)];
 /** Alignment is a hint; 4 bytes hold for any of ours. */
 const address = (offset: number): Code => [2, leb(offset)];
 
+const unary = (opcode: number) => (x: Code) => [x, simd(opcode)] as Code;
+const binary = (opcode: number) => (a: Code, b: Code) => [a, b, simd(opcode)] as Code;
+
 export const v128 = {
   zero: [simd(12), new Array<number>(16).fill(0)] as Code,
   load: (pointer: Code, offset = 0): Code => [pointer, simd(0), address(offset)],
   store: (pointer: Code, offset: number, value: Code): Code => [pointer, value, simd(11), address(offset)],
-  and: (a: Code, b: Code): Code => [a, b, simd(78)],
+  not: unary(77),
+  and: binary(78),
+  /** a where the bits of b are 0. */
+  andNot: binary(79),
+  or: binary(80),
+  xor: binary(81),
+  /** a where the bits of mask are 1, else b. */
+  select: (a: Code, b: Code, mask: Code): Code => [a, b, mask, simd(82)],
   /** Four times the same i32. */
-  splat: (value: Code): Code => [value, simd(17)],
+  splat: unary(17),
   shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [a, b, simd(13), bytes],
 };
 
 const bytesOf = (array: Float32Array | Float64Array): number[] => Array.from(new Uint8Array(array.buffer));
 
-/** The arithmetic of a float type; `fused` is of the relaxed SIMD proposal, which not every engine knows. */
-export const f32x4 = {
-  /** A vector of one number. */
-  const: (value: number): Code => [simd(12), [1, 2, 3, 4].flatMap(() => bytesOf(Float32Array.of(value)))],
-  loadSplat: (pointer: Code, offset: number): Code => [pointer, simd(9), address(offset)],
-  add: (a: Code, b: Code): Code => [a, b, simd(228)],
-  sub: (a: Code, b: Code): Code => [a, b, simd(229)],
-  mul: (a: Code, b: Code): Code => [a, b, simd(230)],
-  max: (a: Code, b: Code): Code => [a, b, simd(233)],
-  fused: (a: Code, b: Code, sum: Code): Code => [a, b, sum, simd(261)],
-};
-export const f64x2: typeof f32x4 = {
-  const: (value) => [simd(12), [1, 2].flatMap(() => bytesOf(Float64Array.of(value)))],
-  loadSplat: (pointer, offset) => [pointer, simd(10), address(offset)],
-  add: (a, b) => [a, b, simd(240)],
-  sub: (a, b) => [a, b, simd(241)],
-  mul: (a, b) => [a, b, simd(242)],
-  max: (a, b) => [a, b, simd(245)],
-  fused: (a, b, sum) => [a, b, sum, simd(263)],
-};
+/** The arithmetic of a float type; comparisons give masks. `fused` is of relaxed SIMD, which not every engine knows. */
+function arithmetic(
+  constant: (value: number) => number[],
+  splat: number,
+  first: number,
+  comparison: number,
+  fused: number,
+) {
+  return {
+    /** A vector of one number. */
+    const: (value: number): Code => [simd(12), constant(value)],
+    loadSplat: (pointer: Code, offset: number): Code => [pointer, simd(splat), address(offset)],
+    abs: unary(first),
+    neg: unary(first + 1),
+    sqrt: unary(first + 3),
+    add: binary(first + 4),
+    sub: binary(first + 5),
+    mul: binary(first + 6),
+    div: binary(first + 7),
+    min: binary(first + 8),
+    max: binary(first + 9),
+    eq: binary(comparison),
+    ne: binary(comparison + 1),
+    lt: binary(comparison + 2),
+    gt: binary(comparison + 3),
+    le: binary(comparison + 4),
+    ge: binary(comparison + 5),
+    fused: (a: Code, b: Code, sum: Code): Code => [a, b, sum, simd(fused)],
+  };
+}
+
+export type Arithmetic = ReturnType<typeof arithmetic>;
+
+export const f32x4 = arithmetic((x) => bytesOf(new Float32Array(4).fill(x)), 9, 224, 65, 261);
+export const f64x2 = arithmetic((x) => bytesOf(new Float64Array(2).fill(x)), 10, 236, 71, 263);
+
+/** Between the two: the lower half of a vector of float32, and into it, with zeros above. */
+export const widen = unary(95);
+export const narrow = unary(94);
 
 // ── functions and modules ───────────────────────────────────────────────────────────────────────────────────────────
 
