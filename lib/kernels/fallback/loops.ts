@@ -140,12 +140,17 @@ export class Loop {
 
   /** Whether it is there for this array, and the array long enough for the copies to pay. */
   suits(array: Float): array is Float32Array {
-    return array instanceof Float32Array && array.length >= leastElements && this.#assembled !== null;
+    return array instanceof Float32Array && array.length >= leastElements && this.works;
   }
 
   /** Likewise for a matrix: rows that are no whole vectors are copied one by one. */
   suitsColumns(array: Float, columns: number): array is Float32Array {
     return (columns % lanes === 0 || columns > 32) && this.suits(array);
+  }
+
+  /** Whether this engine has what it needs. */
+  get works(): boolean {
+    return this.#assembled !== null;
   }
 
   /** Null where the engine lacks what the loop needs. */

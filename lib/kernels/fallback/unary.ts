@@ -1,5 +1,7 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
 import { gradientFromOutput, type UnaryOp, unaryCode, unaryOps } from '../codes.ts';
+import { opNumber } from '../instructions.ts';
+import { runByVectors } from './chains.ts';
 import { refuseType } from './check.ts';
 import {
   aboveNegativeInfinity,
@@ -256,6 +258,9 @@ const rules: Record<UnaryOp, Rule> = {
   },
 };
 
+/** The number of the gradient of the first op. */
+const gradientOps = opNumber('unaryGradient');
+
 const rule = unaryOps.map((name) => rules[name]);
 
 const readsOutput = unaryOps.map((name) => (gradientFromOutput as readonly string[]).includes(name));
@@ -263,7 +268,7 @@ const readsNothing = unaryOps.map((_, op) => op === unaryCode.neg || op === unar
 
 /** out = f(x) without checks, for the epilogue of a product. */
 export function apply(out: Float, x: Float, op: number, p: number, q: number): void {
-  rule[op].forward(out, x, p, q);
+  if (!runByVectors(op, out, [x], [p, q])) rule[op].forward(out, x, p, q);
 }
 
 /** out = gradient · f′ without checks, likewise; xOrY as `gradientFromOutput` says. */
@@ -275,11 +280,12 @@ export function applyGradient(
   p: number,
   q: number,
 ): void {
+  if (runByVectors(gradientOps + op, out, [gradient, xOrY], [p, q])) return;
   rule[op].gradient(out, gradient, xOrY, p, q);
 }
 
 export const unary: Kernels['unary'] = (out, x, op, p, q) => {
-  rule[op].forward(out, x, p, q);
+  apply(out, x, op, p, q);
 };
 
 export const unaryGradient: Kernels['unaryGradient'] = (out, gradient, x, y, op, p, q) => {
@@ -293,5 +299,5 @@ export const unaryGradient: Kernels['unaryGradient'] = (out, gradient, x, y, op,
     );
   }
 
-  rule[op].gradient(out, gradient, read, p, q);
+  applyGradient(out, gradient, read, op, p, q);
 };

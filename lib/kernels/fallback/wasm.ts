@@ -112,6 +112,13 @@ export type Arithmetic = ReturnType<typeof arithmetic>;
 export const f32x4 = arithmetic((x) => bytesOf(new Float32Array(4).fill(x)), 9, 224, 65, 261);
 export const f64x2 = arithmetic((x) => bytesOf(new Float64Array(2).fill(x)), 10, 236, 71, 263);
 
+export const i64x2 = {
+  /** A vector of one small number from 0 on. */
+  const: (value: number): Code => [simd(12), [...new Uint8Array(Int32Array.of(value, 0, value, 0).buffer)]],
+  add: binary(206),
+  shiftLeft: (x: Code, count: number): Code => [x, i32.const(count), simd(203)],
+};
+
 /** Between the two: the lower half of a vector of float32, and into it, with zeros above. */
 export const widen = unary(95);
 export const narrow = unary(94);
