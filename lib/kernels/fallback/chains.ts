@@ -60,22 +60,33 @@ export interface Chain {
   readonly rounds: boolean;
 }
 
-/** How many lists are remembered: those used last. */
+/** How many loops are remembered by what they do: those asked for last. */
 const mostLoops = 256;
-const loops = new Map<string, Loop | null>();
+const byContent = new Map<string, Loop | null>();
+const byList = new WeakMap<object, Map<string, Loop | null>>();
 
-/** The loop for a list; null where an op has no vectors, or may differ from the loop in JavaScript though that counts. */
-export function loopOf(chain: Chain): Loop | null {
+/**
+ * The loop for a variant of a list, which is described when it is asked for the first time; null where an op has no vectors, or
+ * has others than JavaScript's though results are not rounded.
+ */
+export function loopOf(list: object, variant: string, describe: () => Chain): Loop | null {
+  const variants = byList.get(list) ?? new Map<string, Loop | null>();
+  byList.set(list, variants);
+  const loop = variants.get(variant);
+  if (loop !== undefined) return loop;
+  const made = loopByContent(describe());
+  variants.set(variant, made);
+  return made;
+}
+
+function loopByContent(chain: Chain): Loop | null {
   const { instructions, ...rest } = chain;
-  const list = instructions.map(
-    (instruction) => instruction && [ops.indexOf(instruction.op), instruction.operands],
-  );
+  const list = instructions.map((own) => own && [ops.indexOf(own.op), own.operands]);
   const key = JSON.stringify([rest, list]);
-  let loop = loops.get(key);
-  if (loop === undefined) loop = makeLoop(chain);
-  loops.delete(key);
-  loops.set(key, loop);
-  if (loops.size > mostLoops) loops.delete(loops.keys().next().value!);
+  const loop = byContent.get(key) ?? makeLoop(chain);
+  byContent.delete(key);
+  byContent.set(key, loop);
+  if (byContent.size > mostLoops) byContent.delete(byContent.keys().next().value!);
   return loop;
 }
 

@@ -1,5 +1,6 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
 import { elementwiseOps, type Instruction, maxValues } from '../instructions.ts';
+import { loopOf } from './chains.ts';
 import { checkIndices, checkLength, refuse } from './check.ts';
 import {
   blockSize,
@@ -136,6 +137,33 @@ class Run {
     }
   }
 
+  /** The whole group by vectors, if there are any for its list; then true. */
+  byVectors(arrays: readonly Float[]): boolean {
+    const { instructions, firstResult, isScalar, becomes, outs } = this.#list;
+    const source = this.#source;
+    const given = arrays.map((_, v) => v).filter((v) => this.#isWanted[v]);
+    const numbers = isScalar.map((_, v) => v).filter((v) => isScalar[v]);
+    const written = becomes.slice(0, outs).map((value) => source[value]);
+    const variant = `${this.isWide} ${source}`;
+    const loop = loopOf(this.#list, variant, () => ({
+      arrays: given,
+      numbers,
+      firstResult,
+      instructions: instructions.map(({ op, operands }, i) => {
+        const v = firstResult + i;
+        if (isScalar[v] || !this.#isWanted[v]) return null;
+        const resolve = (operand: number, at: number) => (at < op.arrays ? source[operand] : operand);
+        return { op, operands: operands.map(resolve) };
+      }),
+      outs: written,
+      rounds: !this.isWide,
+    }));
+    if (!loop?.suits(arrays[0])) return false;
+    const own = numbers.map((v) => this.#values[v]);
+    loop.flat(arrays.slice(0, outs) as Float32Array[], given.map((v) => arrays[v]) as Float32Array[], own);
+    return true;
+  }
+
   /** Computes elements [begin, end), a block, of the arrays of the group, and writes them to the outs. */
   block(arrays: readonly Float[], begin: number, end: number): void {
     const { instructions, firstScalar, firstResult, isScalar, becomes, outs } = this.#list;
@@ -236,6 +264,7 @@ export const elementwise: Kernels['elementwise'] = (
       ...outs.slice(group * list.outs, (group + 1) * list.outs),
       ...ins.slice(group * list.ins, (group + 1) * list.ins),
     ];
+    if (run.byVectors(arrays)) continue;
     for (let begin = 0; begin < lengths[group]; begin += blockSize) {
       run.block(arrays, begin, Math.min(begin + blockSize, lengths[group]));
     }

@@ -1,6 +1,7 @@
 import type { Data, Float, Kernels } from '../../../binding.d.ts';
 import { reduceCode, reduceOps } from '../codes.ts';
 import { type Instruction, ops } from '../instructions.ts';
+import { loopOf } from './chains.ts';
 import { checkLength, refuse } from './check.ts';
 import {
   blockSize,
@@ -14,6 +15,7 @@ import {
   takesNumber,
 } from './instructions.ts';
 import { maxRank } from './layout.ts';
+import { type Block, blockElements } from './loops.ts';
 import { pieceSize, type Reduction, reduceFrom, type Source } from './reduce.ts';
 
 // ── what a call says ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,6 +178,12 @@ class Run {
   readonly #registers: Registers;
   readonly #numbers: Float[] = [];
 
+  /** Elements of a block. */
+  readonly size: number;
+  /** The chain as a loop, if there is one, and the ins that are no numbers, in the order in which it has them. */
+  readonly #vectors: Block | null = null;
+  readonly #given: readonly number[] = [];
+
   constructor(
     private readonly chain: Chain,
     private readonly positions: Positions,
@@ -185,13 +193,33 @@ class Run {
     private readonly outs: readonly (Float | null)[],
     isDouble: boolean,
   ) {
+    const { firstResult, instructions, ends } = chain;
     this.#registers = isDouble ? registers64 : registers32;
     const one = () => (isDouble ? new Float64Array(1) : new Float32Array(1));
-    for (let v = 0; v < chain.firstResult; v++) {
+    for (let v = 0; v < firstResult; v++) {
       this.#numbers[v] = one();
       if (v >= ins.length) this.#numbers[v][0] = constants[v - ins.length];
       else if (positions.count > 0) this.#numbers[v][0] = ins[v][positions.walks[v].offset];
     }
+    if (!isDouble && positions.count > 0) {
+      const given = Array.from({ length: firstResult }, (_, value) => value);
+      const arrays = given.filter((value) => !this.#isNumber(value));
+      const numbers = given.filter((value) => this.#isNumber(value));
+      const loop = loopOf(chain, numbers.join(), () => {
+        const written = ends.map(({ value }) => value);
+        return { arrays, numbers, firstResult, instructions, outs: written, rounds: true };
+      });
+      if (loop?.works) {
+        const numberOf = (v: number) => (v < ins.length ? this.#numbers[v][0] : constants[v - ins.length]);
+        this.#vectors = loop.open(numbers.map(numberOf));
+        this.#given = arrays;
+      }
+    }
+    this.size = this.#vectors === null ? blockSize : blockElements;
+  }
+
+  close(): void {
+    this.#vectors?.close();
   }
 
   #isNumber(value: number): boolean {
@@ -201,15 +229,33 @@ class Run {
   /** Computes `count` elements from position `begin` on, a block at most, and stores them. */
   block(begin: number, count: number): void {
     const { instructions, firstResult, ends, asArray } = this.chain;
+    if (this.#vectors !== null) {
+      this.#byVectors(this.#vectors, begin, count);
+      return;
+    }
     for (let v = 0; v < firstResult; v++) {
-      if (!this.#isNumber(v)) this.elements[v] = this.#given(v, begin, count);
+      if (!this.#isNumber(v)) this.elements[v] = this.#read(v, begin, count);
       else if (asArray[v]) this.elements[v] = this.#registers.get(v, count).fill(this.#numbers[v][0]);
     }
     for (let i = 0; i < instructions.length; i++) this.#compute(instructions[i], firstResult + i, count);
     for (let i = 0; i < ends.length; i++) this.outs[i]?.set(this.elements[ends[i].value], begin);
   }
 
-  #given(value: number, begin: number, count: number): Float {
+  #byVectors(block: Block, begin: number, count: number): void {
+    for (const [i, value] of this.#given.entries()) {
+      const [walk, array] = [this.positions.walks[value], this.ins[value]];
+      const first = walk.offset + begin;
+      if (isWhole(walk)) block.view.set(array.subarray(first, first + count), block.place(i));
+      else gather(block.elements(i, count), array, walk, begin);
+    }
+    block.run(count);
+    for (const [i, { value }] of this.chain.ends.entries()) {
+      this.elements[value] = block.elements(i, count);
+      this.outs[i]?.set(this.elements[value], begin);
+    }
+  }
+
+  #read(value: number, begin: number, count: number): Float {
     const walk = this.positions.walks[value];
     const array = this.ins[value];
     // What an end is made of is copied before any out is written, which may be its array.
@@ -280,8 +326,8 @@ class Window implements Source {
   }
 
   #fill(first: number, kept: number, size: number): void {
-    for (let at = kept; at < size; at += blockSize) {
-      const count = Math.min(blockSize, size - at);
+    for (let at = kept; at < size; at += this.run.size) {
+      const count = Math.min(this.run.size, size - at);
       this.run.block(first + at, count);
       this.values.forEach((value, i) => {
         this.arrays[i].set(this.run.elements[value], at);
@@ -332,9 +378,10 @@ export const fused: Kernels['fused'] = (outs, ins, layout, code, constants) => {
   const run = new Run(chain, positions, ins, constants, stored, isDouble);
   const reduced = ends.flatMap((end, i) => (end.reduce < 0 ? [] : [{ ...end, out: outs[i] }]));
   if (reduced.length === 0) {
-    for (let begin = 0; begin < positions.count; begin += blockSize) {
-      run.block(begin, Math.min(blockSize, positions.count - begin));
+    for (let begin = 0; begin < positions.count; begin += run.size) {
+      run.block(begin, Math.min(run.size, positions.count - begin));
     }
+    run.close();
     return;
   }
   // Sums of float64 may be taken again, from what is overwritten by then.
@@ -342,7 +389,7 @@ export const fused: Kernels['fused'] = (outs, ins, layout, code, constants) => {
     ? ins.map((array) => (stored.some((out) => out !== null && overlap(out, array)) ? array.slice() : array))
     : ins;
   const nothing = outs.map(() => null);
-  const repeat = new Run(chain, positions, lasting, constants, nothing, isDouble);
+  const repeat = isDouble ? new Run(chain, positions, lasting, constants, nothing, isDouble) : run;
   const values = reduced.map(({ value }) => value);
   const reductions = reduced.map(
     ({ reduce, scale, out }): Reduction => ({
@@ -352,4 +399,5 @@ export const fused: Kernels['fused'] = (outs, ins, layout, code, constants) => {
     }),
   );
   reduceFrom(new Window(run, repeat, values, isDouble), reductions, k0, r0, k1, r1);
+  run.close();
 };

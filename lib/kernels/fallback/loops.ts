@@ -3,7 +3,7 @@
  * sums of each column; an array without columns is a matrix of four. The arrays are copied into the memory of WebAssembly
  * and back by blocks that stay in the first caches.
  */
-import type { Float } from '../../../binding.d.ts';
+import type { Data } from '../../../binding.d.ts';
 import { copyBlock } from './gemm-wasm.ts';
 import { doubles, floats, give, load, take } from './simd.ts';
 import {
@@ -26,7 +26,7 @@ export type Wide = readonly [Code, Code];
 const vectorBytes = 16;
 const lanes = 4;
 /** Elements of an array in a block, and bytes from an array to the next, which do not begin at the same set of the cache. */
-const blockElements = 4096;
+export const blockElements = 4096;
 const blockBytes = 4 * blockElements + 320;
 
 /** Fewer elements take longer to copy than to compute. */
@@ -125,6 +125,35 @@ function assembleLoop(ins: number, own: number, sums: number, rule: Rule): Funct
 
 const roundUp = (count: number, multiple: number) => Math.ceil(count / multiple) * multiple;
 
+/** Up to `blockElements` of each array of a loop: the ins, in whose places the outs are then. */
+export class Block {
+  /** Of the memory; nothing else may take from it until the block is closed. */
+  readonly view = floats();
+
+  constructor(
+    private readonly loop: Run,
+    private readonly at: number,
+    private readonly ownAt: number,
+  ) {}
+
+  /** The first element of in or out number `i`. */
+  place(i: number): number {
+    return (this.at + i * blockBytes) / 4;
+  }
+
+  elements(i: number, count: number): Float32Array {
+    return this.view.subarray(this.place(i), this.place(i) + count);
+  }
+
+  run(count: number): void {
+    this.loop(this.at, this.ownAt, 0, Math.ceil(count / lanes), 1, vectorBytes);
+  }
+
+  close(): void {
+    give(this.at);
+  }
+}
+
 /** A rule, assembled when it is first used. */
 export class Loop {
   #run: Run | null | undefined;
@@ -139,12 +168,12 @@ export class Loop {
   ) {}
 
   /** Whether it is there for this array, and the array long enough for the copies to pay. */
-  suits(array: Float): array is Float32Array {
+  suits(array: Data): array is Float32Array {
     return array instanceof Float32Array && array.length >= leastElements && this.works;
   }
 
   /** Likewise for a matrix: rows that are no whole vectors are copied one by one. */
-  suitsColumns(array: Float, columns: number): array is Float32Array {
+  suitsColumns(array: Data, columns: number): array is Float32Array {
     return (columns % lanes === 0 || columns > 32) && this.suits(array);
   }
 
@@ -164,26 +193,28 @@ export class Loop {
 
   /** Over arrays of one length; `own` are numbers for all elements. */
   flat(outs: readonly Float32Array[], ins: readonly Float32Array[], own: readonly number[] = []): void {
-    const run = this.#assembled!;
+    const block = this.open(own);
+    const { length } = outs[0];
+    for (let first = 0; first < length; first += blockElements) {
+      const count = Math.min(blockElements, length - first);
+      for (const [i, array] of ins.entries()) {
+        block.view.set(count === length ? array : array.subarray(first, first + count), block.place(i));
+      }
+      block.run(count);
+      for (const [i, array] of outs.entries()) array.set(block.elements(i, count), first);
+    }
+    block.close();
+  }
+
+  /** Room for a block of elements, which the caller fills, for `own` numbers; to be closed. */
+  open(own: readonly number[]): Block {
     const places = Math.max(this.ins, this.outs);
-    const at = take(places * blockBytes);
-    const ownAt = take(Math.max(1, this.own) * lanes * 8);
-    const { length } = ins[0];
+    const at = take(places * blockBytes + Math.max(1, this.own) * lanes * 8);
+    const ownAt = at + places * blockBytes;
     for (const [i, value] of own.entries()) {
       doubles().fill(value, ownAt / 8 + i * lanes, ownAt / 8 + (i + 1) * lanes);
     }
-    const view = floats();
-    const place = (i: number) => (at + i * blockBytes) / 4;
-    for (let first = 0; first < length; first += blockElements) {
-      const count = Math.min(blockElements, length - first);
-      const isAll = count === length;
-      for (const [i, array] of ins.entries()) {
-        view.set(isAll ? array : array.subarray(first, first + count), place(i));
-      }
-      run(at, ownAt, 0, Math.ceil(count / lanes), 1, vectorBytes);
-      for (const [i, array] of outs.entries()) array.set(view.subarray(place(i), place(i) + count), first);
-    }
-    give(at);
+    return new Block(this.#assembled!, at, ownAt);
   }
 
   /**

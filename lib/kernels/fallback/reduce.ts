@@ -2,7 +2,10 @@ import type { Data, Kernels } from '../../../binding.d.ts';
 import { DataError } from '../../errors.ts';
 import { type ReduceOp, reduceCode, reduceOps } from '../codes.ts';
 import { refuseValue } from './check.ts';
+import { Loop, wide } from './loops.ts';
 import { Product, Sum } from './math.ts';
+
+const sumLoop = new Loop(1, 0, 0, 1, (body, [x], _, [sum]) => ({ sums: [wide.add(sum, body.widen(x))] }));
 
 /** Columns that are reduced beside each other, so that a reduction along the first axis reads memory in order. */
 const lanes = 1024;
@@ -143,6 +146,12 @@ const reduceIntegers: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) =>
 };
 
 const reduceAll: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => {
+  if (op === reduceCode.sum && k0 * r1 === 1 && sumLoop.suitsColumns(x, k1)) {
+    // As `reduceFrom` adds, row after row in float64.
+    const [sums] = sumLoop.columns([], [x], r0, k1);
+    for (let i = 0; i < k1; i++) out[i] = scale * sums[i];
+    return;
+  }
   const again = (_: number, first: number, count: number) => x.subarray(first, first + count);
   reduceFrom({ arrays: [x], at: (first) => first, again }, [{ out, op, scale }], k0, r0, k1, r1);
 };
@@ -177,6 +186,11 @@ export function reduceFrom(
   k1: number,
   r1: number,
 ): void {
+  if (r0 === 1 && k0 !== 1) {
+    // The same columns, all beside each other.
+    reduceFrom(source, reductions, 1, 1, k0 * k1, r1);
+    return;
+  }
   const { arrays } = source;
   while (accumulators.length < reductions.length) accumulators.push(new Accumulators());
   const ruleOf = reductions.map(
