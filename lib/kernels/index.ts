@@ -9,6 +9,7 @@
 import type { Addon, Argument, Call, Kernels, Limits, Program } from '../../binding.d.ts';
 import { describe } from '../arguments.ts';
 import { ArgumentError, BackendError } from '../errors.ts';
+import { allocate, allocateBytes } from '../memory.ts';
 import { sayOnce, variable } from '../platform.ts';
 import { fallback } from './fallback/index.ts';
 import { limits as fallbackLimits } from './fallback/machine.ts';
@@ -93,6 +94,14 @@ export function makeCall([kernel, ...args]: Call): void {
 /** A program of recorded calls: of the addon, run on a thread of its own, or of the fallback, run between two turns. */
 export function createProgram(calls: readonly Call[]): Program {
   return choice.addon ? choice.addon.createProgram(calls) : createFallbackProgram(calls);
+}
+
+/**
+ * Memory for programs to work in, zeros: shared with the thread of the addon; else ordinary, which is copied three times as fast.
+ * @throws MemoryError when the system has none for it
+ */
+export function roomForPrograms(bytes: number): ArrayBufferLike {
+  return choice.addon ? allocateBytes(bytes) : allocate(Math.ceil(bytes / 4), 'float32').buffer;
 }
 
 /** Measures what the machine can do at most in the way that the kernels in use compute, with the threads in use. */

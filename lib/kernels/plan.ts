@@ -1,11 +1,11 @@
 /**
- * Memory for a recorded list of calls: every array lies on a SharedArrayBuffer, which nobody can detach under a native
- * thread. Intermediates share memory with others that live at another time, and with those of all other programs, as runs
+ * Memory for a recorded list of calls: every array lies where nobody can detach it under a native thread. Intermediates share memory with others that live at another time, and with those of all other programs, as runs
  * go one after the other.
  */
 import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
-import { allocateBytes, bytesOf, type Elements, Storage } from '../memory.ts';
+import { bytesOf, type Elements, Storage } from '../memory.ts';
+import { roomForPrograms } from './index.ts';
 import { arraysOf, isList, isShared, type RecordedArgument, type Recording } from './recorder.ts';
 import { effects } from './table.ts';
 
@@ -41,7 +41,7 @@ const alignment = 64;
 const rounded = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
 
 /** A view at an offset of a buffer, of the type and length of something. */
-function view(like: Elements | Storage, buffer: SharedArrayBuffer, offset: number): Elements {
+function view(like: Elements | Storage, buffer: ArrayBufferLike, offset: number): Elements {
   const { length } = like;
   const name = like instanceof Storage ? like.dtype : like instanceof Uint32Array ? 'uint32' : dtypeOf(like);
   if (name === 'float32') return new Float32Array(buffer, offset, length);
@@ -116,14 +116,14 @@ function assign(spans: readonly Span[], calls: number): number {
 }
 
 /** Where the programs of this thread work. Kept by them, so that it goes with the last of them. */
-let arena: WeakRef<SharedArrayBuffer> | null = null;
+let arena: WeakRef<ArrayBufferLike> | null = null;
 
 /** At least so many bytes of it; a larger one takes its place where it is too small. */
-function arenaOf(bytes: number): SharedArrayBuffer {
+function arenaOf(bytes: number): ArrayBufferLike {
   const present = arena?.deref();
   if (present !== undefined && present.byteLength >= bytes) return present;
   // Programs that grow step by step would each leave an arena of their own behind.
-  const larger = allocateBytes(Math.max(bytes, present === undefined ? 0 : 2 * present.byteLength));
+  const larger = roomForPrograms(Math.max(bytes, present === undefined ? 0 : 2 * present.byteLength));
   arena = new WeakRef(larger);
   return larger;
 }
@@ -175,7 +175,7 @@ export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
   for (const { storage, offset } of spans.values()) places.set(storage, view(storage, shared, offset));
   let end = 0;
   for (const some of own.keys()) end += rounded(bytesOf(some));
-  const slab = allocateBytes(end);
+  const slab = roomForPrograms(end);
   const captured: Captured[] = [];
   let offset = 0;
   for (const [some, changes] of own) {
