@@ -10,14 +10,14 @@ import { doubles, floats, give, take } from './simd.ts';
  * 12 MB for float32 and 24 MB for float64.
  */
 
-/** Rows of a block of a: it stays in the level 2 cache. */
+/** Rows of a block of a, which stays in the level 2 cache. */
 const maxRows = 512;
-/** Columns of a block of b. */
-const maxColumns = 2048;
+/** Elements of it, with all of k, that are read in at once. */
+const mostOfA = 2 ** 18;
+/** Columns of a block of b: few, such that it is still in the cache when it is packed and multiplied. */
+const maxColumns = 128;
 /** Steps of k in a block: rows of a tile of a and a tile's columns of b share the level 1 cache. */
 const maxDepth = 512;
-/** Elements of a tile of c. */
-const maxTile = 512 * 1024;
 
 /** Room for what is read or written past the end of a block. */
 const slackBytes = 256;
@@ -98,24 +98,32 @@ export function multiplyWasm(
   const depth = evenBlock(k, maxDepth, 4);
   const columns = evenBlock(n, maxColumns, width);
   const padded = roundUp(columns, width);
-  const rows = evenBlock(m, Math.min(maxRows, maxTile / padded), tileRows);
+  const rows = evenBlock(m, maxRows, tileRows);
 
+  // A block of a is read in once, with all of k, unless that is much.
+  const span = rows * k <= mostOfA ? k : depth;
   // Between rows of what is read across them.
-  const aSpread = transposeA === 0 ? depth : spread(rows, size);
+  const aSpread = transposeA === 0 ? span : spread(rows, size);
   const bSpread = transposeB === 0 ? spread(columns, size) : depth;
-  const aBytes = (transposeA === 0 ? rows : depth) * aSpread * size + slackBytes;
+  const aAt = take((transposeA === 0 ? rows : span) * aSpread * size + slackBytes);
   const bBytes = (transposeB === 0 ? depth * bSpread : (padded + 4) * (depth + 4)) * size + slackBytes;
-  const aAt = take(aBytes);
   const bAt = take(bBytes);
   const packedAt = take(transposeB === 0 ? 0 : bBytes);
   const cAt = take(rows * padded * size);
   const view = isSingle ? floats() : doubles();
+  const [aNext, aDepth] = transposeA === 0 ? [aSpread * size, size] : [size, aSpread * size];
 
-  for (let j = 0; j < n; j += columns) {
-    const tileN = Math.min(columns, n - j);
-    const stride = roundUp(tileN, width);
-    for (let i = 0; i < m; i += rows) {
-      const tileM = Math.min(rows, m - i);
+  for (let i = 0; i < m; i += rows) {
+    const tileM = Math.min(rows, m - i);
+    const readA = (p: number, steps: number) => {
+      if (transposeA === 0)
+        copyBlock(view, aAt / size, aSpread, a, aFirst + i * aRow + p, aRow, tileM, steps);
+      else copyBlock(view, aAt / size, aSpread, a, aFirst + p * aRow + i, aRow, steps, tileM);
+    };
+    if (span === k) readA(0, k);
+    for (let j = 0; j < n; j += columns) {
+      const tileN = Math.min(columns, n - j);
+      const stride = roundUp(tileN, width);
       const cTile = cFirst + i * cRow + j;
       if (keep === 1) copyBlock(view, cAt / size, stride, c, cTile, cRow, tileM, tileN);
       for (let p = 0; p < k; p += depth) {
@@ -128,29 +136,11 @@ export function multiplyWasm(
           own.packColumns(packedAt, bAt, steps * size, stride / width, steps);
           [bFrom, bDepth, bTile] = [packedAt, width * size, width * steps * size];
         }
-        let [aNext, aDepth] = [steps * size, size];
-        if (transposeA === 0) {
-          copyBlock(view, aAt / size, steps, a, aFirst + i * aRow + p, aRow, tileM, steps);
-        } else {
-          copyBlock(view, aAt / size, aSpread, a, aFirst + p * aRow + i, aRow, steps, tileM);
-          [aNext, aDepth] = [size, aSpread * size];
-        }
+        if (span !== k) readA(p, steps);
+        const aFrom = span === k ? aAt + p * aDepth : aAt;
         const kept = keep === 1 || p > 0 ? -1 : 0;
-        multiplyRows(
-          own,
-          cAt,
-          aAt,
-          bFrom,
-          tileM,
-          stride / width,
-          steps,
-          stride * size,
-          aNext,
-          aDepth,
-          bDepth,
-          bTile,
-          kept,
-        );
+        const [tiles, cNext] = [stride / width, stride * size];
+        multiplyRows(own, cAt, aFrom, bFrom, tileM, tiles, steps, cNext, aNext, aDepth, bDepth, bTile, kept);
       }
       copyBlock(c, cTile, cRow, view, cAt / size, stride, tileM, tileN);
     }
