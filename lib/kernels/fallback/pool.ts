@@ -1,4 +1,4 @@
-import type { Kernels } from '../../../binding.d.ts';
+import type { Float, Kernels } from '../../../binding.d.ts';
 import { checkLength } from './check.ts';
 import {
   endTap,
@@ -10,6 +10,8 @@ import {
   pixelOf,
   readPooling,
 } from './geometry.ts';
+import { type PoolFunctions, poolFunctions } from './pool-simd.ts';
+import { floats, give, take } from './simd.ts';
 
 export const maxPool: Kernels['maxPool'] = (out, indices, x, geometry) => {
   const g = readPooling('maxPool', geometry);
@@ -21,6 +23,10 @@ export const maxPool: Kernels['maxPool'] = (out, indices, x, geometry) => {
   out.fill(-Infinity);
   indices.fill(-1);
   if (out.length === 0 || x.length === 0) return;
+  if (suitsVectors(x, g)) {
+    byRows(poolFunctions()!.pool, out as Float32Array, indices, x, g, false);
+    return;
+  }
   eachWindow(g, (window, target) => {
     let isFirst = true;
     eachPixel(window, g, (pixel, index) => {
@@ -47,6 +53,10 @@ export const maxPoolGradient: Kernels['maxPoolGradient'] = (out, gradient, indic
   const { channels } = g;
   out.fill(0);
   if (out.length === 0 || gradient.length === 0) return;
+  if (suitsVectors(gradient, g)) {
+    byRows(poolFunctions()!.gradient, gradient, indices, out as Float32Array, g, true);
+    return;
+  }
   eachWindow(g, (window, from) => {
     eachPixel(window, g, (pixel, index) => {
       for (let c = 0; c < channels; c++) {
@@ -95,6 +105,95 @@ export const averagePoolGradient: Kernels['averagePoolGradient'] = (
     });
   });
 };
+
+// ── by vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Fewer elements take longer to copy than to compare. */
+const leastElements = 512;
+/** Bytes of the rows under a row of windows, which are copied together. */
+const mostBytes = 2 ** 24;
+
+function suitsVectors(array: Float, g: Geometry): array is Float32Array {
+  const { channels, width, kernelHeight } = g;
+  return (
+    array instanceof Float32Array &&
+    channels % 4 === 0 &&
+    array.length >= leastElements &&
+    4 * channels * width * kernelHeight <= mostBytes &&
+    poolFunctions() !== null
+  );
+}
+
+/**
+ * Row by row of the output: what is under its windows is copied into the memory of WebAssembly, with `adds` back as well; so
+ * are its elements and their indices.
+ */
+function byRows(
+  run: PoolFunctions['pool'],
+  small: Float32Array,
+  indices: Int32Array,
+  image: Float32Array,
+  g: Geometry,
+  adds: boolean,
+): void {
+  const { channels, width, outWidth, kernelHeight, kernelWidth } = g;
+  const rows = outputAxis(g.height, g.outHeight, g.kernelHeight, g.strideY, g.dilationY, g.padTop);
+  const columns = outputAxis(g.width, g.outWidth, g.kernelWidth, g.strideX, g.dilationX, g.padLeft);
+  const pixel = 4 * channels;
+  const length = outWidth * channels;
+  const imageRow = width * channels;
+  const smallAt = take(4 * length);
+  const indicesAt = take(4 * length);
+  const imageAt = take(4 * imageRow * kernelHeight);
+  const view = floats();
+  const places = new Int32Array(view.buffer);
+  for (let line = 0; line < g.batch * g.outHeight; line++) {
+    const t = line % g.outHeight;
+    const [firstI, endI] = [firstTap(rows, t), endTap(rows, t)];
+    const count = Math.max(0, endI - firstI);
+    const first = Math.floor(line / g.outHeight) * g.height;
+    const imageFirst = (i: number) => (first + pixelOf(rows, t, firstI + i)) * imageRow;
+    const here = (i: number) => imageAt / 4 + i * imageRow;
+    for (let i = 0; i < count; i++) {
+      view.set(image.subarray(imageFirst(i), imageFirst(i) + imageRow), here(i));
+    }
+    const own = line * length;
+    if (adds) {
+      view.set(small.subarray(own, own + length), smallAt / 4);
+      places.set(indices.subarray(own, own + length), indicesAt / 4);
+    }
+    for (let u = 0; u < outWidth; ) {
+      const [firstJ, endJ] = [firstTap(columns, u), endTap(columns, u)];
+      let end = u + 1;
+      while (end < outWidth && firstTap(columns, end) === firstJ && endTap(columns, end) === endJ) end++;
+      const across = Math.max(0, endJ - firstJ);
+      const [skipped, x] = [u * pixel, imageAt + pixelOf(columns, u, firstJ) * pixel];
+      run(
+        ...[
+          smallAt + skipped,
+          indicesAt + skipped,
+          x,
+          end - u,
+          channels / 4,
+          across === 0 ? 0 : count,
+          across,
+        ],
+        ...[4 * imageRow, g.dilationX * pixel, g.strideX * pixel],
+        ...[firstI * kernelWidth + firstJ, kernelWidth - across],
+      );
+      u = end;
+    }
+    if (adds) {
+      for (let i = 0; i < count; i++) {
+        image.set(view.subarray(here(i), here(i) + imageRow), imageFirst(i));
+      }
+    } else {
+      small.set(view.subarray(smallAt / 4, smallAt / 4 + length), own);
+      indices.set(places.subarray(indicesAt / 4, indicesAt / 4 + length), own);
+    }
+  }
+  give(smallAt);
+}
 
 // ── windows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

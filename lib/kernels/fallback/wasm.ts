@@ -112,6 +112,12 @@ export type Arithmetic = ReturnType<typeof arithmetic>;
 export const f32x4 = arithmetic((x) => bytesOf(new Float32Array(4).fill(x)), 9, 224, 65, 261);
 export const f64x2 = arithmetic((x) => bytesOf(new Float64Array(2).fill(x)), 10, 236, 71, 263);
 
+export const i32x4 = {
+  /** A vector of one number. */
+  const: (value: number): Code => [simd(12), [...new Uint8Array(new Int32Array(4).fill(value).buffer)]],
+  eq: binary(55),
+};
+
 export const i64x2 = {
   /** A vector of one small number from 0 on. */
   const: (value: number): Code => [simd(12), [...new Uint8Array(Int32Array.of(value, 0, value, 0).buffer)]],
