@@ -35,7 +35,8 @@ test('intermediates that live at the same time do not overlap, and others share 
           a.byteOffset + a.byteLength <= b.byteOffset || b.byteOffset + b.byteLength <= a.byteOffset,
         ).toBe(true);
       }
-      expect(a.buffer).toBeInstanceOf(SharedArrayBuffer);
+      // The thread of the addon works where nobody can detach anything.
+      if (process.env.AXPY_BACKEND === 'native') expect(a.buffer).toBeInstanceOf(SharedArrayBuffer);
     }
   }
   expect(bytes.planned).toBeLessThan(0.8 * bytes.separate);

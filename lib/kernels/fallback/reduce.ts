@@ -186,6 +186,7 @@ export function reduceFrom(
   k1: number,
   r1: number,
 ): void {
+  if (k1 === 0) return;
   if (r0 === 1 && k0 !== 1) {
     // The same columns, all beside each other.
     reduceFrom(source, reductions, 1, 1, k0 * k1, r1);
