@@ -15,6 +15,9 @@
 namespace axpy {
 namespace {
 
+/// So many bytes do not stay in the second cache from one call to the next.
+constexpr int64_t largeBytes = int64_t{1} << 21;
+
 /// Elements from `from` on, `step` apart, as those of T.
 template <class T, class From>
 void copyRun(T* to, const From* from, int64_t step, int64_t n) {
@@ -166,6 +169,8 @@ class Chain {
   std::vector<Reduction<T>> reductions_;
   Reduced shape_{};
   int64_t positions_ = 0, block_ = 0;
+  /// Whether the arrays are larger than the nearer caches.
+  bool isLarge_ = false;
   /// What is one number for all, and of others the first one where that is asked for.
   std::array<T, maxValues> numbers_;
   /// The registers of what is no result: gathered ins, numbers as arrays; −1 for none.
@@ -293,6 +298,7 @@ void Chain<T>::findPlaces() {
   registers_ = list_.registers;
   std::fill_n(registerOfGiven_.begin(), given_, -1);
   std::fill_n(isGathered_.begin(), given_, false);
+  isLarge_ = positions_ * static_cast<int64_t>(sizeof(T) * (ins_.size() + ends_.size())) > largeBytes;
   const auto isOverwritten = [&](int in) {
     return std::any_of(ends_.begin(), ends_.end(),
                        [&](const End<T>& end) { return end.reduction < 0 && ins_[in].overlaps(end.out); });
@@ -354,20 +360,10 @@ class Chain<T>::Source::Reader {
         lease_(source.spaces),
         registers_(lease_.data()),
         scratch_(registers_ + chain_.registers_ * chain_.block_) {
+    findEnds();
+    findGiven();
     const Instructions& list = chain_.list_;
-    for (int v = 0; v < chain_.given_; v++) {
-      if (!chain_.isNumber(v) || chain_.registerOfGiven_[v] < 0) continue;
-      elements_[v] = std::fill_n(given(v), chain_.block_, chain_.numbers_[v]) - chain_.block_;
-    }
-    for (int v = list.firstResult; v < list.values; v++) target_[v] = {nullptr, false};
-    for (const End<T>& end : chain_.ends_) {
-      if (end.value < list.firstResult || target_[end.value].to) continue;
-      if (end.reduction < 0) {
-        if (stores_ && end.isDirect) target_[end.value] = {end.out.data, true};
-      } else if (!stores_ || end.stored < 0) {
-        target_[end.value] = {scratchOf(end.reduction), false};
-      }
-    }
+    for (int v = list.firstResult; v < list.values; v++) findStep(v);
   }
 
   void read(int64_t begin, int64_t rows, int64_t columns, int64_t stride) {
@@ -384,90 +380,152 @@ class Chain<T>::Source::Reader {
     for (int64_t r = 0; r < rows; r += height) {
       for (int64_t i = 0; i < columns; i += block) {
         compute({begin + r * stride + i, std::min(height, rows - r), std::min(block, columns - i), stride,
-                 r * columns + i});
+                 r * columns + i, std::min(block, columns - i - block)});
       }
     }
   }
   const T* values(int which) const {
-    const End<T>* const stored = storedOf(which);
-    return stored ? stored->out.data + begin_ : scratchOf(which);
+    const T* const stored = storedOf_[which];
+    return stored ? stored + begin_ : scratchOf(which);
   }
-  int64_t stride(int which) const { return storedOf(which) ? stride_ : columns_; }
+  int64_t stride(int which) const { return storedOf_[which] ? stride_ : columns_; }
 
  private:
-  /// Runs of positions, and where they are among those of the piece.
+  /// Runs of positions, where they are among those of the piece, and how many come next.
   struct Block {
-    int64_t begin, rows, columns, stride, place;
+    int64_t begin, rows, columns, stride, place, next;
     int64_t size() const { return rows * columns; }
   };
-  /// Where a result goes, by positions or by places in the piece; nowhere but to its register.
-  struct Target {
-    T* to;
-    bool byPosition;
+  /// Where the elements of a value are: from a place on, or at those of the block from there, by positions or
+  /// by places in the piece; in a register instead where the block is of several runs.
+  struct Place {
+    enum Kind { still, byPosition, byPlace } kind;
+    T* at;
+    T* own;  // the register
+
+    T* of(const Block& block) const {
+      if (kind == byPlace) return at + block.place;
+      return kind == still ? at : block.rows > 1 ? own : at + block.begin;
+    }
+  };
+  struct Step {
+    const Op* op;
+    T* out;
+    std::array<Operand<T>, 3> from;
+    std::array<double, 2> parameters;
+  };
+  /// A pointer of a step that each block has another of.
+  struct Moving {
+    const T** slot;
+    const Place* place;
   };
 
-  T* given(int value) const { return registers_ + chain_.registerOfGiven_[value] * chain_.block_; }
+  T* registerAt(int number) const { return registers_ + number * chain_.block_; }
   T* scratchOf(int which) const { return scratch_ + which * chain_.scratch(); }
-  const End<T>* storedOf(int which) const {
-    for (const End<T>& end : chain_.ends_) {
-      if (end.reduction == which && end.stored >= 0 && stores_) return &chain_.ends_[end.stored];
+
+  /// The places of results: in a register, or where they end.
+  void findEnds() {
+    const Instructions& list = chain_.list_;
+    for (int v = list.firstResult; v < list.values; v++) {
+      T* const own = registerAt(list.registerOf[v]);
+      places_[v] = {Place::still, own, own};
     }
-    return nullptr;
+    for (const End<T>& end : chain_.ends_) {
+      const bool isStored = end.reduction < 0;
+      if (!isStored) storedOf_[end.reduction] = nullptr;
+      if (isStored && !stores_) continue;
+      if (!isStored && stores_ && end.stored >= 0) {
+        storedOf_[end.reduction] = chain_.ends_[end.stored].out.data;
+        continue;
+      }
+      ends_[endCount_++] = &end;
+      Place& place = places_[end.value];
+      if (end.value < list.firstResult || place.kind != Place::still || (isStored && !end.isDirect)) continue;
+      place.kind = isStored ? Place::byPosition : Place::byPlace;
+      place.at = isStored ? end.out.data : scratchOf(end.reduction);
+    }
+  }
+
+  void findGiven() {
+    for (int v = 0; v < chain_.given_; v++) {
+      const int number = chain_.registerOfGiven_[v];
+      T* const own = number < 0 ? nullptr : registerAt(number);
+      places_[v] = {Place::still, own, own};
+      if (chain_.isNumber(v)) {
+        if (own) std::fill_n(own, chain_.block_, chain_.numbers_[v]);
+      } else if (!chain_.isGathered_[v]) {
+        // Nothing is written there.
+        places_[v] = {Place::byPosition, const_cast<T*>(chain_.ins_[v].at(0)), own};
+      }
+    }
+  }
+
+  void findStep(int v) {
+    const auto& [op, operands] = chain_.list_.of(v);
+    Step& step = steps_[stepCount_++];
+    step.op = op;
+    step.out = places_[v].at;
+    if (places_[v].kind != Place::still)
+      moving_[movingCount_++] = {const_cast<const T**>(&step.out), &places_[v]};
+    for (int i = 0; i < op->arrays; i++) {
+      const int x = operands[i] < 0 ? operands[0] : operands[i];
+      const bool isOne = op->takesNumber(i) && (chain_.isNumber(x) || op->form == Op::lossSlope);
+      step.from[i] = isOne ? Operand<T>{&chain_.numbers_[x], 0} : Operand<T>{places_[x].at, 1};
+      if (!isOne && places_[x].kind != Place::still)
+        moving_[movingCount_++] = {&step.from[i].data, &places_[x]};
+    }
+    for (int i = 0; i < op->parameters; i++) {
+      const int x = operands[op->arrays + i];
+      const bool isScale = op->form >= Op::loss && i == 1;
+      step.parameters[i] = x >= 0 ? chain_.constants_[x - chain_.ins_.size()] : isScale ? 1 : 0;
+    }
   }
 
   void compute(const Block& block) {
-    const Instructions& list = chain_.list_;
-    for (size_t v = 0; v < chain_.ins_.size(); v++) {
-      const int value = static_cast<int>(v);
-      if (chain_.isNumber(value)) continue;
-      const In<T>& in = chain_.ins_[v];
-      if (!chain_.isGathered_[v] && block.rows == 1) {
-        elements_[v] = in.at(block.begin);
+    for (int v = 0; v < static_cast<int>(chain_.ins_.size()); v++) {
+      if (chain_.isNumber(v) || !(chain_.isGathered_[v] || block.rows > 1)) continue;
+      for (int64_t r = 0; r < block.rows; r++) {
+        chain_.ins_[v].gather(places_[v].own + r * block.columns, block.begin + r * block.stride,
+                              block.columns);
+      }
+    }
+    for (int i = 0; i < movingCount_; i++) *moving_[i].slot = moving_[i].place->of(block);
+    for (int i = 0; i < stepCount_; i++) {
+      const Step& step = steps_[i];
+      axpy::compute(*step.op, step.out, block.size(), step.from.data(), step.parameters.data());
+      if (chain_.isLarge_) prefetch(block, i);
+    }
+    for (int i = 0; i < endCount_; i++) {
+      const End<T>& end = *ends_[i];
+      if (end.reduction >= 0) {
+        store(end.value, block, 0, scratchOf(end.reduction) + block.place, block.size());
         continue;
       }
       for (int64_t r = 0; r < block.rows; r++) {
-        in.gather(given(value) + r * block.columns, block.begin + r * block.stride, block.columns);
+        store(end.value, block, r * block.columns, end.out.data + block.begin + r * block.stride,
+              block.columns);
       }
-      elements_[v] = given(value);
     }
-    for (int v = list.firstResult; v < list.values; v++) {
-      const auto& [op, operands] = list.of(v);
-      const auto [to, byPosition] = target_[v];
-      T* const out = to && !byPosition       ? to + block.place
-                     : to && block.rows == 1 ? to + block.begin
-                                             : registers_ + list.registerOf[v] * chain_.block_;
-      std::array<Operand<T>, maxOperands> from;
-      std::array<double, maxOperands> parameters;
-      for (int i = 0; i < op->arrays; i++) {
-        const int x = operands[i] < 0 ? operands[0] : operands[i];
-        const bool isOne = op->takesNumber(i) && (chain_.isNumber(x) || op->form == Op::lossSlope);
-        from[i] = isOne ? Operand<T>{&chain_.numbers_[x], 0} : Operand<T>{elements_[x], 1};
-      }
-      for (int i = 0; i < op->parameters; i++) {
-        const int x = operands[op->arrays + i];
-        const bool isScale = op->form >= Op::loss && i == 1;
-        parameters[i] = x >= 0 ? chain_.constants_[x - chain_.ins_.size()] : isScale ? 1 : 0;
-      }
-      axpy::compute(*op, out, block.size(), from.data(), parameters.data());
-      elements_[v] = out;
-    }
-    for (const End<T>& end : chain_.ends_) {
-      if (end.reduction < 0) {
-        if (!stores_) continue;
-        for (int64_t r = 0; r < block.rows; r++) {
-          store(end.value, r * block.columns, end.out.data + block.begin + r * block.stride, block.columns);
-        }
-      } else if (!stores_ || end.stored < 0) {
-        store(end.value, 0, scratchOf(end.reduction) + block.place, block.size());
-      }
+  }
+
+  /// What the next block reads, a share with each step: memory and arithmetic at the same time.
+  void prefetch(const Block& block, int step) const {
+    constexpr int64_t line = 64;
+    const int64_t bytes = block.next * static_cast<int64_t>(sizeof(T));
+    const int64_t share = (bytes / stepCount_ + line - 1) / line * line;
+    const int64_t from = std::min(step * share, bytes), to = std::min(from + share, bytes);
+    for (size_t v = 0; v < chain_.ins_.size(); v++) {
+      if (places_[v].kind != Place::byPosition) continue;
+      const char* const next = reinterpret_cast<const char*>(places_[v].at + block.begin + block.columns);
+      for (int64_t at = from; at < to; at += line) __builtin_prefetch(next + at);
     }
   }
 
   /// Elements of a value from `first` of the block on, unless they are there already.
-  void store(int value, int64_t first, T* to, int64_t n) const {
+  void store(int value, const Block& block, int64_t first, T* to, int64_t n) const {
     if (chain_.isNumber(value)) {
       std::fill_n(to, n, chain_.numbers_[value]);
-    } else if (const T* from = elements_[value] + first; from != to) {
+    } else if (const T* from = places_[value].of(block) + first; from != to) {
       std::copy_n(from, n, to);
     }
   }
@@ -477,8 +535,12 @@ class Chain<T>::Source::Reader {
   const typename Workspaces<T>::Lease lease_;
   T* const registers_;
   T* const scratch_;
-  std::array<const T*, maxValues> elements_;
-  std::array<Target, maxValues> target_;
+  std::array<Place, maxValues> places_;
+  std::array<Step, maxValues> steps_;
+  std::array<Moving, maxValues * 4> moving_;
+  std::array<const End<T>*, maxValues> ends_;
+  std::array<const T*, maxValues> storedOf_;
+  int stepCount_ = 0, movingCount_ = 0, endCount_ = 0;
   int64_t begin_ = 0, columns_ = 0, stride_ = 0;
 };
 
