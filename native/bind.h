@@ -450,6 +450,15 @@ napi_value callback(napi_env env, napi_callback_info info) {
 // ── the recorded call
 // ───────────────────────────────────────────────────────────────────────────────────────────────
 
+struct Nothing {};
+
+/// What a recorded call keeps from its first run on, beside its arguments: nothing, or an object of `Type`,
+/// which is made of the check and the arguments, has checked all of them, and whose `run` is the call.
+template <auto Version>
+struct Prepared {
+  using Type = Nothing;
+};
+
 /// Keeps the tuple: types and scalars are checked once, and a replay is little more than the kernel itself.
 template <auto Version>
 class RecordedCall final : public Recorded {
@@ -459,12 +468,23 @@ class RecordedCall final : public Recorded {
   }
 
   void run() override {
-    std::apply([](auto&... arguments) { (reload(arguments), ...); }, tuple_);
-    apply<Version>(check(), tuple_);
+    if constexpr (std::is_same_v<Preparation, Nothing>) {
+      std::apply([](auto&... arguments) { (reload(arguments), ...); }, tuple_);
+      apply<Version>(check(), tuple_);
+    } else {
+      if (!prepared_) {
+        prepared_ = std::apply(
+            [&](const auto&... arguments) { return std::make_unique<Preparation>(check(), arguments...); },
+            tuple_);
+      }
+      prepared_->run();
+      if (guard::zone > 0) guard::throwIfDamaged();
+    }
   }
 
  private:
   using S = Signature<decltype(Version)>;
+  using Preparation = typename Prepared<Version>::Type;
 
   /// A layout is content, which may have changed since.
   template <class A>
@@ -473,6 +493,7 @@ class RecordedCall final : public Recorded {
   }
 
   typename S::Tuple tuple_;
+  std::unique_ptr<Preparation> prepared_;
 };
 
 template <auto Version>

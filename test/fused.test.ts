@@ -2,7 +2,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { unaryCode } from '../lib/kernels/codes.ts';
-import { binaryCode, type Float, kernels, lossCode, reduceCode } from '../lib/kernels/index.ts';
+import {
+  binaryCode,
+  createProgram,
+  type Float,
+  kernels,
+  lossCode,
+  reduceCode,
+} from '../lib/kernels/index.ts';
 import { assemble, opNumber, ops } from '../lib/kernels/instructions.ts';
 import { allocate, type FloatDtype } from '../lib/memory.ts';
 import { generator } from './cases/generator.ts';
@@ -188,6 +195,39 @@ test('a sum of float64 whose parts leave the range is found from what was there 
   expect(Number.isFinite(wanted[0])).toBe(true);
   expect(sum[0]).toBe(wanted[0]);
   expect(opposite[0]).toBe(-wanted[0]);
+});
+
+const onShared = <Kind extends Chain['ins'][number]>(array: Kind): Kind => {
+  const type = array.constructor as new (buffer: SharedArrayBuffer) => Kind;
+  const copy = new type(new SharedArrayBuffer(array.byteLength));
+  copy.set(array);
+  return copy;
+};
+
+test('a recorded chain reads its ins at each run', () => {
+  fc.assert(
+    fc.property(chains, fc.integer(), (chain, seed) => {
+      const shared = {
+        outs: chain.outs.map(onShared),
+        ins: chain.ins.map(onShared),
+        layout: onShared(chain.layout as Int32Array) as Int32Array<ArrayBuffer>,
+        code: onShared(chain.code as Int32Array) as Int32Array<ArrayBuffer>,
+        constants: onShared(chain.constants as Float64Array) as Float64Array<ArrayBuffer>,
+      };
+      const { outs, ins, layout, code, constants } = shared;
+      const program = createProgram([['fused', outs, ins, layout, code, constants]]);
+      const next = generator(seed);
+      for (let i = 0; i < 3; i++) {
+        const wanted = oneByOne(kernels, shared);
+        program.run();
+        outs.forEach((out, at) => {
+          expectSame(out, wanted[at], `outs[${at}]`);
+        });
+        for (const array of ins) for (let j = 0; j < array.length; j++) array[j] = 8 * next() - 4;
+      }
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test('the mean of a squared error, written by hand', () => {

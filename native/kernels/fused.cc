@@ -156,6 +156,8 @@ class Chain {
   void readLayout(const Check& check, const Array<const int32_t>& layout, const List<T>& outs,
                   const MixedList<T>& ins);
   void findPlaces();
+  void readNumbers();
+  void keepIns();
 
   bool isIn(int value) const { return value < static_cast<int>(ins_.size()); }
   bool isNumber(int value) const { return list_.isScalar[value] || (isIn(value) && ins_[value].isNumber()); }
@@ -168,17 +170,20 @@ class Chain {
   std::vector<End<T>> ends_;
   std::vector<Reduction<T>> reductions_;
   Reduced shape_{};
-  int64_t positions_ = 0, block_ = 0;
+  int64_t positions_ = 0, block_ = 0, chunk_ = 0;
   /// Whether the arrays are larger than the nearer caches.
   bool isLarge_ = false;
   /// What is one number for all, and of others the first one where that is asked for.
   std::array<T, maxValues> numbers_;
+  std::array<bool, maxValues> isNumberWanted_;
   /// The registers of what is no result: gathered ins, numbers as arrays; −1 for none.
   std::array<int, maxValues> registerOfGiven_;
   int registers_ = 0;
   /// Whether an in is copied before anything of its block is written.
   std::array<bool, maxValues> isGathered_;
-  /// Copies of what is overwritten before it is read again.
+  /// Whether results may be taken again, from ins of which some are copies.
+  bool mayBeAgain_ = false;
+  std::vector<In<T>> lasting_;
   std::vector<std::vector<char>> kept_;
 };
 
@@ -298,6 +303,12 @@ void Chain<T>::findPlaces() {
   registers_ = list_.registers;
   std::fill_n(registerOfGiven_.begin(), given_, -1);
   std::fill_n(isGathered_.begin(), given_, false);
+  constexpr int few = 4;  // instructions worth the shorter chunk
+  bool isHeavy = list_.values - list_.firstResult > few;
+  for (int v = list_.firstResult; v < list_.values; v++) isHeavy = isHeavy || list_.of(v).op->isHeavy();
+  chunk_ = isHeavy ? parallel::heavyChunk : parallel::lightChunk;
+  mayBeAgain_ = std::any_of(reductions_.begin(), reductions_.end(),
+                            [](const Reduction<T>& own) { return mayLeaveRange<T>(own.op); });
   isLarge_ = positions_ * static_cast<int64_t>(sizeof(T) * (ins_.size() + ends_.size())) > largeBytes;
   const auto isOverwritten = [&](int in) {
     return std::any_of(ends_.begin(), ends_.end(),
@@ -313,38 +324,50 @@ void Chain<T>::findPlaces() {
       continue;
     }
     end.isDirect = end.value >= list_.firstResult;
-    for (int v = end.value + 1; v < list_.values; v++) {
+    for (int v = std::max(end.value + 1, list_.firstResult); v < list_.values; v++) {
       for (const int operand : list_.of(v).operands) {
         if (operand >= 0 && isIn(operand) && ins_[operand].overlaps(end.out)) end.isDirect = false;
       }
     }
   }
   for (int v = 0; v < given_; v++) {
-    if (!isNumber(v)) {
-      isGathered_[v] = isGathered_[v] || !ins_[v].isWhole();
-      registerOfGiven_[v] = registers_++;
-    }
-  }
-  const auto isFirstAsked = [&](int in) {
-    for (int v = list_.firstResult; v < list_.values; v++) {
-      if (list_.of(v).op->form == Op::lossSlope && list_.of(v).operands[0] == in) return true;
-    }
-    return false;
-  };
-  for (int v = 0; v < given_; v++) {
-    if (!isIn(v)) {
-      numbers_[v] = static_cast<T>(constants_[v - ins_.size()]);
-    } else if (positions_ > 0 && (isNumber(v) || isFirstAsked(v))) {
-      numbers_[v] = ins_[v].number();
-    }
+    isNumberWanted_[v] = isNumber(v);
+    if (isNumber(v)) continue;
+    isGathered_[v] = isGathered_[v] || !ins_[v].isWhole();
+    registerOfGiven_[v] = registers_++;
   }
   for (int v = list_.firstResult; v < list_.values; v++) {
     const auto& [op, operands] = list_.of(v);
+    if (op->form == Op::lossSlope) isNumberWanted_[operands[0]] = true;
     for (int i = 0; i < op->arrays; i++) {
       const int operand = operands[i];
       if (operand < 0 || operand >= given_ || !isNumber(operand) || op->takesNumber(i)) continue;
       if (registerOfGiven_[operand] < 0) registerOfGiven_[operand] = registers_++;
     }
+  }
+}
+
+template <class T>
+void Chain<T>::readNumbers() {
+  for (int v = 0; v < given_; v++) {
+    if (!isIn(v)) {
+      numbers_[v] = static_cast<T>(constants_[v - ins_.size()]);
+    } else if (positions_ > 0 && isNumberWanted_[v]) {
+      numbers_[v] = ins_[v].number();
+    }
+  }
+}
+
+/// Copies of what is overwritten before it is read again.
+template <class T>
+void Chain<T>::keepIns() {
+  kept_.clear();
+  lasting_ = ins_;
+  for (In<T>& in : lasting_) {
+    const bool isOverwritten = std::any_of(ends_.begin(), ends_.end(), [&](const End<T>& end) {
+      return end.reduction < 0 && in.overlaps(end.out);
+    });
+    if (isOverwritten) in.keep(kept_);
   }
 }
 
@@ -357,6 +380,7 @@ class Chain<T>::Source::Reader {
   explicit Reader(const Source& source)
       : chain_(source.chain),
         stores_(source.stores),
+        ins_(stores_ ? chain_.ins_ : chain_.lasting_),
         lease_(source.spaces),
         registers_(lease_.data()),
         scratch_(registers_ + chain_.registers_ * chain_.block_) {
@@ -455,7 +479,7 @@ class Chain<T>::Source::Reader {
         if (own) std::fill_n(own, chain_.block_, chain_.numbers_[v]);
       } else if (!chain_.isGathered_[v]) {
         // Nothing is written there.
-        places_[v] = {Place::byPosition, const_cast<T*>(chain_.ins_[v].at(0)), own};
+        places_[v] = {Place::byPosition, const_cast<T*>(ins_[v].at(0)), own};
       }
     }
   }
@@ -477,16 +501,15 @@ class Chain<T>::Source::Reader {
     for (int i = 0; i < op->parameters; i++) {
       const int x = operands[op->arrays + i];
       const bool isScale = op->form >= Op::loss && i == 1;
-      step.parameters[i] = x >= 0 ? chain_.constants_[x - chain_.ins_.size()] : isScale ? 1 : 0;
+      step.parameters[i] = x >= 0 ? chain_.constants_[x - ins_.size()] : isScale ? 1 : 0;
     }
   }
 
   void compute(const Block& block) {
-    for (int v = 0; v < static_cast<int>(chain_.ins_.size()); v++) {
+    for (int v = 0; v < static_cast<int>(ins_.size()); v++) {
       if (chain_.isNumber(v) || !(chain_.isGathered_[v] || block.rows > 1)) continue;
       for (int64_t r = 0; r < block.rows; r++) {
-        chain_.ins_[v].gather(places_[v].own + r * block.columns, block.begin + r * block.stride,
-                              block.columns);
+        ins_[v].gather(places_[v].own + r * block.columns, block.begin + r * block.stride, block.columns);
       }
     }
     for (int i = 0; i < movingCount_; i++) *moving_[i].slot = moving_[i].place->of(block);
@@ -511,10 +534,10 @@ class Chain<T>::Source::Reader {
   /// What the next block reads, a share with each step: memory and arithmetic at the same time.
   void prefetch(const Block& block, int step) const {
     constexpr int64_t line = 64;
-    const int64_t bytes = block.next * static_cast<int64_t>(sizeof(T));
+    const int64_t bytes = std::max<int64_t>(0, block.next) * static_cast<int64_t>(sizeof(T));
     const int64_t share = (bytes / stepCount_ + line - 1) / line * line;
     const int64_t from = std::min(step * share, bytes), to = std::min(from + share, bytes);
-    for (size_t v = 0; v < chain_.ins_.size(); v++) {
+    for (size_t v = 0; v < ins_.size(); v++) {
       if (places_[v].kind != Place::byPosition) continue;
       const char* const next = reinterpret_cast<const char*>(places_[v].at + block.begin + block.columns);
       for (int64_t at = from; at < to; at += line) __builtin_prefetch(next + at);
@@ -532,6 +555,7 @@ class Chain<T>::Source::Reader {
 
   const Chain& chain_;
   const bool stores_;
+  const std::vector<In<T>>& ins_;
   const typename Workspaces<T>::Lease lease_;
   T* const registers_;
   T* const scratch_;
@@ -546,28 +570,19 @@ class Chain<T>::Source::Reader {
 
 template <class T>
 void Chain<T>::run() {
-  for (In<T>& in : ins_) {
-    const bool isReadAgain = std::any_of(reductions_.begin(), reductions_.end(),
-                                         [](const auto& own) { return mayLeaveRange<T>(own.op); });
-    const bool isOverwritten = std::any_of(ends_.begin(), ends_.end(), [&](const End<T>& end) {
-      return end.reduction < 0 && in.overlaps(end.out);
-    });
-    if (isReadAgain && isOverwritten) in.keep(kept_);
-  }
-  constexpr int64_t few = 4;  // instructions worth the shorter chunk
-  bool isHeavy = list_.values - list_.firstResult > few;
-  for (int v = list_.firstResult; v < list_.values; v++) isHeavy = isHeavy || list_.of(v).op->isHeavy();
-  const int64_t chunk = isHeavy ? parallel::heavyChunk : parallel::lightChunk;
+  readNumbers();
+  if (mayBeAgain_) keepIns();
   const int64_t reductions = static_cast<int64_t>(reductions_.size());
   Workspaces<T> spaces(positions_ / parallel::heavyChunk + 1, registers_ * block_ + reductions * scratch());
   const Source source{*this, spaces, true};
   if (reductions == 0) {
-    parallel::forRange(positions_, chunk, [&](int64_t begin, int64_t end) {
+    parallel::forRange(positions_, chunk_, [&](int64_t begin, int64_t end) {
       typename Source::Reader(source).read(begin, 1, end - begin, 0);
     });
     return;
   }
   Reducing(source, reductions_.data(), static_cast<int>(reductions)).run(shape_);
+  if (!mayBeAgain_) return;
   const Source again{*this, spaces, false};
   for (int which = 0; which < reductions; which++) {
     if (!mayLeaveRange<T>(reductions_[which].op)) continue;
@@ -583,6 +598,15 @@ void fused(const Check& check, const List<T>& outs, const MixedList<T>& ins, Arr
            Array<const int32_t> code, Array<const double> constants) {
   Chain<T>(check, outs, ins, layout, code, constants).run();
 }
+
+template <>
+struct bind::Prepared<fused<float>> {
+  using Type = Chain<float>;
+};
+template <>
+struct bind::Prepared<fused<double>> {
+  using Type = Chain<double>;
+};
 
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(fused, "outs", "ins", "layout", "code", "constants"),
