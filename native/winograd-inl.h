@@ -117,16 +117,27 @@ struct WeightGradientTransform {
   }
 };
 
-/// F along both axes: from × from values become to × to.
-template <int from, int to, class F>
-HWY_INLINE void alongBoth(const F& transform, const V* in, V* out) {
-  V rows[to * from], column[from], turned[to];
+/// F along both axes: from × from values of load(k) become to × to for store(k, value). The loops stay loops,
+/// so that the registers hold one line of values at a time and not all of them.
+template <int from, int to, class F, class Load, class Store>
+HWY_INLINE void alongBoth(const F& transform, const Load& load, const Store& store) {
+  const D d;
+  HWY_ALIGN float between[to * from * hn::MaxLanes(d)];
+  const auto at = [&](int i, int j)
+                      HWY_ATTR { return between + static_cast<size_t>(i * from + j) * hn::Lanes(d); };
+  V in[from], out[to];
+  HWY_UNROLL(1)
   for (int j = 0; j < from; j++) {
-    for (int i = 0; i < from; i++) column[i] = in[i * from + j];
-    transform(column, turned);
-    for (int i = 0; i < to; i++) rows[i * from + j] = turned[i];
+    for (int i = 0; i < from; i++) in[i] = load(i * from + j);
+    transform(in, out);
+    for (int i = 0; i < to; i++) hn::Store(out[i], d, at(i, j));
   }
-  for (int i = 0; i < to; i++) transform(rows + i * from, out + i * to);
+  HWY_UNROLL(1)
+  for (int i = 0; i < to; i++) {
+    for (int j = 0; j < from; j++) in[j] = hn::Load(d, at(i, j));
+    transform(in, out);
+    for (int j = 0; j < to; j++) store(i * to + j, out[j]);
+  }
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

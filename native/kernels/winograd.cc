@@ -100,19 +100,19 @@ HWY_INLINE void transformInto(const F& transform, const float* const* pixels, co
                               int64_t channels, const Matrices& to, int64_t i) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V in[from * from], out[products];
   for (int64_t c = 0; c < to.columns; c += lanes) {
-    if (c + lanes <= channels) {
-      for (int p = 0; p < from * from; p++) in[p] = hn::LoadU(d, pixels[p] + c);
-    } else {
-      const int64_t count = std::max<int64_t>(channels - c, 0);
-      for (int p = 0; p < from * from; p++) in[p] = loadFirst(d, pixels[p] + c, count);
-    }
     if (c % 16 == 0) {
       for (int p = 0; p < from * from; p++) hwy::Prefetch(next[p] + c);
     }
-    alongBoth<from, patchSide>(transform, in, out);
-    for (int k = 0; k < products; k++) hn::Store(out[k], d, to.row(k, i) + c);
+    const auto store = [&](int k, V v) HWY_ATTR { hn::Store(v, d, to.row(k, i) + c); };
+    if (c + lanes <= channels) {
+      alongBoth<from, patchSide>(
+          transform, [&](int p) HWY_ATTR { return hn::LoadU(d, pixels[p] + c); }, store);
+    } else {
+      const int64_t count = std::max<int64_t>(channels - c, 0);
+      alongBoth<from, patchSide>(
+          transform, [&](int p) HWY_ATTR { return loadFirst(d, pixels[p] + c, count); }, store);
+    }
   }
 }
 
@@ -131,23 +131,21 @@ void tileFrom(const Matrices& from, int64_t i, float* const* pixels, int64_t cha
               bool relu) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V m[products], y[tileSide * tileSide];
   for (int64_t c = 0; c < channels; c += lanes) {
     const int64_t count = std::min(lanes, channels - c);
-    for (int k = 0; k < products; k++) m[k] = hn::Load(d, from.row(k, i) + c);
-    alongBoth<patchSide, tileSide>(ProductsTransform(), m, y);
     const V shift = !bias            ? hn::Zero(d)
                     : count == lanes ? hn::LoadU(d, bias + c)
                                      : loadFirst(d, bias + c, count);
-    for (int k = 0; k < tileSide * tileSide; k++) {
-      V value = hn::Add(y[k], shift);
+    const auto load = [&](int k) HWY_ATTR { return hn::Load(d, from.row(k, i) + c); };
+    alongBoth<patchSide, tileSide>(ProductsTransform(), load, [&](int k, V y) HWY_ATTR {
+      V value = hn::Add(y, shift);
       if (relu) value = hn::IfThenElse(hn::Le(value, hn::Zero(d)), hn::Zero(d), value);
       if (count == lanes) {
         hn::StoreU(value, d, pixels[k] + c);
       } else {
         storeFirst(d, value, pixels[k] + c, count);
       }
-    }
+    });
   }
 }
 
@@ -228,17 +226,18 @@ void weightsInto(const Panels& to, const float* weight, int64_t tapStep, int64_t
                  int64_t begin, int64_t end) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V g[9], u[products];
   for (int64_t c = begin; c < end; c++) {
     for (int64_t o = 0; o < to.count * to.width; o += lanes) {
       const int64_t count = std::clamp<int64_t>(outputs - o, 0, lanes);
-      for (int t = 0; t < 9; t++) {
-        const float* from = weight + (tapStep < 0 ? t - 8 : t) * tapStep + c * channelStep + o;
-        g[t] = count == lanes ? hn::LoadU(d, from) : loadFirst(d, from, count);
-      }
-      alongBoth<3, patchSide>(WeightTransform(), g, u);
-      for (int k = 0; k < products; k++)
-        hn::Store(u[k], d, to.panel(k, o / to.width) + c * to.width + o % to.width);
+      alongBoth<3, patchSide>(
+          WeightTransform(),
+          [&](int t) HWY_ATTR {
+            const float* const from = weight + (tapStep < 0 ? t - 8 : t) * tapStep + c * channelStep + o;
+            return count == lanes ? hn::LoadU(d, from) : loadFirst(d, from, count);
+          },
+          [&](int k, V u) HWY_ATTR {
+            hn::Store(u, d, to.panel(k, o / to.width) + c * to.width + o % to.width);
+          });
     }
   }
 }
@@ -364,18 +363,17 @@ void addProducts(const Matrices& sums, const Matrices& gradient, const Matrices&
 void weightGradientFrom(const Matrices& sums, int64_t o, float* out, int64_t channels) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V u[products], g[9];
   for (int64_t c = 0; c < channels; c += lanes) {
     const int64_t count = std::min(lanes, channels - c);
-    for (int k = 0; k < products; k++) u[k] = hn::Load(d, sums.row(k, o) + c);
-    alongBoth<patchSide, 3>(WeightGradientTransform(), u, g);
-    for (int t = 0; t < 9; t++) {
-      if (count == lanes) {
-        hn::StoreU(g[t], d, out + t * channels + c);
-      } else {
-        storeFirst(d, g[t], out + t * channels + c, count);
-      }
-    }
+    alongBoth<patchSide, 3>(
+        WeightGradientTransform(), [&](int k) HWY_ATTR { return hn::Load(d, sums.row(k, o) + c); },
+        [&](int t, V g) HWY_ATTR {
+          if (count == lanes) {
+            hn::StoreU(g, d, out + t * channels + c);
+          } else {
+            storeFirst(d, g, out + t * channels + c, count);
+          }
+        });
   }
 }
 
