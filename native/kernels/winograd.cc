@@ -235,9 +235,8 @@ void weightsInto(const Panels& to, const float* weight, int64_t tapStep, int64_t
             const float* const from = weight + (tapStep < 0 ? t - 8 : t) * tapStep + c * channelStep + o;
             return count == lanes ? hn::LoadU(d, from) : loadFirst(d, from, count);
           },
-          [&](int k, V u) HWY_ATTR {
-            hn::Store(u, d, to.panel(k, o / to.width) + c * to.width + o % to.width);
-          });
+          [&](int k, V u)
+              HWY_ATTR { hn::Store(u, d, to.panel(k, o / to.width) + c * to.width + o % to.width); });
     }
   }
 }

@@ -318,6 +318,13 @@ const poolings: readonly (readonly [name: string, Partial<Geometry>])[] = [
       padLeft: 5,
     },
   ],
+  [
+    'more positions than are looked at together',
+    {
+      ...{ height: 9, width: 8, channels: 19, outHeight: 5, outWidth: 5 },
+      ...{ kernelHeight: 7, kernelWidth: 5, padTop: 1, padLeft: 1 },
+    },
+  ],
   ['no batch', { batch: 0, height: 2, width: 2, channels: 2 }],
   ['no pixels', { height: 0, width: 2, channels: 2, outHeight: 2, outWidth: 2 }],
   ['no channels', { channels: 0, height: 2, width: 2, outHeight: 2, outWidth: 2 }],
