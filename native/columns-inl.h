@@ -7,6 +7,7 @@
 #define AXPY_COLUMNS_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "loops-inl.h"
 
 #include <algorithm>
@@ -23,6 +24,8 @@ struct Columns {
   D d;
   W w;
   int64_t first, count, stride;
+  /// Rows from a run to the next.
+  int64_t ahead;
 
   template <class T>
   HWY_INLINE hn::Vec<W> at(const T* p, int64_t row) const {
@@ -31,6 +34,12 @@ struct Columns {
   template <class T>
   HWY_INLINE hn::Vec<W> shared(const T* p, double otherwise) const {
     return p ? load(p + first) : hn::Set(w, static_cast<hn::TFromD<W>>(otherwise));
+  }
+  /// Has the processor fetch the place of this row in the next run, as it foresees no jumps from column to
+  /// column.
+  template <class T>
+  HWY_INLINE void fetchNext(const T* p, int64_t row) const {
+    hwy::Prefetch(p + (row + ahead) * stride + first);
   }
   template <class T>
   HWY_INLINE void store(hn::Vec<W> v, T* p, int64_t row) const {
@@ -49,7 +58,7 @@ struct Columns {
     }
   }
   /// The same columns in the arithmetic of the arrays.
-  HWY_INLINE Columns<D, D> plain() const { return {d, d, first, count, stride}; }
+  HWY_INLINE Columns<D, D> plain() const { return {d, d, first, count, stride, ahead}; }
 
  private:
   template <class T>
@@ -90,7 +99,7 @@ HWY_INLINE void forColumns(int64_t rows, int64_t columns, const F& f) {
   forRuns(rows, columns, [&](int64_t begin, int64_t end) HWY_ATTR {
     for (int64_t j = 0; j < columns; j += lanes) {
       const int64_t count = j + lanes <= columns ? lanes : columns - j;
-      f(Columns<typename Tag::D, typename Tag::W>{{}, {}, j, count, columns}, begin, end);
+      f(Columns<typename Tag::D, typename Tag::W>{{}, {}, j, count, columns, end - begin}, begin, end);
     }
   });
 }
@@ -106,7 +115,7 @@ HWY_INLINE void sumStripe(double* first, double* second, int64_t from, int64_t b
   const auto part = [&](int i) {
     const int64_t at = from + i * lanes;
     const int64_t count = parts == 1 ? std::min(lanes, columns - at) : lanes;
-    return Columns<typename Tag::D, typename Tag::W>{{}, {}, at, count, columns};
+    return Columns<typename Tag::D, typename Tag::W>{{}, {}, at, count, columns, end - begin};
   };
   decltype(prepare(part(0))) shared[parts];
   hn::Vec<decltype(dd)> s1[parts], s2[parts];

@@ -110,6 +110,7 @@ void momentSums(double* sums, double* squares, const T* x, const T* origin, int6
   sumColumns<T>(
       sums, squares, rows, channels, [&](const auto& columns) HWY_ATTR { return columns.shared(origin, 0); },
       [&](const auto& columns, auto about, int64_t row, auto& first, auto& second) HWY_ATTR {
+        columns.fetchNext(x, row);
         first = hn::Sub(columns.at(x, row), about);
         second = hn::Mul(first, first);
       });
@@ -182,6 +183,7 @@ HWY_INLINE void normalizeRowsAs(T* out, const T* x, const Normalisation<T>& n, i
     const auto own = load<wide>(columns, n);
     const auto zero = hn::Zero(columns.w);
     for (int64_t row = begin; row < end; row++) {
+      columns.fetchNext(x, row);
       auto y = own.output(own.centred(columns.at(x, row)));
       if (relu) y = hn::IfThenElse(hn::Le(y, zero), zero, y);
       columns.store(y, out, row);
@@ -219,6 +221,8 @@ HWY_INLINE void gradientSumsAs(double* sums, double* products, const T* dy, cons
       [&](const auto& columns)
           HWY_ATTR { return std::pair(load<wide>(columns, n), load<wide>(side(columns), n)); },
       [&](const auto& columns, const auto& own, int64_t row, auto& dz, auto& product) HWY_ATTR {
+        columns.fetchNext(dy, row);
+        columns.fetchNext(x, row);
         dz = columns.at(dy, row);
         if (relu) {
           const auto as = side(columns);
@@ -278,6 +282,8 @@ HWY_INLINE void gradientRowsAs(T* out, const T* dy, const T* x, const Normalisat
     const bool isSafe = wide || sizeof(T) == sizeof(double), inPlace = out == dy;
     auto finite = hn::Zero(w);
     for (int64_t row = begin; row < end; row++) {
+      columns.fetchNext(x, row);
+      columns.fetchNext(dy, row);
       const auto centred = own.centred(columns.at(x, row));
       auto dz = columns.at(dy, row);
       if (relu) dz = throughRelu(dz, columns.rounded(own.output(centred)));
