@@ -237,6 +237,22 @@ struct Axis {
   }
 };
 
+struct Axes {
+  Axis down, across;
+};
+
+/// All that is said of both axes, checked.
+Axes axesOf(const Check& check, const Array<const int32_t>& rows, const Array<const double>& rowShares,
+            const Array<const int32_t>& columns, const Array<const double>& columnShares, int64_t height,
+            int64_t width) {
+  check.length(rowShares, static_cast<double>(rows.length));
+  check.length(columnShares, static_cast<double>(columns.length));
+  Axes axes{{check, rows, height}, {check, columns, width}};
+  axes.down.weigh(check, rowShares);
+  axes.across.weigh(check, columnShares);
+  return axes;
+}
+
 /// The outputs that each pixel of an axis is in, in their order.
 class Inverse {
  public:
@@ -299,11 +315,8 @@ void interpolate(const Check& check, Array<T> out, Array<const T> x, Array<const
   const Sizes sizes = sizesOf(batch, height, width, channels, rows.length, columns.length);
   check.length(out, sizes.output);
   check.length(x, sizes.input);
-  check.length(rowShares, static_cast<double>(rows.length));
-  check.length(columnShares, static_cast<double>(columns.length));
-  Axis down(check, rows, height), across(check, columns, width);
-  down.weigh(check, rowShares);
-  across.weigh(check, columnShares);
+  const Axes axes = axesOf(check, rows, rowShares, columns, columnShares, height, width);
+  const Axis &down = axes.down, &across = axes.across;
   if (out.length == 0) return;
   const bool wide = !fits<T>(down.leastWeight() * across.leastWeight());
   const auto run = AXPY_SIMD(interpolateRow<T>);
@@ -333,11 +346,8 @@ void interpolateGradient(const Check& check, Array<T> out, Array<const T> gradie
   const Sizes sizes = sizesOf(batch, height, width, channels, rows.length, columns.length);
   check.length(out, sizes.input);
   check.length(gradient, sizes.output);
-  check.length(rowShares, static_cast<double>(rows.length));
-  check.length(columnShares, static_cast<double>(columns.length));
-  Axis down(check, rows, height), across(check, columns, width);
-  down.weigh(check, rowShares);
-  across.weigh(check, columnShares);
+  const Axes axes = axesOf(check, rows, rowShares, columns, columnShares, height, width);
+  const Axis &down = axes.down, &across = axes.across;
   if (out.length == 0) return;
   const Inverse inDown(down, height), inAcross(across, width);
   const auto run = AXPY_SIMD(gatherRow<T>);
