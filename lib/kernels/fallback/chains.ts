@@ -1,6 +1,6 @@
 /** Elementwise ops and lists of them as loops of WebAssembly: everything between reading and writing stays in registers. */
 import type { Float } from '../../../binding.d.ts';
-import { type Instruction, type Op, ops } from '../instructions.ts';
+import { type Instruction, ops } from '../instructions.ts';
 import { type Vectors, vectorsOf } from './formulas.ts';
 import { type Body, Loop, type Wide } from './loops.ts';
 import { type Code, f32x4, f64x2 } from './wasm.ts';
@@ -121,20 +121,22 @@ function makeLoop({ arrays, numbers, firstResult, instructions, outs, rounds }: 
 
 // ── one op ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** By form, code and operand of an op. */
-const single = new Map<number, Loop | null>();
+interface Single {
+  readonly loop: Loop | null;
+  readonly isApproximate: boolean;
+}
 
-function loopOfOp(op: Op, number: number): Loop | null {
-  let loop = single.get(number);
-  if (loop === undefined) {
-    const arrays = Array.from({ length: op.arrays }, (_, i) => i);
-    const numbers = Array.from({ length: op.parameters }, (_, i) => op.arrays + i);
-    const firstResult = op.arrays + op.parameters;
-    const instructions = [{ op, operands: [...arrays, ...numbers] }];
-    loop = makeLoop({ arrays, numbers, firstResult, instructions, outs: [firstResult], rounds: true });
-    single.set(number, loop);
-  }
-  return loop;
+/** By the number of the op. */
+const single: Single[] = [];
+
+function loopOfOp(number: number): Single {
+  const op = ops[number];
+  const arrays = Array.from({ length: op.arrays }, (_, i) => i);
+  const numbers = Array.from({ length: op.parameters }, (_, i) => op.arrays + i);
+  const firstResult = op.arrays + op.parameters;
+  const instructions = [{ op, operands: [...arrays, ...numbers] }];
+  const loop = makeLoop({ arrays, numbers, firstResult, instructions, outs: [firstResult], rounds: true });
+  return { loop, isApproximate: vectorsOf(op)?.isApproximate ?? false };
 }
 
 /**
@@ -147,11 +149,11 @@ export function runByVectors(
   arrays: readonly Float[],
   parameters: readonly number[],
 ): boolean {
-  if (!(out instanceof Float32Array)) return false;
-  const op = ops[number];
-  const loop = loopOfOp(op, number);
-  if (loop === null) return false;
-  if (vectorsOf(op)!.isApproximate ? !loop.works : !loop.suits(out)) return false;
-  loop.flat([out], arrays as Float32Array[], parameters);
+  single[number] ??= loopOfOp(number);
+  const { loop, isApproximate } = single[number];
+  if (loop === null || !(isApproximate ? out instanceof Float32Array && loop.works : loop.suits(out))) {
+    return false;
+  }
+  loop.flat([out as Float32Array], arrays as Float32Array[], parameters);
   return true;
 }

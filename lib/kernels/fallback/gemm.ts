@@ -5,10 +5,10 @@ import { multiplyPlain } from './gemm-plain.ts';
 import { hasWasm, multiplyWasm } from './gemm-wasm.ts';
 
 /**
- * Multiplications from which on the copies into and out of the memory of WebAssembly pay off. Measured with Node 20 on an
- * AVX-512 Xeon, plain to WebAssembly: 6³ takes 0.32 to 0.43 µs, 1 × 16 × 16 0.54 to 0.39, 8³ 0.49 to 0.36, 16³ 3.9 to 0.6.
+ * Multiplications from which on the copies into and out of the memory of WebAssembly pay off. Measured with Node 20 on
+ * Zen 5, plain to WebAssembly: 6³ takes 0.20 to 0.34 µs, 32 × 3 × 4 0.37 to 0.42, 8³ 0.29 to 0.30, 12³ 0.88 to 0.52.
  */
-const leastForWasm = 256;
+const leastForWasm = 512;
 
 /** Where the matrices of an operand lie. */
 interface Placement {
