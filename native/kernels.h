@@ -17,6 +17,20 @@ template <class T>
 void applyEpilogue(T* c, int64_t stride, int64_t rows, int64_t columns, const T* bias,
                    const OptionalCode<UnaryOp>& activation, double parameter);
 
+/// The bias of each column and an activation, applied to rows of a result.
+template <class T>
+struct Epilogue {
+  const T* bias;
+  OptionalCode<UnaryOp> activation;
+  double parameter;
+
+  bool present() const { return bias || activation.present(); }
+  /// rows × columns of a result, rows `stride` apart, from column `first` of the bias on.
+  void apply(T* rows, int64_t stride, int64_t count, int64_t columns, int64_t first) const {
+    applyEpilogue(rows, stride, count, columns, bias ? bias + first : nullptr, activation, parameter);
+  }
+};
+
 /// out[n] = f(x[n]) on the calling thread, unchecked: the epilogue of a product.
 template <class T>
 void applyUnary(T* out, const T* x, int64_t n, UnaryOp op, double p, double q);

@@ -171,6 +171,54 @@ describe.each([Float32Array, Float64Array])('%o', (type) => {
     );
   });
 
+  // Blocks of up to 12 rows and panels of up to 64 columns, with remainders of each; terms that are summed in parts.
+  test.each([
+    [97, 130, 25],
+    [13, 1000, 33],
+    [257, 33, 64],
+    [300, 17, 100],
+    [8, 70, 1300],
+    [64, 40, 700],
+    [25, 9, 5000],
+  ])('%i × %i of %i terms, in every form', (m, n, k) => {
+    for (const transposeA of [0, 1] as const) {
+      for (const transposeB of [0, 1] as const) {
+        const [rowsA, columnsA] = transposeA ? [k, m] : [m, k];
+        const [rowsB, columnsB] = transposeB ? [n, k] : [k, n];
+        const rows = [n + 3, columnsA, columnsB + 1];
+        const layout = Int32Array.of(1, 1, ...rows.flatMap((row, i) => [i, 0, 0, row]));
+        const lengths = [m * rows[0], rowsA * rows[1] + 1, rowsB * rows[2] + 2];
+        check(layout, { m, n, k, transposeA, transposeB }, lengths);
+      }
+    }
+  });
+
+  test('a batch of matrices for several threads, and one that is the sum of it', () => {
+    const sizes: Sizes = { m: 30, n: 40, k: 50, transposeA: 1, transposeB: 0 };
+    const layout = Int32Array.of(3, 5, 0, 6000, 1200, 40, 0, 7500, 1500, 30, 0, 10000, 2000, 40);
+    check(layout, sizes, [18000, 22500, 30000]);
+    check(layout.with(3, 0), sizes, [6000, 22500, 30000], [true]);
+    check(layout.with(3, 0).with(4, 0), sizes, [1200, 22500, 30000], [true]);
+  });
+
+  test('what is not finite reaches its row or column alone', () => {
+    const [m, n, k] = [60, 70, 80];
+    const [a, b, c] = [new type(m * k).fill(1), new type(k * n).fill(0), new type(m * n)];
+    a[5 * k + 7] = Number.NaN;
+    a[6 * k + 79] = Infinity;
+    b[3 * n + 69] = -Infinity;
+    for (const transposeB of [0, 1] as const) {
+      const right = transposeB ? new type(k * n).map((_, i) => b[(i % k) * n + Math.floor(i / k)]) : b;
+      kernels.gemm(c, a, right, null, 1, m, n, k, 0, transposeB, 0, 0, -1, 0, null);
+      c.forEach((x, i) => {
+        const [row, column] = [Math.floor(i / n), i % n];
+        // 0 · ∞ is NaN.
+        const expected = row === 5 || row === 6 ? Number.NaN : column === 69 ? -Infinity : 0;
+        if (!Object.is(Math.abs(x) === 0 ? 0 : x, expected)) throw new Error(`${x} at ${row}, ${column}`);
+      });
+    }
+  });
+
   test('bias and activation are of the rows alone', () => {
     const c = new type(20).fill(9);
     const [a, b, bias] = [type.of(1, 2), type.of(3, -4), type.of(1, 2)];

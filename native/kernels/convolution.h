@@ -13,20 +13,6 @@ namespace axpy {
 enum class Way { best, winograd, direct, im2col };
 extern const Way way;
 
-/// bias[channels] and an activation, applied to rows of a result.
-template <class T>
-struct Epilogue {
-  const T* bias;
-  OptionalCode<UnaryOp> activation;
-  double parameter;
-
-  bool present() const { return bias || activation.present(); }
-  /// rows × columns of a result, rows `stride` apart, from column `first` of the bias on.
-  void apply(T* rows, int64_t stride, int64_t count, int64_t columns, int64_t first) const {
-    applyEpilogue(rows, stride, count, columns, bias ? bias + first : nullptr, activation, parameter);
-  }
-};
-
 // ── direct.cc: products of patches where they lie
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

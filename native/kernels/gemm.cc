@@ -1,7 +1,7 @@
 // Products of matrices, batched, with bias and activation while the result is in cache.
 
 #include "blas.h"
-#include "kernels.h"
+#include "product.h"
 #include "parallel.h"
 #include "workspaces.h"
 
@@ -14,43 +14,38 @@
 namespace axpy {
 namespace {
 
-/// Matrices of a batch of outer × inner, each with rows `row` apart.
-template <class T>
-struct Matrices {
-  T* data;
-  int64_t outer, inner, row;
-};
+// ── by BLAS
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// A batch of products, as `gemm` and `gemmAccumulate` share it.
+/// A single product, of which a task takes a tile.
 template <class T>
-struct Products {
-  int64_t outer, inner, m, n, k;
+struct Product {
   bool transposeA, transposeB;
-  Matrices<T> c;
-  Matrices<const T> a, b;
-  blas::Caller blas{};
+  int64_t m, n, k;
+  T* c;
+  const T* a;
+  const T* b;
+  int64_t ldc, lda, ldb;
+  const blas::Caller& blas;
 
-  /// The one with matrix (o, i) of the batch alone.
-  Products at(int64_t o, int64_t i) const {
-    Products one = *this;
-    one.c.data += o * c.outer + i * c.inner;
-    one.a.data += o * a.outer + i * a.inner;
-    one.b.data += o * b.outer + i * b.inner;
-    one.outer = one.inner = 1;
-    return one;
-  }
-
-  /// The product of a single matrix over the terms [from, to) alone.
-  Products slice(int64_t from, int64_t to, T* into, int64_t row) const {
-    Products part = *this;
-    part.a.data += transposeA ? from * a.row : from;
-    part.b.data += transposeB ? from : from * b.row;
-    part.c.data = into;
-    part.c.row = row;
+  /// Over the terms [from, to) alone.
+  Product slice(int64_t from, int64_t to, T* into, int64_t row) const {
+    Product part = *this;
+    part.a += transposeA ? from * lda : from;
+    part.b += transposeB ? from : from * ldb;
+    part.c = into;
+    part.ldc = row;
     part.k = to - from;
     return part;
   }
 };
+
+/// Matrix (o, i) of the batch.
+template <class T>
+Product<T> productAt(const Products<T>& p, int64_t o, int64_t i, const blas::Caller& blas) {
+  return {p.transposeA, p.transposeB, p.m,     p.n,     p.k,     p.c.at(o, i),
+          p.a.at(o, i), p.b.at(o, i), p.c.row, p.a.row, p.b.row, blas};
+}
 
 /// How a product is cut. Depends on its shape alone, so that results do not depend on the number of threads.
 ///
@@ -92,14 +87,14 @@ struct Tiles {
 
 /// c = op(a) · op(b) + beta · c, with so few terms that a call of BLAS would cost more.
 template <class T>
-void multiplyTiny(const Products<T>& p, const T* a, const T* b, T* c, int64_t rows, int64_t columns, T beta) {
-  const int64_t stepA = p.transposeA ? p.a.row : 1, nextA = p.transposeA ? 1 : p.a.row;
-  const int64_t stepB = p.transposeB ? 1 : p.b.row, nextB = p.transposeB ? p.b.row : 1;
+void multiplyTiny(const Product<T>& p, const T* a, const T* b, T* c, int64_t rows, int64_t columns, T beta) {
+  const int64_t stepA = p.transposeA ? p.lda : 1, nextA = p.transposeA ? 1 : p.lda;
+  const int64_t stepB = p.transposeB ? 1 : p.ldb, nextB = p.transposeB ? p.ldb : 1;
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t j = 0; j < columns; j++) {
       T sum = 0;
       for (int64_t l = 0; l < p.k; l++) sum += a[i * nextA + l * stepA] * b[j * nextB + l * stepB];
-      T& to = c[i * p.c.row + j];
+      T& to = c[i * p.ldc + j];
       to = beta == 0 ? sum : to + sum;
     }
   }
@@ -109,11 +104,11 @@ constexpr int64_t transposedSize = 4096;
 
 /// c tile = op(a) · op(b) + beta · c, of a single matrix.
 template <class T>
-void multiplyTile(const Products<T>& p, int64_t row, int64_t column, int64_t rows, int64_t columns, T beta) {
-  const int64_t lda = p.a.row, ldb = p.b.row, ldc = p.c.row;
-  const T* a = p.a.data + (p.transposeA ? row : row * lda);
-  const T* b = p.b.data + (p.transposeB ? column * ldb : column);
-  T* c = p.c.data + row * ldc + column;
+void multiplyTile(const Product<T>& p, int64_t row, int64_t column, int64_t rows, int64_t columns, T beta) {
+  const int64_t lda = p.lda, ldb = p.ldb, ldc = p.ldc;
+  const T* a = p.a + (p.transposeA ? row : row * lda);
+  const T* b = p.b + (p.transposeB ? column * ldb : column);
+  T* c = p.c + row * ldc + column;
   if (rows * columns * p.k <= 64) return multiplyTiny(p, a, b, c, rows, columns, beta);
   // A product with a vector would spend its time on packing the matrix, which is read once.
   if (rows == 1) {
@@ -171,10 +166,12 @@ template <class T, class F>
 void multiplyByParts(const Products<T>& p, int64_t parts, const F& finish) {
   const int64_t size = p.m * p.n;
   const Buffer<T> others((parts - 1) * size);
+  const blas::Caller blas;
+  const Product<T> whole = productAt(p, 0, 0, blas);
   parallel::forEach(parts, [&](int64_t part) {
     T* const into = part == 0 ? p.c.data : others.data() + (part - 1) * size;
-    multiplyTile(p.slice(part * p.k / parts, (part + 1) * p.k / parts, into, part == 0 ? p.c.row : p.n), 0, 0,
-                 p.m, p.n, T(0));
+    multiplyTile(whole.slice(part * p.k / parts, (part + 1) * p.k / parts, into, part == 0 ? p.c.row : p.n),
+                 0, 0, p.m, p.n, T(0));
   });
   const int64_t chunk = std::max<int64_t>(1, parallel::heavyChunk / (p.n * parts));
   parallel::forRange(p.m, chunk, [&](int64_t begin, int64_t end) {
@@ -186,6 +183,38 @@ void multiplyByParts(const Products<T>& p, int64_t parts, const F& finish) {
     }
     finish(begin, end - begin);
   });
+}
+
+template <class T>
+void multiplyByBlas(const Products<T>& p, const Epilogue<T>& epilogue) {
+  if (const int64_t parts = depthParts(p); parts > 1) {
+    return multiplyByParts(p, parts, [&](int64_t row, int64_t rows) {
+      epilogue.apply(p.c.data + row * p.c.row, p.c.row, rows, p.n, 0);
+    });
+  }
+  const blas::Caller blas;
+  forTiles(p, p.outer * p.inner, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+    const Product<T> one = productAt(p, i / p.inner, i % p.inner, blas);
+    multiplyTile(one, row, column, rows, columns, T(0));
+    epilogue.apply(one.c + row * one.ldc + column, one.ldc, rows, columns, column);
+  });
+}
+
+/// Where matrices of c coincide, a tile takes their sums one after the other.
+template <class T>
+void accumulateByBlas(const Products<T>& p) {
+  const int64_t sumsOuter = p.c.outer == 0 ? p.outer : 1, sumsInner = p.c.inner == 0 ? p.inner : 1;
+  const int64_t inner = p.inner / sumsInner;
+  const blas::Caller blas;
+  forTiles(p, p.outer / sumsOuter * inner,
+           [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+             for (int64_t o = 0; o < sumsOuter; o++) {
+               for (int64_t j = 0; j < sumsInner; j++) {
+                 multiplyTile(productAt(p, i / inner + o, i % inner + j, blas), row, column, rows, columns,
+                              T(1));
+               }
+             }
+           });
 }
 
 // ── arguments
@@ -331,40 +360,22 @@ Products<T> placedProducts(const Shape& s, const ProductLayout& l, const Array<T
 // ── the kernels
 // ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/// c = epilogue(op(a) · op(b)); none of the sizes but k is 0.
 template <class T>
-void multiply(const Products<T>& p, const Nullable<const T>& bias, OptionalCode<UnaryOp> activation,
-              double parameter) {
-  if (const int64_t parts = depthParts(p); parts > 1) {
-    return multiplyByParts(p, parts, [&](int64_t row, int64_t rows) {
-      applyEpilogue(p.c.data + row * p.c.row, p.c.row, rows, p.n, bias.data, activation, parameter);
-    });
-  }
+void multiply(const Products<T>& p, const Epilogue<T>& epilogue) {
+  if (suitsBlocks(p)) return multiplyBlocks(p, epilogue, false);
+  if (p.k > 0) return multiplyByBlas(p, epilogue);
   forTiles(p, p.outer * p.inner, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
-    const Products<T> one = p.at(i / p.inner, i % p.inner);
-    T* tile = one.c.data + row * p.c.row + column;
-    if (p.k > 0) {
-      multiplyTile(one, row, column, rows, columns, T(0));
-    } else {
-      for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.c.row, columns, T(0));
-    }
-    applyEpilogue(tile, p.c.row, rows, columns, bias.null ? nullptr : bias.data + column, activation,
-                  parameter);
+    T* const tile = p.c.at(i / p.inner, i % p.inner) + row * p.c.row + column;
+    for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.c.row, columns, T(0));
+    epilogue.apply(tile, p.c.row, rows, columns, column);
   });
 }
 
-/// Where matrices of c coincide, a tile takes their sums one after the other.
+/// c += op(a) · op(b); none of the sizes is 0.
 template <class T>
 void accumulate(const Products<T>& p) {
-  const int64_t sumsOuter = p.c.outer == 0 ? p.outer : 1, sumsInner = p.c.inner == 0 ? p.inner : 1;
-  const int64_t inner = p.inner / sumsInner;
-  forTiles(p, p.outer / sumsOuter * inner,
-           [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
-             for (int64_t o = 0; o < sumsOuter; o++) {
-               for (int64_t j = 0; j < sumsInner; j++) {
-                 multiplyTile(p.at(i / inner + o, i % inner + j), row, column, rows, columns, T(1));
-               }
-             }
-           });
+  suitsBlocks(p) ? multiplyBlocks(p, Epilogue<T>{}, true) : accumulateByBlas(p);
 }
 
 }  // namespace
@@ -374,18 +385,19 @@ void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nu
           Size batch, Size m, Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA,
           Stride strideB, OptionalCode<UnaryOp> activation, AnyNumber parameter, NullableLayout layout) {
   const Shape s{batch, m, n, k, transposeA, transposeB};
+  const Epilogue<T> epilogue{bias.data, activation, parameter};
   if (!bias.null) check.length(bias, static_cast<double>(n.value));
   if (!layout.null) {
     checkLayout(check, layout, {strideA, strideB});
     const ProductLayout l(check, layout, s, false, c, a, b);
     if (batch == 0 || m == 0 || n == 0) return;
-    return multiply(placedProducts(s, l, c, a, b), bias, activation, parameter);
+    return multiply(placedProducts(s, l, c, a, b), epilogue);
   }
   check.length(
       c, static_cast<double>(batch.value) * static_cast<double>(m.value) * static_cast<double>(n.value));
   checkFactors(check, s, a, b, strideA, strideB);
   if (c.length == 0) return;
-  multiply(plainProducts(s, c, a, b, strideA, strideB, m * n), bias, activation, parameter);
+  multiply(plainProducts(s, c, a, b, strideA, strideB, m * n), epilogue);
 }
 
 template <class T>

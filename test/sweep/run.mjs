@@ -1,5 +1,5 @@
 /**
- * The sweep for every set of vectors that this CPU has and every algorithm of convolution, each in a process of its own.
+ * The sweep for every set of vectors that this CPU has and every algorithm of convolution and of products, each in a process of its own.
  *
  *     node test/sweep/run.mjs [core]
  */
@@ -7,6 +7,8 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const script = fileURLToPath(new URL('sweep.mjs', import.meta.url));
+/** With the best algorithms all products are by blocks, with the others as each is fastest. */
+const productOf = (way) => (way === 'best' ? 'blocks' : 'best');
 let failed = 0;
 for (const simd of ['SSE2', 'SSE4', 'AVX2', 'AVX-512']) {
   for (const way of ['best', 'winograd', 'direct', 'im2col']) {
@@ -15,7 +17,7 @@ for (const simd of ['SSE2', 'SSE4', 'AVX2', 'AVX-512']) {
       [script, ...process.argv.slice(2)],
       {
         encoding: 'utf8',
-        env: { ...process.env, AXPY_SIMD: simd, AXPY_CONVOLUTION: way },
+        env: { ...process.env, AXPY_SIMD: simd, AXPY_CONVOLUTION: way, AXPY_PRODUCT: productOf(way) },
       },
     );
     const reported = /Sanitizer|runtime error/.test(stderr);

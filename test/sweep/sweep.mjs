@@ -5,7 +5,7 @@
  *
  *     node test/sweep/sweep.mjs [core]
  *
- * `core` leaves out most sizes between the edges. AXPY_SIMD and AXPY_CONVOLUTION choose vectors and algorithm; run.mjs
+ * `core` leaves out most sizes between the edges. AXPY_SIMD, AXPY_CONVOLUTION and AXPY_PRODUCT choose vectors and algorithms; run.mjs
  * goes through them all. Plain JavaScript on the addon, so that it runs under a sanitizer (scripts/sanitize.sh).
  */
 import { createRequire } from 'node:module';
@@ -194,6 +194,9 @@ function sweepProducts() {
     product(Type, 8, 1025, 70);
     product(Type, 129, 513, 130);
     product(Type, 5, 6, 4099);
+    // Parts of the terms that are summed apart, and batches that share a task.
+    product(Type, 24, 35, 643);
+    product(Type, 7, 18, 20, 9);
   }
 }
 

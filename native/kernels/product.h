@@ -1,0 +1,35 @@
+// Products of matrices by blocks in registers, for gemm.cc to choose.
+#pragma once
+
+#include "kernels.h"
+
+namespace axpy {
+
+/// Matrices of a batch of outer × inner, each with rows `row` apart.
+template <class T>
+struct Matrices {
+  T* data;
+  int64_t outer, inner, row;
+
+  T* at(int64_t o, int64_t i) const { return data + o * outer + i * inner; }
+};
+
+/// A batch of products c = op(a) · op(b).
+template <class T>
+struct Products {
+  int64_t outer, inner, m, n, k;
+  bool transposeA, transposeB;
+  Matrices<T> c;
+  Matrices<const T> a, b;
+};
+
+/// Whether this is the faster way for products of such a shape, on this machine.
+template <class T>
+bool suitsBlocks(const Products<T>& p);
+
+/// c = epilogue(op(a) · op(b)), or with `accumulate` c += op(a) · op(b), where matrices of c may coincide.
+/// None of the sizes is 0.
+template <class T>
+void multiplyBlocks(const Products<T>& p, const Epilogue<T>& epilogue, bool accumulate);
+
+}  // namespace axpy
