@@ -119,10 +119,10 @@ struct Gather {
   /// The targets are all pixels of an image, in their order.
   bool isWhole() const { return y.spacing == 1 && x.spacing == 1; }
 
-  /// Calls each(target pixel, n, ty, tx) over the pixels [begin, end).
-  template <class F>
-  void forPixels(int64_t begin, int64_t end, const F& each) const {
-    axpy::forPixels(y.count, x.count, begin, end, each);
+  /// The pixel of the image that target tx of row `row`, counted over all images, is.
+  int64_t target(int64_t row, int64_t tx, int64_t height, int64_t width) const {
+    const int64_t n = row / y.count, ty = row % y.count;
+    return (n * height + y.first + ty * y.spacing) * width + x.first + tx * x.spacing;
   }
 };
 

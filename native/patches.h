@@ -19,6 +19,13 @@ struct Runs {
   int64_t count, length, step;
 };
 
+/// Where a row of a product comes from and where it goes.
+template <class T>
+struct Row {
+  const T* a;
+  T* c;
+};
+
 /// Targets in `rows` rows, counted over all images, `width` of each from `left` on.
 struct Tile {
   int64_t row, rows, left, width;

@@ -14,15 +14,6 @@ const Way way = [] {
   return is("winograd") ? Way::winograd : is("direct") ? Way::direct : is("im2col") ? Way::im2col : Way::best;
 }();
 
-namespace {
-
-/// Every channel by itself: a product would have one column.
-bool isDepthwise(const Window& w) {
-  return w.groupChannels() == 1 && w.groups > 1 && way != Way::direct && way != Way::im2col;
-}
-
-}  // namespace
-
 template <class T>
 void convolve(const Check& check, Array<T> out, Array<const T> x, Array<const T> weight,
               Nullable<const T> bias, const Geometry& geometry, OptionalCode<UnaryOp> activation,
@@ -41,7 +32,7 @@ void convolve(const Check& check, Array<T> out, Array<const T> x, Array<const T>
   if constexpr (std::is_same_v<T, float>) {
     if (fast && suitsWinograd(w)) return winograd(out.data, x.data, weight.data, epilogue, w);
   }
-  if (isDepthwise(w)) return depthwise(out.data, x.data, weight.data, epilogue, w);
+  if (suitsGrouped<T>(w)) return grouped(out.data, x.data, weight.data, epilogue, w);
   direct(out.data, x.data, weight.data, epilogue, w);
 }
 
@@ -63,7 +54,7 @@ void convolveTransposed(const Check& check, Array<T> out, Array<const T> x, Arra
   if constexpr (std::is_same_v<T, float>) {
     if (fast && suitsWinograd(w)) return winogradTransposed(out.data, x.data, weight.data, epilogue, w);
   }
-  if (isDepthwise(w)) return depthwiseTransposed(out.data, x.data, weight.data, epilogue, w);
+  if (suitsGrouped<T>(w)) return groupedTransposed(out.data, x.data, weight.data, epilogue, w);
   directTransposed(out.data, x.data, weight.data, epilogue, w);
 }
 
@@ -79,7 +70,7 @@ void convolveWeightGradient(const Check& check, Array<T> out, Array<const T> x, 
   if constexpr (std::is_same_v<T, float>) {
     if (fast && suitsWinograd(w)) return winogradWeightGradient(out.data, x.data, gradient.data, w);
   }
-  if (isDepthwise(w)) return depthwiseWeightGradient(out.data, x.data, gradient.data, w);
+  if (suitsGrouped<T>(w)) return groupedWeightGradient(out.data, x.data, gradient.data, w);
   directWeightGradient(out.data, x.data, gradient.data, w);
 }
 

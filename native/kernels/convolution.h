@@ -13,6 +13,27 @@ namespace axpy {
 enum class Way { best, winograd, direct, im2col };
 extern const Way way;
 
+/// Calls each(gather) for the phases of a transpose that see anything; the others hold the bias alone.
+template <class T, class F>
+void forPhases(T* out, const Epilogue<T>& epilogue, const Window& w, const F& each) {
+  for (int64_t phaseY = 0; phaseY < std::min(w.strideY, w.height); phaseY++) {
+    for (int64_t phaseX = 0; phaseX < std::min(w.strideX, w.width); phaseX++) {
+      const Gather gather = transposedGather(w, phaseY, phaseX);
+      if (gather.taps() > 0) {
+        each(gather);
+        continue;
+      }
+      for (int64_t row = 0; row < gather.batch * gather.y.count; row++) {
+        for (int64_t tx = 0; tx < gather.x.count; tx++) {
+          T* const to = out + gather.target(row, tx, w.height, w.width) * w.channels;
+          std::fill_n(to, w.channels, T(0));
+          epilogue.apply(to, w.channels, 1, w.channels, 0);
+        }
+      }
+    }
+  }
+}
+
 // ── direct.cc: products of patches where they lie
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -23,15 +44,19 @@ void directTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& ep
 template <class T>
 void directWeightGradient(T* out, const T* x, const T* gradient, const Window& w);
 
-// ── depthwise.cc: every channel by itself, outChannels / channels outputs each
-// ───────────────────────────────────────────────────────
+// ── grouped.cc: few channels a group, depthwise in the extreme
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Whether several groups fit into a vector.
+template <class T>
+bool suitsGrouped(const Window& w);
 
 template <class T>
-void depthwise(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
+void grouped(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
 template <class T>
-void depthwiseTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
+void groupedTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w);
 template <class T>
-void depthwiseWeightGradient(T* out, const T* x, const T* gradient, const Window& w);
+void groupedWeightGradient(T* out, const T* x, const T* gradient, const Window& w);
 
 // ── winograd.cc: F(4×4, 3×3)
 // ─────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@
 #include "parallel.h"
 #include "patches.h"
 #include "simd.h"
+#include "workspaces.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/direct.cc"
@@ -16,20 +17,6 @@
 #include "loops-inl.h"
 
 #include <algorithm>
-
-#ifndef AXPY_DIRECT_ROW
-#define AXPY_DIRECT_ROW
-namespace axpy {
-
-/// Where a row of a product comes from and where it goes.
-template <class T>
-struct Row {
-  const T* a;
-  T* c;
-};
-
-}  // namespace axpy
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
@@ -281,11 +268,9 @@ void multiplyPatches(T* out, int64_t targetHeight, int64_t targetWidth, const T*
     const T* const base = patches.gather(tile, x, space.data(), lines.data());
     const int64_t spacing = gather.x.spacing * outChannels;
     for (int64_t r = 0; r < tile.rows; r++) {
-      const int64_t n = (tile.row + r) / gather.y.count, ty = (tile.row + r) % gather.y.count;
-      const int64_t py = gather.y.first + ty * gather.y.spacing,
-                    px = gather.x.first + tile.left * gather.x.spacing;
-      T* const row = isFlat ? out + tile.left * outChannels
-                            : out + ((n * targetHeight + py) * targetWidth + px) * outChannels;
+      T* const row =
+          out + (isFlat ? tile.left : gather.target(tile.row + r, tile.left, targetHeight, targetWidth)) *
+                    outChannels;
       for (int64_t i = 0; i < tile.width; i++) {
         rows.data()[r * tile.width + i] = {base + lines.data()[r] + i * patches.step(), row + i * spacing};
       }
@@ -356,26 +341,22 @@ void directTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& ep
       }
     }
   };
-  for (int64_t phaseY = 0; phaseY < std::min(w.strideY, w.height); phaseY++) {
-    for (int64_t phaseX = 0; phaseX < std::min(w.strideX, w.width); phaseX++) {
-      const Gather gather = transposedGather(w, phaseY, phaseX);
-      if (gather.taps() > 0) {
-        multiplyPatches(out, w.height, w.width, x, gather, w.groups, outputs, width, epilogue, pack);
-        continue;
-      }
-      gather.forPixels(0, gather.pixels(), [&](int64_t, int64_t n, int64_t ty, int64_t tx) {
-        T* const to =
-            out + ((n * w.height + phaseY + ty * w.strideY) * w.width + phaseX + tx * w.strideX) * w.channels;
-        std::fill_n(to, w.channels, T(0));
-        epilogue.apply(to, w.channels, 1, w.channels, 0);
-      });
-    }
-  }
+  forPhases(out, epilogue, w, [&](const Gather& gather) {
+    multiplyPatches(out, w.height, w.width, x, gather, w.groups, outputs, width, epilogue, pack);
+  });
 }
 
 template <class T>
 void directWeightGradient(T* out, const T* x, const T* gradient, const Window& w) {
   const Gather whole = forwardGather(w), gather = flattened(whole);
+  // Few outputs would leave a vector empty. Where a window is a pixel, the two factors may change places.
+  if (whole.isIdentity() && w.groups == 1 && w.outChannels <= 8 && w.channels > 8) {
+    Window turned = w;
+    std::swap(turned.channels, turned.outChannels);
+    const Buffer<T> result(w.channels * w.outChannels);
+    directWeightGradient<T>(result.data(), gradient, x, turned);
+    return AXPY_SIMD(transpose<T>)(out, w.channels, result.data(), w.outChannels, w.channels, w.outChannels);
+  }
   const int64_t width = w.groupChannels(), outputs = w.groupOutChannels();
   const int64_t terms = gather.taps() * width, size = w.outChannels * terms;
   const Columns<T> columns(w.groups, outputs);

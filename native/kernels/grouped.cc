@@ -1,0 +1,369 @@
+// Convolutions whose groups have few channels, one in the extreme (depthwise): a product would leave most of
+// a vector empty. Vectors run along the outputs of several groups instead; where a group has several
+// channels, the one that each output sees is brought to its lane.
+
+#include "convolution.h"
+#include "parallel.h"
+#include "patches.h"
+#include "simd.h"
+#include "workspaces.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/grouped.cc"
+#include "hwy/foreach_target.h"
+
+#include "hwy/highway.h"
+#include "loops-inl.h"
+
+#include <algorithm>
+
+#ifndef AXPY_GROUPED_LANES
+#define AXPY_GROUPED_LANES
+namespace axpy {
+
+/// How groups share a vector: as many as it holds, `outputs` lanes of results each, from a vector with
+/// `width` lanes each.
+struct Lanes {
+  int64_t groups, width, outputs;
+  int64_t all;    // lanes of a vector
+  int64_t share;  // groups in one; 0 where too few fit for it to pay
+
+  int64_t vectors() const { return (groups + share - 1) / share; }
+  /// Of vector v: its groups, the lanes that are read and those that are results.
+  int64_t count(int64_t v) const { return std::min(share, groups - v * share); }
+  bool isWhole(int64_t v) const { return count(v) * width == all && count(v) * outputs == all; }
+  int64_t from(int64_t v) const { return v * share * width; }
+  int64_t to(int64_t v) const { return v * share * outputs; }
+};
+
+/// Pixels of a block, each with its sums in a register.
+constexpr int groupedRows = 6;
+/// Sums of a block of the gradient of the weight.
+constexpr int groupedTerms = 9;
+
+}  // namespace axpy
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace axpy {
+namespace HWY_NAMESPACE {
+
+template <class T>
+Lanes lanesOf(int64_t groups, int64_t width, int64_t outputs) {
+  const int64_t all = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const int64_t share = std::min(all, all / std::max(width, outputs));
+  return {groups, width, outputs, all, width * outputs == 1 || share > 1 ? share : 0};
+}
+
+/// For each channel of the groups, the lane of the source for each lane of the result.
+template <class T>
+class Lookup {
+ public:
+  explicit Lookup(const Lanes& lanes) {
+    for (int64_t c = 0; c < std::min(lanes.width, most); c++) {
+      for (int64_t lane = 0; lane < lanes.all; lane++) {
+        const bool isUsed = lane < lanes.share * lanes.outputs;
+        indices_[c * lanes.all + lane] =
+            static_cast<Index>(isUsed ? lane / lanes.outputs * lanes.width + c : 0);
+      }
+    }
+  }
+  HWY_INLINE auto operator()(const Lanes& lanes, int64_t c) const {
+    return hn::SetTableIndices(hn::ScalableTag<T>(), indices_ + c * lanes.all);
+  }
+
+ private:
+  using Index = std::conditional_t<sizeof(T) == sizeof(float), int32_t, int64_t>;
+  static constexpr int64_t all = static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<T>()));
+  /// Where several groups fit into a vector, each has at most half of it.
+  static constexpr int64_t most = std::max<int64_t>(1, all / 2);
+  HWY_ALIGN Index indices_[most * all];
+};
+
+/// The first `count` lanes, or all if `whole`.
+template <bool whole, class D, class T>
+HWY_INLINE hn::Vec<D> loadLanes(D d, const T* p, int64_t count) {
+  if constexpr (whole) {
+    return hn::LoadU(d, p);
+  } else {
+    return loadFirst(d, p, count);
+  }
+}
+
+/// c = Σ over taps and channels of a · weights for a block of rows, in the lanes of vector v: all of them if
+/// `whole`; one channel a group and one output if `alone`.
+template <bool alone, bool whole, class T>
+void sumGroups(const Row<T>* rows, const Lanes& lanes, int64_t v, const int64_t* taps, int64_t count,
+               const T* HWY_RESTRICT weights, const Lookup<T>& lookup) {
+  const hn::ScalableTag<T> d;
+  const int64_t used = lanes.count(v) * lanes.width, made = lanes.count(v) * lanes.outputs;
+  const T* from[groupedRows];
+  hn::Vec<decltype(d)> sums[groupedRows];
+  for (int i = 0; i < groupedRows; i++) {
+    from[i] = rows[i].a + lanes.from(v);
+    sums[i] = hn::Zero(d);
+  }
+  for (int64_t t = 0; t < count; t++) {
+    const int64_t at = taps[t];
+    if constexpr (alone) {
+      const auto w = hn::Load(d, weights);
+      weights += lanes.all;
+      for (int i = 0; i < groupedRows; i++) {
+        sums[i] = hn::MulAdd(loadLanes<whole>(d, from[i] + at, used), w, sums[i]);
+      }
+    } else {
+      hn::Vec<decltype(d)> x[groupedRows];
+      for (int i = 0; i < groupedRows; i++) x[i] = loadLanes<whole>(d, from[i] + at, used);
+      for (int64_t c = 0; c < lanes.width; c++, weights += lanes.all) {
+        const auto w = hn::Load(d, weights);
+        const auto indices = lookup(lanes, c);
+        for (int i = 0; i < groupedRows; i++) {
+          sums[i] = hn::MulAdd(hn::TableLookupLanes(x[i], indices), w, sums[i]);
+        }
+      }
+    }
+  }
+  for (int i = 0; i < groupedRows; i++) {
+    if constexpr (whole) {
+      hn::StoreU(sums[i], d, rows[i].c + lanes.to(v));
+    } else {
+      storeFirst(d, sums[i], rows[i].c + lanes.to(v), made);
+    }
+  }
+}
+
+/// The same for any number of rows and all vectors; `nowhere` takes the results of a row.
+template <class T>
+void sumGroupsOfRows(const Row<T>* rows, int64_t count, const Lanes& lanes, const int64_t* taps,
+                     int64_t tapCount, const T* weights, T* nowhere) {
+  const bool alone = lanes.width * lanes.outputs == 1;
+  const auto sum = alone ? sumGroups<true, false, T> : sumGroups<false, false, T>;
+  const auto sumWhole = alone ? sumGroups<true, true, T> : sumGroups<false, true, T>;
+  const Lookup<T> lookup(lanes);
+  const int64_t whole = count / groupedRows * groupedRows;
+  Row<T> last[groupedRows];
+  if (whole < count) {
+    std::fill_n(last, groupedRows, Row<T>{rows[whole].a, nowhere});
+    std::copy_n(rows + whole, count - whole, last);
+  }
+  // Two vectors of all rows, one after the other, so that what windows share is in the first-level cache.
+  constexpr int64_t some = 2;
+  for (int64_t first = 0; first < lanes.vectors(); first += some) {
+    for (int64_t i = 0; i < count; i += groupedRows) {
+      for (int64_t v = first; v < std::min(first + some, lanes.vectors()); v++) {
+        (lanes.isWhole(v) ? sumWhole : sum)(i < whole ? rows + i : last, lanes, v, taps, tapCount,
+                                            weights + v * tapCount * lanes.width * lanes.all, lookup);
+      }
+    }
+  }
+}
+
+/// sums (+)= Σ over pixels of x · gradient for groupedTerms terms in the lanes of vector v: those of a tap at
+/// offsets[i] and channel channels[i].
+template <bool alone, bool whole, class T>
+void sumTerms(T* const* sums, const Lanes& lanes, int64_t v, const T* x, const int64_t* offsets,
+              const int64_t* channels, const Runs& runs, const T* gradient, int64_t line, int64_t step,
+              bool accumulate, const Lookup<T>& lookup) {
+  const hn::ScalableTag<T> d;
+  const int64_t used = lanes.count(v) * lanes.width, made = lanes.count(v) * lanes.outputs;
+  hn::Vec<decltype(d)> s[groupedTerms];
+  int64_t at[groupedTerms];
+  for (int i = 0; i < groupedTerms; i++) {
+    s[i] = hn::Zero(d);
+    at[i] = offsets[i];
+  }
+  for (int64_t r = 0; r < runs.count; r++) {
+    const T* from = x + runs.offsets[r] + lanes.from(v);
+    const T* dy = gradient + r * line + lanes.to(v);
+    for (int64_t k = 0; k < runs.length; k++, from += runs.step, dy += step) {
+      const auto g = loadLanes<whole>(d, dy, made);
+      for (int i = 0; i < groupedTerms; i++) {
+        auto value = loadLanes<whole>(d, from + at[i], used);
+        if constexpr (!alone) value = hn::TableLookupLanes(value, lookup(lanes, channels[i]));
+        s[i] = hn::MulAdd(value, g, s[i]);
+      }
+    }
+  }
+  for (int i = 0; i < groupedTerms; i++) {
+    hn::Store(accumulate ? hn::Add(hn::Load(d, sums[i]), s[i]) : s[i], d, sums[i]);
+  }
+}
+
+/// The same for all terms and vectors. sums: [vector][tap][channel][lane], and behind them a vector for what
+/// nobody reads.
+template <class T>
+void sumAllTerms(T* sums, const Lanes& lanes, const T* x, const int64_t* taps, int64_t tapCount,
+                 const Runs& runs, const T* gradient, int64_t line, int64_t step, bool accumulate) {
+  const bool alone = lanes.width * lanes.outputs == 1;
+  const auto sum = alone ? sumTerms<true, false, T> : sumTerms<false, false, T>;
+  const auto sumWhole = alone ? sumTerms<true, true, T> : sumTerms<false, true, T>;
+  const Lookup<T> lookup(lanes);
+  const int64_t terms = tapCount * lanes.width;
+  T* const nowhere = sums + lanes.vectors() * terms * lanes.all;
+  for (int64_t v = 0; v < lanes.vectors(); v++) {
+    for (int64_t first = 0; first < terms; first += groupedTerms) {
+      T* to[groupedTerms];
+      int64_t offsets[groupedTerms], channels[groupedTerms];
+      for (int64_t i = 0; i < groupedTerms; i++) {
+        const int64_t term = std::min(first + i, terms - 1);
+        to[i] = first + i < terms ? sums + (v * terms + term) * lanes.all : nowhere;
+        offsets[i] = taps[term / lanes.width];
+        channels[i] = term % lanes.width;
+      }
+      (lanes.isWhole(v) ? sumWhole : sum)(to, lanes, v, x, offsets, channels, runs, gradient, line, step,
+                                          accumulate, lookup);
+    }
+  }
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace axpy
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace axpy {
+namespace {
+
+/// Pixels of a tile: as many as leave it in the second-level cache.
+int64_t tilePixels(const Gather& gather, int64_t channels, int64_t outChannels) {
+  const int64_t perPixel = channels * gather.y.step * gather.x.step + outChannels;
+  const int64_t shared = std::max<int64_t>(48, gather.pixels() / 16);
+  return std::min(shared, std::clamp<int64_t>(196608 / perPixel, 48, 1024));
+}
+
+/// out = epilogue(patches of x · weights), where weightOf(group, output, tap, channel) is a weight.
+template <class T, class F>
+void convolveGroups(T* out, int64_t targetHeight, int64_t targetWidth, const T* x, const Gather& gather,
+                    const Lanes& lanes, const Epilogue<T>& epilogue, const F& weightOf) {
+  if (gather.pixels() == 0) return;
+  const int64_t channels = lanes.groups * lanes.width, outChannels = lanes.groups * lanes.outputs;
+  const int64_t perVector = gather.taps() * lanes.width * lanes.all;
+  const Buffer<T> weights(lanes.vectors() * perVector);
+  parallel::forRange(lanes.vectors(), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; v++) {
+      T* to = weights.data() + v * perVector;
+      std::fill_n(to, perVector, T(0));
+      for (const int64_t i : gather.y.taps) {
+        for (const int64_t j : gather.x.taps) {
+          for (int64_t c = 0; c < lanes.width; c++, to += lanes.all) {
+            for (int64_t lane = 0; lane < lanes.count(v) * lanes.outputs; lane++) {
+              to[lane] = weightOf(v * lanes.share + lane / lanes.outputs, lane % lanes.outputs, i, j, c);
+            }
+          }
+        }
+      }
+    }
+  });
+  const Tiles tiles(gather, tilePixels(gather, channels, outChannels));
+  const Patches<T> patches(gather, channels, lanes.width, tiles, false);
+  Workspaces<T> spaces(tiles.count(), patches.size() + outChannels);
+  Workspaces<Row<T>> rowSpaces(tiles.count(), tiles.rows() * tiles.width());
+  Workspaces<int64_t> lineSpaces(tiles.count(), tiles.rows());
+  const auto run = AXPY_SIMD(sumGroupsOfRows<T>);
+  parallel::forEach(tiles.count(), [&](int64_t task) {
+    const typename Workspaces<T>::Lease space(spaces);
+    const typename Workspaces<Row<T>>::Lease rows(rowSpaces);
+    const typename Workspaces<int64_t>::Lease lines(lineSpaces);
+    const Tile tile = tiles[task];
+    const T* const base = patches.gather(tile, x, space.data(), lines.data());
+    const int64_t spacing = gather.x.spacing * outChannels;
+    for (int64_t r = 0; r < tile.rows; r++) {
+      T* const row = out + gather.target(tile.row + r, tile.left, targetHeight, targetWidth) * outChannels;
+      for (int64_t i = 0; i < tile.width; i++) {
+        rows.data()[r * tile.width + i] = {base + lines.data()[r] + i * patches.step(), row + i * spacing};
+      }
+    }
+    run(rows.data(), tile.pixels(), lanes, patches.taps().data(), gather.taps(), weights.data(),
+        space.data() + patches.size());
+    if (!epilogue.present()) return;
+    for (int64_t r = 0; r < tile.rows; r++) {
+      epilogue.apply(rows.data()[r * tile.width].c, spacing, tile.width, outChannels, 0);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+bool suitsGrouped(const Window& w) {
+  return way == Way::best && w.groups > 1 &&
+         AXPY_SIMD(lanesOf<T>)(w.groups, w.groupChannels(), w.groupOutChannels()).share > 0;
+}
+
+template <class T>
+void grouped(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w) {
+  const int64_t width = w.groupChannels(), outputs = w.groupOutChannels();
+  const Lanes lanes = AXPY_SIMD(lanesOf<T>)(w.groups, width, outputs);
+  convolveGroups(
+      out, w.outHeight, w.outWidth, x, forwardGather(w), lanes, epilogue,
+      [&](int64_t group, int64_t o, int64_t i, int64_t j, int64_t c) {
+        return weight[(((group * outputs + o) * w.kernelHeight + i) * w.kernelWidth + j) * width + c];
+      });
+}
+
+template <class T>
+void groupedTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& epilogue, const Window& w) {
+  const int64_t width = w.groupChannels(), outputs = w.groupOutChannels();
+  const Lanes lanes = AXPY_SIMD(lanesOf<T>)(w.groups, outputs, width);
+  forPhases(out, epilogue, w, [&](const Gather& gather) {
+    convolveGroups(
+        out, w.height, w.width, x, gather, lanes, epilogue,
+        [&](int64_t group, int64_t c, int64_t i, int64_t j, int64_t o) {
+          return weight[(((group * outputs + o) * w.kernelHeight + i) * w.kernelWidth + j) * width + c];
+        });
+  });
+}
+
+template <class T>
+void groupedWeightGradient(T* out, const T* x, const T* gradient, const Window& w) {
+  const Gather gather = forwardGather(w);
+  const int64_t width = w.groupChannels(), outputs = w.groupOutChannels();
+  const Lanes lanes = AXPY_SIMD(lanesOf<T>)(w.groups, width, outputs);
+  const int64_t terms = gather.taps() * width;
+  const Tiles tiles(gather, tilePixels(gather, w.channels, w.outChannels));
+  const Patches<T> patches(gather, w.channels, width, tiles, false);
+  // As many parts as the sizes alone determine, each summed in order, and then the parts in order.
+  const int64_t wanted = std::min<int64_t>(tiles.count(), 16),
+                perPart = (tiles.count() + wanted - 1) / wanted;
+  const int64_t parts = (tiles.count() + perPart - 1) / perPart;
+  const int64_t size = (lanes.vectors() * terms + 1) * lanes.all;
+  const Buffer<T> sums(parts * size);
+  Workspaces<T> spaces(parts, patches.size());
+  Workspaces<int64_t> lineSpaces(parts, tiles.rows());
+  const auto run = AXPY_SIMD(sumAllTerms<T>);
+  parallel::forEach(parts, [&](int64_t part) {
+    const typename Workspaces<T>::Lease space(spaces);
+    const typename Workspaces<int64_t>::Lease lines(lineSpaces);
+    for (int64_t t = part * perPart; t < std::min(tiles.count(), (part + 1) * perPart); t++) {
+      const Tile tile = tiles[t];
+      const T* const base = patches.gather(tile, x, space.data(), lines.data());
+      const int64_t line = gather.x.count * w.outChannels;
+      run(sums.data() + part * size, lanes, base, patches.taps().data(), gather.taps(),
+          Runs{lines.data(), tile.rows, tile.width, patches.step()},
+          gradient + tile.row * line + tile.left * w.outChannels, line, w.outChannels, t > part * perPart);
+    }
+  });
+  parallel::forRange(lanes.vectors(), 2, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin * terms; row < end * terms; row++) {
+      const int64_t v = row / terms, term = row % terms;
+      for (int64_t lane = 0; lane < lanes.count(v) * outputs; lane++) {
+        double sum = 0;
+        for (int64_t part = 0; part < parts; part++)
+          sum += static_cast<double>(sums[part * size + row * lanes.all + lane]);
+        out[(lanes.to(v) + lane) * terms + term] = static_cast<T>(sum);
+      }
+    }
+  });
+}
+
+#define AXPY_INSTANTIATE(T)                                                                   \
+  template bool suitsGrouped<T>(const Window&);                                               \
+  template void grouped(T*, const T*, const T*, const Epilogue<T>&, const Window&);           \
+  template void groupedTransposed(T*, const T*, const T*, const Epilogue<T>&, const Window&); \
+  template void groupedWeightGradient(T*, const T*, const T*, const Window&)
+AXPY_INSTANTIATE(float);
+AXPY_INSTANTIATE(double);
+
+}  // namespace axpy
+#endif  // HWY_ONCE
