@@ -143,6 +143,39 @@ function sweepConvolution() {
       convolutions(Type, [n, 3 * n, n], { stride: 2, batch: 1 }, 0);
     }
   }
+  if (way !== 'winograd') {
+    for (const Type of both) {
+      // Groups that share a vector: all of theirs, and what is left of it.
+      for (const [width, outputs] of [1, 2, 3, 4, 5, 8].flatMap((a) => [1, 2, 3, 4, 8].map((b) => [a, b]))) {
+        for (const groups of [2, 3, 4, 7, 16, 17, 33]) {
+          const shape = { batch: 1, height: 5, width: 4, kernel: [3, 2], stride: 1 + (groups % 2) };
+          convolutions(Type, [groups * width, groups * outputs, groups], shape, 0);
+        }
+      }
+      // Rows longer than a tile, several tiles and parts, more terms than a block, in one run and in several.
+      for (const [channels, outChannels, groups] of [
+        [2, 3, 1],
+        [40, 17, 1],
+        [6, 6, 6],
+        [8, 8, 2],
+      ]) {
+        convolutions(Type, [channels, outChannels, groups], { batch: 1, height: 2, width: 2500 }, 0);
+        convolutions(
+          Type,
+          [channels, outChannels, groups],
+          { batch: 3, height: 25, width: 20, kernel: [5, 5] },
+          0,
+        );
+        // Windows far apart, each with a row of its own.
+        const apart = { batch: 2, height: 23, width: 19, kernel: [2, 2], stride: 5 };
+        convolutions(Type, [channels, outChannels, groups], apart, 0);
+      }
+      for (const outChannels of [2, 9, 33]) {
+        convolutions(Type, [700, outChannels, 1], { kernel: [1, 1], pad: [0, 0] }, 0);
+        convolutions(Type, [130, outChannels, 1], { kernel: [3, 3], dilation: 2, width: 8 }, 0);
+      }
+    }
+  }
   // Tiles of the images: their remainders, and more of them than one batch of transforms.
   for (let side = 1; side <= 13; side++) {
     convolutions(Float32Array, [5, 18, 1], { height: side, width: 14 - side, pad: [side % 3, 1] }, 1);
