@@ -28,6 +28,8 @@ import {
 } from 'axpy';
 
 interface Ways extends Record<'eager' | 'compiled', { step: () => void; inference: () => void }> {
+  /** A compiled step; its loss. */
+  loss: () => Tensor;
   /** Where the time of a compiled step goes. */
   profile: () => Profile;
   /** A model in evaluation mode, an example, and a batch of them. */
@@ -60,9 +62,10 @@ function bothWays(
   return {
     eager: { step: () => void step(x, y), inference: () => void inference(one) },
     compiled: { step: () => void compiledStep.sync(x, y), inference: () => void compiledInference.sync(one) },
+    loss: () => compiledStep.sync(x, y),
     profile: () => {
       compiledStep.sync(x, y);
-      return profile(compiledStep, [x, y], { print: false });
+      return profile(compiledStep, [x, y], { print: false, passes: true });
     },
     served: { model: served, one, batch: x },
   };

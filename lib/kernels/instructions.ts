@@ -65,9 +65,16 @@ export const elementwiseOps = unaryOps.length + binaryOps.length + 1;
 
 export const maxValues = 256;
 
+/** Where the ops of a form begin, by operand. */
+const firsts = new Map(
+  ops.flatMap(({ form, code, operand }, at): [string, number][] =>
+    code === 0 ? [[form + operand, at]] : [],
+  ),
+);
+
 /** The number of an op. */
 export function opNumber(form: Form, code = 0, operand: 0 | 1 = 0): number {
-  return ops.findIndex((op) => op.form === form && op.code === code && op.operand === operand);
+  return firsts.get(form + operand)! + code;
 }
 
 // ── lists for `fused` ───────────────────────────────────────────────────────────────────────────────────────────────

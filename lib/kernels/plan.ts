@@ -6,7 +6,15 @@ import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
 import { bytesOf, type Elements, Storage } from '../memory.ts';
 import { roomForPrograms } from './index.ts';
-import { arraysOf, isList, isShared, type RecordedArgument, type Recording } from './recorder.ts';
+import {
+  arraysOf,
+  isList,
+  isShared,
+  Part,
+  type RecordedArgument,
+  type RecordedCall,
+  type Recording,
+} from './recorder.ts';
 import { effects } from './table.ts';
 
 export interface Plan {
@@ -129,18 +137,24 @@ function arenaOf(bytes: number): ArrayBufferLike {
 }
 
 /**
+ * Places for what was recorded, as passes have left its calls.
  * @param outputs what is read after a run, and so lives to its end
  * @throws ArgumentError when a call writes to an array that is neither an intermediate nor shared
  */
-export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
-  const { calls, inputs } = recording;
+export function plan(
+  recording: Pick<Recording, 'inputs' | 'owns'>,
+  calls: readonly RecordedCall[],
+  outputs: readonly Storage[],
+): Plan {
+  const { inputs } = recording;
   const spans = new Map<Storage, Span>();
   /** What the program has for itself; true for what a call changes. */
   const own = new Map<Elements | Storage, boolean>([...inputs].map((input) => [input, true]));
   const written = new Set<Elements>();
   for (let index = 0; index < calls.length; index++) {
     const call = calls[index];
-    for (const [argument, position] of arraysOf<Elements | Storage>(call)) {
+    for (const [some, position] of arraysOf<Elements | Storage | Part>(call)) {
+      const argument = some instanceof Part ? some.storage : some;
       const effect = effects[call[0]][position] ?? '-';
       if (!(argument instanceof Storage)) {
         if (isShared(argument)) {
@@ -193,9 +207,11 @@ export function plan(recording: Recording, outputs: readonly Storage[]): Plan {
   const place = (storage: Elements | Storage): Elements =>
     places.get(storage) ?? (storage instanceof Storage ? storage.array! : storage);
   const placed = (argument: RecordedArgument): Argument => {
-    if (isList(argument)) return argument.map(place) as Argument;
+    if (isList(argument)) return argument.map(placed as (some: unknown) => Argument) as unknown as Argument;
     if (argument === null || typeof argument === 'number') return argument;
-    return place(argument as Elements | Storage);
+    if (!(argument instanceof Part)) return place(argument as Elements | Storage);
+    const { storage, offset, length } = argument;
+    return place(storage).subarray(offset, offset + length) as Argument;
   };
   let separate = 0;
   for (const { storage } of spans.values()) separate += rounded(bytesOf(storage));

@@ -58,8 +58,17 @@ export function nextPass(): number {
   return ++passes;
 }
 
+/** A run of elements of a storage, in a call that passes have made. */
+export class Part {
+  constructor(
+    readonly storage: Storage,
+    readonly offset: number,
+    readonly length: number,
+  ) {}
+}
+
 /** An argument of a recorded call: a Storage stands for the array that it will have. */
-export type RecordedArgument = Argument | Storage | readonly (Data | Storage)[];
+export type RecordedArgument = Argument | Storage | Part | readonly (Data | Storage | Part)[];
 export type RecordedCall = [keyof Kernels, ...RecordedArgument[]];
 
 /** One call of a function, as it was written down. */
@@ -253,12 +262,12 @@ export function record<Result>(into: Recording, fn: () => Result): Result {
   }
 }
 
-export function isList(argument: unknown): argument is readonly (Data | Storage)[] {
+export function isList(argument: unknown): argument is readonly (Data | Storage | Part)[] {
   return Array.isArray(argument);
 }
 
 /** The arrays of a call, those in lists included, with the position of the argument. */
-export function arraysOf<Kind extends Elements | Storage = Elements>(
+export function arraysOf<Kind extends Elements | Storage | Part = Elements>(
   call: Call | RecordedCall,
 ): [array: Kind, position: number][] {
   const found: [Kind, number][] = [];
@@ -297,6 +306,8 @@ export function sameRecordings(
     if (Object.is(x, y)) return true;
     if (isList(x)) return isList(y) && x.length === y.length && x.every((item, i) => same(item, y[i]));
     if (typeof x !== 'object' || typeof y !== 'object' || x === null || y === null || isList(y)) return false;
+    // What a function has recorded has no parts.
+    if (x instanceof Part || y instanceof Part) return false;
     if (!isStorage(x))
       return !isStorage(y) && !isShared(x) && !isShared(y) && sameValues(x as Data, y as Data);
     if (!isStorage(y)) return false;
@@ -312,7 +323,7 @@ export function sameRecordings(
   return areSame && resultsOfA.every((x, i) => same(a.argument(x), b.argument(resultsOfB[i])));
 }
 
-const isStorage = (x: object): x is Storage => !ArrayBuffer.isView(x);
+export const isStorage = (x: object): x is Storage => !ArrayBuffer.isView(x);
 
 /** Kernels that write calls down and make none. */
 export const recordingKernels = Object.fromEntries(

@@ -61,6 +61,8 @@ export interface KernelFacts<Kernel extends (...args: never[]) => void> {
   readonly arguments: Readonly<Record<string, Fact>>;
   /** Its operations at least, or what else there is to say about its cost. */
   readonly cost: (...args: Parameters<Kernel>) => number | Estimate;
+  /** Whether a call may throw for what its arrays hold, beside indices. */
+  readonly fails?: (args: readonly unknown[]) => boolean;
 }
 
 const factors = { a: input(), b: input() };
@@ -262,6 +264,8 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       scale: finite,
     },
     cost: (_out, x, _k0, _r0, _k1, _r1, op) => (reduceOps[op] === 'sumOfSquares' ? 2 : 1) * x.length,
+    // A sum that int32 does not hold.
+    fails: ([out]) => out instanceof Int32Array || (out as { dtype?: string }).dtype === 'int32',
   },
   argmax: {
     arguments: {
@@ -351,7 +355,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     },
     cost: (out, _gradient, _prediction, _target, op) => lossWork(op) * out.length,
   },
-  checkFinite: { arguments: { x: input() }, cost: () => 0 },
+  checkFinite: { arguments: { x: input() }, cost: () => 0, fails: () => true },
 
   // ── convolution and pooling ───────────────────────────────────────────────────────────────────────────────────────
 

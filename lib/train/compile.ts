@@ -40,7 +40,7 @@ const lookups = new WeakMap<object, Lookup>();
 export function recordedCall(
   compiled: unknown,
   args: readonly unknown[] | null,
-): Pick<Entry, 'program' | 'calls' | 'written'> & { enter(): void } {
+): Pick<Entry, 'program' | 'calls' | 'written'> & { enter(): void; entry: Entry } {
   const lookup = lookups.get(compiled as object);
   if (lookup === undefined) {
     throw new ArgumentError(
@@ -55,8 +55,9 @@ export function recordedCall(
     );
   }
   const { entry, tensors } = found;
+  entry.improve();
   const { program, calls, written } = entry;
-  return { program, calls, written, enter: () => entry.enter(tensors) };
+  return { program, calls, written, entry, enter: () => entry.enter(tensors) };
 }
 
 /**

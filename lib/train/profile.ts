@@ -4,6 +4,7 @@ import { checkBoolean, checkOptions, checkPositive, readList } from '../argument
 import { ArgumentError } from '../errors.ts';
 import { costOf, leastTime } from '../kernels/cost.ts';
 import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
+import type { PassReport } from '../kernels/passes/index.ts';
 import { drain } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
@@ -19,6 +20,8 @@ export interface ProfileOptions {
   runs?: number;
   /** Whether the tables go to stdout. Default true. */
   print?: boolean;
+  /** Whether to tell what each pass did to the recorded calls. Default false. */
+  passes?: boolean;
 }
 
 /** One call of a kernel. */
@@ -41,7 +44,10 @@ export interface ProfiledKernel extends Omit<ProfiledCall, 'size'> {
   calls: number;
 }
 
-/** What `profile` found; as text, two tables. */
+/** What a pass did to the list of calls: how many there are, of which kernels, and the bytes that they read and write. */
+export type ProfiledPass = PassReport;
+
+/** What `profile` found; as text, two tables, and one of passes where they were asked for. */
 export class Profile {
   static {
     nameClass(Profile, 'Profile');
@@ -57,10 +63,18 @@ export class Profile {
   readonly runs: number;
   /** What the machine can do, measured in the same process, in operations and bytes a second. */
   readonly limits: Readonly<Limits>;
+  /** What each pass did, in order; empty unless it was asked for. */
+  readonly passes: readonly ProfiledPass[];
 
   /** @internal */
-  constructor(calls: readonly ProfiledCall[], runs: number, limits: Limits) {
+  constructor(
+    calls: readonly ProfiledCall[],
+    runs: number,
+    limits: Limits,
+    passes: readonly ProfiledPass[] = [],
+  ) {
     this.calls = calls;
+    this.passes = passes;
     this.runs = runs;
     this.limits = limits;
     this.time = calls.reduce((sum, { time }) => sum + time, 0);
@@ -110,12 +124,32 @@ export class Profile {
       table(kernels, 1, true),
       '',
       table(calls, 2, false),
+      ...(this.passes.length === 0 ? [] : ['', table(passRows(this.passes), 4, false)]),
     ].join('\n');
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
+}
+
+function passRows(passes: readonly ProfiledPass[]): string[][] {
+  const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)}`;
+  const rows = passes.map(({ pass, before, after }) => {
+    const names = new Set([...Object.keys(before.kernels), ...Object.keys(after.kernels)]);
+    const changes = Array.from(names, (name): [string, number] => [
+      name,
+      (after.kernels[name] ?? 0) - (before.kernels[name] ?? 0),
+    ]).filter(([, change]) => change !== 0);
+    changes.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+    return [
+      pass,
+      `${before.calls} → ${after.calls}`,
+      `${megabytes(before.bytes)} → ${megabytes(after.bytes)}`,
+      changes.map(([name, change]) => `${name} ${change < 0 ? '−' : '+'}${Math.abs(change)}`).join(', '),
+    ];
+  });
+  return [['pass', 'calls', 'MiB moved', 'kernels'], ...rows];
 }
 
 function duration(seconds: number): string {
@@ -155,8 +189,8 @@ export function profile<Args extends unknown[]>(
   options: ProfileOptions = {},
 ): Profile {
   refuseRecording('profile');
-  checkOptions('profile', options, ['runs', 'print']);
-  const { runs, print = true } = options;
+  checkOptions('profile', options, ['runs', 'print', 'passes']);
+  const { runs, print = true, passes = false } = options;
   if (runs !== undefined) {
     checkPositive('profile', 'runs', runs);
     if (runs > mostRuns) {
@@ -164,10 +198,11 @@ export function profile<Args extends unknown[]>(
     }
   }
   checkBoolean('profile', 'print', print);
+  checkBoolean('profile', 'passes', passes);
 
   const given = args === undefined ? null : readList('profile', 'args', args);
-  const recorded = recordedCall(step, given);
   drain();
+  const recorded = recordedCall(step, given);
   const before = recorded.written.map(copyOf);
   let samples: Float64Array[];
   try {
@@ -192,7 +227,7 @@ export function profile<Args extends unknown[]>(
       limit,
     };
   });
-  const result = new Profile(calls, samples.length, limits);
+  const result = new Profile(calls, samples.length, limits, passes ? recorded.entry.passes : []);
   if (print) stream('stdout').write(`${result}\n`);
   return result;
 }

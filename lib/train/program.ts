@@ -4,11 +4,13 @@ import { isGradEnabled } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { beforeChanges } from '../hold.ts';
 import { type Call, createProgram, type Program, withKernels } from '../kernels/index.ts';
-import { type Captured, plan } from '../kernels/plan.ts';
+import { improved, type PassReport } from '../kernels/passes/index.ts';
+import { type Plan, plan } from '../kernels/plan.ts';
 import type { Run } from '../kernels/queue.ts';
 import {
   type Effect,
   generation,
+  type RecordedCall,
   Recording,
   record,
   recordingKernels,
@@ -64,17 +66,23 @@ function synchronous<Returned>(returned: Returned): Returned {
   throw new ArgumentError('[compile] expected a synchronous function, got one that returns a promise');
 }
 
+/** A program, and where what goes in and comes out of it is. */
+interface Made {
+  readonly program: Program;
+  readonly planned: Plan;
+  readonly inputs: readonly Elements[];
+  readonly outputs: readonly Array[];
+}
+
 /** A recorded kind of call. */
 export class Entry {
-  readonly program: Program;
-  readonly calls: readonly Call[];
-  /** What the calls write besides intermediates and results. */
-  readonly written: readonly Elements[];
   /** Bytes that it has for itself, about. */
   readonly weight: number;
   readonly pace = new Pace();
   /** Whether the function may do something else by now, for a reason. */
   isDoubtful = false;
+  private made: Made;
+  private isImproved = false;
   private runs = 0;
   /** Before the run after so many the function is written down anew. */
   private nextCheck = 1;
@@ -82,12 +90,10 @@ export class Entry {
   private readonly mode = modeInForce;
   private readonly born = generation;
   private readonly changing: ReadonlySet<ArrayBufferLike>;
-  private readonly inputs: readonly Elements[];
-  private readonly captured: readonly Captured[];
   /** The versions that the program has or will have by the next run, of what is captured. */
-  private readonly seen: number[];
+  private seen: number[];
   private readonly settings: readonly { capture(): () => void }[];
-  private readonly outputs: readonly { place: Array; shape: Tensor['shape']; dtype: Tensor['dtype'] }[];
+  private readonly outputs: readonly { shape: Tensor['shape']; dtype: Tensor['dtype'] }[];
 
   /** @param isUnstable whether the function did something else the last time */
   constructor(
@@ -95,20 +101,63 @@ export class Entry {
     readonly key: number,
     private readonly isUnstable: boolean,
   ) {
-    const { form, recording, inputs } = traced;
-    const planned = plan(recording, storagesOf(form));
-    this.calls = planned.calls;
-    this.written = planned.written;
-    this.changing = new Set(planned.written.map(({ buffer }) => buffer));
-    this.captured = planned.captured;
-    this.seen = planned.captured.map(() => -1);
-    this.inputs = inputs.map(planned.place);
+    const { form, recording } = traced;
+    this.made = this.make(recording.calls, storagesOf(form));
+    const { written, captured, bytes } = this.made.planned;
+    this.changing = new Set(written.map(({ buffer }) => buffer));
+    this.seen = captured.map(() => -1);
     this.settings = [...recording.settings];
-    this.outputs = form.tensors.map(({ storage, shape, dtype }) => {
-      return { place: planned.place(storage) as Array, shape: [...shape], dtype };
+    this.outputs = form.tensors.map(({ shape, dtype }) => ({ shape: [...shape], dtype }));
+    this.weight = bytes.own + 1000 * recording.calls.length;
+  }
+
+  private make(calls: readonly RecordedCall[], outputs: readonly Storage[]): Made {
+    const { recording, inputs } = this.traced;
+    const planned = plan(recording, calls, outputs);
+    return {
+      program: createProgram(planned.calls),
+      planned,
+      inputs: inputs.map(planned.place),
+      outputs: outputs.map((output) => planned.place(output) as Array),
+    };
+  }
+
+  get program(): Program {
+    return this.made.program;
+  }
+
+  get calls(): readonly Call[] {
+    return this.made.planned.calls;
+  }
+
+  /** What the calls write besides intermediates and results. */
+  get written(): readonly Elements[] {
+    return this.made.planned.written;
+  }
+
+  /**
+   * Puts a program that does the same in less time in the place of the one that was written down. It takes a while, and so
+   * waits for a kind of call that comes again.
+   */
+  improve(): void {
+    if (this.isImproved) return;
+    this.isImproved = true;
+    const { form, recording } = this.traced;
+    const list = improved(recording, storagesOf(form));
+    if (list === null) return;
+    const { inputs } = this.made;
+    this.made = this.make(list.calls, list.outputs);
+    this.made.inputs.forEach((input, i) => {
+      put(input, inputs[i] as Array);
     });
-    this.program = createProgram(planned.calls);
-    this.weight = planned.bytes.own + 1000 * planned.calls.length;
+    this.seen = this.made.planned.captured.map(() => -1);
+  }
+
+  /** What each pass does to what was written down; nothing without passes. */
+  get passes(): PassReport[] {
+    const reports: PassReport[] = [];
+    improved(this.traced.recording, storagesOf(this.traced.form), reports);
+    return reports;
   }
 
   /** The tensors of such arguments, if it is a call of this kind in the present state of layers, gradients and the like. */
@@ -151,6 +200,7 @@ export class Entry {
     }
     this.isDoubtful = false;
     if (this.runs === this.nextCheck) this.nextCheck *= 4;
+    if (isSame) this.improve();
     return isSame;
   }
 
@@ -161,18 +211,21 @@ export class Entry {
     if (later) for (let i = 0; i < values.length; i++) values[i] = copyOf(values[i]);
     const writes = this.capture();
     // From here on nothing fails, and the run will write them.
-    for (let i = 0; i < this.captured.length; i++) this.seen[i] = this.captured[i].from.owner.version;
+    const { made } = this;
+    const { captured } = made.planned;
+    for (let i = 0; i < captured.length; i++) this.seen[i] = captured[i].from.owner.version;
     return {
-      program: this.program,
-      enter: () => this.write(values, writes),
-      leave: () => this.result(),
+      program: made.program,
+      enter: () => write(made, values, writes),
+      leave: () => this.result(made),
     };
   }
 
   /** Writes learning rates and the like and, unless null, arguments into the program's memory. */
   enter(tensors: readonly Tensor[] | null): void {
     const values = this.valuesOf(tensors ?? []);
-    this.write(tensors === null ? [...(this.inputs as Array[]), ...values] : values, this.capture());
+    const { made } = this;
+    write(made, tensors === null ? [...(made.inputs as Array[]), ...values] : values, this.capture());
   }
 
   /** Leaves gradients, versions and modes as a run does. */
@@ -205,8 +258,9 @@ export class Entry {
       if (storage.isShared) this.checkApart(array);
       values.push(array);
     }
-    for (let i = 0; i < this.captured.length; i++) {
-      const { from, changes } = this.captured[i];
+    const { captured } = this.made.planned;
+    for (let i = 0; i < captured.length; i++) {
+      const { from, changes } = captured[i];
       // A data set in the closure of a function is not copied for each row that is taken of it.
       const isKnown = from.owner.version === this.seen[i] && !from.isExposed && !changes;
       values.push(isKnown ? nothing : checked(from));
@@ -221,20 +275,13 @@ export class Entry {
     return writes;
   }
 
-  private write(values: readonly Array[], writes: readonly (() => void)[]): void {
-    const { inputs, captured } = this;
-    for (let i = 0; i < inputs.length; i++) put(inputs[i], values[i]);
-    for (let i = 0; i < captured.length; i++) put(captured[i].to, values[inputs.length + i]);
-    for (let i = 0; i < writes.length; i++) writes[i]();
-  }
-
   /** The result, with copies of the tensors' values. */
-  private result(): unknown {
+  private result(made: Made): unknown {
     const { outputs } = this;
     const copies: Tensor[] = [];
     for (let i = 0; i < outputs.length; i++) {
-      const { place, shape, dtype } = outputs[i];
-      copies.push(new Tensor(copyOf(place), shape, dtype));
+      const { shape, dtype } = outputs[i];
+      copies.push(new Tensor(copyOf(made.outputs[i]), shape, dtype));
     }
     return this.traced.form.fill(copies);
   }
@@ -243,6 +290,13 @@ export class Entry {
 const storagesOf = ({ tensors }: Form): Storage[] => tensors.map(({ storage }) => storage);
 
 const nothing = new Float32Array(0);
+
+function write({ inputs, planned }: Made, values: readonly Array[], writes: readonly (() => void)[]): void {
+  const { captured } = planned;
+  for (let i = 0; i < inputs.length; i++) put(inputs[i], values[i]);
+  for (let i = 0; i < captured.length; i++) put(captured[i].to, values[inputs.length + i]);
+  for (let i = 0; i < writes.length; i++) writes[i]();
+}
 
 /** An array of no elements may be detached. */
 function put(to: Elements, values: Array): void {

@@ -22,7 +22,7 @@ test('intermediates that live at the same time do not overlap, and others share 
     },
     [x, y],
   );
-  const { calls, bytes } = plan(recording, []);
+  const { calls, bytes } = plan(recording, recording.calls, []);
   const arrays = (i: number) =>
     calls[i].slice(1).filter((a): a is Float32Array => ArrayBuffer.isView(a) && a.byteLength > 0);
   // No two different arrays of one call share a byte.

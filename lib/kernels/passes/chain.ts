@@ -1,0 +1,581 @@
+/**
+ * Elementwise calls as a list of instructions over positions: one recorded call, or several that became one. What is read lies
+ * anywhere by strides; what is written is a value at each position, or a reduction of it.
+ */
+import type { Float } from '../../../binding.d.ts';
+import { type Dtype, Storage } from '../../memory.ts';
+import { unaryCode } from '../codes.ts';
+import { assemble, type End, maxValues, opNumber, ops, type Step, type Value } from '../instructions.ts';
+import type { RecordedArgument, RecordedCall } from '../recorder.ts';
+import { type Access, dtypeOf, keyOf, type Memory, type Node, partOf } from './nodes.ts';
+import {
+  areApart,
+  compose,
+  contiguous,
+  countOf,
+  flat,
+  isContiguous,
+  merge,
+  refine,
+  split,
+  type View,
+  whole,
+} from './view.ts';
+
+interface Place {
+  memory: Memory;
+  offset: number;
+  strides: number[];
+}
+
+export interface Out extends Place {
+  value: Value;
+  /** A code of `reduceOps`, for an out of k0 · k1 elements without a place in the positions; null for one at each position. */
+  reduce: number | null;
+  scale: number;
+}
+
+const maxRank = 16;
+/** How many arrays a call takes at most, so that their blocks fit into the cache together. */
+const maxIns = 24;
+const maxOuts = 16;
+
+const sameDims = (a: readonly number[], b: readonly number[]) =>
+  a.length === b.length && a.every((size, i) => size === b[i]);
+const isSame = (a: Place, b: Place) =>
+  a.memory === b.memory && a.offset === b.offset && a.strides.every((stride, i) => stride === b.strides[i]);
+/** Each once, as there are many. */
+const results = Array.from({ length: maxValues }, (_, at): Value => ({ kind: 'result', at }));
+const given = Array.from({ length: maxValues }, (_, at): Value => ({ kind: 'in', at }));
+const constant = (value: number): Value => ({ kind: 'constant', value });
+const parameter = (value: number): Value | null => (Object.is(value, 0) ? null : constant(value));
+const scaleOf = (value: number): Value | null => (value === 1 ? null : constant(value));
+
+export class Chain implements Node {
+  readonly mayFail = false;
+
+  get kernel(): string {
+    if (this.original !== null) return this.original[0];
+    return this.copied === null ? 'fused' : 'copy';
+  }
+
+  private own: Access[] | null = null;
+  private keysRead: object[] | null = null;
+  private keysWritten: object[] | null = null;
+
+  constructor(
+    readonly dtype: Dtype,
+    public dims: readonly number[],
+    readonly ins: Place[],
+    readonly steps: Step[],
+    readonly outs: Out[],
+    /** k0, r0, k1, r1 of the reductions; null without any. */
+    public shape: readonly number[] | null,
+    /** The call that does the same, while nothing has changed. */
+    private original: RecordedCall | null,
+  ) {}
+
+  get count(): number {
+    return countOf(this.dims);
+  }
+
+  private viewOf({ offset, strides }: Place): View {
+    return { dims: this.dims, offset, strides };
+  }
+
+  get accesses(): readonly Access[] {
+    if (this.own !== null) return this.own;
+    const own = this.ins.map((place): Access => {
+      return { memory: place.memory, effect: 'read', view: this.viewOf(place) };
+    });
+    for (const out of this.outs) {
+      const { memory, reduce } = out;
+      const view = reduce === null ? this.viewOf(out) : whole(memory.length);
+      const isWhole = view.offset === 0 && isContiguous(view) && countOf(view.dims) === memory.length;
+      own.push({ memory, effect: isWhole ? 'overwritten' : 'partly', view });
+    }
+    this.own = own;
+    return own;
+  }
+
+  /** What it copies, where it does nothing else: elements as they are, or converted to floats. */
+  get copied(): { from: Place; to: Place } | null {
+    const [out] = this.outs;
+    if (this.steps.length > 0 || this.ins.length !== 1 || this.outs.length !== 1 || out.reduce !== null)
+      return null;
+    return out.value.kind === 'in' ? { from: this.ins[0], to: out } : null;
+  }
+
+  /** The memory that it fills with a number, where it does nothing else. */
+  get filled(): { memory: Memory; value: number } | null {
+    const { result } = this;
+    const value = this.outs[0]?.value;
+    return result !== null && value.kind === 'constant' ? { memory: result, value: value.value } : null;
+  }
+
+  /** The memory that holds what it computes at each position, where that is all that it leaves. */
+  get result(): Memory | null {
+    const [out] = this.outs;
+    if (this.outs.length !== 1 || out.reduce !== null || out.offset !== 0 || out.memory.length !== this.count)
+      return null;
+    return isContiguous({ dims: this.dims, offset: 0, strides: out.strides }) ? out.memory : null;
+  }
+
+  /** Reads a memory as a number, but where it reads it as a scale that is no constant. */
+  know(memory: Memory, value: number): void {
+    const isKnown = this.ins.map((one) => one.memory === memory);
+    const known = <V extends Value | null>(own: V): V =>
+      own?.kind === 'in' && isKnown[own.at] ? (constant(value) as V) : own;
+    for (let i = 0; i < this.steps.length; i++) {
+      const { op, operands } = this.steps[i];
+      this.steps[i] = { op, operands: operands.map(known) };
+    }
+    for (const out of this.outs) out.value = known(out.value);
+    this.touch();
+    this.prune();
+  }
+
+  /** The same at the positions of a view of its result, into a memory of their own; null where there is no such chain. */
+  at(view: View, memory: Memory): Chain | null {
+    let dims: readonly number[] | null = view.dims;
+    const composed: View[] = [];
+    for (const one of this.ins) {
+      const own = compose(view, this.viewOf(one));
+      if (own === null) return null;
+      composed.push(flat(own));
+      dims = refine(dims, composed[composed.length - 1].dims);
+      if (dims === null || dims.length > maxRank) return null;
+    }
+    const ins = this.ins.map((one, i): Place => {
+      return { memory: one.memory, offset: composed[i].offset, strides: split(composed[i], dims!) };
+    });
+    const end: Out = { ...this.outs[0], memory, offset: 0, strides: contiguous(dims) };
+    return new Chain(this.dtype, dims, ins, [...this.steps], [end], null, null);
+  }
+
+  /** Reads what was a view of a memory from another one, which holds it position by position. */
+  redirect(from: Memory, { offset, strides }: View, to: Memory): void {
+    for (const one of this.ins) {
+      if (one.memory !== from || one.offset !== offset) continue;
+      if (one.strides.some((stride, i) => stride !== strides[i])) continue;
+      one.memory = to;
+      one.offset = 0;
+      one.strides = contiguous(this.dims);
+    }
+    this.touch();
+  }
+
+  /** Splits its axes. */
+  private refineTo(dims: readonly number[]): void {
+    if (sameDims(this.dims, dims)) return;
+    for (const place of this.ins) place.strides = split(this.viewOf(place), dims);
+    for (const out of this.outs) if (out.reduce === null) out.strides = split(this.viewOf(out), dims);
+    this.dims = dims;
+    this.touch();
+  }
+
+  touch(): void {
+    this.original = null;
+    this.forget();
+  }
+
+  private forget(): void {
+    this.own = null;
+    this.keysRead = null;
+    this.keysWritten = null;
+  }
+
+  moved(from: Memory, to: Memory, map: View): (() => void) | null {
+    const found: { place: Place; offset: number; dims: number[]; strides: number[] }[] = [];
+    let dims: readonly number[] | null = this.dims;
+    for (const place of [...this.ins, ...this.outs]) {
+      if (place.memory !== from) continue;
+      if ('reduce' in place && place.reduce !== null) {
+        const composed = compose(whole(from.length), map);
+        if (composed === null) return null;
+        const view = {
+          dims: composed.axes[0].map(({ size }) => size),
+          offset: composed.offset,
+          strides: composed.axes[0].map(({ stride }) => stride),
+        };
+        if (composed.offset !== 0 || to.length !== from.length || !isContiguous(view)) return null;
+        found.push({ place, offset: 0, dims: [], strides: [] });
+        continue;
+      }
+      const composed = compose(this.viewOf(place), map);
+      if (composed === null) return null;
+      const axes = composed.axes.flat();
+      const own = axes.map(({ size }) => size);
+      dims = refine(dims, own);
+      if (dims === null || dims.length > maxRank) return null;
+      found.push({ place, offset: composed.offset, dims: own, strides: axes.map(({ stride }) => stride) });
+    }
+    return () => {
+      this.touch();
+      this.refineTo(dims!);
+      for (const { place, offset, dims: own, strides } of found) {
+        place.memory = to;
+        place.offset = offset;
+        if (own.length > 0)
+          place.strides = sameDims(own, dims!) ? strides : split({ dims: own, offset, strides }, dims!);
+      }
+    };
+  }
+
+  rename(from: Memory, to: Memory): void {
+    for (const place of this.ins) if (place.memory === from) place.memory = to;
+    for (const place of this.outs) if (place.memory === from) place.memory = to;
+    if (this.original !== null)
+      this.original = this.original.map((some) => (some === from ? to : some)) as RecordedCall;
+    this.forget();
+  }
+
+  // ── joining ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Does what a later chain does as well; false, and nothing is done, where that is none of it. */
+  absorb(next: Chain): boolean {
+    if (this.dtype !== next.dtype || this.dtype === 'int32' || this.count !== next.count) return false;
+    const { shape, ins, outs, steps } = this;
+    if (shape !== null && next.shape !== null && !shape.every((size, i) => size === next.shape![i]))
+      return false;
+    if (steps.length + next.steps.length + ins.length + next.ins.length + 16 > maxValues) return false;
+    if (ins.length + next.ins.length > maxIns || outs.length + next.outs.length > maxOuts) return false;
+    if (!sameDims(this.dims, next.dims)) {
+      const dims = refine(this.dims, next.dims);
+      if (dims === null || dims.length > maxRank) return false;
+      this.refineTo(dims);
+      next.refineTo(dims);
+    }
+    const added: Place[] = [];
+    const values: Value[] = [];
+    for (const own of next.ins) {
+      const key = keyOf(own.memory);
+      const written = outs.filter(({ memory }) => keyOf(memory) === key);
+      if (written.length > 0) {
+        const [out] = written;
+        if (written.length > 1 || out.reduce !== null || !isSame(out, own)) return false;
+        values.push(out.value);
+        continue;
+      }
+      const known = ins.findIndex((one) => isSame(one, own));
+      values.push(given[known >= 0 ? known : ins.length + added.push(own) - 1]);
+    }
+    const renumbered = <V extends Value | null>(value: V): V => {
+      if (value?.kind === 'in') return values[value.at] as V;
+      return value?.kind === 'result' ? (results[steps.length + value.at] as V) : value;
+    };
+    for (const { op, operands } of next.steps) {
+      if (ops[op].form === 'lossSlope' && renumbered(operands[0])?.kind === 'result') return false;
+    }
+    for (const out of next.outs) {
+      const key = keyOf(out.memory);
+      const isRead = ({ memory }: Place) => keyOf(memory) === key;
+      if (ins.some(isRead) || added.some(isRead)) return false;
+      for (const other of outs) {
+        if (keyOf(other.memory) !== key) continue;
+        if (other.memory !== out.memory || other.reduce !== null || out.reduce !== null) return false;
+        if (!areApart(this.viewOf(other), this.viewOf(out))) return false;
+      }
+    }
+    const moved = next.steps.map(({ op, operands }) => ({ op, operands: operands.map(renumbered) }));
+    for (const out of next.outs) {
+      out.value = renumbered(out.value);
+      outs.push(out);
+    }
+    ins.push(...added);
+    steps.push(...moved);
+    this.shape ??= next.shape;
+    this.touch();
+    return true;
+  }
+
+  get reads(): readonly object[] {
+    this.keysRead ??= this.ins.map(({ memory }) => keyOf(memory));
+    return this.keysRead;
+  }
+
+  get writes(): readonly object[] {
+    this.keysWritten ??= this.outs.map(({ memory }) => keyOf(memory));
+    return this.keysWritten;
+  }
+
+  /** Does not store a memory. What it takes to compute it goes with `prune`. */
+  drop(memory: object): void {
+    const kept = this.outs.filter((out) => out.memory !== memory);
+    this.outs.splice(0, this.outs.length, ...kept);
+    this.touch();
+  }
+
+  /** Without outs that nobody reads; whether any are left. */
+  keep(isWanted: (out: Out) => boolean): boolean {
+    const { outs } = this;
+    let kept = 0;
+    for (const out of outs) if (isWanted(out)) outs[kept++] = out;
+    if (kept < outs.length) {
+      outs.length = kept;
+      if (outs.every(({ reduce }) => reduce === null)) this.shape = null;
+      this.touch();
+    }
+    if (this.original === null) this.prune();
+    return kept > 0;
+  }
+
+  /** Without instructions and ins that no out needs. */
+  private prune(): void {
+    const { ins, steps, outs } = this;
+    const isUsed = new Array<boolean>(steps.length).fill(false);
+    const isRead = new Array<boolean>(ins.length).fill(false);
+    const use = (value: Value | null) => {
+      if (value?.kind === 'result') isUsed[value.at] = true;
+      if (value?.kind === 'in') isRead[value.at] = true;
+    };
+    for (const { value } of outs) use(value);
+    for (let i = steps.length - 1; i >= 0; i--) if (isUsed[i]) steps[i].operands.forEach(use);
+    if (!isUsed.includes(false) && !isRead.includes(false)) return;
+    const number = (flags: boolean[]) => {
+      let next = 0;
+      return flags.map((flag) => (flag ? next++ : -1));
+    };
+    const [newStep, newIn] = [number(isUsed), number(isRead)];
+    const renumbered = <V extends Value | null>(value: V): V => {
+      if (value?.kind === 'result') return results[newStep[value.at]] as V;
+      return value?.kind === 'in' ? (given[newIn[value.at]] as V) : value;
+    };
+    const keptSteps = steps
+      .filter((_, i) => isUsed[i])
+      .map(({ op, operands }) => ({ op, operands: operands.map(renumbered) }));
+    steps.splice(0, steps.length, ...keptSteps);
+    const keptIns = ins.filter((_, i) => isRead[i]);
+    ins.splice(0, ins.length, ...keptIns);
+    for (const out of outs) out.value = renumbered(out.value);
+  }
+
+  // ── as calls ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  emit(): readonly RecordedCall[] {
+    if (this.original !== null) return [this.original];
+    const { copied, filled } = this;
+    if (filled !== null) return [['fill', filled.memory, filled.value]];
+    if (copied !== null && dtypeOf(copied.from.memory) === this.dtype) return [copyOf(this.dims, copied)];
+    // The kernel writes its outs one after the other.
+    const copies: RecordedCall[] = [];
+    const outs = this.outs.map((out) => {
+      const view = this.viewOf(out);
+      if (out.reduce !== null || isContiguous(view)) return out;
+      const memory = new Storage(this.dtype, this.count, null);
+      const from = { memory, offset: 0, strides: contiguous(this.dims) };
+      copies.push(copyOf(this.dims, { from, to: out }));
+      return { ...out, ...from };
+    });
+    return [this.fused(outs), ...copies];
+  }
+
+  private fused(given: readonly Out[]): RecordedCall {
+    const stored = given.filter(({ reduce }) => reduce === null);
+    const places = [...this.ins, ...stored];
+    const { dims, strides } = merge(
+      this.dims,
+      places.map((place) => place.strides),
+    );
+    const rank = dims.length;
+    const outs = given.map((out) =>
+      partOf(
+        out.memory,
+        out.reduce === null ? out.offset : 0,
+        out.reduce === null ? this.count : out.memory.length,
+      ),
+    );
+    const layout = [...(this.shape ?? [this.count, 1, 1, 1]), rank, ...dims];
+    for (let i = 0; i < this.ins.length; i++) layout.push(this.ins[i].offset, ...strides[i]);
+    const ends = given.map(({ value, reduce, scale }): End => ({ value, reduce, scale }));
+    const { code, constants } = assemble(this.ins.length, this.steps, ends);
+    return [
+      'fused',
+      outs as Float[],
+      this.ins.map(({ memory }) => memory) as Float[],
+      Int32Array.from(layout),
+      code,
+      constants,
+    ];
+  }
+}
+
+function copyOf(dims: readonly number[], { from, to }: { from: Place; to: Place }): RecordedCall {
+  const merged = merge(dims, [to.strides, from.strides]);
+  const [out, x] = [to.memory, from.memory] as RecordedArgument[];
+  const length = countOf(dims);
+  if (merged.dims.length === 1 && merged.strides.every(([stride]) => stride === 1)) {
+    return ['cast', partOf(to.memory, to.offset, length), partOf(from.memory, from.offset, length)];
+  }
+  return [
+    'copy',
+    out,
+    x,
+    Int32Array.from([...merged.dims, ...merged.strides.flat(), to.offset, from.offset]),
+  ];
+}
+
+// ── from calls ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A recorded call as a chain; null for one that is none. */
+export function chainOf(call: RecordedCall): Chain | null {
+  const read = readers[call[0]];
+  return read === undefined ? null : read(call);
+}
+
+type Reader = (call: RecordedCall) => Chain | null;
+
+const place = (memory: Memory, strides: readonly number[], offset = 0): Place => {
+  return { memory, offset, strides: [...strides] };
+};
+
+/** A chain of one instruction, with its out contiguous over dims. */
+function one(
+  call: RecordedCall,
+  dims: readonly number[],
+  operands: readonly (Place | null)[],
+  op: number,
+  parameters: readonly (Value | null)[] = [],
+): Chain | null {
+  const out = call[1] as Memory;
+  const dtype = dtypeOf(out);
+  if (dtype === 'int32' || dtype === 'uint32' || out.length === 0) return null;
+  const ins: Place[] = [];
+  const values = operands.map((operand): Value | null => {
+    if (operand === null) return null;
+    return given[ins.push(operand) - 1];
+  });
+  const value: Value = results[0];
+  const end = { ...place(out, contiguous(dims)), value, reduce: null, scale: 1 };
+  return new Chain(dtype, dims, ins, [{ op, operands: [...values, ...parameters] }], [end], null, call);
+}
+
+/** Operands as long as the out, or of one element, or by the strides of a layout. */
+function broadcast(out: Memory, layout: Int32Array | null, operands: readonly Memory[]): [number[], Place[]] {
+  if (layout === null) {
+    return [[out.length], operands.map((x) => place(x, [x.length === out.length ? 1 : 0]))];
+  }
+  const rank = layout.length / (operands.length + 1);
+  const dims = [...layout.subarray(0, rank)];
+  return [dims, operands.map((x, i) => place(x, [...layout.subarray((i + 1) * rank, (i + 2) * rank)]))];
+}
+
+const readers: Partial<Record<RecordedCall[0], Reader>> = {
+  unary(call) {
+    const [out, x, op, p, q] = call.slice(1) as [Memory, Memory, number, number, number];
+    return one(call, [out.length], [place(x, [1])], opNumber('unary', op), [parameter(p), parameter(q)]);
+  },
+  unaryGradient(call) {
+    const [out, gradient, x, y, op, p, q] = call.slice(1) as [
+      Memory,
+      Memory,
+      Memory | null,
+      Memory | null,
+      number,
+      number,
+      number,
+    ];
+    const given = op === unaryCode.neg || op === unaryCode.scale ? null : (x ?? y);
+    const operands = [place(gradient, [1]), given === null ? null : place(given, [1])];
+    return one(call, [out.length], operands, opNumber('unaryGradient', op), [parameter(p), parameter(q)]);
+  },
+  binary(call) {
+    const [out, a, b, layout, op] = call.slice(1) as [Memory, Memory, Memory, Int32Array | null, number];
+    return one(call, ...broadcast(out, layout, [a, b]), opNumber('binary', op));
+  },
+  binaryGradient(call) {
+    const [out, gradient, a, b, layout, op, operand] = call.slice(1) as [
+      Memory,
+      Memory,
+      Memory,
+      Memory,
+      Int32Array | null,
+      number,
+      0 | 1,
+    ];
+    const [dims, operands] = broadcast(out, layout, [a, b]);
+    const first = place(gradient, contiguous(dims));
+    return one(call, dims, [first, ...operands], opNumber('binaryGradient', op, operand));
+  },
+  where(call) {
+    const [out, condition, a, b, layout] = call.slice(1) as [
+      Memory,
+      Memory,
+      Memory,
+      Memory,
+      Int32Array | null,
+    ];
+    return one(call, ...broadcast(out, layout, [condition, a, b]), opNumber('where'));
+  },
+  loss(call) {
+    const [out, prediction, target, op, delta, scale] = call.slice(1) as [
+      Memory,
+      Memory,
+      Memory,
+      number,
+      number,
+      number,
+    ];
+    if (out.length !== prediction.length) return null;
+    const operands = [place(prediction, [1]), place(target, [1])];
+    return one(call, [out.length], operands, opNumber('loss', op), [parameter(delta), scaleOf(scale)]);
+  },
+  lossGradient(call) {
+    const [out, gradient, prediction, target, op, delta, scale, operand] = call.slice(1) as [
+      Memory,
+      Memory,
+      Memory,
+      Memory,
+      number,
+      number,
+      number,
+      0 | 1,
+    ];
+    const isOne = gradient.length === 1;
+    const operands = [place(gradient, [isOne ? 0 : 1]), place(prediction, [1]), place(target, [1])];
+    const form = isOne ? 'lossSlope' : 'lossGradient';
+    return one(call, [out.length], operands, opNumber(form, op, operand), [parameter(delta), scaleOf(scale)]);
+  },
+  fill(call) {
+    const [out, value] = call.slice(1) as [Memory, number];
+    const dtype = dtypeOf(out);
+    if (dtype === 'int32' || dtype === 'uint32' || out.length === 0) return null;
+    const end = { ...place(out, [1]), value: constant(value), reduce: null, scale: 1 };
+    return new Chain(dtype, [out.length], [], [], [end], null, call);
+  },
+  cast(call) {
+    const [out, x] = call.slice(1) as [Memory, Memory];
+    const [to, from] = [dtypeOf(out), dtypeOf(x)];
+    if (to === 'uint32' || out.length === 0 || (from !== to && (from !== 'int32' || to === 'int32')))
+      return null;
+    const end: Out = { ...place(out, [1]), value: given[0], reduce: null, scale: 1 };
+    return new Chain(to, [out.length], [place(x, [1])], [], [end], null, call);
+  },
+  copy(call) {
+    const [out, x, layout] = call.slice(1) as [Memory, Memory, Int32Array];
+    const dtype = dtypeOf(out);
+    if (dtype === 'uint32' || out.length === 0) return null;
+    const rank = (layout.length - 2) / 3;
+    const group = (i: number) => [...layout.subarray(i * rank, (i + 1) * rank)];
+    const dims = group(0);
+    const to = place(out, group(1), layout[3 * rank]);
+    const end: Out = { ...to, value: given[0], reduce: null, scale: 1 };
+    return new Chain(dtype, dims, [place(x, group(2), layout[3 * rank + 1])], [], [end], null, call);
+  },
+  reduce(call) {
+    const [out, x, k0, r0, k1, r1, op, scale] = call.slice(1) as [
+      Memory,
+      Memory,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const dtype = dtypeOf(out);
+    if (dtype === 'int32' || dtype === 'uint32' || x.length === 0) return null;
+    const end: Out = { ...place(out, []), value: given[0], reduce: op, scale };
+    return new Chain(dtype, [x.length], [place(x, [1])], [], [end], [k0, r0, k1, r1], call);
+  },
+};

@@ -1,0 +1,246 @@
+/** What passes make of a recorded list leaves the same as the list that was recorded, to the bit. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Workload, workloads } from '../../benchmark/workloads.ts';
+import {
+  compile,
+  concat,
+  losses,
+  Parameter,
+  profile,
+  randn,
+  type Tensor,
+  tensor,
+  where,
+} from '../../lib/index.ts';
+import { backendInfo, createProgram } from '../../lib/kernels/index.ts';
+import { improved, withPasses } from '../../lib/kernels/passes/index.ts';
+import { areApart, compose, contiguous, flat, type View } from '../../lib/kernels/passes/view.ts';
+import { plan } from '../../lib/kernels/plan.ts';
+import { copyOf, type Elements } from '../../lib/memory.ts';
+import { trace } from '../../lib/train/program.ts';
+
+/** Runs the list of a function as it was recorded, and as the passes leave it: results, and all that was written. */
+function both(fn: (...args: Tensor[]) => Tensor[], args: readonly Tensor[]) {
+  const { recording, form, inputs } = trace(fn, [...args]);
+  const storages = form.tensors.map(({ storage }) => storage);
+  const list = improved(recording, storages)!;
+  const lists = [{ calls: recording.calls, outputs: storages }, list];
+  const plans = lists.map(({ calls, outputs }) => plan(recording, calls, outputs));
+  const { written } = plans[0];
+  const before = written.map(copyOf);
+  const ran = plans.map((planned, i): Elements[] => {
+    for (const [at, array] of written.entries()) array.set(before[at]);
+    for (const [at, input] of inputs.entries()) planned.place(input).set(args[at].data);
+    for (const { from, to } of planned.captured) to.set(from.array!);
+    createProgram(planned.calls).run();
+    return [...lists[i].outputs.map(planned.place), ...written].map(copyOf);
+  });
+  return { ran, calls: lists.map(({ calls }) => calls.length) };
+}
+
+const pick = <Item>(list: readonly Item[], at: number): Item => list[at % list.length];
+
+const orders = [
+  [0, 2, 1],
+  [2, 1, 0],
+  [1, 0, 2],
+  [1, 2, 0],
+];
+
+/** Values are [2, 3, 4] or become so: an op of one or two of them, and numbers to choose by. */
+const ops: Record<string, (a: Tensor, b: Tensor, i: number) => Tensor> = {
+  add: (a, b) => a.add(b),
+  sub: (a, b) => a.sub(b),
+  mul: (a, b) => a.mul(b),
+  div: (a, b) => a.div(b.square().add(1)),
+  maximum: (a, b) => a.maximum(b),
+  scale: (a) => a.mul(-0.5).add(1),
+  neg: (a) => a.neg(),
+  tanh: (a) => a.tanh(),
+  sigmoid: (a) => a.sigmoid(),
+  relu: (a) => a.relu(),
+  gelu: (a) => a.gelu(),
+  rows: (a, b) => a.mul(b.slice([[0, 1]])),
+  columns: (a, b) => a.add(b.slice([null, null, [1, 2]])),
+  mean: (a, b) => a.sub(b.mean([1], { keepDims: true })),
+  largest: (a) => a.sub(a.max([-1], { keepDims: true })),
+  total: (a, b) => a.mul(b.sum().tanh()),
+  softmax: (a) => a.softmax(-1),
+  where: (a, b) => where(mask(), a, b),
+  transpose: (a, _, i) => a.transpose(pick(orders, i)).reshape([2, 3, 4]),
+  reshape: (a) => a.reshape([4, 6]).transpose().reshape([2, 3, 4]),
+  turned: (a) => a.slice([null, [2, undefined, -1]]).mul(2),
+  swap: (a, b) => concat([b.slice([null, [1, 3]]), a.slice([null, [0, 1]])], 1),
+  halves: (a, b) => concat([a.slice([[1, 2]]), b.slice([[0, 1]])]),
+  gates: (a, b) => {
+    const z = a.add(b);
+    const part = (i: number) => z.slice([null, null, [i, i + 2]]);
+    return concat([part(0).sigmoid().mul(part(2).tanh()), part(2).sigmoid()], 2);
+  },
+  product: (a, b) => a.matmul(b, { transposeB: true }).matmul(a),
+  heads: (a, b) => {
+    const split = (x: Tensor) => x.reshape([2, 3, 2, 2]).transpose([0, 2, 1, 3]);
+    const mixed = split(a).matmul(split(b), { transposeB: true }).matmul(split(b));
+    return mixed.transpose([0, 2, 1, 3]).reshape([2, 3, 4]);
+  },
+  shared: (a, b) =>
+    a.matmul(
+      b
+        .slice([[0, 1]])
+        .reshape([3, 4])
+        .transpose()
+        .matmul(b.slice([[1, 2]]).reshape([3, 4])),
+    ),
+  detach: (a) => a.detach(),
+  cast: (a) => a.add(mask().cast('float32')),
+};
+
+const mask = () =>
+  tensor(
+    Int32Array.from({ length: 12 }, (_, i) => i % 3),
+    { shape: [3, 4] },
+  );
+
+const instruction = fc.record({
+  name: fc.constantFrom(...Object.keys(ops)),
+  a: fc.nat(40),
+  b: fc.nat(40),
+  i: fc.nat(5),
+});
+
+const programs = fc.record({
+  list: fc.array(instruction, { minLength: 1, maxLength: 20 }),
+  loss: fc.nat(40),
+  updates: fc.array(fc.nat(40), { maxLength: 2 }),
+  results: fc.array(fc.nat(40), { maxLength: 3 }),
+});
+
+test('functions of views, elementwise ops and products, with gradients and updates', () => {
+  let fewer = 0;
+  fc.assert(
+    fc.property(programs, ({ list, loss, updates, results }) => {
+      const parameters = [new Parameter([2, 3, 4]), new Parameter([1, 3, 4])];
+      for (const p of parameters) p.assign(randn(p.shape));
+      const fn = (x: Tensor, y: Tensor): Tensor[] => {
+        for (const p of parameters) p.zeroGrad();
+        const values: Tensor[] = [x, y, parameters[0], x.add(parameters[1])];
+        for (const { name, a, b, i } of list) values.push(ops[name](pick(values, a), pick(values, b), i));
+        const error = losses.mse(pick(values, loss), y);
+        if (error.requiresGrad) error.backward();
+        for (const at of updates) (parameters[0] as Tensor).lerp_(pick(values, at).detach().tanh(), 0.5);
+        return [...results.map((at) => pick(values, at)), values[values.length - 1]].map((z) => z.add(0));
+      };
+      const { ran, calls } = both(fn, [randn([2, 3, 4]), randn([2, 3, 4])]);
+      expect(ran[1]).toEqual(ran[0]);
+      if (calls[1] < calls[0]) fewer++;
+    }),
+    { numRuns: 800 },
+  );
+  expect(fewer).toBeGreaterThan(400);
+});
+
+describe('whole training steps', () => {
+  const all = backendInfo().name === 'native';
+  const few = ['house', 'mlp', 'lstm'];
+  const names = Object.keys(workloads).filter((name) => all || few.includes(name));
+  test.each(names)('%s', (name) => {
+    const make = workloads[name as keyof typeof workloads] as Workload;
+    const steps = () => {
+      const { loss } = make();
+      // From the second one on with passes.
+      return [loss(), loss(), loss()].map((value) => value.item());
+    };
+    const wanted = withPasses(false, steps);
+    expect(withPasses(true, steps)).toEqual(wanted);
+  });
+});
+
+// ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const view: fc.Arbitrary<View> = fc
+  .array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: -12, max: 12 })), { maxLength: 3 })
+  .map((axes) => {
+    const strides = axes.map(([, stride]) => stride);
+    const dims = axes.map(([size]) => size);
+    const low = axes.reduce((sum, [size, stride]) => sum + Math.min(0, (size - 1) * stride), 0);
+    return { dims, offset: -low, strides };
+  });
+
+/** The elements of a view, position by position. */
+function elementsOf({ dims, offset, strides }: View): number[] {
+  let all = [offset];
+  dims.forEach((size, axis) => {
+    all = all.flatMap((at) => Array.from({ length: size }, (_, i) => at + i * strides[axis]));
+  });
+  return all;
+}
+
+test('a view by way of another memory finds the same elements', () => {
+  let found = 0;
+  const maps = fc.tuple(
+    fc.constantFrom([24], [4, 6], [2, 3, 4], [3, 1, 8], [6, 2, 2]),
+    fc.array(fc.integer({ min: -30, max: 30 }), { minLength: 3, maxLength: 3 }),
+  );
+  fc.assert(
+    fc.property(view, maps, (own, [dims, strides]) => {
+      const at = elementsOf(own);
+      fc.pre(at.every((i) => i >= 0 && i < 24));
+      const map = { dims, offset: 100, strides: strides.slice(0, dims.length) };
+      const composed = compose(own, map);
+      if (composed === null) return;
+      found++;
+      const target = elementsOf(map);
+      expect(elementsOf(flat(composed))).toEqual(at.map((i) => target[i]));
+    }),
+    { numRuns: 2000 },
+  );
+  expect(found).toBeGreaterThan(500);
+});
+
+test('a view of all of a memory is found in any order of axes', () => {
+  const map = { dims: [2, 3, 4], offset: 0, strides: [4, 8, 1] };
+  expect(elementsOf(flat(compose({ dims: [24], offset: 0, strides: [1] }, map)!))).toEqual(elementsOf(map));
+  expect(contiguous([2, 3, 4])).toEqual([12, 4, 1]);
+});
+
+test('views that are said to be apart have no element in common', () => {
+  let apart = 0;
+  fc.assert(
+    fc.property(view, view, fc.nat(20), (a, b, by) => {
+      const moved = { ...b, offset: b.offset + by };
+      const own = new Set(elementsOf(a));
+      const meets = elementsOf(moved).some((at) => own.has(at));
+      if (!areApart(a, moved)) return;
+      apart++;
+      expect(meets).toBe(false);
+    }),
+    { numRuns: 2000 },
+  );
+  expect(apart).toBeGreaterThan(200);
+  // Columns of one matrix.
+  const columns = (from: number) => ({ dims: [4, 2], offset: from, strides: [6, 1] });
+  expect(areApart(columns(0), columns(2))).toBe(true);
+  expect(areApart(columns(0), columns(1))).toBe(false);
+});
+
+// ── what is told ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('a profile tells what each pass did', () => {
+  const step = compile((x: Tensor) =>
+    x
+      .slice([null, [0, 2]])
+      .tanh()
+      .mul(2)
+      .add(1),
+  );
+  step.sync(randn([4, 4]));
+  const { passes, calls } = profile(step, [randn([4, 4])], { print: false, passes: true, runs: 5 });
+  expect(calls.map(({ kernel }) => kernel)).toEqual(['fused']);
+  expect(passes[0].before).toMatchObject({ calls: 4, kernels: { copy: 1, unary: 3 } });
+  expect(passes[passes.length - 1].after).toMatchObject({ calls: 1, kernels: { fused: 1 } });
+  // What it reads and what it leaves.
+  expect(passes[passes.length - 1].after.bytes).toBe(2 * 8 * 4);
+  const text = profile(step, undefined, { print: false, passes: true, runs: 5 }).toString();
+  for (const { pass } of passes) expect(text).toContain(pass);
+});
