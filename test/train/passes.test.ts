@@ -14,11 +14,15 @@ import {
   where,
 } from '../../lib/index.ts';
 import { backendInfo, createProgram } from '../../lib/kernels/index.ts';
+import { pays } from '../../lib/kernels/passes/chain.ts';
 import { improved, withPasses } from '../../lib/kernels/passes/index.ts';
 import { areApart, compose, contiguous, flat, type View } from '../../lib/kernels/passes/view.ts';
 import { plan } from '../../lib/kernels/plan.ts';
 import { copyOf, type Elements } from '../../lib/memory.ts';
 import { trace } from '../../lib/train/program.ts';
+
+// Of few elements too.
+pays.from = 0;
 
 /** Runs the list of a function as it was recorded, and as the passes leave it: results, and all that was written. */
 function both(fn: (...args: Tensor[]) => Tensor[], args: readonly Tensor[]) {

@@ -36,6 +36,8 @@ export interface Out extends Place {
 }
 
 const maxRank = 16;
+/** With fewer positions calls of `fused` take longer than the ones in whose place they are. Tests set it to 0. */
+export const pays = { from: 1024 };
 /** How many arrays a call takes at most, so that their blocks fit into the cache together. */
 const maxIns = 24;
 const maxOuts = 16;
@@ -123,6 +125,7 @@ export class Chain implements Node {
 
   /** Reads a memory as a number, but where it reads it as a scale that is no constant. */
   know(memory: Memory, value: number): void {
+    if (this.count < pays.from) return;
     const isKnown = this.ins.map((one) => one.memory === memory);
     const known = <V extends Value | null>(own: V): V =>
       own?.kind === 'in' && isKnown[own.at] ? (constant(value) as V) : own;
@@ -137,6 +140,7 @@ export class Chain implements Node {
 
   /** The same at the positions of a view of its result, into a memory of their own; null where there is no such chain. */
   at(view: View, memory: Memory): Chain | null {
+    if (countOf(view.dims) < pays.from) return null;
     let dims: readonly number[] | null = view.dims;
     const composed: View[] = [];
     for (const one of this.ins) {
@@ -186,6 +190,7 @@ export class Chain implements Node {
   }
 
   moved(from: Memory, to: Memory, map: View): (() => void) | null {
+    if (this.steps.length > 0 && this.count < pays.from) return null;
     const found: { place: Place; offset: number; dims: number[]; strides: number[] }[] = [];
     let dims: readonly number[] | null = this.dims;
     for (const place of [...this.ins, ...this.outs]) {
@@ -234,7 +239,8 @@ export class Chain implements Node {
 
   /** Does what a later chain does as well; false, and nothing is done, where that is none of it. */
   absorb(next: Chain): boolean {
-    if (this.dtype !== next.dtype || this.dtype === 'int32' || this.count !== next.count) return false;
+    if (this.dtype !== next.dtype || this.dtype === 'int32') return false;
+    if (this.count !== next.count || this.count < pays.from) return false;
     const { shape, ins, outs, steps } = this;
     if (shape !== null && next.shape !== null && !shape.every((size, i) => size === next.shape![i]))
       return false;
