@@ -46,7 +46,26 @@ function someLayout(kernel: KernelName): Int32Array {
   return Int32Array.from([...dims, ...strides, ...(kernel === 'copy' ? [0, 0] : [])]);
 }
 
+/** A chain of one instruction over one array, stored or reduced. */
+function someChain(): unknown[] {
+  const end = choose([-1, 0, 1, 2, 3, 4]);
+  const [k0, r0, k1, r1] = Array.from({ length: 4 }, (_, at) =>
+    end < 0 && at % 2 === 1 ? 1 : choose(sizes),
+  );
+  const strides = Array.from({ length: 4 }, () => choose([0, 0, 0, 1, huge]));
+  const layout = Int32Array.of(k0, r0, k1, r1, 4, k0, r0, k1, r1, 0, ...strides);
+  const code = Int32Array.of(1, 1, end, -1, 0, 0, -1, -1);
+  return [
+    [new Float32Array(0)],
+    [choose([new Float32Array(0), new Int32Array(0)])],
+    layout,
+    code,
+    new Float64Array(0),
+  ];
+}
+
 function someArguments(kernel: KernelName): unknown[] {
+  if (kernel === 'fused') return someChain();
   return signatures.get(kernel)!.map(({ name, type }) => {
     if (name === 'geometry') return someGeometry(/pool/i.test(kernel));
     if (kernel.startsWith('gemm') && name === 'layout') {
@@ -85,9 +104,15 @@ function someArguments(kernel: KernelName): unknown[] {
   });
 }
 
-/** The same product added to one matrix as often as `batch` says takes its time, with nothing that is empty. */
+/**
+ * The same product added to one matrix as often as `batch` says takes its time, with nothing that is empty, as does a sum of
+ * one number over all positions.
+ */
 function isLong(kernel: KernelName, args: readonly unknown[]): boolean {
   const named = (name: string) => args[parameterIndex(kernel, name)] as number;
+  if (kernel === 'fused') {
+    return (args[2] as Int32Array).subarray(0, 4).reduce((product, size) => product * size, 1) > 2 ** 20;
+  }
   return kernel === 'gemmAccumulate' && named('batch') * named('m') * named('n') * named('k') > 2 ** 20;
 }
 
@@ -111,16 +136,24 @@ function made(kernel: KernelName, args: unknown[]): boolean {
       const { name, message } = error as Error;
       if (name !== 'KernelError' && name !== 'IndexError') throw error;
       if (kernel.startsWith('gemm') && mendLayout(kernel, args, message)) continue;
-      const [, reached, last] = /stay within (\w+) .* position ([\d.e+]+)$/.exec(message) ?? [];
+      const [, reached, place, last] =
+        /stay within (\w+)(?:\[(\d+)\])? .* position ([\d.e+]+)$/.exec(message) ?? [];
       const length =
-        /expected (\w+) to have length (?:1 or )?([\d.e+]+),/.exec(message) ??
-        (reached === undefined ? null : ['', reached, String(Number(last) + 1)]);
+        /expected (\w+)(?:\[(\d+)\])? to have length (?:1 or )?([\d.e+]+),/.exec(message) ??
+        (reached === undefined ? null : ['', reached, place, String(Number(last) + 1)]);
       const stride = /expected (stride\w) to be 0 (?:or|beside)/.exec(message);
       const at = parameterIndex(kernel, length?.[1] ?? stride?.[1] ?? '');
       if (at < 0) return false;
-      if (length === null) args[at] = 0;
-      else if (Number(length[2]) > longest) return false;
-      else args[at] = new (args[at] as Int32Array).constructor.prototype.constructor(Number(length[2]));
+      if (length === null) {
+        args[at] = 0;
+        continue;
+      }
+      const wanted = Number(length[3]);
+      if (wanted > longest) return false;
+      const isList = length[2] !== undefined;
+      const arrays = (isList ? args[at] : args) as Int32Array[];
+      const which = isList ? Number(length[2]) : at;
+      arrays[which] = new (arrays[which].constructor as Int32ArrayConstructor)(wanted);
     }
   }
   return false;
