@@ -85,16 +85,20 @@ struct Tiles {
   }
 };
 
-/// c = op(a) · op(b) + beta · c, with so few terms that a call of BLAS would cost more.
+/// Multiply-adds of a product at most for which a call of BLAS would cost more.
+constexpr int64_t tinySize = 64;
+
+/// c = op(a) · op(b) + beta · c, as BLAS has its arguments.
 template <class T>
-void multiplyTiny(const Product<T>& p, const T* a, const T* b, T* c, int64_t rows, int64_t columns, T beta) {
-  const int64_t stepA = p.transposeA ? p.lda : 1, nextA = p.transposeA ? 1 : p.lda;
-  const int64_t stepB = p.transposeB ? 1 : p.ldb, nextB = p.transposeB ? p.ldb : 1;
-  for (int64_t i = 0; i < rows; i++) {
-    for (int64_t j = 0; j < columns; j++) {
+void multiplyTiny(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda,
+                  const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
+  const int64_t stepA = transposeA ? lda : 1, nextA = transposeA ? 1 : lda;
+  const int64_t stepB = transposeB ? 1 : ldb, nextB = transposeB ? ldb : 1;
+  for (int64_t i = 0; i < m; i++) {
+    for (int64_t j = 0; j < n; j++) {
       T sum = 0;
-      for (int64_t l = 0; l < p.k; l++) sum += a[i * nextA + l * stepA] * b[j * nextB + l * stepB];
-      T& to = c[i * p.ldc + j];
+      for (int64_t l = 0; l < k; l++) sum += a[i * nextA + l * stepA] * b[j * nextB + l * stepB];
+      T& to = c[i * ldc + j];
       to = beta == 0 ? sum : to + sum;
     }
   }
@@ -109,7 +113,9 @@ void multiplyTile(const Product<T>& p, int64_t row, int64_t column, int64_t rows
   const T* a = p.a + (p.transposeA ? row : row * lda);
   const T* b = p.b + (p.transposeB ? column * ldb : column);
   T* c = p.c + row * ldc + column;
-  if (rows * columns * p.k <= 64) return multiplyTiny(p, a, b, c, rows, columns, beta);
+  if (rows * columns * p.k <= tinySize) {
+    return multiplyTiny(p.transposeA, p.transposeB, rows, columns, p.k, a, lda, b, ldb, beta, c, ldc);
+  }
   // A product with a vector would spend its time on packing the matrix, which is read once.
   if (rows == 1) {
     const int64_t step = p.transposeA ? lda : 1;
@@ -360,23 +366,109 @@ Products<T> placedProducts(const Shape& s, const ProductLayout& l, const Array<T
 // ── the kernels
 // ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// c = epilogue(op(a) · op(b)); none of the sizes but k is 0.
+/// A call, checked, with the way that its products go: what a recorded one keeps.
 template <class T>
-void multiply(const Products<T>& p, const Epilogue<T>& epilogue) {
-  if (suitsBlocks(p)) return multiplyBlocks(p, epilogue, false);
-  if (p.k > 0) return multiplyByBlas(p, epilogue);
-  forTiles(p, p.outer * p.inner, [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
-    T* const tile = p.c.at(i / p.inner, i % p.inner) + row * p.c.row + column;
-    for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.c.row, columns, T(0));
-    epilogue.apply(tile, p.c.row, rows, columns, column);
-  });
-}
+class Multiplication {
+ public:
+  void run() const {
+    switch (way_) {
+      case Way::nothing:
+        return;
+      case Way::zeros:
+        return multiplyNothing();
+      case Way::tiny:
+        return multiplyTiny();
+      case Way::blocks:
+        return multiplyBlocks(products_, epilogue_, adds_);
+      case Way::blas:
+        adds_ ? accumulateByBlas(products_) : multiplyByBlas(products_, epilogue_);
+    }
+  }
 
-/// c += op(a) · op(b); none of the sizes is 0.
+ protected:
+  explicit Multiplication(bool adds, const Epilogue<T>& epilogue = {})
+      : adds_(adds), epilogue_(epilogue), products_{} {}
+
+  void set(const Products<T>& p) {
+    products_ = p;
+    way_ = wayOf(p);
+  }
+
+ private:
+  enum class Way { nothing, zeros, tiny, blocks, blas };
+
+  Way wayOf(const Products<T>& p) const {
+    if (p.outer == 0 || p.inner == 0 || p.m == 0 || p.n == 0) return Way::nothing;
+    if (p.k == 0) return adds_ ? Way::nothing : Way::zeros;
+    if (suitsBlocks(p)) return Way::blocks;
+    const bool isTiny =
+        p.outer == 1 && p.inner == 1 && static_cast<double>(p.m * p.n) * static_cast<double>(p.k) <= tinySize;
+    return isTiny ? Way::tiny : Way::blas;
+  }
+
+  void multiplyNothing() const {
+    const Products<T>& p = products_;
+    forTiles(p, p.outer * p.inner,
+             [&](int64_t i, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+               T* const tile = p.c.at(i / p.inner, i % p.inner) + row * p.c.row + column;
+               for (int64_t r = 0; r < rows; r++) std::fill_n(tile + r * p.c.row, columns, T(0));
+               epilogue_.apply(tile, p.c.row, rows, columns, column);
+             });
+  }
+
+  void multiplyTiny() const {
+    const Products<T>& p = products_;
+    axpy::multiplyTiny(p.transposeA, p.transposeB, p.m, p.n, p.k, p.a.data, p.a.row, p.b.data, p.b.row,
+                       adds_ ? T(1) : T(0), p.c.data, p.c.row);
+    if (epilogue_.present()) epilogue_.apply(p.c.data, p.c.row, p.m, p.n, 0);
+  }
+
+  bool adds_;
+  Epilogue<T> epilogue_;
+  Products<T> products_;
+  Way way_ = Way::nothing;
+};
+
 template <class T>
-void accumulate(const Products<T>& p) {
-  suitsBlocks(p) ? multiplyBlocks(p, Epilogue<T>{}, true) : accumulateByBlas(p);
-}
+struct Gemm : Multiplication<T> {
+  Gemm(const Check& check, const Array<T>& c, const Array<const T>& a, const Array<const T>& b,
+       const Nullable<const T>& bias, Size batch, Size m, Size n, Size k, Flag transposeA, Flag transposeB,
+       Stride strideA, Stride strideB, OptionalCode<UnaryOp> activation, AnyNumber parameter,
+       const NullableLayout& layout)
+      : Multiplication<T>(false, {bias.data, activation, parameter}) {
+    const Shape s{batch, m, n, k, transposeA, transposeB};
+    if (!bias.null) check.length(bias, static_cast<double>(n.value));
+    if (!layout.null) {
+      checkLayout(check, layout, {strideA, strideB});
+      this->set(placedProducts(s, {check, layout, s, false, c, a, b}, c, a, b));
+      return;
+    }
+    check.length(
+        c, static_cast<double>(batch.value) * static_cast<double>(m.value) * static_cast<double>(n.value));
+    checkFactors(check, s, a, b, strideA, strideB);
+    this->set(plainProducts(s, c, a, b, strideA, strideB, m * n));
+  }
+};
+
+template <class T>
+struct GemmAccumulate : Multiplication<T> {
+  GemmAccumulate(const Check& check, const Array<T>& c, const Array<const T>& a, const Array<const T>& b,
+                 Size batch, Size m, Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA,
+                 Stride strideB, Stride strideC, const NullableLayout& layout)
+      : Multiplication<T>(true) {
+    const Shape s{batch, m, n, k, transposeA, transposeB};
+    if (!layout.null) {
+      checkLayout(check, layout, {strideA, strideB, strideC});
+      this->set(placedProducts(s, {check, layout, s, true, c, a, b}, c, a, b));
+      return;
+    }
+    checkFactors(check, s, a, b, strideA, strideB);
+    const double M = static_cast<double>(m.value), N = static_cast<double>(n.value);
+    check.stride(strideC, M * N);
+    check.length(c, operandLength(static_cast<double>(batch.value), M, N, strideC));
+    this->set(plainProducts(s, c, a, b, strideA, strideB, static_cast<int64_t>(strideC.value)));
+  }
+};
 
 }  // namespace
 
@@ -384,42 +476,35 @@ template <class T>
 void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nullable<const T> bias,
           Size batch, Size m, Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA,
           Stride strideB, OptionalCode<UnaryOp> activation, AnyNumber parameter, NullableLayout layout) {
-  const Shape s{batch, m, n, k, transposeA, transposeB};
-  const Epilogue<T> epilogue{bias.data, activation, parameter};
-  if (!bias.null) check.length(bias, static_cast<double>(n.value));
-  if (!layout.null) {
-    checkLayout(check, layout, {strideA, strideB});
-    const ProductLayout l(check, layout, s, false, c, a, b);
-    if (batch == 0 || m == 0 || n == 0) return;
-    return multiply(placedProducts(s, l, c, a, b), epilogue);
-  }
-  check.length(
-      c, static_cast<double>(batch.value) * static_cast<double>(m.value) * static_cast<double>(n.value));
-  checkFactors(check, s, a, b, strideA, strideB);
-  if (c.length == 0) return;
-  multiply(plainProducts(s, c, a, b, strideA, strideB, m * n), epilogue);
+  Gemm<T>(check, c, a, b, bias, batch, m, n, k, transposeA, transposeB, strideA, strideB, activation,
+          parameter, layout)
+      .run();
 }
 
 template <class T>
 void gemmAccumulate(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Size batch, Size m,
                     Size n, Size k, Flag transposeA, Flag transposeB, Stride strideA, Stride strideB,
                     Stride strideC, NullableLayout layout) {
-  const Shape s{batch, m, n, k, transposeA, transposeB};
-  const bool empty = batch == 0 || m == 0 || n == 0 || k == 0;
-  if (!layout.null) {
-    checkLayout(check, layout, {strideA, strideB, strideC});
-    const ProductLayout l(check, layout, s, true, c, a, b);
-    if (!empty) accumulate(placedProducts(s, l, c, a, b));
-    return;
-  }
-  checkFactors(check, s, a, b, strideA, strideB);
-  const double M = static_cast<double>(m.value), N = static_cast<double>(n.value);
-  check.stride(strideC, M * N);
-  check.length(c, operandLength(static_cast<double>(batch.value), M, N, strideC));
-  if (!empty) {
-    accumulate(plainProducts(s, c, a, b, strideA, strideB, static_cast<int64_t>(strideC.value)));
-  }
+  GemmAccumulate<T>(check, c, a, b, batch, m, n, k, transposeA, transposeB, strideA, strideB, strideC, layout)
+      .run();
 }
+
+template <>
+struct bind::Prepared<gemm<float>> {
+  using Type = Gemm<float>;
+};
+template <>
+struct bind::Prepared<gemm<double>> {
+  using Type = Gemm<double>;
+};
+template <>
+struct bind::Prepared<gemmAccumulate<float>> {
+  using Type = GemmAccumulate<float>;
+};
+template <>
+struct bind::Prepared<gemmAccumulate<double>> {
+  using Type = GemmAccumulate<double>;
+};
 
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(gemm, "c", "a", "b", "bias", "batch", "m", "n", "k", "transposeA", "transposeB",
