@@ -18,6 +18,16 @@
 
 #include <algorithm>
 
+#ifndef AXPY_DIRECT_DOTS
+#define AXPY_DIRECT_DOTS
+namespace axpy {
+
+/// As many outputs may be summed by vectors along the terms.
+constexpr int mostDots = 8;
+
+}  // namespace axpy
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
@@ -88,6 +98,96 @@ void multiplyBlock(const Row<T>* rows, int64_t first, const Runs& runs, const T*
     }
   }
 }
+
+// ── few outputs
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Rows of a block whose sums are vectors along the terms, one for each output.
+constexpr int rowsOfDots(int outputs) { return std::max(1, std::min(blockRows, 2 * blockRows / outputs)); }
+
+/// c = a · weights for rowsOfDots rows. Of each vector of terms, the weights of one output after the other.
+template <int outputs, class T>
+void dotBlock(const Row<T>* rows, const Runs& runs, const T* HWY_RESTRICT weights) {
+  constexpr int count = rowsOfDots(outputs);
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  V sums[count][outputs];
+  const T* from[count];
+  for (int i = 0; i < count; i++) {
+    from[i] = rows[i].a;
+    for (int o = 0; o < outputs; o++) sums[i][o] = hn::Zero(d);
+  }
+  const int64_t whole = runs.length / lanes * lanes, left = runs.length - whole;
+  for (int64_t s = 0; s < runs.count; s++) {
+    const int64_t end = runs.offsets[s] + whole;
+    int64_t at = runs.offsets[s];
+    for (; at < end; at += lanes) {
+      for (int i = 0; i < count; i++) {
+        const V value = hn::LoadU(d, from[i] + at);
+        for (int o = 0; o < outputs; o++)
+          sums[i][o] = hn::MulAdd(value, hn::Load(d, weights + o * lanes), sums[i][o]);
+      }
+      weights += outputs * lanes;
+    }
+    if (left == 0) continue;
+    for (int i = 0; i < count; i++) {
+      const V value = loadFirst(d, from[i] + at, left);
+      for (int o = 0; o < outputs; o++)
+        sums[i][o] = hn::MulAdd(value, hn::Load(d, weights + o * lanes), sums[i][o]);
+    }
+    weights += outputs * lanes;
+  }
+  for (int i = 0; i < count; i++) {
+    for (int o = 0; o < outputs; o++) rows[i].c[o] = hn::GetLane(hn::SumOfLanes(d, sums[i][o]));
+  }
+}
+
+template <int outputs, class T>
+void dotRowsOf(const Row<T>* rows, int64_t count, const Runs& runs, const T* weights, T* nowhere) {
+  constexpr int64_t atOnce = rowsOfDots(outputs);
+  int64_t i = 0;
+  for (; i + atOnce <= count; i += atOnce) dotBlock<outputs>(rows + i, runs, weights);
+  if (i == count) return;
+  Row<T> last[atOnce];
+  std::fill_n(last, atOnce, Row<T>{rows[i].a, nowhere});
+  std::copy_n(rows + i, count - i, last);
+  dotBlock<outputs>(last, runs, weights);
+}
+
+/// multiplyRows for up to mostDots columns, with weights as arrangeDots leaves them.
+template <class T>
+void dotRows(const Row<T>* rows, int64_t count, const Runs& runs, const T* weights, int64_t outputs,
+             T* nowhere) {
+  using Function = void (*)(const Row<T>*, int64_t, const Runs&, const T*, T*);
+  constexpr Function functions[] = {dotRowsOf<1, T>, dotRowsOf<2, T>, dotRowsOf<3, T>, dotRowsOf<4, T>,
+                                    dotRowsOf<5, T>, dotRowsOf<6, T>, dotRowsOf<7, T>, dotRowsOf<8, T>};
+  static_assert(sizeof(functions) / sizeof(Function) == mostDots);
+  functions[outputs - 1](rows, count, runs, weights, nowhere);
+}
+
+/// Elements that arrangeDots writes.
+template <class T>
+int64_t sizeOfDots(int64_t runs, int64_t length, int64_t outputs) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  return runs * ((length + lanes - 1) / lanes * lanes) * outputs;
+}
+
+/// A panel, `width` wide, for dotRows; each run is filled up with zeros to whole vectors.
+template <class T>
+void arrangeDots(T* to, const T* panel, int64_t width, int64_t runs, int64_t length, int64_t outputs) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  for (int64_t s = 0; s < runs; s++, panel += length * width) {
+    for (int64_t k = 0; k < length; k += lanes) {
+      for (int64_t o = 0; o < outputs; o++) {
+        for (int64_t l = k; l < k + lanes; l++) *to++ = l < length ? panel[l * width + o] : T(0);
+      }
+    }
+  }
+}
+
+// ── packing
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Columns of a panel: two vectors, or one where that is enough.
 template <class T>
@@ -230,6 +330,15 @@ struct Tasks {
   const int64_t chunks, count, panels;
 };
 
+/// Whether sums by vectors along the terms take fewer steps than vectors along the outputs, which are mostly
+/// empty. Adding up the lanes of a sum takes about as long as eight vectors of terms.
+template <class T>
+bool suitsDots(int64_t runs, int64_t length, int64_t outputs) {
+  if (outputs > mostDots) return false;
+  const int64_t lanes = AXPY_SIMD(panelWidth<T>)(1);
+  return (runs * ((length + lanes - 1) / lanes) + 8) * outputs < runs * length;
+}
+
 /// out = epilogue(patches of x · weights). `pack(panel, to)` writes the weights of a panel, term by term.
 template <class T, class F>
 void multiplyPatches(T* out, int64_t targetHeight, int64_t targetWidth, const T* x, const Gather& gathered,
@@ -259,6 +368,10 @@ void multiplyPatches(T* out, int64_t targetHeight, int64_t targetWidth, const T*
   const auto multiply = AXPY_SIMD(multiplyRows<T>);
   const int64_t some = columns.size(terms) <= 65536 ? 48 : std::numeric_limits<int64_t>::max();
   const int64_t runCount = static_cast<int64_t>(patches.runs().size()), run = patches.run();
+  const bool byDots = columns.panels() == 1 && suitsDots<T>(runCount, run, outputs);
+  const Buffer<T> dots(byDots ? AXPY_SIMD(sizeOfDots<T>)(runCount, run, outputs) : 0);
+  if (byDots) AXPY_SIMD(arrangeDots<T>)(dots.data(), panels.data(), columns.width(0), runCount, run, outputs);
+  const auto multiplyDots = AXPY_SIMD(dotRows<T>);
   parallel::forEach(tasks.count, [&](int64_t task) {
     const typename Workspaces<T>::Lease space(spaces);
     const typename Workspaces<Row<T>>::Lease rows(rowSpaces);
@@ -276,11 +389,15 @@ void multiplyPatches(T* out, int64_t targetHeight, int64_t targetWidth, const T*
       }
     }
     const int64_t begin = tasks.begin(task), end = tasks.end(task);
+    if (byDots) {
+      multiplyDots(rows.data(), tile.pixels(), Runs{patches.runs().data(), runCount, run, 1}, dots.data(),
+                   outputs, nowhere);
+    }
     // Long sums by blocks of terms: of several runs, or a part of one. Rows are as many at a time as leave
     // their sums in the first-level cache while all panels are gone through.
     const int64_t pieces = (run + depthBlock - 1) / depthBlock;
     const int64_t atOnce = pieces > 1 ? 1 : std::max<int64_t>(1, depthBlock / run);
-    for (int64_t row = 0; row < tile.pixels(); row += some) {
+    for (int64_t row = 0; row < tile.pixels() && !byDots; row += some) {
       const int64_t count = std::min(some, tile.pixels() - row);
       for (int64_t s = 0; s < runCount; s += atOnce) {
         for (int64_t piece = 0; piece < pieces; piece++) {
