@@ -78,6 +78,7 @@ export const layers: readonly Layer[] = [
   layer('LeNet', [256, 28, 1, 6, 5]),
   layer('LeNet', [512, 14, 6, 16, 5], { padding: 0 }),
   layer('LeNet', [64, 14, 32, 64, 5]),
+  layer('LeNet', [1024, 5, 16, 120, 5], { padding: 0 }),
   layer('MNIST', [64, 28, 1, 32, 3], { padding: 0 }),
   layer('VGG', [32, 32, 3, 64, 3]),
   layer('VGG', [8, 56, 256, 256, 3]),

@@ -1,6 +1,7 @@
 // Convolutions: the way that suits each.
 
 #include "convolution.h"
+#include "product.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -13,6 +14,56 @@ const Way way = [] {
   const auto is = [wanted](const char* name) { return wanted && std::strcmp(wanted, name) == 0; };
   return is("winograd") ? Way::winograd : is("direct") ? Way::direct : is("im2col") ? Way::im2col : Way::best;
 }();
+
+namespace {
+
+/// Whether windows, which are pixels or whole images, are rows of a matrix as they lie. Then a convolution
+/// is a product of that matrix and the weights.
+bool isProduct(const Window& w) {
+  if (way != Way::best || w.groups > 1) return false;
+  const auto isPixel = [](int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad) {
+    return kernel == 1 && stride == 1 && pad == 0 && out == size;
+  };
+  const auto isAll = [](int64_t size, int64_t out, int64_t kernel, int64_t dilation, int64_t pad) {
+    return out == 1 && pad == 0 && kernel == size && (dilation == 1 || kernel == 1);
+  };
+  const bool isPixelY = isPixel(w.height, w.outHeight, w.kernelHeight, w.strideY, w.padTop),
+             isPixelX = isPixel(w.width, w.outWidth, w.kernelWidth, w.strideX, w.padLeft),
+             isAllY = isAll(w.height, w.outHeight, w.kernelHeight, w.dilationY, w.padTop),
+             isAllX = isAll(w.width, w.outWidth, w.kernelWidth, w.dilationX, w.padLeft);
+  return (isPixelX && isPixelY) || (isAllX && (isPixelY || isAllY));
+}
+
+/// Elements of a window.
+int64_t terms(const Window& w) { return w.kernelHeight * w.kernelWidth * w.channels; }
+
+/// A product of matrices that lie as a whole in memory.
+template <class T>
+Products<T> product(T* c, const T* a, const T* b, int64_t m, int64_t n, int64_t k, bool transposeA,
+                    bool transposeB) {
+  return {1,
+          1,
+          m,
+          n,
+          k,
+          transposeA,
+          transposeB,
+          {c, 0, 0, n},
+          {a, 0, 0, transposeA ? m : k},
+          {b, 0, 0, transposeB ? k : n}};
+}
+
+/// One window an image.
+bool isDense(const Window& w) { return w.outputPixels() == w.batch; }
+
+/// Of pixels, a product pays by blocks alone, with terms and columns enough not to wait for
+/// memory (measured: docs/convolution.md).
+template <class T>
+bool pays(const Products<T>& p, const Window& w) {
+  return isDense(w) || (std::min(p.n, p.k) >= 24 && suitsBlocks(p));
+}
+
+}  // namespace
 
 template <class T>
 void convolve(const Check& check, Array<T> out, Array<const T> x, Array<const T> weight,
@@ -31,6 +82,11 @@ void convolve(const Check& check, Array<T> out, Array<const T> x, Array<const T>
   }
   if constexpr (std::is_same_v<T, float>) {
     if (fast && suitsWinograd(w)) return winograd(out.data, x.data, weight.data, epilogue, w);
+  }
+  if (isProduct(w)) {
+    const auto p =
+        product(out.data, x.data, weight.data, w.outputPixels(), w.outChannels, terms(w), false, true);
+    if (pays(p, w)) return multiply(p, epilogue);
   }
   if (suitsGrouped<T>(w)) return grouped(out.data, x.data, weight.data, epilogue, w);
   direct(out.data, x.data, weight.data, epilogue, w);
@@ -54,6 +110,11 @@ void convolveTransposed(const Check& check, Array<T> out, Array<const T> x, Arra
   if constexpr (std::is_same_v<T, float>) {
     if (fast && suitsWinograd(w)) return winogradTransposed(out.data, x.data, weight.data, epilogue, w);
   }
+  if (isProduct(w) && (bias.null || terms(w) == w.channels)) {
+    const auto p =
+        product(out.data, x.data, weight.data, w.outputPixels(), terms(w), w.outChannels, false, false);
+    if (pays(p, w)) return multiply(p, epilogue);
+  }
   if (suitsGrouped<T>(w)) return groupedTransposed(out.data, x.data, weight.data, epilogue, w);
   directTransposed(out.data, x.data, weight.data, epilogue, w);
 }
@@ -69,6 +130,11 @@ void convolveWeightGradient(const Check& check, Array<T> out, Array<const T> x, 
   if (x.length == 0 || gradient.length == 0) return std::fill_n(out.data, out.length, T(0)), void();
   if constexpr (std::is_same_v<T, float>) {
     if (fast && suitsWinograd(w)) return winogradWeightGradient(out.data, x.data, gradient.data, w);
+  }
+  if (isProduct(w) && isDense(w)) {
+    return multiply(
+        product(out.data, gradient.data, x.data, w.outChannels, terms(w), w.outputPixels(), true, false),
+        Epilogue<T>{});
   }
   if (suitsGrouped<T>(w)) return groupedWeightGradient(out.data, x.data, gradient.data, w);
   directWeightGradient(out.data, x.data, gradient.data, w);

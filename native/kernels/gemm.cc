@@ -370,6 +370,10 @@ Products<T> placedProducts(const Shape& s, const ProductLayout& l, const Array<T
 template <class T>
 class Multiplication {
  public:
+  Multiplication(const Products<T>& p, const Epilogue<T>& epilogue) : Multiplication(false, epilogue) {
+    set(p);
+  }
+
   void run() const {
     switch (way_) {
       case Way::nothing:
@@ -471,6 +475,13 @@ struct GemmAccumulate : Multiplication<T> {
 };
 
 }  // namespace
+
+template <class T>
+void multiply(const Products<T>& p, const Epilogue<T>& epilogue) {
+  Multiplication<T>(p, epilogue).run();
+}
+template void multiply(const Products<float>&, const Epilogue<float>&);
+template void multiply(const Products<double>&, const Epilogue<double>&);
 
 template <class T>
 void gemm(const Check& check, Array<T> c, Array<const T> a, Array<const T> b, Nullable<const T> bias,

@@ -1,4 +1,4 @@
-// Products of matrices by blocks in registers, for gemm.cc to choose.
+// Products of matrices: for kernels that are such products, and for gemm.cc the way by blocks in registers.
 #pragma once
 
 #include "kernels.h"
@@ -22,6 +22,13 @@ struct Products {
   Matrices<T> c;
   Matrices<const T> a, b;
 };
+
+/// c = epilogue(op(a) · op(b)) by the way that suits the shape, as `gemm` has it.
+template <class T>
+void multiply(const Products<T>& p, const Epilogue<T>& epilogue);
+
+// ── product.cc: by blocks in registers
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Whether this is the faster way for products of such a shape, on this machine.
 template <class T>

@@ -44,8 +44,11 @@ const drawn = fc.record({
   // Of one group.
   channels: from(0, 6),
   outChannels: from(0, 6),
-  /** 3 × 3 by steps of 1, with channels and pixels enough for Winograd; or a kernel for each channel. */
-  kind: fc.constantFrom('any', 'any', 'any', 'winograd', 'depthwise', 'pixel'),
+  /**
+   * 3 × 3 by steps of 1, with channels and pixels enough for Winograd; a kernel for each channel; windows that are
+   * pixels, or the whole image.
+   */
+  kind: fc.constantFrom('any', 'any', 'any', 'winograd', 'depthwise', 'pixel', 'image'),
   larger: fc.constantFrom(0, 0, 0, 0, 1, -1),
   wider: fc.constantFrom(0, 0, 0, 0, 1, -1),
 });
@@ -55,20 +58,23 @@ const kinds = {
   winograd: { kernelHeight: 3, kernelWidth: 3, strideY: 1, strideX: 1, dilationY: 1, dilationX: 1 },
   depthwise: { channels: 1, outChannels: 1 },
   pixel: { kernelHeight: 1, kernelWidth: 1, padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 },
+  image: { dilationY: 1, dilationX: 1, padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 },
 } as const;
 
 export const geometries: fc.Arbitrary<Geometry> = drawn.map(
   ({ kind, larger, wider, padBottom, padRight, ...any }) => {
     const some = { ...any, padBottom, padRight, ...kinds[kind] };
     const least = kind === 'winograd' ? 8 : 0;
+    const [height, width] =
+      kind === 'image' ? [some.kernelHeight, some.kernelWidth] : [some.height + least, some.width + least];
     const {
       padBottom: bottom,
       padRight: right,
       ...g
     } = {
       ...some,
-      height: some.height + least,
-      width: some.width + least,
+      height,
+      width,
       channels: (some.channels + least) * some.groups,
       outChannels: (some.outChannels + least) * some.groups,
     };

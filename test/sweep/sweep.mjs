@@ -103,7 +103,9 @@ const both = [Float32Array, Float64Array];
 
 function convolutions(Type, [channels, outChannels, groups], shape, fast) {
   const { batch = 2, height = 6, width = 7, kernel = [3, 3], stride = 1, dilation = 1, pad = [1, 1] } = shape;
-  const extent = (size, k) => Math.max(1, Math.floor((size + 2 - ((k - 1) * dilation + 1)) / stride) + 1);
+  const { padding = 2 } = shape;
+  const extent = (size, k) =>
+    Math.max(1, Math.floor((size + padding - ((k - 1) * dilation + 1)) / stride) + 1);
   const [outHeight, outWidth] = [extent(height, kernel[0]), extent(width, kernel[1])];
   const geometry = Int32Array.of(
     ...[batch, height, width, channels, outHeight, outWidth, outChannels, ...kernel],
@@ -136,6 +138,7 @@ function sweepConvolution() {
     if (way === 'winograd') continue;
     for (const Type of both) {
       convolutions(Type, [n, 5, 1], { kernel: [1, 1], pad: [0, 0] }, 0);
+      convolutions(Type, [n, n + 1, 1], { kernel: [1, 1], pad: [0, 0], padding: 0 }, 0);
       convolutions(Type, [3, n, 1], { kernel: [5, 2], stride: 2 }, 0);
       convolutions(Type, [2 * n, 4, 2], { dilation: 2 }, 0);
       convolutions(Type, [2, 2 * n, 2], { height: 3, width: 11, stride: 3 }, 0);
