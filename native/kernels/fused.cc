@@ -18,6 +18,15 @@ namespace {
 /// So many bytes do not stay in the second cache from one call to the next.
 constexpr int64_t largeBytes = int64_t{1} << 21;
 
+/// Elements of a block of a chain with so many values at hand, which together stay in the first cache; long
+/// blocks where these are few, as each costs something by itself.
+template <class T>
+int64_t blockOf(int64_t atHand) {
+  constexpr int64_t cacheBytes = 48 << 10, unit = 256, longest = 4 * instructionBlock<T>;
+  const int64_t fitting = cacheBytes / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(1, atHand);
+  return std::clamp(fitting / unit * unit, instructionBlock<T>, longest);
+}
+
 /// Elements from `from` on, `step` apart, as those of T.
 template <class T, class From>
 void copyRun(T* to, const From* from, int64_t step, int64_t n) {
@@ -296,7 +305,6 @@ void Chain<T>::readLayout(const Check& check, const Array<const int32_t>& layout
 
 template <class T>
 void Chain<T>::findPlaces() {
-  block_ = std::min(instructionBlock<T>, (positions_ + 15) / 16 * 16);
   std::vector<int> kept;
   for (const End<T>& end : ends_) kept.push_back(end.value);
   list_.assignRegisters(kept.data(), static_cast<int>(kept.size()));
@@ -345,6 +353,7 @@ void Chain<T>::findPlaces() {
       if (registerOfGiven_[operand] < 0) registerOfGiven_[operand] = registers_++;
     }
   }
+  block_ = std::min(blockOf<T>(registers_ + static_cast<int64_t>(ends_.size())), (positions_ + 15) / 16 * 16);
 }
 
 template <class T>
@@ -399,12 +408,14 @@ class Chain<T>::Source::Reader {
       rows = 1;
     }
     const int64_t block = chain_.block_;
+    // Whoever reads one run is likely to read the positions behind it next.
+    const int64_t readable = rows == 1 ? chain_.positions_ - begin : columns;
     const bool isNarrow = rows > 1 && 4 * columns < block;
     const int64_t height = isNarrow ? std::max<int64_t>(1, block / std::max<int64_t>(1, columns)) : 1;
     for (int64_t r = 0; r < rows; r += height) {
       for (int64_t i = 0; i < columns; i += block) {
         compute({begin + r * stride + i, std::min(height, rows - r), std::min(block, columns - i), stride,
-                 r * columns + i, std::min(block, columns - i - block)});
+                 r * columns + i, std::min(block, readable - i - block)});
       }
     }
   }
@@ -415,7 +426,7 @@ class Chain<T>::Source::Reader {
   int64_t stride(int which) const { return storedOf_[which] ? stride_ : columns_; }
 
  private:
-  /// Runs of positions, where they are among those of the piece, and how many come next.
+  /// Runs of positions, where they are among those of the piece, and how many are read next.
   struct Block {
     int64_t begin, rows, columns, stride, place, next;
     int64_t size() const { return rows * columns; }
