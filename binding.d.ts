@@ -672,8 +672,7 @@ export interface Addon extends Kernels {
   /**
    * Reads the calls once; they keep their arrays alive. Every array that is not empty must be on a SharedArrayBuffer, which
    * nobody can detach while a thread uses it. The same checks and errors as at a call apply, those of types and values
-   * here, those of lengths and contents at each run; but the layouts of `gemm` and `gemmAccumulate`, and the layout, the code and the
-   * constants of `fused`, are read once, at the first run.
+   * here, those of lengths and contents at each run.
    */
   createProgram(calls: readonly Call[]): Program;
   /** Registers, for this environment, the function that makes an error of a code and a message. */

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "codes.h"
@@ -88,6 +90,24 @@ struct Layout {
 };
 
 struct NullableLayout : Layout {};
+
+/// Arrays that say what a call does, as they were when it was prepared.
+class Contents {
+ public:
+  template <class T>
+  void keep(const T* data, int64_t length) {
+    const auto* const bytes = reinterpret_cast<const char*>(data);
+    pieces_.emplace_back(bytes, std::vector<char>(bytes, bytes + length * static_cast<int64_t>(sizeof(T))));
+  }
+  bool areSame() const {
+    return std::all_of(pieces_.begin(), pieces_.end(), [](const auto& piece) {
+      return piece.second.empty() || std::memcmp(piece.first, piece.second.data(), piece.second.size()) == 0;
+    });
+  }
+
+ private:
+  std::vector<std::pair<const char*, std::vector<char>>> pieces_;
+};
 
 /// The sizes of a convolution or a pooling, unchecked: `Check` makes a Window of them.
 struct Geometry : Layout {};

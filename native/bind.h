@@ -453,7 +453,8 @@ napi_value callback(napi_env env, napi_callback_info info) {
 struct Nothing {};
 
 /// What a recorded call keeps from its first run on, beside its arguments: nothing, or an object of `Type`,
-/// which is made of the check and the arguments, has checked all of them, and whose `run` is the call.
+/// which is made of the check and the arguments, has checked all of them, and whose `run` is the call as long
+/// as it `isCurrent`: the arrays that it was made of may have changed.
 template <auto Version>
 struct Prepared {
   using Type = Nothing;
@@ -469,10 +470,11 @@ class RecordedCall final : public Recorded {
 
   void run() override {
     if constexpr (std::is_same_v<Preparation, Nothing>) {
-      std::apply([](auto&... arguments) { (reload(arguments), ...); }, tuple_);
+      reloadAll();
       apply<Version>(check(), tuple_);
     } else {
-      if (!prepared_) {
+      if (!prepared_ || !prepared_->isCurrent()) {
+        reloadAll();
         prepared_ = std::apply(
             [&](const auto&... arguments) { return std::make_unique<Preparation>(check(), arguments...); },
             tuple_);
@@ -486,6 +488,9 @@ class RecordedCall final : public Recorded {
   using S = Signature<decltype(Version)>;
   using Preparation = typename Prepared<Version>::Type;
 
+  void reloadAll() {
+    std::apply([](auto&... arguments) { (reload(arguments), ...); }, tuple_);
+  }
   /// A layout is content, which may have changed since.
   template <class A>
   static void reload([[maybe_unused]] A& argument) {

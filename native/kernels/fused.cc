@@ -149,6 +149,7 @@ class Chain {
   Chain(const Check& check, const List<T>& outs, const MixedList<T>& ins, const Array<const int32_t>& layout,
         const Array<const int32_t>& code, const Array<const double>& constants);
 
+  bool isCurrent() const { return contents_.areSame(); }
   void run();
 
  private:
@@ -172,6 +173,7 @@ class Chain {
   bool isNumber(int value) const { return list_.isScalar[value] || (isIn(value) && ins_[value].isNumber()); }
   int64_t scratch() const { return std::min(reduceBlock, positions_); }
 
+  Contents contents_;
   Instructions list_;
   int given_ = 0;  // ins and constants
   std::vector<double> constants_;
@@ -200,6 +202,9 @@ template <class T>
 Chain<T>::Chain(const Check& check, const List<T>& outs, const MixedList<T>& ins,
                 const Array<const int32_t>& layout, const Array<const int32_t>& code,
                 const Array<const double>& constants) {
+  contents_.keep(layout.data, layout.length);
+  contents_.keep(code.data, code.length);
+  contents_.keep(constants.data, constants.length);
   readCode(CodeReader(check, code), check, outs, ins.length, constants);
   readLayout(check, layout, outs, ins);
   findPlaces();

@@ -373,6 +373,7 @@ class Multiplication {
   Multiplication(const Products<T>& p, const Epilogue<T>& epilogue) : Multiplication(false, epilogue) {
     set(p);
   }
+  bool isCurrent() const { return contents_.areSame(); }
 
   void run() const {
     switch (way_) {
@@ -397,6 +398,8 @@ class Multiplication {
     products_ = p;
     way_ = wayOf(p);
   }
+
+  void keep(const NullableLayout& layout) { contents_.keep(layout.source, layout.length); }
 
  private:
   enum class Way { nothing, zeros, tiny, blocks, blas };
@@ -431,6 +434,7 @@ class Multiplication {
   Epilogue<T> epilogue_;
   Products<T> products_;
   Way way_ = Way::nothing;
+  Contents contents_;
 };
 
 template <class T>
@@ -443,6 +447,7 @@ struct Gemm : Multiplication<T> {
     const Shape s{batch, m, n, k, transposeA, transposeB};
     if (!bias.null) check.length(bias, static_cast<double>(n.value));
     if (!layout.null) {
+      this->keep(layout);
       checkLayout(check, layout, {strideA, strideB});
       this->set(placedProducts(s, {check, layout, s, false, c, a, b}, c, a, b));
       return;
@@ -462,6 +467,7 @@ struct GemmAccumulate : Multiplication<T> {
       : Multiplication<T>(true) {
     const Shape s{batch, m, n, k, transposeA, transposeB};
     if (!layout.null) {
+      this->keep(layout);
       checkLayout(check, layout, {strideA, strideB, strideC});
       this->set(placedProducts(s, {check, layout, s, true, c, a, b}, c, a, b));
       return;
