@@ -317,9 +317,12 @@ void Chain<T>::findPlaces() {
   std::fill_n(registerOfGiven_.begin(), given_, -1);
   std::fill_n(isGathered_.begin(), given_, false);
   constexpr int few = 4;  // instructions worth the shorter chunk
-  bool isHeavy = list_.values - list_.firstResult > few;
-  for (int v = list_.firstResult; v < list_.values; v++) isHeavy = isHeavy || list_.of(v).op->isHeavy();
-  chunk_ = isHeavy ? parallel::heavyChunk : parallel::lightChunk;
+  constexpr int64_t least = 2048;
+  int64_t heavy = 0;
+  for (int v = list_.firstResult; v < list_.values; v++) heavy += list_.of(v).op->isHeavy() ? 1 : 0;
+  chunk_ = heavy > 0 ? std::max(least, parallel::heavyChunk / heavy / least * least)
+           : list_.values - list_.firstResult > few ? parallel::heavyChunk
+                                                    : parallel::lightChunk;
   mayBeAgain_ = std::any_of(reductions_.begin(), reductions_.end(),
                             [](const Reduction<T>& own) { return mayLeaveRange<T>(own.op); });
   isLarge_ = positions_ * static_cast<int64_t>(sizeof(T) * (ins_.size() + ends_.size())) > largeBytes;
@@ -589,7 +592,8 @@ void Chain<T>::run() {
   readNumbers();
   if (mayBeAgain_) keepIns();
   const int64_t reductions = static_cast<int64_t>(reductions_.size());
-  Workspaces<T> spaces(positions_ / parallel::heavyChunk + 1, registers_ * block_ + reductions * scratch());
+  Workspaces<T> spaces(positions_ / std::min(chunk_, parallel::heavyChunk) + 1,
+                       registers_ * block_ + reductions * scratch());
   const Source source{*this, spaces, true};
   if (reductions == 0) {
     parallel::forRange(positions_, chunk_, [&](int64_t begin, int64_t end) {
