@@ -161,11 +161,24 @@ export function instructionWork(
   return { operations: each * total, size: `${total} in ${outs.length / k}` };
 }
 
-/** Of a list at each position of a layout. */
-export function chainWork(layout: Int32Array, code: Int32Array): Estimate {
+/** Of a list at each position of a layout. An array counts with the elements that are read of it, once where they are broadcast. */
+export function chainWork(
+  outs: readonly Float[],
+  ins: readonly Data[],
+  layout: Int32Array,
+  code: Int32Array,
+): Estimate {
   const positions = product(...layout.subarray(0, 4));
   const { ends, instructions } = disassemble(code);
   const reductions = ends.filter(({ reduce }) => reduce !== null).length;
   const each = instructions.reduce((sum, { op }) => sum + workOf(op), reductions);
-  return { operations: each * positions, size: `${positions}: ${describeCode(code)}` };
+  const rank = layout[4];
+  const dims = layout.subarray(5, 5 + rank);
+  let bytes = outs.reduce((sum, out) => sum + out.byteLength, 0);
+  ins.forEach((array, i) => {
+    const strides = layout.subarray(5 + rank + i * (rank + 1) + 1, 5 + rank + (i + 1) * (rank + 1));
+    const elements = product(...dims.filter((_, axis) => strides[axis] !== 0));
+    bytes += Math.min(elements, array.length) * array.BYTES_PER_ELEMENT;
+  });
+  return { operations: each * positions, bytes, size: `${positions}: ${describeCode(code)}` };
 }

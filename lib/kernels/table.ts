@@ -200,7 +200,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       code: int32(input()),
       constants: float64(input()),
     },
-    cost: (_outs, _ins, layout, code) => chainWork(layout, code),
+    cost: (outs, ins, layout, code) => chainWork(outs, ins, layout, code),
   },
   fill: { arguments: { out: data(out()), value: anyNumber }, cost: () => 0 },
   cast: { arguments: { out: anyData(out()), x: anyData(input('out')) }, cost: () => 0 },
