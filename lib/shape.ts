@@ -163,12 +163,11 @@ export function broadcastLayout(out: Shape, operands: readonly Shape[]): Int32Ar
   return packLayout(out, strides);
 }
 
-/** Joins dims and strides into one array after merging neighbours; at least one dimension remains. */
-export function packLayout(
+/** Joins neighbouring axes that all strides step through evenly; at least one dimension remains. */
+export function mergeAxes(
   dims: Shape,
   strides: readonly (readonly number[])[],
-  tail: readonly number[] = [],
-): Int32Array {
+): { dims: number[]; strides: number[][] } {
   const kept: number[] = [];
   const keptStrides: number[][] = strides.map(() => []);
   for (let i = 0; i < dims.length; i++) {
@@ -184,5 +183,15 @@ export function packLayout(
     kept.push(1);
     for (const own of keptStrides) own.push(0);
   }
-  return Int32Array.from([...kept, ...keptStrides.flat(), ...tail]);
+  return { dims: kept, strides: keptStrides };
+}
+
+/** Joins dims and strides into one array after merging neighbours. */
+export function packLayout(
+  dims: Shape,
+  strides: readonly (readonly number[])[],
+  tail: readonly number[] = [],
+): Int32Array {
+  const merged = mergeAxes(dims, strides);
+  return Int32Array.from([...merged.dims, ...merged.strides.flat(), ...tail]);
 }

@@ -16,9 +16,10 @@ import {
 import { backendInfo, createProgram } from '../../lib/kernels/index.ts';
 import { pays } from '../../lib/kernels/passes/chain.ts';
 import { improved, withPasses } from '../../lib/kernels/passes/index.ts';
-import { areApart, compose, contiguous, flat, type View } from '../../lib/kernels/passes/view.ts';
+import { areApart, compose, flat, type View } from '../../lib/kernels/passes/view.ts';
 import { plan } from '../../lib/kernels/plan.ts';
 import { copyOf, type Elements } from '../../lib/memory.ts';
+import { stridesOf } from '../../lib/shape.ts';
 import { trace } from '../../lib/train/program.ts';
 
 // Of few elements too.
@@ -205,7 +206,7 @@ test('a view by way of another memory finds the same elements', () => {
 test('a view of all of a memory is found in any order of axes', () => {
   const map = { dims: [2, 3, 4], offset: 0, strides: [4, 8, 1] };
   expect(elementsOf(flat(compose({ dims: [24], offset: 0, strides: [1] }, map)!))).toEqual(elementsOf(map));
-  expect(contiguous([2, 3, 4])).toEqual([12, 4, 1]);
+  expect(stridesOf([2, 3, 4])).toEqual([12, 4, 1]);
 });
 
 test('views that are said to be apart have no element in common', () => {

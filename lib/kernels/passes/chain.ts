@@ -4,23 +4,12 @@
  */
 import type { Float } from '../../../binding.d.ts';
 import { type Dtype, Storage } from '../../memory.ts';
+import { mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import { unaryCode } from '../codes.ts';
 import { assemble, type End, maxValues, opNumber, ops, type Step, type Value } from '../instructions.ts';
 import type { RecordedArgument, RecordedCall } from '../recorder.ts';
 import { type Access, dtypeOf, keyOf, type Memory, type Node, partOf } from './nodes.ts';
-import {
-  areApart,
-  compose,
-  contiguous,
-  countOf,
-  flat,
-  isContiguous,
-  merge,
-  refine,
-  split,
-  type View,
-  whole,
-} from './view.ts';
+import { areApart, compose, flat, isContiguous, refine, split, type View, whole } from './view.ts';
 
 interface Place {
   memory: Memory;
@@ -78,7 +67,7 @@ export class Chain implements Node {
   ) {}
 
   get count(): number {
-    return countOf(this.dims);
+    return sizeOf(this.dims);
   }
 
   private viewOf({ offset, strides }: Place): View {
@@ -93,7 +82,7 @@ export class Chain implements Node {
     for (const out of this.outs) {
       const { memory, reduce } = out;
       const view = reduce === null ? this.viewOf(out) : whole(memory.length);
-      const isWhole = view.offset === 0 && isContiguous(view) && countOf(view.dims) === memory.length;
+      const isWhole = view.offset === 0 && isContiguous(view) && sizeOf(view.dims) === memory.length;
       own.push({ memory, effect: isWhole ? 'overwritten' : 'partly', view });
     }
     this.own = own;
@@ -140,7 +129,7 @@ export class Chain implements Node {
 
   /** The same at the positions of a view of its result, into a memory of their own; null where there is no such chain. */
   at(view: View, memory: Memory): Chain | null {
-    if (countOf(view.dims) < pays.from) return null;
+    if (sizeOf(view.dims) < pays.from) return null;
     let dims: readonly number[] | null = view.dims;
     const composed: View[] = [];
     for (const one of this.ins) {
@@ -153,7 +142,7 @@ export class Chain implements Node {
     const ins = this.ins.map((one, i): Place => {
       return { memory: one.memory, offset: composed[i].offset, strides: split(composed[i], dims!) };
     });
-    const end: Out = { ...this.outs[0], memory, offset: 0, strides: contiguous(dims) };
+    const end: Out = { ...this.outs[0], memory, offset: 0, strides: stridesOf(dims) };
     return new Chain(this.dtype, dims, ins, [...this.steps], [end], null, null);
   }
 
@@ -164,7 +153,7 @@ export class Chain implements Node {
       if (one.strides.some((stride, i) => stride !== strides[i])) continue;
       one.memory = to;
       one.offset = 0;
-      one.strides = contiguous(this.dims);
+      one.strides = stridesOf(this.dims);
     }
     this.touch();
   }
@@ -369,7 +358,7 @@ export class Chain implements Node {
       const view = this.viewOf(out);
       if (out.reduce !== null || isContiguous(view)) return out;
       const memory = new Storage(this.dtype, this.count, null);
-      const from = { memory, offset: 0, strides: contiguous(this.dims) };
+      const from = { memory, offset: 0, strides: stridesOf(this.dims) };
       copies.push(copyOf(this.dims, { from, to: out }));
       return { ...out, ...from };
     });
@@ -379,7 +368,7 @@ export class Chain implements Node {
   private fused(given: readonly Out[]): RecordedCall {
     const stored = given.filter(({ reduce }) => reduce === null);
     const places = [...this.ins, ...stored];
-    const { dims, strides } = merge(
+    const { dims, strides } = mergeAxes(
       this.dims,
       places.map((place) => place.strides),
     );
@@ -407,9 +396,9 @@ export class Chain implements Node {
 }
 
 function copyOf(dims: readonly number[], { from, to }: { from: Place; to: Place }): RecordedCall {
-  const merged = merge(dims, [to.strides, from.strides]);
+  const merged = mergeAxes(dims, [to.strides, from.strides]);
   const [out, x] = [to.memory, from.memory] as RecordedArgument[];
-  const length = countOf(dims);
+  const length = sizeOf(dims);
   if (merged.dims.length === 1 && merged.strides.every(([stride]) => stride === 1)) {
     return ['cast', partOf(to.memory, to.offset, length), partOf(from.memory, from.offset, length)];
   }
@@ -452,7 +441,7 @@ function one(
     return given[ins.push(operand) - 1];
   });
   const value: Value = results[0];
-  const end = { ...place(out, contiguous(dims)), value, reduce: null, scale: 1 };
+  const end = { ...place(out, stridesOf(dims)), value, reduce: null, scale: 1 };
   return new Chain(dtype, dims, ins, [{ op, operands: [...values, ...parameters] }], [end], null, call);
 }
 
@@ -500,7 +489,7 @@ const readers: Partial<Record<RecordedCall[0], Reader>> = {
       0 | 1,
     ];
     const [dims, operands] = broadcast(out, layout, [a, b]);
-    const first = place(gradient, contiguous(dims));
+    const first = place(gradient, stridesOf(dims));
     return one(call, dims, [first, ...operands], opNumber('binaryGradient', op, operand));
   },
   where(call) {

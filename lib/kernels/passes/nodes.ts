@@ -48,6 +48,10 @@ export function keyOf(memory: Memory): object {
   return isStorage(memory) ? memory : memory.buffer;
 }
 
+function keysOf(accesses: readonly Access[], wanted: (effect: Effect) => boolean): object[] {
+  return accesses.filter(({ effect }) => wanted(effect)).map(({ memory }) => keyOf(memory));
+}
+
 /** A run of a memory's elements as an argument. */
 export function partOf(memory: Memory, offset: number, length: number): RecordedArgument {
   if (offset === 0 && length === memory.length) return memory;
@@ -119,13 +123,11 @@ export class Kernel implements Node {
   }
 
   get reads(): object[] {
-    return this.accesses
-      .filter(({ effect }) => effect === 'read' || effect === 'updated')
-      .map(({ memory }) => keyOf(memory));
+    return keysOf(this.accesses, (effect) => effect === 'read' || effect === 'updated');
   }
 
   get writes(): object[] {
-    return this.accesses.filter(({ effect }) => effect !== 'read').map(({ memory }) => keyOf(memory));
+    return keysOf(this.accesses, (effect) => effect !== 'read');
   }
 
   moved(from: Memory, to: Memory, map: View): (() => void) | null {
@@ -229,13 +231,11 @@ export class Product implements Node {
   }
 
   get reads(): object[] {
-    return this.accesses
-      .filter(({ effect }) => effect === 'read' || effect === 'updated')
-      .map(({ memory }) => keyOf(memory));
+    return keysOf(this.accesses, (effect) => effect === 'read' || effect === 'updated');
   }
 
   get writes(): object[] {
-    return this.accesses.filter(({ effect }) => effect !== 'read').map(({ memory }) => keyOf(memory));
+    return keysOf(this.accesses, (effect) => effect !== 'read');
   }
 
   private sizeOf({ rows, columns }: Matrices): number {

@@ -1,9 +1,10 @@
 /** What is computed as a whole and then read in parts alone, as the gates of a recurrent cell are, is computed by parts. */
 import { Storage } from '../../memory.ts';
+import { sizeOf } from '../../shape.ts';
 import { Chain } from './chain.ts';
 import type { List } from './list.ts';
 import type { Node } from './nodes.ts';
-import { countOf, type View } from './view.ts';
+import type { View } from './view.ts';
 
 export function parts(list: List): void {
   const { uses } = list;
@@ -26,7 +27,7 @@ export function parts(list: List): void {
         for (const access of reader.accesses) {
           if (access.memory !== memory) continue;
           if (!(reader instanceof Chain) || reader.dtype !== node.dtype || access.effect !== 'read') return;
-          const size = countOf(access.view.dims);
+          const size = sizeOf(access.view.dims);
           total += size;
           isWhole &&= size === memory.length;
           views.push({ reader, view: access.view });
@@ -35,7 +36,7 @@ export function parts(list: List): void {
     }
     // What is read twice would be computed twice.
     if (isWhole || total > memory.length) return;
-    const own = views.map(({ view }) => node.at(view, new Storage(memory.dtype, countOf(view.dims), null)));
+    const own = views.map(({ view }) => node.at(view, new Storage(memory.dtype, sizeOf(view.dims), null)));
     if (own.includes(null)) return;
     views.forEach(({ reader, view }, i) => {
       reader.redirect(memory, view, own[i]!.result!);

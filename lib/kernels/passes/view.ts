@@ -1,4 +1,5 @@
 /** Elements of a memory in the order of positions: where a call finds them, and where they are by way of another memory. */
+import { sizeOf, stridesOf } from '../../shape.ts';
 
 /** Position (i₀, i₁, …) within dims is element offset + Σ i·stride. */
 export interface View {
@@ -9,23 +10,6 @@ export interface View {
 
 /** All of a memory, one element after the other. */
 export const whole = (length: number): View => ({ dims: [length], offset: 0, strides: [1] });
-
-export function countOf(dims: readonly number[]): number {
-  let count = 1;
-  for (let i = 0; i < dims.length; i++) count *= dims[i];
-  return count;
-}
-
-/** Row-major strides. */
-export function contiguous(dims: readonly number[]): number[] {
-  const strides = new Array<number>(dims.length);
-  let stride = 1;
-  for (let i = dims.length - 1; i >= 0; i--) {
-    strides[i] = stride;
-    stride *= dims[i];
-  }
-  return strides;
-}
 
 /** Whether its elements lie one after the other in the order of positions. */
 export function isContiguous({ dims, strides }: View): boolean {
@@ -47,7 +31,7 @@ export function sourceOf(
   out: { offset: number; strides: readonly number[] },
   source: { offset: number; strides: readonly number[] },
 ): View | null {
-  if (out.offset !== 0 || countOf(dims) !== of) return null;
+  if (out.offset !== 0 || sizeOf(dims) !== of) return null;
   const axes = Array.from(dims.keys()).filter((axis) => dims[axis] !== 1);
   axes.sort((a, b) => out.strides[b] - out.strides[a]);
   let stride = 1;
@@ -71,7 +55,7 @@ export interface Composed {
 /** A view of a memory of which each element is where `map` says, as one of the map's memory; null where there is none. */
 export function compose(view: View, map: View): Composed | null {
   const { dims, strides } = map;
-  const cells = contiguous(dims);
+  const cells = stridesOf(dims);
   // The lowest and the highest that is reached along each axis of the map.
   const low: number[] = [];
   let rest = view.offset;
@@ -162,29 +146,6 @@ export function split(view: View, dims: readonly number[]): number[] {
     done *= dims[i];
   }
   return strides;
-}
-
-/** Joins neighbouring axes that every view steps through evenly; at least one remains. */
-export function merge(
-  dims: readonly number[],
-  strides: readonly (readonly number[])[],
-): { dims: number[]; strides: number[][] } {
-  const kept: number[] = [];
-  const keptStrides: number[][] = strides.map(() => []);
-  for (let i = 0; i < dims.length; i++) {
-    if (dims[i] === 1) continue;
-    const last = kept.length - 1;
-    const merges = last >= 0 && strides.every((own, s) => keptStrides[s][last] === own[i] * dims[i]);
-    if (merges) kept[last] *= dims[i];
-    else kept.push(dims[i]);
-    const at = kept.length - 1;
-    for (let s = 0; s < strides.length; s++) keptStrides[s][at] = strides[s][i];
-  }
-  if (kept.length === 0) {
-    kept.push(1);
-    for (const own of keptStrides) own.push(0);
-  }
-  return { dims: kept, strides: keptStrides };
 }
 
 /** Whether two views of one memory have surely no element in common. */
