@@ -201,15 +201,16 @@ export interface Kernels {
    * reductions of them. The result is that of calls of `cast`, `unary`, `unaryGradient`, `binary`, `binaryGradient`, `where`,
    * `loss` and `lossGradient` (an element for each position) and `reduce` one after the other, bit for bit.
    *
-   * `layout` is k0, r0, k1, r1, rank, dims (rank of them, ≤ 16), then for each in its offset and strides (rank of them). The
-   * chain is computed at the positions of dims, in row-major order, of which there are k0·r0·k1·r1, at most 2³¹ − 1. An in of
-   * int32 counts as converted to the type of outs. Strides count elements and may be 0 or negative; each in is long enough for
-   * all that they reach.
+   * `layout` is k0, r0, k1, r1, rank, dims (rank of them, ≤ 16), then for each in its offset and strides (rank of them), and
+   * either nothing more or the same for each out of positions. The chain is computed at the positions of dims, in row-major order,
+   * of which there are k0·r0·k1·r1, at most 2³¹ − 1. An in of int32 counts as converted to the type of outs. Strides count
+   * elements and may be 0 or negative; each array is long enough for all that they reach. What of an out no position reaches is
+   * kept.
    *
    * Values are numbered: the ins, the constants, the result of each instruction; at most 256. Constants count as rounded to the
    * type of outs, but as parameters they do not. `code` is the number of outs; for each out the value that it is of, an end,
-   * and a scale; then the instructions. The end is −1 for an out that has the value of each position, as many elements as there are;
-   * else it is a code of `reduceOps`, and the out is k0 × k1, as `reduce` gives it. The scale of a reduction is a constant, −1 for 1.
+   * and a scale; then the instructions. The end is −1 for an out that has the value of each position, where the layout says, or
+   * one after the other and as many elements as there are; else it is a code of `reduceOps`, and the out is k0 × k1, as `reduce` gives it. The scale of a reduction is a constant, −1 for 1.
    *
    * An instruction is an op and the values that it reads, each given or the result of an earlier one; behind them parameters,
    * which are constants, −1 for 0. Ops are numbered through (`lib/kernels/instructions.ts`):
@@ -222,9 +223,9 @@ export interface Kernels {
    * - the same gradients by one gradient for all positions, as of `lossGradient` with a gradient of length 1: a constant, or
    *   the number at the offset of an in.
    *
-   * An out of positions may be the very array of an in that is read at each position where that is (offset 0, the strides of a
-   * contiguous array): whatever reads it finds what was there before the call. No other out may share memory with an in, nor
-   * with another out.
+   * An out of positions may be the very array of an in that is read where the out is stored, position by position: whatever reads
+   * it finds what was there before the call. But for that no element that is written may be read, nor be written twice; outs may
+   * lie beside one another in one array.
    */
   fused(
     outs: readonly Float[],

@@ -10,7 +10,7 @@ import {
   lossCode,
   reduceCode,
 } from '../lib/kernels/index.ts';
-import { assemble, opNumber, ops } from '../lib/kernels/instructions.ts';
+import { assemble, instructionsFrom, opNumber, ops } from '../lib/kernels/instructions.ts';
 import { allocate, type FloatDtype } from '../lib/memory.ts';
 import { generator } from './cases/generator.ts';
 import { type Chain, everyReduction, oneByOne, randomChain } from './contract/chains.ts';
@@ -204,12 +204,22 @@ const onShared = <Kind extends Chain['ins'][number]>(array: Kind): Kind => {
   return copy;
 };
 
+/** Copies on shared memory; what is one array stays one. */
+const allOnShared = () => {
+  const copies = new Map<unknown, unknown>();
+  return <Kind extends Chain['ins'][number]>(array: Kind): Kind => {
+    if (!copies.has(array)) copies.set(array, onShared(array));
+    return copies.get(array) as Kind;
+  };
+};
+
 test('a recorded chain reads its ins at each run', () => {
   fc.assert(
     fc.property(chains, fc.integer(), (chain, seed) => {
+      const own = allOnShared();
       const shared = {
-        outs: chain.outs.map(onShared),
-        ins: chain.ins.map(onShared),
+        outs: chain.outs.map(own),
+        ins: chain.ins.map(own),
         layout: onShared(chain.layout as Int32Array) as Int32Array<ArrayBuffer>,
         code: onShared(chain.code as Int32Array) as Int32Array<ArrayBuffer>,
         constants: onShared(chain.constants as Float64Array) as Float64Array<ArrayBuffer>,
@@ -264,4 +274,99 @@ test('columns, rows and a transposed matrix, by hand', () => {
   expect(give([0, 0, 1], Int32Array.of(10, 20, 30))).toEqual([11, 22, 33, 14, 25, 36]);
   expect(give([1, 1, 0], Float32Array.of(0, 10, 20))).toEqual([11, 12, 13, 24, 25, 26]);
   expect(give([5, -1, -2], Float32Array.of(0, 1, 2, 3, 4, 5))).toEqual([6, 5, 4, 8, 7, 6]);
+});
+
+/** Changes what a call says, to something else that it may say: its layout, its code and its constants, where they are. */
+function changeInPlace({ outs, ins, layout, code, constants }: Chain, next: () => number): void {
+  const below = (end: number) => Math.floor(next() * end);
+  const given = ins.length + constants.length;
+  const firstStep = 1 + 3 * outs.length;
+  let at = firstStep;
+  const instructions = instructionsFrom(code, firstStep);
+  instructions.forEach(({ op }, i) => {
+    const alike = ops.flatMap((other, number) =>
+      other.form === op.form && other.operand === op.operand ? [number] : [],
+    );
+    if (next() < 0.5) code[at] = alike[below(alike.length)];
+    for (let k = 0; k < op.arrays; k++) {
+      const end = op.form === 'lossSlope' && k === 0 ? given : given + i;
+      if (next() < 0.3) code[at + 1 + k] = below(end);
+    }
+    at += 1 + op.arrays + op.parameters;
+  });
+  for (let i = 0; i < outs.length; i++) {
+    if (next() < 0.3) code[1 + 3 * i] = below(given + instructions.length);
+  }
+  const rank = layout[4];
+  ins.forEach((array, i) => {
+    if (next() < 0.6 || array.length === 0) return;
+    // One element for all positions, of an array that no out is stored in.
+    if (!outs.includes(array as Float)) {
+      const first = 5 + rank + i * (rank + 1);
+      layout.fill(0, first, first + rank + 1)[first] = below(array.length);
+    }
+  });
+  for (let i = 0; i < constants.length; i++) if (next() < 0.5) constants[i] = 4 * next() - 2;
+}
+
+test('a recorded chain does what its layout, its code and its constants say at each run', () => {
+  fc.assert(
+    fc.property(chains, fc.integer(), (chain, seed) => {
+      const own = allOnShared();
+      const shared: Chain = {
+        outs: chain.outs.map(own),
+        ins: chain.ins.map(own),
+        layout: onShared(chain.layout as Int32Array) as Int32Array<ArrayBuffer>,
+        code: onShared(chain.code as Int32Array) as Int32Array<ArrayBuffer>,
+        constants: onShared(chain.constants as Float64Array) as Float64Array<ArrayBuffer>,
+      };
+      const { outs, ins, layout, code, constants } = shared;
+      const program = createProgram([['fused', outs, ins, layout, code, constants]]);
+      const next = generator(seed);
+      for (let i = 0; i < 4; i++) {
+        const wanted = oneByOne(kernels, shared);
+        program.run();
+        outs.forEach((out, at) => {
+          expectSame(out, wanted[at], `outs[${at}]`);
+        });
+        changeInPlace(shared, next);
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('outs beside one another in one array, and what is between them', () => {
+  // Two halves of rows of 5: the columns 0, 1 are x + y, the columns 3, 4 are −x, the one between stays.
+  const [x, y] = [Float32Array.of(1, 2, 3, 4), Float32Array.of(10, 20, 30, 40)];
+  const { code, constants } = assemble(
+    2,
+    [
+      { op: opNumber('binary', op.binary.add), operands: [at('in', 0), at('in', 1)] },
+      { op: opNumber('unary', op.unary.neg), operands: [at('in', 0), null, null] },
+    ],
+    [
+      { value: at('result', 0), reduce: null },
+      { value: at('result', 0), reduce: reduceCode.sum },
+      { value: at('result', 1), reduce: null },
+    ],
+  );
+  const out = new Float32Array(10).fill(9);
+  const sum = new Float32Array(1);
+  const layout = Int32Array.from([
+    1,
+    4,
+    1,
+    1,
+    2,
+    2,
+    2,
+    ...[0, 2, 1],
+    ...[0, 2, 1],
+    ...[0, 5, 1],
+    ...[3, 5, 1],
+  ]);
+  kernels.fused([out, sum, out], [x, y], layout, code, constants);
+  expect([...out]).toEqual([11, 22, 9, -1, -2, 33, 44, 9, -3, -4]);
+  expect(sum[0]).toBe(110);
 });

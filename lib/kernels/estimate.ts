@@ -174,7 +174,10 @@ export function chainWork(
   const each = instructions.reduce((sum, { op }) => sum + workOf(op), reductions);
   const rank = layout[4];
   const dims = layout.subarray(5, 5 + rank);
-  let bytes = outs.reduce((sum, out) => sum + out.byteLength, 0);
+  let bytes = 0;
+  outs.forEach((out, i) => {
+    bytes += (ends[i].reduce === null ? positions : out.length) * out.BYTES_PER_ELEMENT;
+  });
   ins.forEach((array, i) => {
     const strides = layout.subarray(5 + rank + i * (rank + 1) + 1, 5 + rank + (i + 1) * (rank + 1));
     const elements = product(...dims.filter((_, axis) => strides[axis] !== 0));

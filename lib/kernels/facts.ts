@@ -7,7 +7,7 @@ import { gradientFromOutput, unaryCode, unaryOps } from './codes.ts';
  */
 export type ElementType = 'Float' | 'Mixed' | 'Data' | 'AnyData' | 'Int32' | 'Uint32' | 'Float64';
 
-/** `partly`: overwritten where a layout reaches it, and kept elsewhere; all of it where the layout is null. */
+/** `partly`: overwritten where a layout reaches it, and kept elsewhere; all of it where the layout is null or says nothing of it. */
 export type Effect = 'read' | 'overwritten' | 'partly' | 'updated';
 
 /** A number, or the name of an argument that counts: a size by its value, an array by its length. */

@@ -194,7 +194,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   },
   fused: {
     arguments: {
-      outs: list(out()),
+      outs: list(partly()),
       ins: list(mixed(input())),
       layout: int32(input()),
       code: int32(input()),

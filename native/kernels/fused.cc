@@ -39,13 +39,11 @@ void copyRun(T* to, const From* from, int64_t step, int64_t n) {
   }
 }
 
-/// An array that is read at strided positions.
-template <class T>
-class In {
+/// Where the positions are in an array.
+class Places {
  public:
   /// Of dims and strides, `rank` long, whose reach has been checked.
-  In(const Mixed<T>& array, const int32_t* dims, int64_t offset, const int32_t* strides, int rank)
-      : data_(array.data), length_(array.length), isInteger_(array.isInteger), offset_(offset) {
+  Places(const int32_t* dims, int64_t offset, const int32_t* strides, int rank) : offset_(offset) {
     // Neighbouring axes that are stepped through evenly are one.
     for (int axis = 0; axis < rank; axis++) {
       if (dims[axis] == 1) continue;
@@ -60,24 +58,82 @@ class In {
     }
   }
 
+  /// So many, one after the other.
+  static Places run(int64_t count) {
+    const auto dim = static_cast<int32_t>(count), stride = int32_t{1};
+    return {&dim, 0, &stride, 1};
+  }
+
+  int64_t offset() const { return offset_; }
+  /// Whether all of them are one element.
+  bool areOne() const { return rank_ == 0 || (rank_ == 1 && strides_[0] == 0); }
+  /// Whether they follow one another.
+  bool areRun() const { return rank_ == 0 || (rank_ == 1 && strides_[0] == 1); }
+
+  /// Calls run(element, step, n) for the positions from `begin` on, `count` of them.
+  template <class F>
+  void forRuns(int64_t begin, int64_t count, const F& run) const {
+    if (rank_ == 0) return run(offset_, int64_t{0}, count);
+    const int last = rank_ - 1;
+    if (last == 0) return run(offset_ + begin * strides_[0], strides_[0], count);
+    int64_t at = offset_;
+    std::array<int64_t, Layout::maxRank> index;
+    for (int axis = last; axis >= 0; axis--) {
+      index[axis] = begin % dims_[axis];
+      begin /= dims_[axis];
+      at += index[axis] * strides_[axis];
+    }
+    for (;;) {
+      const int64_t n = std::min(count, dims_[last] - index[last]);
+      run(at, strides_[last], n);
+      count -= n;
+      if (count == 0) return;
+      at -= index[last] * strides_[last];
+      index[last] = 0;
+      for (int axis = last - 1; axis >= 0; axis--) {
+        const bool wraps = ++index[axis] == dims_[axis];
+        at += strides_[axis] * (wraps ? 1 - dims_[axis] : 1);
+        if (!wraps) break;
+        index[axis] = 0;
+      }
+    }
+  }
+
+ private:
+  int64_t offset_;
+  int rank_ = 0;
+  std::array<int64_t, Layout::maxRank> dims_, strides_;
+};
+
+/// An array that is read at its places.
+template <class T>
+class In {
+ public:
+  In(const Mixed<T>& array, const Places& places)
+      : data_(array.data), length_(array.length), isInteger_(array.isInteger), places_(places) {}
+
   /// Whether it is the same number at all positions.
-  bool isNumber() const { return rank_ == 0 || (rank_ == 1 && strides_[0] == 0); }
+  bool isNumber() const { return places_.areOne(); }
   /// Whether its elements are those of the positions, one after the other.
-  bool isWhole() const { return !isInteger_ && rank_ == 1 && strides_[0] == 1; }
+  bool isWhole() const { return !isInteger_ && places_.areRun(); }
   T number() const {
-    return isInteger_ ? static_cast<T>(static_cast<const int32_t*>(data_)[offset_])
-                      : static_cast<const T*>(data_)[offset_];
+    return isInteger_ ? static_cast<T>(static_cast<const int32_t*>(data_)[places_.offset()])
+                      : static_cast<const T*>(data_)[places_.offset()];
   }
   /// Where a position is, of one that is read whole.
-  const T* at(int64_t position) const { return static_cast<const T*>(data_) + offset_ + position; }
+  const T* at(int64_t position) const { return static_cast<const T*>(data_) + places_.offset() + position; }
 
   /// The elements of the positions from `begin` on.
   void gather(T* to, int64_t begin, int64_t n) const {
-    if (isInteger_) {
-      gatherFrom(static_cast<const int32_t*>(data_), to, begin, n);
-    } else {
-      gatherFrom(static_cast<const T*>(data_), to, begin, n);
-    }
+    int64_t done = 0;
+    places_.forRuns(begin, n, [&](int64_t at, int64_t step, int64_t run) {
+      if (isInteger_) {
+        copyRun(to + done, static_cast<const int32_t*>(data_) + at, step, run);
+      } else {
+        copyRun(to + done, static_cast<const T*>(data_) + at, step, run);
+      }
+      done += run;
+    });
   }
 
   bool overlaps(const Array<T>& out) const {
@@ -94,40 +150,10 @@ class In {
   }
 
  private:
-  template <class From>
-  void gatherFrom(const From* from, T* to, int64_t begin, int64_t n) const {
-    const From* p = from + offset_;
-    if (rank_ == 0) return copyRun(to, p, 0, n);
-    std::array<int64_t, Layout::maxRank> index;
-    for (int axis = rank_ - 1; axis >= 0; axis--) {
-      index[axis] = begin % dims_[axis];
-      begin /= dims_[axis];
-      p += index[axis] * strides_[axis];
-    }
-    const int last = rank_ - 1;
-    for (;;) {
-      const int64_t run = std::min(n, dims_[last] - index[last]);
-      copyRun(to, p, strides_[last], run);
-      n -= run;
-      if (n == 0) return;
-      to += run;
-      p -= index[last] * strides_[last];
-      index[last] = 0;
-      for (int axis = last - 1; axis >= 0; axis--) {
-        const bool wraps = ++index[axis] == dims_[axis];
-        p += strides_[axis] * (wraps ? 1 - dims_[axis] : 1);
-        if (!wraps) break;
-        index[axis] = 0;
-      }
-    }
-  }
-
   const void* data_;
   int64_t length_;
   bool isInteger_;
-  int64_t offset_;
-  int rank_ = 0;
-  std::array<int64_t, Layout::maxRank> dims_, strides_;
+  Places places_;
 };
 
 /// What the chain ends in: a value stored, or reduced.
@@ -136,10 +162,15 @@ struct End {
   int value;
   int reduction;  // −1 for one that is stored
   Array<T> out;
+  /// Where the positions are in it, of one that is stored.
+  std::optional<Places> places;
   /// Whether results go there at once, as nothing reads what was there before.
   bool isDirect = false;
-  /// The end that stores the value of a reduction, or −1.
+  /// The end that stores the value of a reduction, in a run, or −1.
   int stored = -1;
+
+  /// Where the first position is, of one that is stored.
+  T* first() const { return out.data + places->offset(); }
 };
 
 /// A call, read and checked.
@@ -239,7 +270,7 @@ void Chain<T>::readCode(const CodeReader& code, const Check& check, const List<T
       code.refuse(at + 2, "-1 for what has no scale");
     }
     finite.push_back(scale);
-    ends_.push_back({value, end < 0 ? -1 : static_cast<int>(reductions_.size()), outs[i]});
+    ends_.push_back({value, end < 0 ? -1 : static_cast<int>(reductions_.size()), outs[i], std::nullopt});
     if (end >= 0) reductions_.push_back({op, scale < 0 ? 1 : constants_[scale - ins], outs[i].data});
   }
   for (const int value : finite) {
@@ -253,7 +284,7 @@ template <class T>
 void Chain<T>::readLayout(const Check& check, const Array<const int32_t>& layout, const List<T>& outs,
                           const MixedList<T>& ins) {
   constexpr int sizes = 5;  // k0, r0, k1, r1, rank
-  constexpr int64_t longest = sizes + Layout::maxRank + maxValues * (Layout::maxRank + 1);
+  constexpr int64_t longest = sizes + Layout::maxRank + 2 * maxValues * (Layout::maxRank + 1);
   const auto refuseLength = [&](const std::string& expectation) {
     check.fail(layout.position, "to have length " + expectation, std::to_string(layout.length));
   };
@@ -267,8 +298,13 @@ void Chain<T>::readLayout(const Check& check, const Array<const int32_t>& layout
   if (rank < 0 || rank > Layout::maxRank) {
     check.failAt(layout.position, 4, "to be a rank from 0 to 16", std::to_string(rank));
   }
-  const int64_t length = sizes + rank + ins.length * (rank + 1);
-  if (layout.length != length) refuseLength(std::to_string(length));
+  const int64_t stored =
+      std::count_if(ends_.begin(), ends_.end(), [](const End<T>& end) { return end.reduction < 0; });
+  const int64_t length = sizes + rank + ins.length * (rank + 1), longer = length + stored * (rank + 1);
+  if (layout.length != length && layout.length != longer) {
+    refuseLength(std::to_string(length) + (stored > 0 ? " or " + std::to_string(longer) : ""));
+  }
+  const bool hasPlaces = stored > 0 && layout.length == longer;
   const int32_t* const dims = own.data() + sizes;
   double elements = 1, reduced = 1;
   for (int i = 0; i < rank; i++) {
@@ -284,27 +320,38 @@ void Chain<T>::readLayout(const Check& check, const Array<const int32_t>& layout
     check.fail(layout.position, "to have at most 2147483647 elements", formatNumber(elements));
   positions_ = static_cast<int64_t>(elements);
   shape_ = {own[0], own[1], own[2], own[3]};
-  for (size_t i = 0; i < ends_.size(); i++) {
-    const double wanted = ends_[i].reduction < 0 ? elements : static_cast<double>(own[0]) * own[2];
-    if (static_cast<double>(ends_[i].out.length) == wanted) continue;
-    check.failAt(outs.position, static_cast<int64_t>(i), "to have length " + formatNumber(wanted),
-                 std::to_string(ends_[i].out.length));
-  }
-  for (int64_t i = 0; i < ins.length; i++) {
-    const int32_t* const own = dims + rank + i * (rank + 1);
-    const int32_t* const strides = own + 1;
-    double low = *own, high = low;
+  // The places that an offset and strides of the layout say, in an array.
+  const auto placesOf = [&](const int32_t* at, int position, int64_t i, int64_t arrayLength) {
+    double low = *at, high = low;
     for (int axis = 0; axis < rank; axis++) {
-      const double extent = (dims[axis] - 1.0) * strides[axis];
+      const double extent = (dims[axis] - 1.0) * at[1 + axis];
       (extent < 0 ? low : high) += extent;
     }
-    if (elements > 0 && (low < 0 || high >= static_cast<double>(ins[i].length))) {
-      const std::string name = std::string(check.name(ins.position)) + "[" + std::to_string(i) + "]";
-      check.fail(layout.position,
-                 "to stay within " + name + " (length " + std::to_string(ins[i].length) + ")",
+    if (elements > 0 && (low < 0 || high >= static_cast<double>(arrayLength))) {
+      const std::string name = std::string(check.name(position)) + "[" + std::to_string(i) + "]";
+      check.fail(layout.position, "to stay within " + name + " (length " + std::to_string(arrayLength) + ")",
                  "position " + formatNumber(low < 0 ? low : high));
     }
-    ins_.emplace_back(ins[i], dims, *own, strides, rank);
+    return Places(dims, *at, at + 1, rank);
+  };
+  const int32_t* at = dims + rank + ins.length * (rank + 1);
+  for (size_t i = 0; i < ends_.size(); i++) {
+    End<T>& end = ends_[i];
+    const auto which = static_cast<int64_t>(i);
+    if (end.reduction < 0 && hasPlaces) {
+      end.places = placesOf(at, outs.position, which, end.out.length);
+      at += rank + 1;
+      continue;
+    }
+    const double wanted = end.reduction < 0 ? elements : static_cast<double>(own[0]) * own[2];
+    if (static_cast<double>(end.out.length) != wanted) {
+      check.failAt(outs.position, which, "to have length " + formatNumber(wanted),
+                   std::to_string(end.out.length));
+    }
+    if (end.reduction < 0) end.places = Places::run(positions_);
+  }
+  for (int64_t i = 0; i < ins.length; i++) {
+    ins_.emplace_back(ins[i], placesOf(dims + rank + i * (rank + 1), ins.position, i, ins[i].length));
   }
 }
 
@@ -335,11 +382,14 @@ void Chain<T>::findPlaces() {
     if (isIn(end.value) && !isNumber(end.value) && isOverwritten(end.value)) isGathered_[end.value] = true;
     if (end.reduction >= 0) {
       for (size_t j = 0; j < ends_.size(); j++) {
-        if (ends_[j].reduction < 0 && ends_[j].value == end.value) end.stored = static_cast<int>(j);
+        const End<T>& other = ends_[j];
+        if (other.reduction < 0 && other.value == end.value && other.places->areRun()) {
+          end.stored = static_cast<int>(j);
+        }
       }
       continue;
     }
-    end.isDirect = end.value >= list_.firstResult;
+    end.isDirect = end.value >= list_.firstResult && end.places->areRun();
     for (int v = std::max(end.value + 1, list_.firstResult); v < list_.values; v++) {
       for (const int operand : list_.of(v).operands) {
         if (operand >= 0 && isIn(operand) && ins_[operand].overlaps(end.out)) end.isDirect = false;
@@ -478,14 +528,14 @@ class Chain<T>::Source::Reader {
       if (!isStored) storedOf_[end.reduction] = nullptr;
       if (isStored && !stores_) continue;
       if (!isStored && stores_ && end.stored >= 0) {
-        storedOf_[end.reduction] = chain_.ends_[end.stored].out.data;
+        storedOf_[end.reduction] = chain_.ends_[end.stored].first();
         continue;
       }
       ends_[endCount_++] = &end;
       Place& place = places_[end.value];
       if (end.value < list.firstResult || place.kind != Place::still || (isStored && !end.isDirect)) continue;
       place.kind = isStored ? Place::byPosition : Place::byPlace;
-      place.at = isStored ? end.out.data : scratchOf(end.reduction);
+      place.at = isStored ? end.first() : scratchOf(end.reduction);
     }
   }
 
@@ -540,12 +590,16 @@ class Chain<T>::Source::Reader {
     for (int i = 0; i < endCount_; i++) {
       const End<T>& end = *ends_[i];
       if (end.reduction >= 0) {
-        store(end.value, block, 0, scratchOf(end.reduction) + block.place, block.size());
+        store(end.value, block, 0, scratchOf(end.reduction) + block.place, 1, block.size());
         continue;
       }
       for (int64_t r = 0; r < block.rows; r++) {
-        store(end.value, block, r * block.columns, end.out.data + block.begin + r * block.stride,
-              block.columns);
+        int64_t first = r * block.columns;
+        end.places->forRuns(block.begin + r * block.stride, block.columns,
+                            [&](int64_t at, int64_t step, int64_t n) {
+                              store(end.value, block, first, end.out.data + at, step, n);
+                              first += n;
+                            });
       }
     }
   }
@@ -563,11 +617,16 @@ class Chain<T>::Source::Reader {
     }
   }
 
-  /// Elements of a value from `first` of the block on, unless they are there already.
-  void store(int value, const Block& block, int64_t first, T* to, int64_t n) const {
-    if (chain_.isNumber(value)) {
-      std::fill_n(to, n, chain_.numbers_[value]);
-    } else if (const T* from = places_[value].of(block) + first; from != to) {
+  /// Elements of a value from `first` of the block on, `step` apart, unless they are there already.
+  void store(int value, const Block& block, int64_t first, T* to, int64_t step, int64_t n) const {
+    const bool isNumber = chain_.isNumber(value);
+    const T* const from = isNumber ? &chain_.numbers_[value] : places_[value].of(block) + first;
+    if (from == to) return;
+    if (step != 1) {
+      for (int64_t i = 0; i < n; i++) to[i * step] = from[isNumber ? 0 : i];
+    } else if (isNumber) {
+      std::fill_n(to, n, *from);
+    } else {
       std::copy_n(from, n, to);
     }
   }

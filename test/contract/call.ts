@@ -148,6 +148,13 @@ function surround(array: TypedArray, position: number, shared: boolean, poison: 
   return { position, bytes, array: copy, before: array };
 }
 
+/** Whether the layout of a call of `fused` says where its outs are stored. */
+function placesOuts([, ins, layout]: readonly unknown[]): boolean {
+  if (!isList(ins) || !(layout instanceof Int32Array)) return true;
+  const rank = layout[4];
+  return layout.length > 5 + rank + ins.length * (rank + 1);
+}
+
 export interface ReplayOptions {
   /** Arrays on SharedArrayBuffers. Default false. */
   readonly shared?: boolean;
@@ -165,7 +172,10 @@ export function replay(
 ): Outcome {
   const parameters = signatures.get(kernel)!;
   const { overwritten, updated, partly } = roles[kernel];
-  const isPlaced = args[parameters.findIndex(({ name }) => name === 'layout')] !== null;
+  const isPlaced =
+    kernel === 'fused'
+      ? placesOuts(args)
+      : args[parameters.findIndex(({ name }) => name === 'layout')] !== null;
   const mustOverwrite = (name: string) => overwritten.includes(name) || (partly.includes(name) && !isPlaced);
   const placed: Guarded[] = [];
   const guardable = args.map((value, position) => (position === raw ? null : value));

@@ -65,6 +65,62 @@ function randomIn(dims: readonly number[], { dtype, next, value }: ChainOptions)
   return [array as Data, [productOf(dims) === 0 ? 0 : offset, ...strides]];
 }
 
+/** Where a walk of distinct elements lies in an array: dense, or with gaps, its axes in any order and direction. */
+function randomPlaces(dims: readonly number[], next: () => number): { length: number; walk: number[] } {
+  const axes = dims.map((_, axis) => axis);
+  if (next() < 0.5) axes.sort(() => next() - 0.5);
+  const strides = dims.map(() => 0);
+  let length = 1;
+  for (const axis of axes.reverse()) {
+    const gap = next() < 0.3 ? 1 + Math.floor(next() * 3) : 0;
+    strides[axis] = length;
+    length = length * dims[axis] + gap;
+  }
+  let offset = 0;
+  dims.forEach((dim, axis) => {
+    if (dim === 0 || next() < 0.8) return;
+    offset += (dim - 1) * strides[axis];
+    strides[axis] *= -1;
+  });
+  return { length, walk: [offset, ...strides] };
+}
+
+/** Gives the outs of positions places in arrays of their own, beside one another in one, or where an in is read. */
+function place(
+  outs: Float[],
+  ends: readonly (readonly number[])[],
+  dims: readonly number[],
+  drawn: readonly (readonly [Data, number[]])[],
+  { dtype, next, value }: ChainOptions,
+): number[] {
+  const stored = outs.flatMap((_, i) => (ends[i][1] < 0 ? [i] : []));
+  const { length, walk } = randomPlaces(dims, next);
+  const isBeside = next() < 0.5;
+  const isWoven = next() < 0.5;
+  const together = allocate(length * stored.length, dtype).map(value) as Float;
+  const type = outs[0].constructor;
+  const free = drawn.filter(
+    ([array, [, ...strides]]) =>
+      array.constructor === type && strides.every((stride, axis) => stride !== 0 || dims[axis] === 1),
+  );
+  return stored.flatMap((out, i) => {
+    if (isBeside) {
+      outs[out] = together;
+      const [offset, ...strides] = walk;
+      if (!isWoven) return [offset + i * length, ...strides];
+      return [offset * stored.length + i, ...strides.map((stride) => stride * stored.length)];
+    }
+    const over = next() < 0.4 ? free.pop() : undefined;
+    if (over !== undefined) {
+      outs[out] = over[0] as Float;
+      return over[1];
+    }
+    const own = randomPlaces(dims, next);
+    outs[out] = allocate(own.length, dtype).map(value) as Float;
+    return own.walk;
+  });
+}
+
 export function randomChain(options: ChainOptions): Chain {
   const { dtype, sizes, next, value } = options;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)];
@@ -97,10 +153,12 @@ export function randomChain(options: ChainOptions): Chain {
   const outs = ends.map(
     ([, end]) => allocate(end < 0 ? productOf(sizes) : sizes[0] * sizes[2], dtype).map(value) as Float,
   );
+  const walks = drawn.flatMap(([, walk]) => walk);
+  if (next() < 0.5) walks.push(...place(outs, ends, dims, drawn, options));
   return {
     outs,
     ins,
-    layout: Int32Array.from([...sizes, dims.length, ...dims, ...drawn.flatMap(([, walk]) => walk)]),
+    layout: Int32Array.from([...sizes, dims.length, ...dims, ...walks]),
     code: Int32Array.from([ends.length, ...ends.flat(), ...code]),
     constants,
   };
@@ -108,7 +166,7 @@ export function randomChain(options: ChainOptions): Chain {
 
 const fromOutput = unaryOps.map((name) => (gradientFromOutput as readonly string[]).includes(name));
 
-/** What the outs of a chain are by a call of another kernel for each of its instructions and ends. */
+/** What the outs of a chain become by a call of another kernel for each of its instructions and ends. */
 export function oneByOne(kernels: Kernels, { outs, ins, layout, code, constants }: Chain): Float[] {
   const type = outs[0].constructor as Float32ArrayConstructor;
   const [k0, r0, k1, r1, rank] = layout;
@@ -133,14 +191,23 @@ export function oneByOne(kernels: Kernels, { outs, ins, layout, code, constants 
   for (const instruction of instructionsFrom(code, 1 + 3 * outs.length)) {
     values.push(call(kernels, instruction, values, numbers, constants, ins.length, new type(n)));
   }
-  return outs.map((before, i) => {
+  const after = new Map(outs.map((before) => [before, before.slice() as Float]));
+  let at = 5 + rank + ins.length * (rank + 1);
+  outs.forEach((before, i) => {
     const [value, end, scale] = code.subarray(1 + 3 * i, 4 + 3 * i);
-    if (end < 0) return values[value];
-    const out = before.slice() as Float;
-    const by = scale < 0 ? 1 : constants[scale - ins.length];
-    kernels.reduce(out, values[value], k0, r0, k1, r1, end, by);
-    return out;
+    const out = after.get(before)!;
+    if (end >= 0) {
+      const by = scale < 0 ? 1 : constants[scale - ins.length];
+      kernels.reduce(out, values[value], k0, r0, k1, r1, end, by);
+    } else if (at === layout.length) {
+      out.set(values[value]);
+    } else {
+      const [offset, ...strides] = layout.subarray(at, at + rank + 1);
+      kernels.copy(out, values[value], Int32Array.from([...dims, ...strides, ...contiguous, offset, 0]));
+      at += rank + 1;
+    }
   });
+  return outs.map((before) => after.get(before)!);
 }
 
 function call(

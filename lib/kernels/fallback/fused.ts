@@ -71,7 +71,7 @@ function readEnds(reader: CodeReader, count: number, { isScalar, firstResult }: 
   });
 }
 
-/** How an in is read, with neighbouring axes that are stepped through evenly merged. */
+/** Where positions are in an array, with neighbouring axes that are stepped through evenly merged. */
 interface Walk {
   readonly offset: number;
   readonly dims: readonly number[];
@@ -83,12 +83,15 @@ interface Walk {
 interface Positions {
   readonly count: number;
   readonly sizes: readonly number[];
+  /** Of the ins. */
   readonly walks: readonly Walk[];
+  /** Of the outs of positions; null where they follow one another. */
+  readonly stored: readonly Walk[] | null;
 }
 
 const sizeCount = 5;
 
-function readLayout(layout: Int32Array, ins: number): Positions {
+function readLayout(layout: Int32Array, ins: number, stored: number): Positions {
   if (layout.length < sizeCount) {
     refuse('fused', 'layout', `have length at least ${sizeCount}`, String(layout.length));
   }
@@ -101,7 +104,11 @@ function readLayout(layout: Int32Array, ins: number): Positions {
     refuse('fused', 'layout[4]', `be a rank from 0 to ${maxRank}`, String(rank));
   }
   const length = sizeCount + rank + ins * (rank + 1);
-  if (layout.length !== length) refuse('fused', 'layout', `have length ${length}`, String(layout.length));
+  const longer = length + stored * (rank + 1);
+  if (layout.length !== length && layout.length !== longer) {
+    const expected = stored > 0 ? `${length} or ${longer}` : length;
+    refuse('fused', 'layout', `have length ${expected}`, String(layout.length));
+  }
   const dims = layout.subarray(sizeCount, sizeCount + rank);
   let count = 1;
   for (let axis = 0; axis < rank; axis++) {
@@ -112,11 +119,17 @@ function readLayout(layout: Int32Array, ins: number): Positions {
   const wanted = sizes.reduce((product, size) => product * size, 1);
   if (count !== wanted) refuse('fused', 'layout', `have k0·r0·k1·r1 = ${wanted} elements`, String(count));
   if (count > 2147483647) refuse('fused', 'layout', 'have at most 2147483647 elements', String(count));
-  const walks = Array.from({ length: ins }, (_, i) => {
-    const at = sizeCount + rank + i * (rank + 1);
-    return walkOf(dims, layout[at], layout.subarray(at + 1, at + 1 + rank));
-  });
-  return { count, sizes, walks };
+  const walksFrom = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => {
+      const at = from + i * (rank + 1);
+      return walkOf(dims, layout[at], layout.subarray(at + 1, at + 1 + rank));
+    });
+  return {
+    count,
+    sizes,
+    walks: walksFrom(sizeCount + rank, ins),
+    stored: layout.length === length ? null : walksFrom(length, stored),
+  };
 }
 
 function walkOf(dims: Int32Array, offset: number, strides: Int32Array): Walk {
@@ -144,10 +157,18 @@ function walkOf(dims: Int32Array, offset: number, strides: Int32Array): Walk {
 const isNumber = ({ dims, strides }: Walk) => dims.length === 0 || (dims.length === 1 && strides[0] === 0);
 const isWhole = ({ dims, strides }: Walk) => dims.length === 1 && strides[0] === 1;
 
-/** The elements at `to.length` positions from `begin` on, of what is no single number. */
-function gather(to: Float, from: Data, { offset, dims, strides }: Walk, begin: number): void {
+/** Calls run(element, step, n) for `count` positions from `begin` on. */
+function forRuns(
+  { offset, dims, strides }: Walk,
+  begin: number,
+  count: number,
+  run: (at: number, step: number, n: number) => void,
+): void {
   const last = dims.length - 1;
-  const step = strides[last];
+  if (last < 0) {
+    run(offset, 0, count);
+    return;
+  }
   const index = new Array<number>(dims.length);
   let at = offset;
   for (let axis = last, rest = begin; axis >= 0; axis--) {
@@ -155,10 +176,11 @@ function gather(to: Float, from: Data, { offset, dims, strides }: Walk, begin: n
     rest = Math.floor(rest / dims[axis]);
     at += index[axis] * strides[axis];
   }
-  for (let i = 0; i < to.length; ) {
-    const run = Math.min(to.length - i, dims[last] - index[last]);
-    for (const end = i + run; i < end; i++, at += step) to[i] = from[at];
-    at -= (index[last] + run) * step;
+  for (let left = count; left > 0; ) {
+    const n = Math.min(left, dims[last] - index[last]);
+    run(at, strides[last], n);
+    left -= n;
+    at -= index[last] * strides[last];
     index[last] = 0;
     for (let axis = last - 1; axis >= 0; axis--) {
       const wraps = ++index[axis] === dims[axis];
@@ -167,6 +189,30 @@ function gather(to: Float, from: Data, { offset, dims, strides }: Walk, begin: n
       index[axis] = 0;
     }
   }
+}
+
+/** The elements at `to.length` positions from `begin` on. */
+function gather(to: Float, from: Data, walk: Walk, begin: number): void {
+  let i = 0;
+  forRuns(walk, begin, to.length, (at, step, n) => {
+    for (const end = i + n; i < end; i++, at += step) to[i] = from[at];
+  });
+}
+
+/** Puts elements where the positions from `begin` on are. */
+function scatter(to: Float, from: Float, walk: Walk, begin: number): void {
+  let i = 0;
+  forRuns(walk, begin, from.length, (at, step, n) => {
+    if (step === 1) to.set(from.subarray(i, i + n), at);
+    else for (let j = 0; j < n; j++) to[at + j * step] = from[i + j];
+    i += n;
+  });
+}
+
+/** By the numbers of ends; null for one that is not stored, or one position after the other. */
+function placesOf({ ends }: Chain, { stored }: Positions): (Walk | null)[] {
+  let next = 0;
+  return ends.map(({ reduce }) => (reduce < 0 && stored !== null ? stored[next++] : null));
 }
 
 // ── the call ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -183,6 +229,8 @@ class Run {
   /** The chain as a loop, if there is one, and the ins that are no numbers, in the order in which it has them. */
   readonly #vectors: Block | null = null;
   readonly #given: readonly number[] = [];
+  /** Where the ends are stored that are strided. */
+  readonly #places: readonly (Walk | null)[];
 
   constructor(
     private readonly chain: Chain,
@@ -194,6 +242,7 @@ class Run {
     isDouble: boolean,
   ) {
     const { firstResult, instructions, ends } = chain;
+    this.#places = placesOf(chain, positions);
     this.#registers = isDouble ? registers64 : registers32;
     const one = () => (isDouble ? new Float64Array(1) : new Float32Array(1));
     for (let v = 0; v < firstResult; v++) {
@@ -238,7 +287,7 @@ class Run {
       else if (asArray[v]) this.elements[v] = this.#registers.get(v, count).fill(this.#numbers[v][0]);
     }
     for (let i = 0; i < instructions.length; i++) this.#compute(instructions[i], firstResult + i, count);
-    for (let i = 0; i < ends.length; i++) this.outs[i]?.set(this.elements[ends[i].value], begin);
+    for (let i = 0; i < ends.length; i++) this.#store(i, begin);
   }
 
   #byVectors(block: Block, begin: number, count: number): void {
@@ -251,8 +300,17 @@ class Run {
     block.run(count);
     for (const [i, { value }] of this.chain.ends.entries()) {
       this.elements[value] = block.elements(i, count);
-      this.outs[i]?.set(this.elements[value], begin);
+      this.#store(i, begin);
     }
+  }
+
+  #store(end: number, begin: number): void {
+    const out = this.outs[end];
+    if (out === null) return;
+    const elements = this.elements[this.chain.ends[end].value];
+    const places = this.#places[end];
+    if (places === null) out.set(elements, begin);
+    else scatter(out, elements, places, begin);
   }
 
   #read(value: number, begin: number, count: number): Float {
@@ -360,18 +418,25 @@ export const fused: Kernels['fused'] = (outs, ins, layout, code, constants) => {
     if (Number.isFinite(constants[at])) continue;
     refuse('fused', `constants[${at}]`, 'be a finite number', String(constants[at]));
   }
-  const positions = knownLayouts.get(layout, [ins.length], (copy) => readLayout(copy, ins.length));
+  const storedCount = ends.filter(({ reduce }) => reduce < 0).length;
+  const positions = knownLayouts.get(layout, [ins.length, storedCount], (copy) =>
+    readLayout(copy, ins.length, storedCount),
+  );
   const [k0, r0, k1, r1] = positions.sizes;
-  for (let i = 0; i < outs.length; i++) {
-    checkLength('fused', `outs[${i}]`, outs[i], ends[i].reduce < 0 ? positions.count : k0 * k1);
-  }
-  for (let i = 0; i < ins.length && positions.count > 0; i++) {
-    const { lowest, highest } = positions.walks[i];
-    const { length } = ins[i];
-    if (lowest >= 0 && highest < length) continue;
-    const expected = `stay within ins[${i}] (length ${length})`;
+  const wantWithin = (name: string, { length }: Data, { lowest, highest }: Walk) => {
+    if (positions.count === 0 || (lowest >= 0 && highest < length)) return;
+    const expected = `stay within ${name} (length ${length})`;
     refuse('fused', 'layout', expected, `position ${lowest < 0 ? lowest : highest}`);
-  }
+  };
+  const places = placesOf(chain, positions);
+  outs.forEach((out, i) => {
+    const own = places[i];
+    if (own !== null) wantWithin(`outs[${i}]`, out, own);
+    else checkLength('fused', `outs[${i}]`, out, ends[i].reduce < 0 ? positions.count : k0 * k1);
+  });
+  ins.forEach((array, i) => {
+    wantWithin(`ins[${i}]`, array, positions.walks[i]);
+  });
 
   const isDouble = outs[0] instanceof Float64Array;
   const stored = outs.map((out, i) => (ends[i].reduce < 0 ? out : null));

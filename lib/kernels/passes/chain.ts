@@ -3,10 +3,10 @@
  * anywhere by strides; what is written is a value at each position, or a reduction of it.
  */
 import type { Float } from '../../../binding.d.ts';
-import { type Dtype, Storage } from '../../memory.ts';
+import type { Dtype } from '../../memory.ts';
 import { mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import { unaryCode } from '../codes.ts';
-import { assemble, type End, maxValues, opNumber, ops, type Step, type Value } from '../instructions.ts';
+import { assemble, maxValues, opNumber, ops, type Step, type Value } from '../instructions.ts';
 import type { RecordedArgument, RecordedCall } from '../recorder.ts';
 import { type Access, dtypeOf, keyOf, type Memory, type Node, partOf } from './nodes.ts';
 import { areApart, compose, flat, isContiguous, refine, split, type View, whole } from './view.ts';
@@ -352,38 +352,25 @@ export class Chain implements Node {
     const { copied, filled } = this;
     if (filled !== null) return [['fill', filled.memory, filled.value]];
     if (copied !== null && dtypeOf(copied.from.memory) === this.dtype) return [copyOf(this.dims, copied)];
-    // The kernel writes its outs one after the other.
-    const copies: RecordedCall[] = [];
-    const outs = this.outs.map((out) => {
-      const view = this.viewOf(out);
-      if (out.reduce !== null || isContiguous(view)) return out;
-      const memory = new Storage(this.dtype, this.count, null);
-      const from = { memory, offset: 0, strides: stridesOf(this.dims) };
-      copies.push(copyOf(this.dims, { from, to: out }));
-      return { ...out, ...from };
-    });
-    return [this.fused(outs), ...copies];
+    return [this.fused()];
   }
 
-  private fused(given: readonly Out[]): RecordedCall {
-    const stored = given.filter(({ reduce }) => reduce === null);
-    const places = [...this.ins, ...stored];
+  private fused(): RecordedCall {
+    const stored = this.outs.filter(({ reduce }) => reduce === null);
     const { dims, strides } = mergeAxes(
       this.dims,
-      places.map((place) => place.strides),
+      [...this.ins, ...stored].map((place) => place.strides),
     );
     const rank = dims.length;
-    const outs = given.map((out) =>
-      partOf(
-        out.memory,
-        out.reduce === null ? out.offset : 0,
-        out.reduce === null ? this.count : out.memory.length,
-      ),
+    const areRuns = stored.every((out) => isContiguous(this.viewOf(out)));
+    const outs = this.outs.map(({ memory, reduce, offset }) =>
+      reduce === null && areRuns ? partOf(memory, offset, this.count) : (memory as RecordedArgument),
     );
     const layout = [...(this.shape ?? [this.count, 1, 1, 1]), rank, ...dims];
-    for (let i = 0; i < this.ins.length; i++) layout.push(this.ins[i].offset, ...strides[i]);
-    const ends = given.map(({ value, reduce, scale }): End => ({ value, reduce, scale }));
-    const { code, constants } = assemble(this.ins.length, this.steps, ends);
+    [...this.ins, ...(areRuns ? [] : stored)].forEach(({ offset }, i) => {
+      layout.push(offset, ...strides[i]);
+    });
+    const { code, constants } = assemble(this.ins.length, this.steps, this.outs);
     return [
       'fused',
       outs as Float[],
