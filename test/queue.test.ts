@@ -7,12 +7,14 @@ import {
   IndexError,
   losses,
   MemoryError,
+  Parameter,
   SGD,
   type Tensor,
   tensor,
   zeros,
 } from '../lib/index.ts';
-import { drain, enqueue, isBusy, runNow } from '../lib/kernels/queue.ts';
+import { atOnce, drain, enqueue, isBusy, isFree, runNow } from '../lib/kernels/queue.ts';
+import { occupy } from './train/support.ts';
 
 /** Where a run can fail: before it, at the start of the thread, within the program, after it. */
 const edges = ['nowhere', 'enter', 'start', 'program', 'leave'] as const;
@@ -21,6 +23,7 @@ type Edge = (typeof edges)[number];
 /** A run that fails at an edge, and what became of it. */
 class Stub {
   failed = false;
+  abandoned = 0;
   outcome: unknown = 'none';
   readonly error: Error;
   readonly run;
@@ -55,15 +58,20 @@ class Stub {
         fail('leave');
         return name;
       },
+      abandon: () => {
+        this.abandoned++;
+      },
     };
   }
 
-  enqueue(): void {
+  /** @param mayBeAtOnce whether it is made at once where nothing is under way */
+  ask(mayBeAtOnce = false): void {
     const settle = (outcome: unknown) => {
       this.outcome = outcome;
       this.log.push(`${this.name} settled`);
     };
-    enqueue(this.run).then(settle, settle);
+    const isAtOnce = mayBeAtOnce && isFree();
+    (isAtOnce ? atOnce(() => runNow(this.run)) : enqueue(this.run)).then(settle, settle);
   }
 }
 
@@ -80,13 +88,18 @@ const ways: Record<string, (pause: number) => void> = {
   },
 };
 
-describe.each(Object.entries(ways))('three runs, %s', (_, pause) => {
+const all = Object.entries(ways).flatMap(([name, pause]) => [
+  { name, pause, mayBeAtOnce: false },
+  { name: `${name}, at once where nothing is under way`, pause, mayBeAtOnce: true },
+]);
+
+describe.each(all)('three runs, $name', ({ pause, mayBeAtOnce }) => {
   const combinations = edges.flatMap((a) => edges.flatMap((b) => edges.map((c) => [a, b, c] as const)));
   test.each(combinations)('that fail at %s, %s, %s', async (...at) => {
     const log: string[] = [];
     const stubs = at.map((edge, i) => new Stub(String(i), edge, log));
     stubs.forEach((stub, i) => {
-      stub.enqueue();
+      stub.ask(mayBeAtOnce);
       pause(i + 1);
     });
     for (let i = 0; i < 20; i++) await turn();
@@ -95,6 +108,7 @@ describe.each(Object.entries(ways))('three runs, %s', (_, pause) => {
     expect(stubs.map(({ outcome }) => outcome)).toEqual(
       stubs.map(({ failed, error, name }) => (failed ? error : name)),
     );
+    expect(stubs.map(({ abandoned }) => abandoned)).toEqual(stubs.map(({ failed }) => Number(failed)));
     expect(log.filter((entry) => entry.endsWith('settled'))).toEqual(['0 settled', '1 settled', '2 settled']);
     // Nobody enters before the one ahead has left, or has failed.
     const steps = log.filter((entry) => !entry.endsWith('settled')).map((entry) => Number(entry[0]));
@@ -108,7 +122,7 @@ test('ten thousand runs, every third of which fails, settle in order', async () 
     { length: 10_000 },
     (_, i) => new Stub(String(i), edges[i % 3 === 0 ? (i % 4) + 1 : 0], log),
   );
-  for (const stub of stubs) stub.enqueue();
+  for (const stub of stubs) stub.ask();
   drain();
   await turn();
   await turn();
@@ -139,11 +153,12 @@ describe('of compiled functions', () => {
     }
   }
 
-  // Three results, and the arguments of the two runs that wait.
-  test.each([1, 2, 3, 4, 5])('one of which finds no memory for copy %d', async (nth) => {
+  // Three results, and the arguments of runs that wait.
+  test.each([1, 2, 3, 4, 5, 6])('one of which finds no memory for copy %d', async (nth) => {
     const f = doubled();
     const x = tensor([1]);
     f.sync(x);
+    occupy();
     await without(nth, async () => {
       const runs = [1, 2, 3].map((value) => {
         x.data[0] = value;
@@ -167,6 +182,7 @@ describe('of compiled functions', () => {
       const f = compile((x: Tensor) => x.add(first).add(second));
       const x = tensor([0]);
       for (let i = 0; i < 2; i++) f.sync(x);
+      occupy();
       const running = f(x);
       first.assign([10]);
       second.assign([10]);
@@ -177,6 +193,61 @@ describe('of compiled functions', () => {
       expect((await f(x)).item()).toBe(20);
     },
   );
+
+  /** One that costs too much to be made at once. */
+  const long = () => {
+    const weights = zeros([1024, 1024]);
+    return compile((x: Tensor) => x.add(weights.matmul(weights).sum()));
+  };
+
+  test('what costs little is made at once where nothing is under way, and else in its turn', async () => {
+    const weight = new Parameter([1]);
+    const step = compile((x: Tensor) => weight.add_(x));
+    const [one, work] = [tensor([1]), long()];
+    await step(one);
+    const running = [step(one)];
+    expect(weight.data[0]).toBe(2);
+    const worked = work(one);
+    running.push(step(one));
+    expect(isFree()).toBe(false);
+    expect(isBusy()).toBe(true);
+    await Promise.all([...running, worked]);
+    expect(weight.data[0]).toBe(3);
+  });
+
+  test('runs made at once settle in their order among others', async () => {
+    const [short, work] = [doubled(), long()];
+    const x = tensor([1]);
+    const order: number[] = [];
+    const calls = [short, work, short, short, work, short, short];
+    const runs = calls.map((f, i) => {
+      // With what was asked for before made by then, others are free to go at once, and wait with their promises.
+      if (i === 3 || i === 5) f.sync(x);
+      return f(x).then(() => order.push(i));
+    });
+    await Promise.all(runs);
+    expect(order).toEqual(calls.map((_, i) => i));
+  });
+
+  test('whoever awaits one run after the other keeps the event loop turning', async () => {
+    const [f, other] = [doubled(), doubled()];
+    const x = tensor([1]);
+    await Promise.all([f(x), other(x)]);
+    let turns = 0;
+    let isOver = false;
+    const count = () => {
+      turns++;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const loop = async (run: typeof f) => {
+      for (let i = 0; i < 100; i++) await run(x);
+    };
+    await Promise.all([loop(f), loop(other)]);
+    isOver = true;
+    // Both may settle in one turn, and some runs be made by the executor, where others have taken the time of a turn.
+    expect(turns).toBeGreaterThan(25);
+  });
 
   test('an error of a kernel is that of its run alone', async () => {
     const f = compile((x: Tensor, y: Tensor) => losses.softmaxCrossEntropy(x, y));

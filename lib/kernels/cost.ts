@@ -10,6 +10,7 @@
 import type { Argument, Call, Data, Limits } from '../../binding.d.ts';
 import type { Estimate } from './estimate.ts';
 import { type ArrayFact, isArrayFact, positiveSize, size } from './facts.ts';
+import { implementation } from './index.ts';
 import { arraysOf } from './recorder.ts';
 import { table } from './table.ts';
 
@@ -62,4 +63,21 @@ export function leastTime({ operations, bytes, wide }: Cost, limits: Limits): nu
   const { bandwidths } = limits;
   const { rate } = bandwidths.find((b) => b.bytes >= bytes) ?? bandwidths[bandwidths.length - 1];
   return Math.max(operations / (wide ? limits.float64 : limits.float32), bytes / rate);
+}
+
+/** What an ordinary core does, of the addon and of the fallback: seconds a call, operations and bytes a second. */
+const ordinary = {
+  native: { call: 2e-7, operations: 3e10, bytes: 3e10 },
+  fallback: { call: 1e-6, operations: 2e9, bytes: 5e9 },
+};
+
+/** Whether calls, one after the other, take less than so many seconds on an ordinary core, as far as their costs tell. */
+export function areQuick(calls: readonly Call[], seconds: number): boolean {
+  const { call, operations, bytes } = ordinary[implementation];
+  let left = seconds - calls.length * call;
+  for (let i = 0; i < calls.length && left > 0; i++) {
+    const cost = costOf(calls[i]);
+    left -= Math.max(cost.operations / operations, cost.bytes / bytes);
+  }
+  return left > 0;
 }

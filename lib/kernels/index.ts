@@ -67,6 +67,9 @@ const isThreadCount = (count: number) => Number.isInteger(count) && count >= 1 &
 
 const choice = choose();
 
+/** Which implementation was chosen. */
+export const implementation: BackendInfo['name'] = choice.addon ? 'native' : 'fallback';
+
 /** The kernels in use. A live binding: `withKernels` puts others in their place for a while. */
 export let kernels: Kernels = choice.kernels;
 
@@ -111,9 +114,9 @@ export function measureLimits(): Limits {
 
 /** Which implementation of the kernels runs, and on what. */
 export function backendInfo(): BackendInfo {
-  if (choice.addon) return { name: 'native', ...choice.addon.info() };
+  if (choice.addon) return { name: implementation, ...choice.addon.info() };
   return {
-    name: 'fallback',
+    name: implementation,
     blas: 'none',
     simd: 'none',
     threads: 1,

@@ -2,11 +2,14 @@
  * The order of runs. Programs of this thread run one after the other, first in, first out: whoever asks for a prediction
  * while a training runs sees whole steps. A run's inputs and settings are those of the moment it was asked for.
  *
+ * A run that is over sooner than the executor would have heard of it is made at once, where none is under way. Its promise
+ * settles in another turn of the event loop, so that who awaits run after run keeps nobody else waiting.
+ *
  * Any step of a run may fail, for want of memory say. Its own promise then rejects, and the next one goes on. Where the
  * system gives no thread, runs are made on this one.
  */
 import { AxpyError } from '../errors.ts';
-import { turn, warn } from '../platform.ts';
+import { later, turn, warn } from '../platform.ts';
 import { createProgram, type Program } from './index.ts';
 
 export interface Run<Result> {
@@ -15,27 +18,33 @@ export interface Run<Result> {
   enter: () => void;
   /** Copies the results out of it, before the next run enters. */
   leave: () => Result;
+  /** After any of this has failed. */
+  abandon: () => void;
 }
 
 /** How a run ended. */
 type Outcome = { result: unknown } | { error: unknown };
 
-/** A run that somebody waits for. */
-interface Job {
-  run: Run<unknown>;
+/** What somebody waits for. */
+interface Promised {
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
+  /** Set once; it then settles when those before it have. */
+  outcome?: Outcome;
+}
+
+/** A run that is not made at once. */
+interface Job extends Promised {
+  run: Run<unknown>;
   /** What `leave` gave before it is known whether the program came to its end. */
   left?: Outcome;
-  /** Set once; the job then settles when those before it have. */
-  outcome?: Outcome;
 }
 
 /**
  * A job waits, is on the executor (`current`), has ended there without its promise telling so yet (`drain` was faster), or
  * has an outcome. `unsettled` holds all of them in their order, `waiting` those of the first kind.
  */
-const unsettled: Job[] = [];
+const unsettled: Promised[] = [];
 const waiting: Job[] = [];
 let current: Job | null = null;
 let barrier: Program | null = null;
@@ -43,6 +52,35 @@ let barrier: Program | null = null;
 /** Whether a run is on the executor or waits for it. */
 export function isBusy(): boolean {
   return current !== null;
+}
+
+/** What runs made at once may take of one turn of the event loop, in milliseconds. */
+const allotted = 0.2;
+let taken = 0;
+let isTurning = false;
+
+/** Whether a run may be made at once: none is under way, and those before it in this turn have left time. */
+export function isFree(): boolean {
+  return current === null && taken < allotted;
+}
+
+/** Makes a run, here and now; `isFree` was asked before. Its promise settles as those of other runs do, in their order. */
+export function atOnce<Result>(run: () => Result): Promise<Result> {
+  return new Promise<Result>((resolve, reject) => {
+    const start = performance.now();
+    const outcome = attempt(run);
+    taken += performance.now() - start;
+    unsettled.push({ resolve: resolve as (result: unknown) => void, reject, outcome });
+    if (isTurning) return;
+    isTurning = true;
+    later(turned);
+  });
+}
+
+function turned(): void {
+  isTurning = false;
+  taken = 0;
+  settle();
 }
 
 /** Runs off this thread, after all that were asked for before. */
@@ -69,10 +107,15 @@ function start(): void {
       return;
     } catch (error) {
       current = null;
-      mine.outcome = { error };
+      conclude(mine, { error });
       settle();
     }
   }
+}
+
+function conclude(job: Job, outcome: Outcome): void {
+  job.outcome = outcome;
+  if ('error' in outcome) job.run.abandon();
 }
 
 /** When to ask for a thread again, after there was none; 0 if there always was. */
@@ -103,7 +146,7 @@ function launch(program: Program): Promise<void> {
 
 /** The executor is done with a job. */
 function finish(job: Job, outcome: Outcome): void {
-  job.outcome = outcome;
+  conclude(job, outcome);
   // `drain` may have gone on with others in the meantime.
   if (current === job) {
     current = null;
@@ -151,9 +194,14 @@ export function drain(): void {
   settle();
 }
 
-/** Runs on this thread, now; `drain` was called before. */
-export function runNow<Result>({ program, enter, leave }: Run<Result>): Result {
-  enter();
-  program.run();
-  return leave();
+/** Runs on this thread, now, with no other run under way: `drain` was called before. */
+export function runNow<Result>({ program, enter, leave, abandon }: Run<Result>): Result {
+  try {
+    enter();
+    program.run();
+    return leave();
+  } catch (error) {
+    abandon();
+    throw error;
+  }
 }

@@ -1,8 +1,8 @@
 /** Functions of tensors as programs: written down once, then run by the executor, off the main thread. */
 import { checkFunction, describe } from '../arguments.ts';
 import { ArgumentError, AutogradError } from '../errors.ts';
-import { drain, enqueue, isBusy, runNow } from '../kernels/queue.ts';
-import { nextPass, recording } from '../kernels/recorder.ts';
+import { atOnce, drain, enqueue, isBusy, isFree, runNow } from '../kernels/queue.ts';
+import { recording } from '../kernels/recorder.ts';
 import type { Tensor } from '../tensor.ts';
 import { Kept } from './kept.ts';
 import { Entry, trace } from './program.ts';
@@ -12,7 +12,10 @@ import { keyOf } from './signature.ts';
 export type Result = unknown;
 
 export interface Compiled<Args extends unknown[], Returned> {
-  /** Runs on the executor, after every run that was asked for before; the arguments are those of now. */
+  /**
+   * Runs on the executor, after every run that was asked for before; the arguments are those of now. What is over sooner
+   * than the executor would have woken, by what its calls cost, runs at once on this thread where nothing else is under way.
+   */
   (...args: Args): Promise<Returned>;
   /** Runs on this thread, after every run that was asked for before. */
   sync(...args: Args): Returned;
@@ -129,30 +132,20 @@ function compileBoth<Args extends unknown[], Returned>(
     programs.add(entry);
     return { entry, tensors: [...traced.signature.tensors] };
   };
-  const here = ({ entry, tensors }: Known): Returned => {
+  const here = ({ entry, tensors }: Known): Returned => runNow(entry.run(tensors, false)) as Returned;
+  const elsewhere = ({ entry, tensors }: Known): Promise<Returned> =>
+    enqueue(entry.run(tensors, isBusy())) as Promise<Returned>;
+  const sync = (...args: Args): Returned => {
+    if (recording !== null) return fn(...args);
+    const known = programFor(args);
     drain();
-    const run = entry.run(tensors, false);
-    const pass = nextPass();
-    entry.apply(pass);
-    try {
-      return runNow(run) as Returned;
-    } catch (error) {
-      entry.abandon(pass);
-      throw error;
-    }
+    return here(known);
   };
-  const elsewhere = ({ entry, tensors }: Known): Promise<Returned> => {
-    const running = enqueue(entry.run(tensors, isBusy()));
-    // What the next call finds is what this one will leave, as they run in this order.
-    const pass = nextPass();
-    entry.apply(pass);
-    return running.catch((error) => {
-      entry.abandon(pass);
-      throw error;
-    }) as Promise<Returned>;
+  const later = async (...args: Args): Promise<Returned> => {
+    const known = programFor(args);
+    const { pace } = known.entry;
+    return pace.isShort && isFree() ? atOnce(() => pace.timed(() => here(known))) : elsewhere(known);
   };
-  const sync = (...args: Args): Returned => (recording === null ? here(programFor(args)) : fn(...args));
-  const later = async (...args: Args): Promise<Returned> => elsewhere(programFor(args));
   const async = (...args: Args): Promise<Returned> => {
     if (recording === null) return later(...args);
     const refused = Promise.reject(
@@ -166,14 +159,10 @@ function compileBoth<Args extends unknown[], Returned>(
     soon(...args) {
       const isAlone = !isBusy();
       const known = find(args);
-      if (isAlone && known?.entry.pace.isShort) {
-        const start = performance.now();
-        const result = once ? fn(...args) : here(programFor(args, known));
-        known.entry.pace.tookHere(performance.now() - start);
-        return result;
-      }
+      if (once && isAlone && known?.entry.pace.isShort) return known.entry.pace.timed(() => fn(...args));
       const own = programFor(args, known);
       const { pace } = own.entry;
+      if (isAlone && pace.isShort) return pace.timed(() => here(own));
       const start = performance.now();
       const result = elsewhere(own);
       // Among others it tells nothing.

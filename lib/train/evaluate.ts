@@ -48,7 +48,7 @@ export interface EvaluateOptions<
 
 /**
  * The mean loss over examples, and each metric over all of them, by name. The model works in evaluation mode and keeps
- * the mode it had; the event loop gets a turn between batches.
+ * the mode it had; the event loop gets a turn after each batch.
  * @param data as for `fit`
  * @returns `{ loss?, ...metrics }`
  * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, AbortError
@@ -147,11 +147,11 @@ export async function score(
   const tally = new Tally(metrics);
   let hasLoss = false;
   for await (const { x, y } of dataset.batches(interruption)) {
-    if (tally.examples > 0) await turn();
     interruption.check();
     const { prediction, loss } = await forward(x, y);
     hasLoss = loss !== undefined;
     tally.add(prediction, y, loss?.item());
+    await turn();
   }
   return hasLoss ? ({ loss: tally.loss, ...tally.metrics() } as Scores) : tally.metrics();
 }
@@ -167,7 +167,7 @@ export interface PredictOptions {
 
 /**
  * The model's output for every example, in evaluation mode and without gradients; the model keeps the mode it had. The
- * event loop gets a turn between batches, so that predictions beyond one batch may see more than one step of a training
+ * event loop gets a turn after each batch, so that predictions beyond one batch may see more than one step of a training
  * that runs at the same time.
  * @param x [examples, ...], a tensor or values, which take the model's dtype; several as `Inputs` says; text or a table where the
  *   model's first layer takes such
@@ -195,7 +195,6 @@ export async function predict<Model extends Layer>(
   const eager = (batch: Tensors) => noGrad(() => forwardOf(model, batch));
   const forward = compiled ? kept(model, predict, eager).soon : eager;
   for (let start = 0; start < n; start += batchSize) {
-    if (start > 0) await turn();
     if (signal?.aborted) throw new AbortError(op, signal.reason);
     const rows = Math.min(batchSize, n - start);
     const batch = rows === n ? inputs : mapTensors(inputs, (input) => input.slice([[start, start + rows]]));
@@ -208,6 +207,7 @@ export async function predict<Model extends Layer>(
       }
     }
     outputs.push(y);
+    await turn();
   }
   return joined(outputs) as OutputOf<Model>;
 }

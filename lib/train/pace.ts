@@ -1,5 +1,9 @@
 /** How long a program takes, and so where to run it. Times are in milliseconds. */
+import type { Call } from '../../binding.d.ts';
+import { areQuick } from '../kernels/cost.ts';
 
+/** What takes less, as far as anybody knows before it has run, is over sooner than another thread has woken. */
+const surely = 0.1;
 /** A run shorter than this costs less than to hand it to the executor and to hear of its end. */
 const short = 0.2;
 /** What the executor adds, at most as a rule. */
@@ -10,12 +14,24 @@ const tooLong = 5;
 const some = 8;
 
 export class Pace {
-  /** Whether it is better run on this thread. A program is first run elsewhere, as nobody knows. */
-  isShort = false;
+  /** Whether it is better run on this thread: at first by what its calls cost, later by the time that they took. */
+  isShort: boolean;
   private runs = 0;
   private best = Infinity;
 
-  tookHere(time: number): void {
+  constructor(calls: readonly Call[]) {
+    this.isShort = areQuick(calls, surely / 1e3);
+  }
+
+  /** Runs it here. */
+  timed<Result>(run: () => Result): Result {
+    const start = performance.now();
+    const result = run();
+    this.tookHere(performance.now() - start);
+    return result;
+  }
+
+  private tookHere(time: number): void {
     this.note(time);
     if (time > tooLong || (this.runs >= some && this.best > short)) this.turn(false);
     else if (this.runs >= some) this.turn(true);

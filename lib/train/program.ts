@@ -10,6 +10,7 @@ import type { Run } from '../kernels/queue.ts';
 import {
   type Effect,
   generation,
+  nextPass,
   type RecordedCall,
   Recording,
   record,
@@ -78,7 +79,7 @@ interface Made {
 export class Entry {
   /** Bytes that it has for itself, about. */
   readonly weight: number;
-  readonly pace = new Pace();
+  readonly pace: Pace;
   /** Whether the function may do something else by now, for a reason. */
   isDoubtful = false;
   private made: Made;
@@ -103,7 +104,8 @@ export class Entry {
   ) {
     const { form, recording } = traced;
     this.made = this.make(recording.calls, storagesOf(form));
-    const { written, captured, bytes } = this.made.planned;
+    const { calls, written, captured, bytes } = this.made.planned;
+    this.pace = new Pace(calls);
     this.changing = new Set(written.map(({ buffer }) => buffer));
     this.seen = captured.map(() => -1);
     this.settings = [...recording.settings];
@@ -204,7 +206,10 @@ export class Entry {
     return isSame;
   }
 
-  /** A run with these tensors; `later` when it will not enter at once, so that they must be copied. */
+  /**
+   * A run with these tensors, which has left gradients, versions and modes as it will leave them, for the next call to find;
+   * `later` when it will not enter at once, so that they must be copied.
+   */
   run(tensors: readonly Tensor[], later: boolean): Run<unknown> {
     this.runs++;
     const values = this.valuesOf(tensors);
@@ -214,10 +219,14 @@ export class Entry {
     const { made } = this;
     const { captured } = made.planned;
     for (let i = 0; i < captured.length; i++) this.seen[i] = captured[i].from.owner.version;
+    const pass = nextPass();
+    const { effects } = this.traced;
+    for (let i = 0; i < effects.length; i++) effects[i].apply(pass);
     return {
       program: made.program,
       enter: () => write(made, values, writes),
       leave: () => this.result(made),
+      abandon: () => this.abandon(pass),
     };
   }
 
@@ -228,14 +237,8 @@ export class Entry {
     write(made, tensors === null ? [...(made.inputs as Array[]), ...values] : values, this.capture());
   }
 
-  /** Leaves gradients, versions and modes as a run does. */
-  apply(pass: number): void {
-    const { effects } = this.traced;
-    for (let i = 0; i < effects.length; i++) effects[i].apply(pass);
-  }
-
   /** A run has failed: gradients are unknown. */
-  abandon(pass: number): void {
+  private abandon(pass: number): void {
     for (const effect of this.traced.effects) effect.abandon?.(pass);
     this.seen.fill(-1);
   }

@@ -27,6 +27,7 @@ import {
   zeros,
 } from '../../lib/index.ts';
 import { pays } from '../../lib/kernels/passes/chain.ts';
+import { occupy } from './support.ts';
 import { freeze, parameter, seen, shared, to } from './twins.ts';
 
 // Passes join calls of few elements too.
@@ -193,7 +194,7 @@ const call = fc.record({
   kind: fc.nat(5),
   /** Whether tensors of the pool change places. */
   turn: fc.nat(2),
-  awaited: fc.boolean(),
+  way: fc.constantFrom('sync', 'awaited', 'awaited from the executor'),
   withoutGradient: fc.constantFrom(false, false, false, false, true),
 });
 type Value<Made> = Made extends fc.Arbitrary<infer Of> ? Of : never;
@@ -212,7 +213,7 @@ async function watched([list, kinds, calls]: Value<typeof sessions>, compiled: b
   const program = compile(fn);
   const pools = new Map([1, 2].map((rows) => [rows, [0, 1, 2].map((i) => randn([rows, 3]).add(i))]));
   const saw: unknown[] = [];
-  for (const { change, at, kind: which, turn, awaited, withoutGradient } of calls) {
+  for (const { change, at, kind: which, turn, way, withoutGradient } of calls) {
     const { tensors, rows, nested, by, flag } = pick(kinds, which);
     changes[change](w, at);
     // What backward will read of it, and whether the call changes that, is seen afterwards.
@@ -223,7 +224,8 @@ async function watched([list, kinds, calls]: Value<typeof sessions>, compiled: b
     const argument: Wrapped = { x, rest: nested ? [rest] : rest, by };
     const run = () => {
       if (!compiled) return fn(argument, flag);
-      return awaited ? program(argument, flag) : program.sync(argument, flag);
+      if (way === 'awaited from the executor') occupy();
+      return way === 'sync' ? program.sync(argument, flag) : program(argument, flag);
     };
     try {
       let result: unknown;

@@ -23,6 +23,7 @@ import {
 } from '../../lib/index.ts';
 import { isTensor } from '../../lib/tensor.ts';
 import { recordedCall } from '../../lib/train/compile.ts';
+import { occupy } from './support.ts';
 
 function network(): Layer {
   return new Sequential([
@@ -305,6 +306,7 @@ test('calls run in order, with the arguments and the learning rate of their mome
   await read();
   const before = layer.weight.data[0];
   const seen: Promise<Tensor>[] = [];
+  occupy();
   for (let i = 1; i <= 5; i++) {
     optimizer.learningRate = i;
     void step(x);
@@ -324,6 +326,7 @@ test('a call of a new kind completes what waits before it', async () => {
   const order: number[] = [];
   const f = compile((x: Tensor) => x.add(1));
   f.sync(tensor([0]));
+  occupy();
   const waiting = [1, 2, 3].map(async (value) => order.push((await f(tensor([value]))).item()));
   expect(f.sync(tensor([1, 2])).toArray()).toEqual([2, 3]);
   await Promise.all(waiting);

@@ -16,6 +16,7 @@ import {
   Tensor,
 } from '../../lib/index.ts';
 import { defaultState } from '../../lib/random.ts';
+import { occupy } from './support.ts';
 
 /** A tensor to be written to, which is there: `to(p.grad).mul_(2)`. */
 export function to(x: Tensor | null): Tensor {
@@ -58,6 +59,13 @@ export type Program = (twin: Twin) => void | Promise<void>;
 export const ways: Record<string, Run> = {
   sync: (fn) => compile(fn).sync,
   awaited: (fn) => compile(fn),
+  'awaited from the executor': (fn) => {
+    const compiled = compile(fn);
+    return (...args) => {
+      occupy();
+      return compiled(...args);
+    };
+  },
   'sync and awaited in turn': (fn) => {
     const compiled = compile(fn);
     let calls = 0;
