@@ -137,6 +137,29 @@ describe('recorded calls', () => {
   });
 });
 
+describe('a destination over an input', () => {
+  const over = tested.filter((kernel) => table[kernel].over !== undefined);
+  test.each(over)('%s: gives what it gives apart', (kernel) => {
+    const at = Object.keys(table[kernel].arguments).indexOf(table[kernel].over!);
+    const calls = recorded.filter((call) => call.kernel === kernel);
+    expect(calls.length).toBeGreaterThan(0);
+    for (const call of calls) {
+      for (const implementation of [fallback, addon]) {
+        const apart = replay(implementation, call);
+        const together = replay(implementation, { kernel, args: call.args.with(0, call.args[at]) });
+        // Empty arrays are never the same.
+        const isEmpty = (call.args[at] as { length: number }).length === 0;
+        expect(together.args[0] === together.args[at]).toBe(!isEmpty);
+        const others = apart.args.map((value, i) => (i === at ? null : value));
+        for (const [i, value] of others.entries()) {
+          if (isArray(value) && !sameBytes(value, together.args[i] as typeof value))
+            expect.fail(`argument ${i} differs: ${showCall(call)}`);
+        }
+      }
+    }
+  });
+});
+
 describe('wrong arguments', () => {
   test.each(tested)('%s: both refuse in the same words, or do the same', (kernel) => {
     const chosen = varied(kernel, 8);

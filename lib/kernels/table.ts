@@ -61,6 +61,8 @@ export interface KernelFacts<Kernel extends (...args: never[]) => void> {
   readonly arguments: Readonly<Record<string, Fact>>;
   /** Its operations at least, or what else there is to say about its cost. */
   readonly cost: (...args: Parameters<Kernel>) => number | Estimate;
+  /** Which of its inputs its first argument may be the very array of, of kernels that are no elementwise calls. */
+  readonly over?: string;
   /** Whether a call may throw for what its arrays hold, beside indices. */
   readonly fails?: (args: readonly unknown[]) => boolean;
 }
@@ -129,6 +131,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       activation: activationOfOutput,
       parameter: anyNumber,
     },
+    over: 'gradient',
     cost: (out, bias, _gradient, _y, _rows, _columns, activation) =>
       ((bias === null ? 0 : 1) + (activation < 0 ? 0 : 2)) * out.length,
   },
@@ -435,6 +438,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       channels: size,
       ...epilogue,
     },
+    over: 'x',
     cost: (out, _x, _mean, _remainder, _inverse, _scale, _shift, _rows, _channels, activation) =>
       (2 + epilogueWork(activation)) * out.length,
   },
@@ -453,6 +457,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       parameter: anyNumber,
       moments: flag,
     },
+    over: 'gradient',
     cost: (
       out,
       _scale,
@@ -502,6 +507,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       rows: size,
       size,
     },
+    over: 'gradient',
     cost: (out) => 13 * out.length,
   },
 

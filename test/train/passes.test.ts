@@ -161,6 +161,23 @@ describe('whole training steps', () => {
   });
 });
 
+test('a call writes over what it reads, where that is not read again', () => {
+  /** Whether tanh does, of a function that calls it once. */
+  const isOver = (fn: (x: Tensor) => Tensor) => {
+    const { recording, form } = trace(fn, [randn([6, 6])]);
+    const storages = form.tensors.map(({ storage }) => storage);
+    const [, out, x] = improved(recording, storages)!.calls.find(([kernel]) => kernel === 'unary')!;
+    return out === x;
+  };
+  const square = (x: Tensor) => x.matmul(x);
+  expect(isOver((x) => square(square(x).tanh()))).toBe(true);
+  const twice = (x: Tensor) => square(x.tanh()).matmul(x);
+  expect(isOver((x) => twice(square(x)))).toBe(false);
+  // An argument; a result.
+  expect(isOver((x) => square(x.tanh()))).toBe(false);
+  expect(isOver((x) => square(x).tanh())).toBe(false);
+});
+
 // ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const view: fc.Arbitrary<View> = fc

@@ -3,7 +3,7 @@
  * anywhere by strides; what is written is a value at each position, or a reduction of it.
  */
 import type { Float } from '../../../binding.d.ts';
-import type { Dtype } from '../../memory.ts';
+import type { Dtype, Storage } from '../../memory.ts';
 import { mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import { unaryCode } from '../codes.ts';
 import { assemble, maxValues, opNumber, ops, type Step, type Value } from '../instructions.ts';
@@ -214,6 +214,23 @@ export class Chain implements Node {
           place.strides = sameDims(own, dims!) ? strides : split({ dims: own, offset, strides }, dims!);
       }
     };
+  }
+
+  operandUnder(out: Memory, isFree: (memory: Memory) => memory is Storage): Storage | null {
+    const { ins, outs, dims } = this;
+    // Copies read and write different arrays.
+    if (this.steps.length === 0 || this.original?.[0] === 'loss') return null;
+    const [end, ...others] = outs.filter(({ memory }) => memory === out);
+    if (others.length > 0 || end.reduce !== null) return null;
+    const isThere = (one: Place) =>
+      one.offset === end.offset &&
+      one.strides.every((stride, i) => stride === end.strides[i] || dims[i] === 1);
+    for (const { memory } of ins) {
+      if (!isFree(memory) || memory.length !== out.length || memory.dtype !== this.dtype) continue;
+      if (outs.some((other) => other.memory === memory)) continue;
+      if (ins.every((one) => one.memory !== memory || isThere(one))) return memory;
+    }
+    return null;
   }
 
   rename(from: Memory, to: Memory): void {

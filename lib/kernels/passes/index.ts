@@ -7,6 +7,7 @@ import { variable } from '../../platform.ts';
 import type { RecordedCall, Recording } from '../recorder.ts';
 import { constants } from './constants.ts';
 import { fuse } from './fuse.ts';
+import { inPlace } from './inPlace.ts';
 import { List, nodeOf } from './list.ts';
 import { dtypeOf } from './nodes.ts';
 import { parts } from './parts.ts';
@@ -14,7 +15,15 @@ import { unread } from './unread.ts';
 import { versions } from './versions.ts';
 import { views } from './views.ts';
 
-export const passes: readonly ((list: List) => void)[] = [unread, views, constants, parts, fuse, unread];
+export const passes: readonly ((list: List) => void)[] = [
+  unread,
+  views,
+  constants,
+  parts,
+  fuse,
+  unread,
+  inPlace,
+];
 
 /** `AXPY_PASSES=0` leaves lists as they were recorded, for comparison. */
 let isOn = variable('AXPY_PASSES') !== '0';

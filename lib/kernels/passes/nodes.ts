@@ -4,7 +4,7 @@
  * whole arrays.
  */
 import type { Data } from '../../../binding.d.ts';
-import type { Dtype, Elements, Storage } from '../../memory.ts';
+import { type Dtype, type Elements, Storage } from '../../memory.ts';
 import { type ArrayFact, type Effect, isArrayFact } from '../facts.ts';
 import { isList, isStorage, Part, type RecordedArgument, type RecordedCall } from '../recorder.ts';
 import { type KernelFacts, table } from '../table.ts';
@@ -30,6 +30,11 @@ export interface Node {
   readonly mayFail: boolean;
   /** What makes it find the elements of a memory where a map says, in another one; null where it cannot. */
   moved(from: Memory, to: Memory, map: View): (() => void) | null;
+  /**
+   * A memory that is free afterwards and in which `out`, of which it writes all, may lie as well: it is as long, and what is read
+   * of it is read where the result is written.
+   */
+  operandUnder(out: Memory, isFree: (memory: Memory) => memory is Storage): Storage | null;
   /** Uses another memory of the same size and type in the place of one. */
   rename(from: Memory, to: Memory): void;
   /** The calls that do it. */
@@ -145,6 +150,19 @@ export class Kernel implements Node {
       if (isList(argument) ? !argument.every(find) : !find(argument)) return null;
     }
     return () => this.replace((some) => replaced.get(some) ?? some);
+  }
+
+  operandUnder(out: Memory, isFree: (memory: Memory) => memory is Storage): Storage | null {
+    const [name, ...args] = this.call;
+    const { over, arguments: facts } = table[name];
+    if (over === undefined || args[0] !== out) return null;
+    const at = Object.keys(facts).indexOf(over);
+    const memory = args[at];
+    if (!(memory instanceof Storage) || !isFree(memory)) return null;
+    const isElsewhere = args.some(
+      (some, i) => i !== at && (some instanceof Part ? some.storage : some) === memory,
+    );
+    return memory.length === out.length && !isElsewhere ? memory : null;
   }
 
   rename(from: Memory, to: Memory): void {
@@ -290,6 +308,10 @@ export class Product implements Node {
       this.isChanged = true;
       this.own = null;
     };
+  }
+
+  operandUnder(): null {
+    return null;
   }
 
   rename(from: Memory, to: Memory): void {
