@@ -1,7 +1,7 @@
 /** A recorded list of calls on its way through the passes. */
 import { Storage } from '../../memory.ts';
 import type { RecordedCall, Recording } from '../recorder.ts';
-import { chainOf } from './chain.ts';
+import { chainOf } from './calls.ts';
 import { Kernel, type Node, Product } from './nodes.ts';
 
 export class List {
