@@ -97,6 +97,10 @@ function arithmetic(
     div: binary(first + 7),
     min: binary(first + 8),
     max: binary(first + 9),
+    /** b where it is less than a, else a, NaN included; one instruction of a processor, where `min` is many. */
+    least: binary(first + 10),
+    /** Likewise where it is greater. */
+    greatest: binary(first + 11),
     eq: binary(comparison),
     ne: binary(comparison + 1),
     lt: binary(comparison + 2),
