@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { unaryOps } from '../lib/kernels/codes.ts';
-import { kernels } from '../lib/kernels/index.ts';
+import { type Float, kernels } from '../lib/kernels/index.ts';
 import { bundle } from './bundle.ts';
 import { generator } from './cases/values.ts';
 
@@ -28,6 +28,87 @@ test.each(unaryOps.map((name, op) => [name, op] as const))(
     }
   },
 );
+
+const noise = (length: number) => Float32Array.from({ length }, () => 12 * next() - 6);
+
+const like = (x: Float, length: number): Float =>
+  x instanceof Float32Array ? new Float32Array(length) : new Float64Array(length);
+
+const weights = noise(9001);
+const weightsOf = (x: Float, size: number) => like(x, size).map((_, i) => weights[i]) as Float;
+
+/** What the kernels write that go along rows. */
+const rowCalls: Record<string, (x: Float, gradient: Float, rows: number, size: number) => Float[]> = {
+  softmax(x, _, rows, size) {
+    const y = like(x, x.length);
+    kernels.softmax(y, x, rows, size, 1, 0);
+    return [y];
+  },
+  'its logarithm'(x, _, rows, size) {
+    const y = like(x, x.length);
+    kernels.softmax(y, x, rows, size, 1, 1);
+    return [y];
+  },
+  'the gradient of softmax'(x, gradient, rows, size) {
+    const [y, dx] = [like(x, x.length), like(x, x.length)];
+    kernels.softmax(y, x, rows, size, 1, 0);
+    kernels.softmaxGradient(dx, gradient, y, rows, size, 1, 0);
+    return [dx];
+  },
+  'the gradient of its logarithm'(x, gradient, rows, size) {
+    const [y, dx] = [like(x, x.length), like(x, x.length)];
+    kernels.softmax(y, x, rows, size, 1, 1);
+    kernels.softmaxGradient(dx, gradient, y, rows, size, 1, 1);
+    return [dx];
+  },
+  'cross-entropy'(x, _, rows, size) {
+    const [losses, y] = [like(x, rows), like(x, x.length)];
+    const labels = Int32Array.from({ length: rows }, (_, row) => (7 * row) % size);
+    kernels.softmaxCrossEntropy(losses, y, x, labels, rows, size, 1);
+    return [losses, y];
+  },
+  layerNorm(x, _, rows, size) {
+    const [y, mean, remainder, inverse] = [x.length, rows, rows, rows].map((n) => like(x, n));
+    const [scale, shift] = [weightsOf(x, size), weightsOf(x, size).reverse() as Float];
+    kernels.layerNorm(y, mean, remainder, inverse, x, scale, shift, rows, size, 1e-5);
+    return [y, inverse];
+  },
+  'the gradient of layerNorm'(x, gradient, rows, size) {
+    const [y, mean, remainder, inverse] = [x.length, rows, rows, rows].map((n) => like(x, n));
+    kernels.layerNorm(y, mean, remainder, inverse, x, null, null, rows, size, 1e-5);
+    const [byScale, byShift] = [like(x, size), like(x, size)];
+    const scale = weightsOf(x, size);
+    kernels.layerNormGradient(y, byScale, byShift, gradient, x, mean, remainder, inverse, scale, rows, size);
+    return [y, byScale, byShift];
+  },
+};
+
+/** Whole vectors and not, rows of more than one block, more rows than a block has. */
+const matrices = [
+  [3, 32],
+  [300, 70],
+  [140, 128],
+  [2, 4104],
+  [2, 9001],
+] as const;
+
+test.each(Object.entries(rowCalls))('%s of rows: as in float64, whichever rows there are', (_, run) => {
+  for (const [rows, size] of matrices) {
+    const [x, gradient] = [noise(rows * size), noise(rows * size)];
+    const found = run(x, gradient, rows, size);
+    const exact = run(Float64Array.from(x), Float64Array.from(gradient), rows, size);
+    for (const [i, values] of found.entries()) {
+      const largest = Math.max(...Array.from(exact[i], Math.abs));
+      const wrong = values.findIndex((value, at) => !(Math.abs(value - exact[i][at]) <= 1e-6 * largest));
+      expect(wrong, `${rows} × ${size}, output ${i}`).toBe(-1);
+    }
+    const last = (rows - 1) * size;
+    const alone = run(x.slice(last), gradient.slice(last), 1, size);
+    for (const [i, values] of found.entries()) {
+      if (values.length === rows * size) expect(alone[i]).toEqual(values.slice(last));
+    }
+  }
+});
 
 /** Losses of three steps, and a weight behind them, of a net that meets products, convolutions, pools and norms. */
 const script = `

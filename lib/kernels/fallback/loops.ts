@@ -1,7 +1,7 @@
 /**
  * Loops over arrays of float32 as WebAssembly SIMD. A loop goes down the columns of matrices, four at a time, and may keep
- * sums of each column; an array without columns is a matrix of four. The arrays are copied into the memory of WebAssembly
- * and back by blocks that stay in the first caches.
+ * sums of each column, or along the rows of matrices, and may keep sums of each row; an array without either is one row. The
+ * arrays are copied into the memory of WebAssembly and back by blocks that stay in the first caches.
  */
 import type { Data } from '../../../binding.d.ts';
 import { copyBlock } from './gemm-wasm.ts';
@@ -31,6 +31,8 @@ const blockBytes = 4 * blockElements + 320;
 
 /** Fewer elements take longer to copy than to compute. */
 const leastElements = 512;
+/** Likewise of rows. */
+const leastRow = 32;
 
 const low = Array.from({ length: 8 }, (_, i) => i);
 const high = low.map((i) => i + 8);
@@ -61,6 +63,12 @@ export class Body {
   narrow([a, b]: Wide): Code {
     return this.keep(v128.shuffle(narrow(a), narrow(b), [...low, ...low.map((i) => i + 16)]));
   }
+
+  /** A function of two float64, of four. */
+  both(f: (x: Code, keep: (value: Code) => Code) => Code, [a, b]: Wide): Wide {
+    const keep = (value: Code) => this.keep(value);
+    return this.keepWide([f(a, keep), f(b, keep)]);
+  }
 }
 
 type Lifted<Args extends readonly unknown[]> = (...args: { [I in keyof Args]: Wide }) => Wide;
@@ -84,15 +92,24 @@ interface Result {
   sums?: readonly Wide[];
 }
 
-/** What a loop does with four columns of a row: from elements of the ins, numbers of the columns and sums so far. */
+/** What a loop does with four elements: from those of the ins, numbers of their columns or row, and sums so far. */
 type Rule = (body: Body, ins: readonly Code[], own: readonly Wide[], sums: readonly Wide[]) => Result;
 
-type Run = (at: number, own: number, sums: number, rows: number, groups: number, stride: number) => void;
+/** `groups` times `steps` vectors of each array, `step` bytes apart; the first ones of the groups are `next` bytes apart. */
+type Run = (
+  at: number,
+  own: number,
+  sums: number,
+  steps: number,
+  groups: number,
+  step: number,
+  next: number,
+) => void;
 
 function assembleLoop(ins: number, own: number, sums: number, rule: Rule): FunctionBuilder {
-  const f = new FunctionBuilder('run', 6);
-  const [at, ownAt, sumsAt, rows, groups, stride] = Array(6).keys();
-  const [pointer, row] = [f.i32(), f.i32()];
+  const f = new FunctionBuilder('run', 7);
+  const [at, ownAt, sumsAt, steps, groups, step, next] = Array(7).keys();
+  const [pointer, left] = [f.i32(), f.i32()];
   const pairs = (count: number) => Array.from({ length: count }, () => [f.v128(), f.v128()] as const);
   const [ownLocals, sumLocals] = [pairs(own), pairs(sums)];
   const flat = (locals: readonly (readonly [number, number])[]) => locals.flat();
@@ -108,15 +125,15 @@ function assembleLoop(ins: number, own: number, sums: number, rule: Rule): Funct
     loadAll(ownAt, flat(ownLocals)),
     loadAll(sumsAt, flat(sumLocals)),
     set(pointer, get(at)),
-    set(row, get(rows)),
-    repeat(row, [
+    set(left, get(steps)),
+    repeat(left, [
       body.before,
       outs.map((value, i) => v128.store(get(pointer), i * blockBytes, value)),
       after.map(([a, b], i) => [set(sumLocals[i][0], a), set(sumLocals[i][1], b)]),
-      advance(pointer, get(stride)),
+      advance(pointer, get(step)),
     ]),
     flat(sumLocals).map((local, i) => v128.store(get(sumsAt), i * vectorBytes, get(local))),
-    advance(at, i32.const(vectorBytes)),
+    advance(at, get(next)),
     advance(ownAt, i32.const(2 * own * vectorBytes)),
     advance(sumsAt, i32.const(2 * sums * vectorBytes)),
   ]);
@@ -146,7 +163,7 @@ export class Block {
   }
 
   run(count: number): void {
-    this.loop(this.at, this.ownAt, 0, Math.ceil(count / lanes), 1, vectorBytes);
+    this.loop(this.at, this.ownAt, 0, Math.ceil(count / lanes), 1, vectorBytes, 0);
   }
 
   close(): void {
@@ -175,6 +192,11 @@ export class Loop {
   /** Likewise for a matrix: rows that are no whole vectors are copied one by one. */
   suitsColumns(array: Data, columns: number): array is Float32Array {
     return (columns % lanes === 0 || columns > 32) && this.suits(array);
+  }
+
+  /** Likewise along rows: their lengths alone decide, so that a row gives the same however many there are. */
+  suitsRows(array: Data, size: number): array is Float32Array {
+    return array instanceof Float32Array && size >= leastRow && this.works;
   }
 
   /** Whether this engine has what it needs. */
@@ -271,11 +293,67 @@ export class Loop {
       for (const [i, array] of ins.entries()) {
         copyBlock(view, place(i), stride, array, from, columns, own, count);
       }
-      run(at, ownAt, sumsAt, own, stride / lanes, stride * 4);
+      run(at, ownAt, sumsAt, own, stride / lanes, stride * 4, vectorBytes);
       for (const [i, array] of outs.entries()) {
         copyBlock(array, from, columns, view, place(i), stride, own, count);
       }
     }
+  }
+
+  /**
+   * Over matrices of rows × size, an in of one row being that of all rows. `own` has `own` arrays of a number for each row;
+   * returns `sums` arrays of a sum for each. Rows that are no whole vectors go on with `pad`.
+   */
+  rows(
+    outs: readonly Float32Array[],
+    ins: readonly Float32Array[],
+    rows: number,
+    size: number,
+    own: readonly Float64Array[] = [],
+    pad = 0,
+  ): Float64Array[] {
+    const length = Math.min(size, blockElements);
+    const most = Math.min(rows, Math.floor(blockElements / roundUp(length, lanes)));
+    const at = take(Math.max(this.ins, this.outs) * blockBytes);
+    const ownAt = take(Math.max(1, this.own) * most * lanes * 8);
+    const sumsAt = take(Math.max(1, this.sums) * most * lanes * 8);
+    const results = Array.from({ length: this.sums }, () => new Float64Array(rows));
+    const [view, numbers] = [floats(), doubles()];
+    const place = (i: number) => (at + i * blockBytes) / 4;
+    for (let row = 0; row < rows; row += most) {
+      const count = Math.min(most, rows - row);
+      for (let n = 0, to = ownAt / 8; n < count; n++) {
+        for (let i = 0; i < this.own; i++) {
+          const value = own[i][row + n];
+          for (const end = to + lanes; to < end; to++) numbers[to] = value;
+        }
+      }
+      numbers.fill(0, sumsAt / 8, sumsAt / 8 + count * this.sums * lanes);
+      for (let first = 0; first < size; first += length) {
+        const part = Math.min(length, size - first);
+        const stride = roundUp(part, lanes);
+        const from = row * size + first;
+        for (const [i, array] of ins.entries()) {
+          const isOne = array.length === size && rows > 1;
+          if (isOne && row > 0 && length === size) continue;
+          copyBlock(view, place(i), stride, array, isOne ? first : from, isOne ? 0 : size, count, part);
+          for (let n = 0; n < count && part < stride; n++) {
+            view.fill(pad, place(i) + n * stride + part, place(i) + (n + 1) * stride);
+          }
+        }
+        this.#assembled!(at, ownAt, sumsAt, stride / lanes, count, vectorBytes, stride * 4);
+        for (const [i, array] of outs.entries()) {
+          copyBlock(array, from, size, view, place(i), stride, count, part);
+        }
+      }
+      for (let n = 0, sum = sumsAt / 8; n < count; n++) {
+        for (let i = 0; i < this.sums; i++, sum += lanes) {
+          results[i][row + n] = numbers[sum] + numbers[sum + 1] + (numbers[sum + 2] + numbers[sum + 3]);
+        }
+      }
+    }
+    give(at);
+    return results;
   }
 }
 
@@ -307,3 +385,8 @@ function gatherLanes(
     to[first + c] = from[at + (Math.floor(c / lanes) * each + which) * lanes + (c % lanes)];
   }
 }
+
+/** Sums of elements, by columns or rows. */
+export const sumLoop = new Loop(1, 0, 0, 1, (body, [x], _, [sum]) => ({
+  sums: [wide.add(sum, body.widen(x))],
+}));

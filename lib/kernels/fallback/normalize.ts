@@ -1,7 +1,7 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
 import { unaryCode } from '../codes.ts';
 import { activate, activateGradient } from './epilogue.ts';
-import { Loop, type Wide, wide } from './loops.ts';
+import { Loop, sumLoop, type Wide, wide } from './loops.ts';
 import { Sum, Sums } from './math.ts';
 import { f32x4, v128 } from './wasm.ts';
 
@@ -10,6 +10,8 @@ const blockElements = 2 ** 14;
 
 interface Moments {
   mean: number;
+  /** What is to be added to the mean. */
+  lack: number;
   variance: number;
   /** 1 / √(variance + ε) */
   inverse: number;
@@ -31,13 +33,33 @@ function largeMoments(x: Float, first: number, stride: number, count: number, ep
   if (Number.isFinite(center)) center += average((value) => value * unit - center);
   const mean = center / unit;
   const variance = average((value) => (value - mean) ** 2);
-  if (Number.isFinite(variance)) return { mean, variance, inverse: 1 / Math.sqrt(variance + epsilon) };
+  if (Number.isFinite(variance)) {
+    return { mean, lack: 0, variance, inverse: 1 / Math.sqrt(variance + epsilon) };
+  }
   const scaled = average((value) => (value * unit - center) ** 2);
   return {
     mean,
+    lack: 0,
     variance: scaled / unit / unit,
     inverse: unit / Math.sqrt(scaled + epsilon * unit * unit),
   };
+}
+
+/** The moments of those numbers from their mean, and about it the sums of their deviations and of the squares of these. */
+function momentsOf(
+  x: Float,
+  first: number,
+  stride: number,
+  count: number,
+  epsilon: number,
+  mean: number,
+  deviations: number,
+  squares: number,
+): Moments {
+  const lack = deviations / Math.max(count, 1);
+  const variance = Math.max(squares / Math.max(count, 1) - lack * lack, 0);
+  if (!Number.isFinite(variance)) return largeMoments(x, first, stride, count, epsilon);
+  return { mean, lack, variance, inverse: 1 / Math.sqrt(variance + epsilon) };
 }
 
 /**
@@ -58,8 +80,6 @@ function putMean(means: Float, remainders: Float, at: number, mean: number, lack
 // ── float32 by vectors, whose sums float64 holds without corrections ──────────────────────────────────────────────
 
 const { add, sub, mul } = wide;
-
-const sumLoop = new Loop(1, 0, 0, 1, (body, [x], _, [sum]) => ({ sums: [add(sum, body.widen(x))] }));
 
 const deviationLoop = new Loop(1, 0, 1, 2, (body, [x], [mean], [deviations, squares]) => {
   const deviation = body.keepWide(sub(body.widen(x), mean));
@@ -102,6 +122,37 @@ const inputGradientLoop = new Loop(2, 1, 6, 0, (body, [dz, x], own) => {
   const normal = mul(centered(body.widen(x), mean, remainder), inverse);
   return { outs: [body.narrow(mul(factor, sub(body.widen(dz), add(along, mul(normal, alongNormal)))))] };
 });
+
+/** With a scale and a shift for each element of a row. */
+const layerLoop = new Loop(3, 1, 3, 0, (body, [x, scale, shift], [mean, remainder, inverse]) => {
+  const normal = mul(centered(body.widen(x), mean, remainder), inverse);
+  return { outs: [body.narrow(add(mul(normal, body.widen(scale)), body.widen(shift)))] };
+});
+
+/** The gradient by what is normal, which is kept, and the sums of it and of it by what is normal. */
+const layerSumLoop = new Loop(3, 1, 3, 2, (body, [x, g, scale], [mean, remainder, inverse], sums) => {
+  const normal = body.keepWide(mul(centered(body.widen(x), mean, remainder), inverse));
+  const own = body.keepWide(mul(body.widen(g), body.widen(scale)));
+  const [along, alongNormal] = sums;
+  return { outs: [body.narrow(normal)], sums: [add(along, own), add(alongNormal, mul(own, normal))] };
+});
+
+const layerGradientLoop = new Loop(3, 1, 5, 0, (body, [g, x, scale], own) => {
+  const [mean, remainder, inverse, along, alongNormal] = own;
+  const normal = mul(centered(body.widen(x), mean, remainder), inverse);
+  const dz = mul(body.widen(g), body.widen(scale));
+  return { outs: [body.narrow(mul(inverse, sub(dz, add(along, mul(normal, alongNormal)))))] };
+});
+
+/** Sums of gradients by columns, and of gradients by what is normal. */
+const parameterLoop = new Loop(2, 0, 0, 2, (body, [g, normal], _, [sum, sumNormal]) => {
+  const own = body.widen(g);
+  return { sums: [add(sum, own), add(sumNormal, mul(own, body.widen(normal)))] };
+});
+
+/** Whether rows are computed by vectors: whole ones, as what is beyond a row would count in its sums. */
+const suitsLayers = (x: Float, size: number): x is Float32Array =>
+  size % 4 === 0 && layerLoop.suitsRows(x, size);
 
 /** Sums of x by columns, and about their means of the deviations and of their squares. */
 function columnMoments(x: Float, rows: number, channels: number): [Float64Array, Float64Array, Float64Array] {
@@ -149,15 +200,8 @@ export const batchMoments: Kernels['batchMoments'] = (
     recentRows[0] = Math.max(rows, most / 2);
   }
   for (let c = 0; c < channels; c++) {
-    let center = means[c];
-    let lack = deviations[c] / Math.max(rows, 1);
-    let variance = squares[c] / Math.max(rows, 1) - lack * lack;
-    if (variance < 0) variance = 0;
-    let factor = 1 / Math.sqrt(variance + epsilon);
-    if (!Number.isFinite(variance)) {
-      ({ mean: center, variance, inverse: factor } = largeMoments(x, c, channels, rows, epsilon));
-      lack = 0;
-    }
+    const own = momentsOf(x, c, channels, rows, epsilon, means[c], deviations[c], squares[c]);
+    const { mean: center, lack, variance, inverse: factor } = own;
     putMean(mean, remainder, c, center, lack);
     inverse[c] = factor;
     if (!moves) continue;
@@ -313,6 +357,34 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   }
 };
 
+/** Sums of x by rows, and about their means of the deviations and of their squares. */
+function rowMoments(x: Float, rows: number, size: number): [Float64Array, Float64Array, Float64Array] {
+  const many = Math.max(size, 1);
+  if (suitsLayers(x, size)) {
+    const means = sumLoop.rows([], [x], rows, size)[0].map((sum) => sum / many);
+    const [deviations, squares] = deviationLoop.rows([], [x], rows, size, [means]);
+    return [means, deviations, squares];
+  }
+  const [means, deviations, squares] = [0, 1, 2].map(() => new Float64Array(rows));
+  for (let row = 0; row < rows; row++) {
+    const [first, end] = [row * size, (row + 1) * size];
+    const sum = new Sum();
+    for (let i = first; i < end; i++) sum.add(x[i]);
+    const mean = sum.value / many;
+    const square = new Sum();
+    for (let i = first; i < end; i++) {
+      const deviation = x[i] - mean;
+      deviations[row] += deviation;
+      square.add(deviation ** 2);
+    }
+    [means[row], squares[row]] = [mean, square.value];
+  }
+  return [means, deviations, squares];
+}
+
+const rowOf = (array: Float | null, size: number, value: number) =>
+  (array ?? new Float32Array(size).fill(value)) as Float32Array;
+
 export const layerNorm: Kernels['layerNorm'] = (
   out,
   mean,
@@ -325,35 +397,58 @@ export const layerNorm: Kernels['layerNorm'] = (
   size,
   epsilon,
 ) => {
+  const [means, deviations, squares] = rowMoments(x, rows, size);
+  const [lacks, factors] = [deviations, squares];
   for (let row = 0; row < rows; row++) {
     const first = row * size;
-    const sum = new Sum();
-    for (let j = 0; j < size; j++) sum.add(x[first + j]);
-    let center = sum.value / Math.max(size, 1);
-    const squares = new Sum();
-    let deviations = 0;
-    for (let j = 0; j < size; j++) {
-      const deviation = x[first + j] - center;
-      deviations += deviation;
-      squares.add(deviation ** 2);
-    }
-    let lack = deviations / Math.max(size, 1);
-    let variance = squares.value / Math.max(size, 1) - lack * lack;
-    if (variance < 0) variance = 0;
-    let factor = 1 / Math.sqrt(variance + epsilon);
-    if (!Number.isFinite(variance)) {
-      ({ mean: center, inverse: factor } = largeMoments(x, first, 1, size, epsilon));
-      lack = 0;
-    }
-    putMean(mean, remainder, row, center, lack);
-    inverse[row] = factor;
-    for (let j = 0; j < size; j++) {
+    const own = momentsOf(x, first, 1, size, epsilon, means[row], deviations[row], squares[row]);
+    putMean(mean, remainder, row, own.mean, own.lack);
+    inverse[row] = own.inverse;
+    [means[row], lacks[row], factors[row]] = [own.mean, own.lack, own.inverse];
+  }
+  if (suitsLayers(x, size)) {
+    const ins = [x, rowOf(scale, size, 1), rowOf(shift, size, 0)];
+    layerLoop.rows([out as Float32Array], ins, rows, size, [means, lacks, factors]);
+    return;
+  }
+  for (let row = 0, i = 0; row < rows; row++) {
+    for (let j = 0; j < size; j++, i++) {
       // By halves, as in normalOf.
-      const half = (0.5 * x[first + j] - 0.5 * center - 0.5 * lack) * factor;
-      out[first + j] = 2 * (half * (scale === null ? 1 : scale[j]) + (shift === null ? 0 : 0.5 * shift[j]));
+      const half = (0.5 * x[i] - 0.5 * means[row] - 0.5 * lacks[row]) * factors[row];
+      out[i] = 2 * (half * (scale === null ? 1 : scale[j]) + (shift === null ? 0 : 0.5 * shift[j]));
     }
   }
 };
+
+/** `layerNormGradient` by vectors: some rows at a time, whose normal elements are kept for the sums by columns. */
+function layerGradientByVectors(
+  out: Float32Array,
+  scaleGradient: Float,
+  shiftGradient: Float,
+  gradient: Float32Array,
+  x: Float32Array,
+  own: readonly Float64Array[],
+  scale: Float32Array,
+  rows: number,
+  size: number,
+): void {
+  const most = Math.max(1, Math.floor(blockElements / size));
+  const kept = new Float32Array(Math.min(most, rows) * size);
+  const totals = [0, 1].map(() => new Float64Array(size));
+  for (let row = 0; row < rows; row += most) {
+    const count = Math.min(most, rows - row);
+    const part = (array: Float32Array) => array.subarray(row * size, (row + count) * size);
+    const [dx, g, values, normal] = [part(out), part(gradient), part(x), kept.subarray(0, count * size)];
+    const about = own.map((numbers) => numbers.subarray(row, row + count));
+    const sums = layerSumLoop.rows([normal], [values, g, scale], count, size, about);
+    const columns = parameterLoop.columns([], [g, normal], count, size);
+    for (const [i, sum] of columns.entries()) for (let j = 0; j < size; j++) totals[i][j] += sum[j];
+    const shares = sums.map((sum) => sum.map((value) => value / size));
+    layerGradientLoop.rows([dx], [g, values, scale], count, size, [...about, ...shares]);
+  }
+  shiftGradient.set(totals[0]);
+  scaleGradient.set(totals[1]);
+}
 
 export const layerNormGradient: Kernels['layerNormGradient'] = (
   out,
@@ -368,6 +463,12 @@ export const layerNormGradient: Kernels['layerNormGradient'] = (
   rows,
   size,
 ) => {
+  if (suitsLayers(x, size)) {
+    const own = [mean, remainder, inverse].map((numbers) => Float64Array.from(numbers));
+    const [dx, g] = [out, gradient] as Float32Array[];
+    layerGradientByVectors(dx, scaleGradient, shiftGradient, g, x, own, rowOf(scale, size, 1), rows, size);
+    return;
+  }
   const gradients = new Sums(size);
   const gradientsNormal = new Sums(size);
   for (let row = 0; row < rows; row++) {

@@ -2,10 +2,8 @@ import type { Data, Kernels } from '../../../binding.d.ts';
 import { DataError } from '../../errors.ts';
 import { type ReduceOp, reduceCode, reduceOps } from '../codes.ts';
 import { refuseValue } from './check.ts';
-import { Loop, wide } from './loops.ts';
+import { sumLoop } from './loops.ts';
 import { Product, Sum } from './math.ts';
-
-const sumLoop = new Loop(1, 0, 0, 1, (body, [x], _, [sum]) => ({ sums: [wide.add(sum, body.widen(x))] }));
 
 /** Columns that are reduced beside each other, so that a reduction along the first axis reads memory in order. */
 const lanes = 1024;
