@@ -22,6 +22,7 @@
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "loops-inl.h"
+#include "product-inl.h"
 #include "winograd-inl.h"
 
 #include <algorithm>
@@ -80,13 +81,10 @@ namespace HWY_NAMESPACE {
 /// One operand in the space of the products: 36 matrices of rows × columns, columns padded for whole vectors.
 /// The distance between them is no power of two, so that their same places do not share a set of the cache.
 struct Matrices {
-  /// Between two matrices, and behind the last. A block may read so far beyond the last row.
-  static constexpr int64_t slack = 16;
-
   float* data;
   int64_t rows, columns, stride;
 
-  static int64_t strideOf(int64_t rows, int64_t columns) { return rows * columns + slack; }
+  static int64_t strideOf(int64_t rows, int64_t columns) { return rows * columns + 16; }
   static int64_t size(int64_t rows, int64_t columns) { return products * strideOf(rows, columns); }
   Matrices(float* data, int64_t rows, int64_t columns)
       : data(data), rows(rows), columns(columns), stride(strideOf(rows, columns)) {}
@@ -152,49 +150,6 @@ void tileFrom(const Matrices& from, int64_t i, float* const* pixels, int64_t cha
 // ── the products
 // ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Rows of a block of the product, and vectors across: what the registers hold.
-#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr int64_t blockRows = 12;
-#else
-constexpr int64_t blockRows = 6;
-#endif
-
-HWY_INLINE int64_t panelWidth() { return 2 * static_cast<int64_t>(hn::Lanes(D())); }
-
-/// c (+)= a · b for a block: blockRows × a panel, a at i·rowStep + k·depthStep. Sums begin at zero in any
-/// case: many short sums, added, round less than one long one.
-template <bool accumulate>
-HWY_INLINE void multiplyBlock(float* HWY_RESTRICT c, int64_t strideC, const float* HWY_RESTRICT a,
-                              int64_t rowStep, int64_t depthStep, const float* HWY_RESTRICT b,
-                              int64_t strideB, int64_t depth) {
-  const D d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V left[blockRows], right[blockRows];
-  {
-    const V first = hn::Load(d, b), second = hn::Load(d, b + lanes);
-    for (int i = 0; i < blockRows; i++) {
-      const V value = hn::Set(d, a[i * rowStep]);
-      left[i] = hn::Mul(value, first);
-      right[i] = hn::Mul(value, second);
-    }
-  }
-  for (int64_t k = 1; k < depth; k++) {
-    a += depthStep;
-    b += strideB;
-    const V first = hn::Load(d, b), second = hn::Load(d, b + lanes);
-    for (int i = 0; i < blockRows; i++) {
-      const V value = hn::Set(d, a[i * rowStep]);
-      left[i] = hn::MulAdd(value, first, left[i]);
-      right[i] = hn::MulAdd(value, second, right[i]);
-    }
-  }
-  for (int i = 0; i < blockRows; i++) {
-    float* const to = c + i * strideC;
-    hn::Store(accumulate ? hn::Add(hn::Load(d, to), left[i]) : left[i], d, to);
-    hn::Store(accumulate ? hn::Add(hn::Load(d, to + lanes), right[i]) : right[i], d, to + lanes);
-  }
-}
-
 /// Terms that are summed before they are added to the others.
 constexpr int64_t depthBlock = 128;
 
@@ -208,13 +163,13 @@ struct Panels {
 
   /// As for Matrices, the distance between matrices is no power of two.
   static int64_t strideOf(int64_t depth, int64_t outputs) {
-    return depth * roundUp(outputs, panelWidth()) + 16;
+    return depth * roundUp(outputs, panelWidth<float>()) + 16;
   }
   static int64_t size(int64_t depth, int64_t outputs) { return products * strideOf(depth, outputs); }
   Panels(float* data, int64_t depth, int64_t outputs)
       : data(data),
         depth(depth),
-        width(panelWidth()),
+        width(panelWidth<float>()),
         count(roundUp(outputs, width) / width),
         stride(strideOf(depth, outputs)) {}
   float* panel(int64_t k, int64_t p) const { return data + k * stride + p * depth * width; }
@@ -246,13 +201,11 @@ void multiplyTiles(const Matrices& m, const Matrices& v, const Panels& weights, 
   for (int64_t k = 0; k < products; k++) {
     for (int64_t p = 0; p < weights.count; p++) {
       for (int64_t from = 0; from < weights.depth; from += depthBlock) {
-        const int64_t depth = std::min(depthBlock, weights.depth - from);
-        const float* panel = weights.panel(k, p) + from * width;
-        for (int64_t i = 0; i < rows; i += blockRows) {
-          (from > 0 ? multiplyBlock<true> : multiplyBlock<false>)(m.row(k, i) + p * width, m.columns,
-                                                                  v.row(k, i) + from, v.columns, 1, panel,
-                                                                  width, depth);
-        }
+        const float* const panel = weights.panel(k, p) + from * width;
+        multiplyPanel(Block<float>{v.row(k, 0) + from, v.columns, 1, panel, width,
+                                   std::min(depthBlock, weights.depth - from), m.row(k, 0) + p * width,
+                                   m.columns, width, from > 0},
+                      rows);
       }
     }
   }
@@ -295,9 +248,7 @@ void filter(float* out, const float* x, const Panels& weights, const Epilogue<fl
       f.patch(std::min(begin + i + 1, tiles - 1), x, zeros.data(), next);
       patchInto(pixels, next, f.channels, v, i);
     }
-    const int64_t whole = roundUp(count, blockRows);
-    for (int64_t k = 0; k < products; k++) std::fill_n(v.row(k, count), (whole - count) * inputs, 0.0f);
-    multiplyTiles(m, v, weights, whole);
+    multiplyTiles(m, v, weights, count);
     for (int64_t i = 0; i < count; i++) {
       float* targets[tileSide * tileSide];
       f.tile(begin + i, out, nowhere, targets);
@@ -342,19 +293,14 @@ void transposed(float* out, const float* x, const float* weight, const Epilogue<
 // ── the gradient of the weight
 // ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// dU (+)= Yᵀ · V for matrix k, outputs × inputs, summed over `count` tiles. The rows of the sums are whole
-/// blocks; the last of them may read past the columns of the gradient, into the next row or the slack: what
-/// it sums there is not used.
+/// dU (+)= Yᵀ · V for matrix k, outputs × inputs, summed over `count` tiles.
 void addProducts(const Matrices& sums, const Matrices& gradient, const Matrices& patches, int64_t k,
                  int64_t count, bool accumulate) {
-  static_assert(blockRows <= Matrices::slack);
-  const int64_t width = panelWidth();
+  const int64_t width = panelWidth<float>();
   for (int64_t c = 0; c < sums.columns; c += width) {
-    for (int64_t o = 0; o < sums.rows; o += blockRows) {
-      (accumulate ? multiplyBlock<true>
-                  : multiplyBlock<false>)(sums.row(k, o) + c, sums.columns, gradient.row(k, 0) + o, 1,
-                                          gradient.columns, patches.row(k, 0) + c, patches.columns, count);
-    }
+    multiplyPanel(Block<float>{gradient.row(k, 0), 1, gradient.columns, patches.row(k, 0) + c,
+                               patches.columns, count, sums.row(k, 0) + c, sums.columns, width, accumulate},
+                  sums.rows);
   }
 }
 
@@ -378,21 +324,24 @@ void weightGradientFrom(const Matrices& sums, int64_t o, float* out, int64_t cha
 
 /// Tiles whose patches and gradients are transformed before they are multiplied: enough for the sums, which
 /// are read and written each time, not to weigh, and few enough for the third-level cache.
-constexpr int64_t gradientTiles = 192;
+int64_t gradientTiles(int64_t inputs, int64_t outputs) {
+  return std::clamp<int64_t>(900'000 / (products * (inputs + outputs)), 64, 192);
+}
 
 /// By batches of tiles, first all transforms, then the 36 products: each sum has one thread, which adds in
 /// the order of the tiles.
 void weightGradient(float* out, const float* x, const float* dy, const Filtering& f) {
-  const int64_t inputs = roundUp(f.channels, panelWidth()), lanes = static_cast<int64_t>(hn::Lanes(D()));
-  const int64_t outputs = roundUp(f.outChannels, lanes), sumRows = roundUp(f.outChannels, blockRows);
-  const int64_t tiles = f.tiles(), rows = std::min(tiles, gradientTiles);
+  const int64_t inputs = roundUp(f.channels, panelWidth<float>()),
+                lanes = static_cast<int64_t>(hn::Lanes(D()));
+  const int64_t outputs = roundUp(f.outChannels, lanes);
+  const int64_t tiles = f.tiles(), rows = std::min(tiles, gradientTiles(inputs, outputs));
   const Buffer<float> memory(Matrices::size(rows, inputs) + Matrices::size(rows, outputs) +
-                             Matrices::size(sumRows, inputs)),
+                             Matrices::size(f.outChannels, inputs)),
       zeros(std::max(f.channels, f.outChannels));
   std::fill_n(zeros.data(), std::max(f.channels, f.outChannels), 0.0f);
   const Matrices patches(memory.data(), rows, inputs);
   const Matrices gradients(memory.data() + Matrices::size(rows, inputs), rows, outputs);
-  const Matrices sums(gradients.data + Matrices::size(rows, outputs), sumRows, inputs);
+  const Matrices sums(gradients.data + Matrices::size(rows, outputs), f.outChannels, inputs);
   for (int64_t begin = 0; begin < tiles; begin += rows) {
     const int64_t count = std::min(rows, tiles - begin);
     parallel::forRange(count, 8, [&](int64_t first, int64_t last) {
