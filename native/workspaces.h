@@ -4,11 +4,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
-
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 #include "parallel.h"
 
@@ -30,42 +25,47 @@ void throwIfDamaged();
 
 }  // namespace guard
 
-/// Elements that begin at a cache line, uninitialised. Throws std::bad_alloc.
+/// Memory that begins at a cache line, uninitialised. Large blocks that were given back are kept for the next
+/// calls, up to a limit: new ones of the system cost as much as many a kernel.
+class Memory {
+ public:
+  /// Throws std::bad_alloc.
+  explicit Memory(size_t bytes);
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory();
+
+  char* data() const { return data_; }
+
+ private:
+  size_t bytes_;
+  char* data_;
+};
+
+/// Elements in such memory.
 template <class T>
 class Buffer {
  public:
   explicit Buffer(int64_t count)
       : bytes_(static_cast<size_t>(count) * sizeof(T)),
-        memory_(count == 0 ? nullptr
-                           : static_cast<char*>(::operator new(bytes_ + 2 * guard::zone, alignment()))),
-        data_(memory_ ? reinterpret_cast<T*>(memory_ + guard::zone) : nullptr) {
-#ifdef __linux__
-    // The C library gives large blocks back at once, so each call meets new pages; a few large ones cost less
-    // than thousands. Where the system has none, nothing happens.
-    if (isLarge()) madvise(memory_, bytes_, MADV_HUGEPAGE);
-#endif
-    if (guard::zone > 0 && memory_) guard::fill(memory_, bytes_ + 2 * guard::zone);
+        memory_(count == 0 ? 0 : bytes_ + 2 * guard::zone),
+        data_(count == 0 ? nullptr : reinterpret_cast<T*>(memory_.data() + guard::zone)) {
+    if (guard::zone > 0 && data_) guard::fill(memory_.data(), bytes_ + 2 * guard::zone);
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
-    if (guard::zone > 0 && memory_) {
-      guard::check(memory_, "before");
-      guard::check(memory_ + guard::zone + bytes_, "after");
-    }
-    ::operator delete(memory_, alignment());
+    if (guard::zone == 0 || !data_) return;
+    guard::check(memory_.data(), "before");
+    guard::check(memory_.data() + guard::zone + bytes_, "after");
   }
 
   T* data() const { return data_; }
   T& operator[](int64_t i) const { return data_[i]; }
 
  private:
-  static constexpr size_t largePage = size_t{2} << 20;
-  bool isLarge() const { return bytes_ >= 4 * largePage; }
-  std::align_val_t alignment() const { return std::align_val_t{isLarge() ? largePage : 64}; }
-
   const size_t bytes_;
-  char* const memory_;
+  const Memory memory_;
   T* const data_;
 };
 
