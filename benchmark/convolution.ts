@@ -5,8 +5,10 @@
  * long the others take.
  *
  *     npm run bench:convolution -- [--only ResNet,7×7] [--part 1/3] [--rounds 3] [--times 5] [--alone]
+ *                                    [--random 40 --seed 1]
  *
- * `--part` takes every third layer, from the first on; `--alone` leaves the others out.
+ * `--part` takes every third layer, from the first on; `--alone` leaves the others out; `--random` takes so many layers of
+ * odd sizes instead.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
@@ -18,6 +20,7 @@ import { parseArgs } from 'node:util';
 import { costOf, leastTime } from '../lib/kernels/cost.ts';
 import { backendInfo, type Call, kernels, measureLimits, setThreads } from '../lib/kernels/index.ts';
 import { type Layer, layers, operations, sideOfOutput } from './convolution/layers.ts';
+import { randomLayers } from './convolution/random.ts';
 
 const { values } = parseArgs({
   options: {
@@ -27,6 +30,8 @@ const { values } = parseArgs({
     times: { type: 'string', default: '5' },
     threads: { type: 'string', default: '2' },
     alone: { type: 'boolean', default: false },
+    random: { type: 'string' },
+    seed: { type: 'string', default: '1' },
   },
 });
 const times = Number(values.times);
@@ -44,15 +49,16 @@ const random = (length: number) =>
   new Float32Array(new SharedArrayBuffer(4 * length)).map(() => Math.random() - 0.5);
 
 function callsOf(layer: Layer): Record<Pass, Call> {
-  const { batch, side, channels, outChannels, kernel, stride, padding, groups } = layer;
+  const { batch, side, channels, outChannels, kernel, stride, padding, dilation, groups, flat } = layer;
   const out = sideOfOutput(layer);
+  const [height, outHeight, kernelHeight, padTop] = flat ? [1, 1, 1, 0] : [side, out, kernel, padding];
   const geometry = Int32Array.of(
-    ...[batch, side, side, channels, out, out, outChannels, kernel, kernel],
-    ...[stride, stride, 1, 1, padding, padding, groups],
+    ...[batch, height, side, channels, outHeight, out, outChannels, kernelHeight, kernel],
+    ...[flat ? 1 : stride, stride, flat ? 1 : dilation, dilation, padTop, padding, groups],
   );
-  const x = random(batch * side * side * channels);
-  const y = random(batch * out * out * outChannels);
-  const weight = random((outChannels * kernel * kernel * channels) / groups);
+  const x = random(batch * height * side * channels);
+  const y = random(batch * outHeight * out * outChannels);
+  const weight = random((outChannels * kernelHeight * kernel * channels) / groups);
   const forward: Call = ['convolve', new Float32Array(y.length), x, weight, null, geometry, -1, 0, 1];
   const back: Call = ['convolveTransposed', new Float32Array(x.length), y, weight, null, geometry, -1, 0, 1];
   return {
@@ -136,7 +142,8 @@ function oneDnn(): System[] {
   return [
     {
       name: 'oneDNN',
-      measure(layer, pass) {
+      async measure(layer, pass) {
+        if (layer.flat || layer.dilation > 1) return 0;
         const { batch, side, channels, outChannels, kernel, stride, padding, groups, transposed } = layer;
         const index = passes.indexOf(pass);
         // The output of a transposed layer is the gradient of the input of a convolution, and the reverse.
@@ -172,7 +179,8 @@ const heads = ['layer', 'pass', 'ms', 'GFLOP/s', 'of limit', ...others.map((othe
 console.log(`| ${heads.join(' | ')} |`);
 console.log(`|---|---|${'---:|'.repeat(heads.length - 2)}`);
 const [part, parts] = values.part.split('/').map(Number);
-const wanted = layers.filter(
+const all = values.random ? randomLayers(Number(values.random), Number(values.seed)) : layers;
+const wanted = all.filter(
   (layer, i) =>
     i % parts === part - 1 && (values.only?.split(',').some((word) => layer.name.includes(word)) ?? true),
 );

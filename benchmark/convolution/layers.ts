@@ -10,24 +10,29 @@ export interface Layer {
   kernel: number;
   stride: number;
   padding: number;
+  dilation: number;
   groups: number;
+  /** Whether images are lines: their height and that of the kernel is 1. */
+  flat: boolean;
   /** Whether the layer is the transpose: `channels` are then those of its output. */
   transposed: boolean;
 }
 
 type Sizes = readonly [batch: number, side: number, channels: number, outChannels: number, kernel: number];
 
-function layer(network: string, sizes: Sizes, options: Partial<Layer> = {}): Layer {
+export function layer(network: string, sizes: Sizes, options: Partial<Layer> = {}): Layer {
   const [batch, side, channels, outChannels, kernel] = sizes;
   const padding = (kernel - 1) >> 1;
-  const rest = { stride: 1, padding, groups: 1, transposed: false, ...options };
+  const rest = { stride: 1, padding, dilation: 1, groups: 1, flat: false, transposed: false, ...options };
   const [from, to] = rest.transposed ? [outChannels, channels] : [channels, outChannels];
   const how = [
     rest.transposed ? ' transposed' : '',
     rest.groups === 1 ? '' : rest.groups === channels ? ' depthwise' : ` in ${rest.groups} groups`,
+    rest.dilation === 1 ? '' : `, dilation ${rest.dilation}`,
   ].join('');
   const steps = rest.stride === 1 ? '' : `/${rest.stride}`;
-  const name = `${network}: ${kernel}×${kernel}${steps}${how}, ${from} → ${to}, ${batch}×${side}×${side}`;
+  const square = (size: number) => (rest.flat ? size : `${size}×${size}`);
+  const name = `${network}: ${square(kernel)}${steps}${how}, ${from} → ${to}, ${batch}×${square(side)}`;
   return { name, batch, side, channels, outChannels, kernel, ...rest };
 }
 
@@ -84,11 +89,11 @@ export const layers: readonly Layer[] = [
   layer('VGG', [8, 56, 256, 256, 3]),
 ];
 
-export const sideOfOutput = ({ side, kernel, stride, padding }: Layer): number =>
-  Math.floor((side + 2 * padding - kernel) / stride) + 1;
+export const sideOfOutput = ({ side, kernel, stride, padding, dilation }: Layer): number =>
+  Math.floor((side + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
 
 /** Multiplications and additions of each pass. */
 export const operations = (layer: Layer): number => {
-  const { batch, channels, outChannels, kernel, groups } = layer;
-  return (2 * batch * sideOfOutput(layer) ** 2 * outChannels * kernel ** 2 * channels) / groups;
+  const { batch, channels, outChannels, kernel, groups, flat } = layer;
+  return (2 * batch * outChannels * channels * (sideOfOutput(layer) * kernel) ** (flat ? 1 : 2)) / groups;
 };

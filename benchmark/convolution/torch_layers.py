@@ -13,15 +13,16 @@ last = (None, None)
 
 def prepare(request):
     layer = request["layer"]
-    shape = [layer["batch"], layer["channels"], layer["side"], layer["side"]]
-    made = [layer["batch"], layer["outChannels"], layer["out"], layer["out"]]
-    kernel = [layer["outChannels"], layer["channels"] // layer["groups"], layer["kernel"], layer["kernel"]]
+    axes = 1 if layer["flat"] else 2
+    shape = [layer["batch"], layer["channels"]] + [layer["side"]] * axes
+    made = [layer["batch"], layer["outChannels"]] + [layer["out"]] * axes
+    kernel = [layer["outChannels"], layer["channels"] // layer["groups"]] + [layer["kernel"]] * axes
     if layer["transposed"]:
         shape, made = made, shape
-    form = torch.channels_last if request["channelsLast"] else torch.contiguous_format
+    form = torch.channels_last if request["channelsLast"] and axes == 2 else torch.contiguous_format
     x, dy, w = (torch.randn(s).contiguous(memory_format=form) for s in (shape, made, kernel))
-    stride, padding = [layer["stride"]] * 2, [layer["padding"]] * 2
-    rest = (stride, padding, [1, 1], layer["transposed"], [0, 0], layer["groups"])
+    stride, padding, dilation = ([layer[name]] * axes for name in ("stride", "padding", "dilation"))
+    rest = (stride, padding, dilation, layer["transposed"], [0] * axes, layer["groups"])
     if layer["transposed"]:
         output = [layer["side"] - ((layer["out"] - 1) * layer["stride"] - 2 * layer["padding"] + layer["kernel"])] * 2
         rest = rest[:4] + (output,) + rest[5:]
