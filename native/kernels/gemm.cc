@@ -60,8 +60,8 @@ struct Tiles {
     cut(m, n, work / 6e6, 256, 256);
     // Smaller tiles where there would be too few of them for a handful of cores.
     cut(m, n, std::min(work / 6e6, 8.0), 128, 128);
-    // With a few rows, the time goes into reading b: at least 256 KB of float32 for a tile.
-    if (m <= 8) cut(m, n, std::min(static_cast<double>(n) * static_cast<double>(k) / 65536, 8.0), m, 64);
+    // With a few rows, the time goes into reading b: at least 128 KB of float32 for a tile.
+    if (m <= 8) cut(m, n, std::min(static_cast<double>(n) * static_cast<double>(k) / 32768, 8.0), m, 64);
     down = (m + rows - 1) / rows;
     across = (n + columns - 1) / columns;
   }
