@@ -30,9 +30,6 @@ import { pays } from '../../lib/kernels/passes/chain.ts';
 import { occupy } from './support.ts';
 import { freeze, parameter, seen, shared, to } from './twins.ts';
 
-// Passes join calls of few elements too.
-pays.from = 0;
-
 /** One instruction: what it does, and which values it takes, counted modulo how many there are. */
 interface Instruction {
   readonly name: string;
@@ -201,13 +198,19 @@ type Value<Made> = Made extends fc.Arbitrary<infer Of> ? Of : never;
 
 /** Functions, the kinds of calls of them, and the calls. */
 const sessions = fc.tuple(
+  /** From how many elements on passes join elementwise calls. */
+  fc.constantFrom(0, Infinity),
   fc.array(instruction, { minLength: 1, maxLength: 12 }),
   fc.array(kind, { minLength: 1, maxLength: 2 }),
   fc.array(call, { minLength: 2, maxLength: 14 }),
 );
 
 /** All that is seen of a session, up to the error that ends it. */
-async function watched([list, kinds, calls]: Value<typeof sessions>, compiled: boolean): Promise<unknown[]> {
+async function watched(
+  [from, list, kinds, calls]: Value<typeof sessions>,
+  compiled: boolean,
+): Promise<unknown[]> {
+  pays.from = from;
   const w = world();
   const fn = functionOf(w, list);
   const program = compile(fn);

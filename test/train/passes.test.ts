@@ -1,6 +1,6 @@
 /** What passes make of a recorded list leaves the same as the list that was recorded, to the bit. */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type Workload, workloads } from '../../benchmark/workloads.ts';
 import {
   compile,
@@ -22,8 +22,10 @@ import { copyOf, type Elements } from '../../lib/memory.ts';
 import { stridesOf } from '../../lib/shape.ts';
 import { trace } from '../../lib/train/program.ts';
 
-// Of few elements too.
-pays.from = 0;
+beforeEach(() => {
+  // Of few elements too.
+  pays.from = 0;
+});
 
 /** Runs the list of a function as it was recorded, and as the passes leave it: results, and all that was written. */
 function both(fn: (...args: Tensor[]) => Tensor[], args: readonly Tensor[]) {
@@ -78,6 +80,7 @@ const ops: Record<string, (a: Tensor, b: Tensor, i: number) => Tensor> = {
   turned: (a) => a.slice([null, [2, undefined, -1]]).mul(2),
   swap: (a, b) => concat([b.slice([null, [1, 3]]), a.slice([null, [0, 1]])], 1),
   halves: (a, b) => concat([a.slice([[1, 2]]), b.slice([[0, 1]])]),
+  runs: (a, b) => concat([a.slice([[1, 2]]).tanh(), a.slice([[0, 1]]).mul(b.slice([[1, 2]]))]),
   gates: (a, b) => {
     const z = a.add(b);
     const part = (i: number) => z.slice([null, null, [i, i + 2]]);
@@ -115,6 +118,8 @@ const instruction = fc.record({
 });
 
 const programs = fc.record({
+  /** From how many elements on elementwise calls are joined: shorter ones stay calls of their own. */
+  from: fc.constantFrom(0, 20, Infinity),
   list: fc.array(instruction, { minLength: 1, maxLength: 20 }),
   loss: fc.nat(40),
   updates: fc.array(fc.nat(40), { maxLength: 2 }),
@@ -124,7 +129,8 @@ const programs = fc.record({
 test('functions of views, elementwise ops and products, with gradients and updates', () => {
   let fewer = 0;
   fc.assert(
-    fc.property(programs, ({ list, loss, updates, results }) => {
+    fc.property(programs, ({ from, list, loss, updates, results }) => {
+      pays.from = from;
       const parameters = [new Parameter([2, 3, 4]), new Parameter([1, 3, 4])];
       for (const p of parameters) p.assign(randn(p.shape));
       const fn = (x: Tensor, y: Tensor): Tensor[] => {

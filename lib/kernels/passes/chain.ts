@@ -6,7 +6,7 @@ import type { Float } from '../../../binding.d.ts';
 import type { Dtype, Storage } from '../../memory.ts';
 import { mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import { assemble, maxValues, ops, type Step, type Value } from '../instructions.ts';
-import type { RecordedArgument, RecordedCall } from '../recorder.ts';
+import { Part, type RecordedArgument, type RecordedCall } from '../recorder.ts';
 import { type Access, dtypeOf, keyOf, type Memory, type Node, partOf } from './nodes.ts';
 import { areApart, compose, flat, isContiguous, refine, split, type View, whole } from './view.ts';
 
@@ -176,7 +176,7 @@ export class Chain implements Node {
   }
 
   moved(from: Memory, to: Memory, map: View): (() => void) | null {
-    if (this.steps.length > 0 && this.count < pays.from) return null;
+    if (this.steps.length > 0 && this.count < pays.from) return this.shifted(from, to, map);
     const found: { place: Place; offset: number; dims: number[]; strides: number[] }[] = [];
     let dims: readonly number[] | null = this.dims;
     for (const place of [...this.ins, ...this.outs]) {
@@ -230,11 +230,33 @@ export class Chain implements Node {
     return null;
   }
 
+  /** What makes the call as it is find a memory in a part of another one, where its elements lie together as before. */
+  private shifted(from: Memory, to: Memory, map: View): (() => void) | null {
+    const isTogether = isContiguous(map) && dtypeOf(from) === dtypeOf(to);
+    return isTogether && this.original !== null ? () => this.shift(from, to, map.offset) : null;
+  }
+
   rename(from: Memory, to: Memory): void {
-    for (const place of this.ins) if (place.memory === from) place.memory = to;
-    for (const place of this.outs) if (place.memory === from) place.memory = to;
-    if (this.original !== null)
-      this.original = this.original.map((some) => (some === from ? to : some)) as RecordedCall;
+    this.shift(from, to, 0);
+  }
+
+  /** Uses the elements of another memory from an offset on in the place of one. */
+  private shift(from: Memory, to: Memory, offset: number): void {
+    for (const place of [...this.ins, ...this.outs]) {
+      if (place.memory !== from) continue;
+      place.memory = to;
+      place.offset += offset;
+    }
+    const moved = (some: RecordedArgument) => {
+      if (some === from) return partOf(to, offset, from.length);
+      return some instanceof Part && some.storage === from
+        ? partOf(to, some.offset + offset, some.length)
+        : some;
+    };
+    if (this.original !== null) {
+      const [name, ...args] = this.original;
+      this.original = [name, ...args.map(moved)];
+    }
     this.forget();
   }
 
