@@ -60,10 +60,14 @@ function widened(
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
     const copy = new Float64Array(array);
     if (amount === 0) return copy;
-    const isHyper = ['hyper', 'scalars'].includes(parameters[position]?.name);
+    const name = parameters[position]?.name ?? '';
+    const isShare = name.endsWith('Shares');
+    const isHyper = isShare || name === 'hyper' || name === 'scalars';
     for (let i = 0; i < copy.length; i++) {
-      // Flags and counts of steps are no measured quantities.
+      // Flags, counts of steps, and shares of all or nothing are no measured quantities.
       if (!(isHyper && Number.isInteger(copy[i]))) copy[i] = vary(copy[i]);
+      // Beyond the whole a share would be refused, and nothing measured.
+      if (isShare) copy[i] = Math.min(copy[i], 1);
     }
     return copy;
   });
@@ -214,7 +218,10 @@ export function tolerances(
     replay(fallback, widened(call, step, next, !special || trial % 2 === 0)),
   );
   const exactArrays = arraysOf(exact.args);
-  const variedArrays = varied.filter(({ error }) => error === null).map(({ args }) => arraysOf(args));
+  for (const { error } of varied) {
+    if (error !== null) throw new Error(`${call.kernel}, with its inputs changed a little: ${error}`);
+  }
+  const variedArrays = varied.map(({ args }) => arraysOf(args));
   const open = special ? openElements(call) : null;
   arraysOf(call.args).forEach(({ array: given, position }, at) => {
     const { name } = parameters[position];
