@@ -78,6 +78,13 @@ class Tiles {
   int64_t allRows_, allColumns_, rows_, width_, across_, down_;
 };
 
+/// How many pixels read and write about so many elements. In float64, as steps may be of any size.
+inline double pixelsOf(double elements, const Gather& gather, int64_t channels, int64_t outChannels) {
+  const double read =
+      static_cast<double>(channels) * static_cast<double>(gather.y.step) * static_cast<double>(gather.x.step);
+  return elements / (read + static_cast<double>(outChannels));
+}
+
 /// The patches of the targets of a gather, which has a tap and a target at least.
 template <class T>
 class Patches {

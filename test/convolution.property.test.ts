@@ -133,6 +133,39 @@ test.each([Float32Array, Float64Array])('convolve with any number of outputs a g
   }
 });
 
+test('strides of any size are none where there is one output', () => {
+  const one: Partial<Geometry> = {
+    ...{ batch: 1, height: 3, width: 3, outHeight: 1, outWidth: 1, kernelHeight: 2, kernelWidth: 2 },
+    ...{ dilationY: 1, dilationX: 1, padTop: 0, padLeft: 0 },
+  };
+  // The last two times 15 are 2⁶⁴ − 1.
+  const strides = [2, 2 ** 30, 2 ** 31 - 1, 714156689, 1722007169];
+  for (const [channels, outChannels, groups] of [
+    [15, 1, 1],
+    [64, 32, 1],
+    [15, 30, 5],
+  ]) {
+    for (const type of [Float32Array, Float64Array]) {
+      const calls = strides.flatMap((strideY) =>
+        strides.map((strideX) => {
+          const g = { ...one, channels, outChannels, groups, strideY, strideX } as Geometry;
+          const draw = integers(3);
+          const made = [inputLength(g), weightLength(g), outputLength(g)].map((length) =>
+            type.from(draw(length)),
+          );
+          const [x, weight, out] = made;
+          kernels.convolve(out, x, weight, null, pack(g), -1, 0, 1);
+          const [dx, dw] = [new type(x.length), new type(weight.length)];
+          kernels.convolveTransposed(dx, out, weight, null, pack(g), -1, 0, 1);
+          kernels.convolveWeightGradient(dw, x, out, pack(g), 1);
+          return [out, dx, dw];
+        }),
+      );
+      for (const results of calls) expect(results).toEqual(calls[0]);
+    }
+  }
+});
+
 test('convolveTransposed with weights of ten megabytes, for one pixel', () => {
   const g: Geometry = {
     ...{ batch: 1, height: 1, width: 1, channels: 1100, outHeight: 1, outWidth: 1, outChannels: 256 },

@@ -355,9 +355,9 @@ void multiplyPatches(T* out, int64_t targetHeight, int64_t targetWidth, const T*
          panels.data() + columns.offset(panel, terms));
   });
 
-  const int64_t perPixel = channels * gather.y.step * gather.x.step + outChannels;
+  const double pixels = std::clamp(pixelsOf(65536, gather, channels, outChannels), 96.0, 1024.0);
   const int64_t shared = std::max<int64_t>(96, gather.pixels() / 16);
-  const Tiles tiles(gather, std::min(shared, std::clamp<int64_t>(65536 / perPixel, 96, 1024)));
+  const Tiles tiles(gather, std::min(shared, static_cast<int64_t>(pixels)));
   const int64_t most = tiles.rows() * tiles.width();
   const bool isFlat = gathered.isIdentity();
   const Patches<T> patches(gather, channels, width, tiles, way == Way::im2col);
@@ -477,10 +477,10 @@ void directWeightGradient(T* out, const T* x, const T* gradient, const Window& w
   const int64_t width = w.groupChannels(), outputs = w.groupOutChannels();
   const int64_t terms = gather.taps() * width, size = w.outChannels * terms;
   const Columns<T> columns(w.groups, outputs);
-  const int64_t perPixel = w.channels * gather.y.step * gather.x.step + w.outChannels;
+  const double pixels = std::clamp(pixelsOf(131072, gather, w.channels, w.outChannels), 192.0, 1024.0);
   // The more sums there are, the longer they have to be for reading and writing them not to weigh.
   const int64_t shared = std::max(std::clamp<int64_t>(size / 512, 64, 512), gather.pixels() / 16);
-  const Tiles tiles(gather, std::min(shared, std::clamp<int64_t>(131072 / perPixel, 192, 1024)));
+  const Tiles tiles(gather, std::min(shared, static_cast<int64_t>(pixels)));
   const Patches<T> patches(gather, w.channels, width, tiles, way == Way::im2col);
   // The tiles are cut into a number of parts that the sizes alone determine; each sums its tiles in order,
   // and then the parts are summed in order. What they take stays within 16 MB of float32.

@@ -227,9 +227,9 @@ namespace {
 
 /// Pixels of a tile: as many as leave it in the second-level cache.
 int64_t tilePixels(const Gather& gather, int64_t channels, int64_t outChannels) {
-  const int64_t perPixel = channels * gather.y.step * gather.x.step + outChannels;
+  const double pixels = std::clamp(pixelsOf(196608, gather, channels, outChannels), 48.0, 1024.0);
   const int64_t shared = std::max<int64_t>(48, gather.pixels() / 16);
-  return std::min(shared, std::clamp<int64_t>(196608 / perPixel, 48, 1024));
+  return std::min(shared, static_cast<int64_t>(pixels));
 }
 
 /// out = epilogue(patches of x · weights), where weightOf(group, output, tap, channel) is a weight.

@@ -70,11 +70,11 @@ struct Side {
 };
 
 /// A run of outputs whose windows see the same positions, [i] × [j], of a line of images of `channels`;
-/// `step` is from the first pixel of a window to that of the next, `down` and `across` are from position to
-/// position.
+/// `start` is where the first window begins, which may be before the line, `step` is from a window to the
+/// next, `down` and `across` are from position to position.
 struct Run {
   Range i, j;
-  int64_t count, step, down, across, kernelWidth, channels;
+  int64_t count, start, step, down, across, kernelWidth, channels;
 };
 
 }  // namespace axpy
@@ -164,20 +164,20 @@ void largest(T* out, int32_t* indices, const T* x, const Run& run) {
   const auto forEach = [&](const auto& each) HWY_ATTR {
     for (int64_t i = run.i.begin; i < run.i.end; i++) {
       for (int64_t j = run.j.begin; j < run.j.end; j++)
-        each(i * run.down + j * run.across, i * run.kernelWidth + j);
+        each(run.start + i * run.down + j * run.across, i * run.kernelWidth + j);
     }
   };
   byGroups(forEach, [&](const Place* places, int64_t number, bool isFirst) HWY_ATTR {
     for (int64_t pixel = 0; pixel < run.count; pixel++) {
       for (int64_t c = 0; c < run.channels; c += lanes) {
         const int64_t count = std::min(lanes, run.channels - c), to = pixel * run.channels + c;
-        const T* const from = x + pixel * run.step + c;
+        const int64_t from = pixel * run.step + c;
         const auto load = [&](const T* p)
                               HWY_ATTR { return count == lanes ? hn::LoadU(d, p) : loadFirst(d, p, count); };
-        auto best = load(isFirst ? from + places[0].at : out + to);
+        auto best = load(isFirst ? x + (from + places[0].at) : out + to);
         auto index = isFirst ? lanesOf(d, places[0].position) : loadPositions(d, indices + to, count);
         for (int64_t k = isFirst ? 1 : 0; k < number; k++) {
-          const auto v = load(from + places[k].at);
+          const auto v = load(x + (from + places[k].at));
           const auto takes = hn::Or(hn::Gt(v, best), hn::AndNot(hn::IsNaN(best), hn::IsNaN(v)));
           best = hn::IfThenElse(takes, v, best);
           index = hn::IfThenElse(takes, lanesOf(d, places[k].position), index);
@@ -349,8 +349,8 @@ void maxPool(const Check& check, Array<T> out, Array<int32_t> indices, Array<con
           std::fill_n(index, count * c, -1);
           return;
         }
-        run(to, index, x.data + first * c,
-            {rows, columns, count, w.strideX * c, down, across, w.kernelWidth, c});
+        run(to, index, x.data,
+            {rows, columns, count, first * c, w.strideX * c, down, across, w.kernelWidth, c});
       },
       [](int64_t, int64_t, const auto&) {});
 }
