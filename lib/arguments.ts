@@ -83,7 +83,10 @@ export function readIterable<Item>(value: Iterable<Item>): Iterable<Item> | null
   return isFunction(iterate) ? { [Symbol.iterator]: () => iterate.call(value) } : null;
 }
 
-/** Whether value is an object of named things: neither an array nor something else of numbered elements. */
+/** What keeps its content elsewhere than in properties: as a record, it would be an empty one. */
+const closed = [String, Map, Set, Promise, Date];
+
+/** Whether value is an object of named things: neither an array, something else of numbered elements, nor a Map or its like. */
 export function isRecord(value: unknown): value is object {
   return (
     typeof value === 'object' &&
@@ -91,7 +94,7 @@ export function isRecord(value: unknown): value is object {
     !isRevoked(value) &&
     !Array.isArray(value) &&
     !ArrayBuffer.isView(value) &&
-    !(value instanceof String)
+    !closed.some((kind) => value instanceof kind)
   );
 }
 

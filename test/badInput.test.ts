@@ -115,6 +115,10 @@ const strange: [name: string, value: never][] = (
     ['an array whose length throws when shown', new Proxy([1], { get: () => hidden })],
     ['an object that hides its class', Object.assign(Object.create(hidden), { unknown: 1 })],
     ['a string object', new String('ab')],
+    ['a Map', new Map([['dtype', 'float32']])],
+    ['a Set', new Set(['dtype'])],
+    ['what was not awaited', Promise.resolve({ dtype: 'float32' })],
+    ['a Date', new Date(0)],
     ['a bigint of a million digits', 10n ** 1_000_000n],
     ['a long string', 'a'.repeat(2 ** 26)],
   ] as const

@@ -86,7 +86,7 @@ export function openData(data: Data, options: DatasetOptions): Dataset {
 }
 
 function isIterable(data: unknown): data is Batches {
-  if (!isRecord(data) && !isArray(data)) return false;
+  if (isRevoked(data) || !(isRecord(data) || isArray(data) || data instanceof Set)) return false;
   const batches = data as Partial<Iterable<unknown> & AsyncIterable<unknown>>;
   return isFunction(batches[Symbol.asyncIterator] ?? batches[Symbol.iterator]);
 }

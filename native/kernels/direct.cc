@@ -206,7 +206,7 @@ void multiplyRows(const Row<T>* rows, int64_t count, int64_t first, const Runs& 
   const auto half = isWide ? multiplyBlock<blockRows / 2, 2, T> : multiplyBlock<blockRows / 2, 1, T>;
   int64_t i = 0;
   for (; i + blockRows <= count; i += blockRows)
-    whole(rows + i, first, runs, panel, columns, accumulate, i + ahead + blockRows <= valid ? ahead : 0);
+    whole(rows + i, first, runs, panel, columns, accumulate, ahead <= valid - i - blockRows ? ahead : 0);
   if (i == count) return;
   Row<T> last[blockRows];
   std::fill_n(last, blockRows, Row<T>{rows[i].a, nowhere - first});
