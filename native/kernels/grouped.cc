@@ -14,8 +14,10 @@
 
 #include "hwy/highway.h"
 #include "loops-inl.h"
+#include "product-inl.h"
 
 #include <algorithm>
+#include <array>
 
 #ifndef AXPY_GROUPED_LANES
 #define AXPY_GROUPED_LANES
@@ -36,8 +38,19 @@ struct Lanes {
   int64_t to(int64_t v) const { return v * share * outputs; }
 };
 
+/// How the pixels of a tile lie: `width` of them in a line, `step` apart in the source, whose own are
+/// `across` apart, and `spacing` in the result; windows are `taps` wide, neighbours of each other, or 0 where
+/// they are not.
+struct Lines {
+  int64_t width, step, across, spacing, taps;
+};
+
+/// Of a vector, at most: 64 bytes of float32.
+constexpr int64_t mostLanes = 16;
 /// Pixels of a block, each with its sums in a register.
 constexpr int groupedRows = 6;
+/// Neighbouring pixels of a block whose windows share what they read; most sides of images are multiples.
+constexpr int slidingPixels = 7;
 /// Sums of a block of the gradient of the weight.
 constexpr int groupedTerms = 9;
 
@@ -132,10 +145,64 @@ void sumGroups(const Row<T>* rows, const Lanes& lanes, int64_t v, const int64_t*
   }
 }
 
+/// What sumSliding reads and writes: windows of lines of taps, `down` of them, whose pixels are `across`
+/// apart; pixel i of the block is stored at i · spacing.
+template <class T>
+struct Sliding {
+  const T* from;
+  const int64_t* taps;
+  int64_t down, across;
+  T* to;
+  int64_t spacing;
+};
+
+/// The sums of slidingPixels windows, taps × any number of lines, `step` pixels apart, in a whole vector of
+/// channels that are groups of their own. What several windows see is read once.
+template <int taps, int step, class T>
+void sumSliding(const Sliding<T>& s, const T* HWY_RESTRICT weights) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  V sums[slidingPixels];
+  for (int i = 0; i < slidingPixels; i++) sums[i] = hn::Zero(d);
+  for (int64_t line = 0; line < s.down; line++, weights += taps * lanes) {
+    const T* const from = s.from + s.taps[line * taps];
+    V w[taps];
+    for (int j = 0; j < taps; j++) w[j] = hn::Load(d, weights + j * lanes);
+    unrolled<(slidingPixels - 1) * step + taps>([&](auto at) HWY_ATTR {
+      const V x = hn::LoadU(d, from + at * s.across);
+      unrolled<slidingPixels>([&](auto i) HWY_ATTR {
+        constexpr int tap = decltype(at)::value - decltype(i)::value * step;
+        if constexpr (tap >= 0 && tap < taps) sums[i] = hn::MulAdd(x, w[tap], sums[i]);
+      });
+    });
+  }
+  unrolled<slidingPixels>([&](auto i) HWY_ATTR { hn::StoreU(sums[i], d, s.to + i * s.spacing); });
+}
+
+template <class T>
+using SumSliding = void (*)(const Sliding<T>&, const T*);
+
+/// The version for windows so many taps wide, so many pixels apart, or null.
+template <class T>
+SumSliding<T> slidingFor(int64_t taps, int64_t step) {
+  constexpr SumSliding<T> next[] = {nullptr,
+                                    sumSliding<1, 1, T>,
+                                    sumSliding<2, 1, T>,
+                                    sumSliding<3, 1, T>,
+                                    sumSliding<4, 1, T>,
+                                    sumSliding<5, 1, T>,
+                                    nullptr,
+                                    sumSliding<7, 1, T>};
+  if (step == 1) return taps <= 7 ? next[taps] : nullptr;
+  if (step != 2) return nullptr;
+  return taps == 3 ? sumSliding<3, 2, T> : taps == 5 ? sumSliding<5, 2, T> : nullptr;
+}
+
 /// The same for any number of rows and all vectors; `nowhere` takes the results of a row.
 template <class T>
-void sumGroupsOfRows(const Row<T>* rows, int64_t count, const Lanes& lanes, const int64_t* taps,
-                     int64_t tapCount, const T* weights, T* nowhere) {
+void sumGroupsOfRows(const Row<T>* rows, int64_t count, const Lines& lines, const Lanes& lanes,
+                     const int64_t* taps, int64_t tapCount, const T* weights, T* nowhere) {
   const bool alone = lanes.width * lanes.outputs == 1;
   const auto sum = alone ? sumGroups<true, false, T> : sumGroups<false, false, T>;
   const auto sumWhole = alone ? sumGroups<true, true, T> : sumGroups<false, true, T>;
@@ -148,9 +215,25 @@ void sumGroupsOfRows(const Row<T>* rows, int64_t count, const Lanes& lanes, cons
   }
   // Two vectors of all rows, one after the other, so that what windows share is in the first-level cache.
   constexpr int64_t some = 2;
+  const auto slide = alone && lines.width >= slidingPixels ? slidingFor<T>(lines.taps, lines.step) : nullptr;
   for (int64_t first = 0; first < lanes.vectors(); first += some) {
+    const int64_t end = std::min(first + some, lanes.vectors());
+    if (slide && lanes.isWhole(end - 1)) {
+      for (int64_t line = 0; line < count; line += lines.width) {
+        for (int64_t i = 0; i < lines.width; i += slidingPixels) {
+          // The last block of a line has some pixels of the one before it.
+          const Row<T>& row = rows[line + std::min(i, lines.width - slidingPixels)];
+          for (int64_t v = first; v < end; v++) {
+            slide({row.a + lanes.from(v), taps, tapCount / lines.taps, lines.across, row.c + lanes.to(v),
+                   lines.spacing},
+                  weights + v * tapCount * lanes.all);
+          }
+        }
+      }
+      continue;
+    }
     for (int64_t i = 0; i < count; i += groupedRows) {
-      for (int64_t v = first; v < std::min(first + some, lanes.vectors()); v++) {
+      for (int64_t v = first; v < end; v++) {
         (lanes.isWhole(v) ? sumWhole : sum)(i < whole ? rows + i : last, lanes, v, taps, tapCount,
                                             weights + v * tapCount * lanes.width * lanes.all, lookup);
       }
@@ -274,8 +357,9 @@ void convolveGroups(T* out, int64_t targetHeight, int64_t targetWidth, const T* 
         rows.data()[r * tile.width + i] = {base + lines.data()[r] + i * patches.step(), row + i * spacing};
       }
     }
-    run(rows.data(), tile.pixels(), lanes, patches.taps().data(), gather.taps(), weights.data(),
-        space.data() + patches.size());
+    run(rows.data(), tile.pixels(),
+        {tile.width, patches.step() / channels, channels, spacing, gather.x.isRun() ? gather.x.size() : 0},
+        lanes, patches.taps().data(), gather.taps(), weights.data(), space.data() + patches.size());
     if (!epilogue.present()) return;
     for (int64_t r = 0; r < tile.rows; r++) {
       epilogue.apply(rows.data()[r * tile.width].c, spacing, tile.width, outChannels, 0);
@@ -347,12 +431,14 @@ void groupedWeightGradient(T* out, const T* x, const T* gradient, const Window& 
   parallel::forRange(lanes.vectors(), 2, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin * terms; row < end * terms; row++) {
       const int64_t v = row / terms, term = row % terms;
-      for (int64_t lane = 0; lane < lanes.count(v) * outputs; lane++) {
-        double sum = 0;
-        for (int64_t part = 0; part < parts; part++)
-          sum += static_cast<double>(sums[part * size + row * lanes.all + lane]);
-        out[(lanes.to(v) + lane) * terms + term] = static_cast<T>(sum);
+      std::array<double, mostLanes> total{};
+      for (int64_t part = 0; part < parts; part++) {
+        const T* const from = sums.data() + part * size + row * lanes.all;
+        for (int64_t lane = 0; lane < lanes.all; lane++)
+          total[static_cast<size_t>(lane)] += static_cast<double>(from[lane]);
       }
+      for (int64_t lane = 0; lane < lanes.count(v) * outputs; lane++)
+        out[(lanes.to(v) + lane) * terms + term] = static_cast<T>(total[static_cast<size_t>(lane)]);
     }
   });
 }
