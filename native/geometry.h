@@ -138,4 +138,11 @@ inline Gather transposedGather(const Window& w, int64_t phaseY, int64_t phaseX) 
           transposedAxis(w.width, w.outWidth, w.kernelWidth, w.strideX, w.dilationX, w.padLeft, phaseX)};
 }
 
+/// A gather of pixels alone, each of itself, is one long row.
+inline Gather flattened(const Gather& gather) {
+  if (!gather.isIdentity()) return gather;
+  const int64_t pixels = gather.pixels();
+  return {1, Axis{1, 1, 0, 1, 1, {0}, {0}}, Axis{pixels, pixels, 0, 1, 1, {0}, {0}}};
+}
+
 }  // namespace axpy

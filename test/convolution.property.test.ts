@@ -166,6 +166,74 @@ test('strides of any size are none where there is one output', () => {
   }
 });
 
+/** With few outputs vectors run along the terms of a window, which may be parts of one, one, two or more. */
+test.each([Float32Array, Float64Array])('convolveWeightGradient with any number of outputs, %o', (Floats) => {
+  const draw = integers(7);
+  for (let outputs = 1; outputs <= 27; outputs++) {
+    for (const [channels, dilationX] of [
+      [1 + (outputs % 6), 1],
+      [5, 1],
+      [11, 2],
+      [33, 1],
+      [34, 2],
+    ]) {
+      const g: Geometry = {
+        ...{ batch: 2, height: 5, width: 9, channels, outHeight: 3, outWidth: 5, outChannels: outputs },
+        ...{ kernelHeight: 2, kernelWidth: 3, strideY: 2, strideX: 2, dilationY: 1, dilationX },
+        ...{ padTop: 1, padLeft: 1, groups: 1 },
+      };
+      const [x, gradient] = [draw(inputLength(g)), draw(outputLength(g))];
+      const expected = new Floats(weightLength(g));
+      eachProduct(g, (output, input, w) => {
+        expected[w] += gradient[output] * x[input];
+      });
+      const out = new Floats(weightLength(g)).fill(Number.NaN);
+      kernels.convolveWeightGradient(out, Floats.from(x), Floats.from(gradient), pack(g), 0);
+      expect(out.map((value) => value + 0)).toEqual(expected.map((value) => value + 0));
+    }
+  }
+});
+
+/** Neighbouring pixels share what their windows see, where these are three to seven wide and lines long enough. */
+test.each([Float32Array, Float64Array])('depthwise convolutions of any width, %o', (Floats) => {
+  const draw = integers(8);
+  for (let kernel = 1; kernel <= 8; kernel++) {
+    for (const [width, channels, stride] of [
+      [7, 16, 1],
+      [8, 33, 1],
+      [15, 32, 1],
+      [15, 16, 2],
+      [22, 35, 2],
+      [30, 16, 3],
+    ]) {
+      const outWidth = Math.floor((width + 2 * (kernel >> 1) - kernel) / stride) + 1;
+      const g: Geometry = {
+        ...{ batch: 2, height: 4, width, channels, outHeight: 3, outWidth, outChannels: channels },
+        ...{ kernelHeight: 2, kernelWidth: kernel, strideY: 1, strideX: stride, dilationY: 1, dilationX: 1 },
+        ...{ padTop: 0, padLeft: kernel >> 1, groups: channels },
+      };
+      const [x, weight, gradient] = [draw(inputLength(g)), draw(weightLength(g)), draw(outputLength(g))];
+      const [y, dx, dw] = [outputLength(g), inputLength(g), weightLength(g)].map((n) => new Floats(n));
+      eachProduct(g, (output, input, w) => {
+        y[output] += x[input] * weight[w];
+        dx[input] += gradient[output] * weight[w];
+        dw[w] += gradient[output] * x[input];
+      });
+      const [outY, outX, outW] = [y, dx, dw].map((values) => new Floats(values.length).fill(Number.NaN));
+      kernels.convolve(outY, Floats.from(x), Floats.from(weight), null, pack(g), -1, 0, 0);
+      kernels.convolveTransposed(outX, Floats.from(gradient), Floats.from(weight), null, pack(g), -1, 0, 0);
+      kernels.convolveWeightGradient(outW, Floats.from(x), Floats.from(gradient), pack(g), 0);
+      for (const [got, expected] of [
+        [outY, y],
+        [outX, dx],
+        [outW, dw],
+      ]) {
+        expect(got.map((value) => value + 0)).toEqual(expected.map((value) => value + 0));
+      }
+    }
+  }
+});
+
 test('convolveTransposed with weights of ten megabytes, for one pixel', () => {
   const g: Geometry = {
     ...{ batch: 1, height: 1, width: 1, channels: 1100, outHeight: 1, outWidth: 1, outChannels: 256 },

@@ -137,6 +137,7 @@ void convolveWeightGradient(const Check& check, Array<T> out, Array<const T> x, 
         Epilogue<T>{});
   }
   if (suitsGrouped<T>(w)) return groupedWeightGradient(out.data, x.data, gradient.data, w);
+  if (suitsNarrow<T>(w)) return narrowWeightGradient(out.data, x.data, gradient.data, w);
   directWeightGradient(out.data, x.data, gradient.data, w);
 }
 

@@ -44,6 +44,16 @@ void directTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& ep
 template <class T>
 void directWeightGradient(T* out, const T* x, const T* gradient, const Window& w);
 
+// ── narrow.cc: gradients of weights by vectors along the terms
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Whether vectors along the outputs would be emptier.
+template <class T>
+bool suitsNarrow(const Window& w);
+
+template <class T>
+void narrowWeightGradient(T* out, const T* x, const T* gradient, const Window& w);
+
 // ── grouped.cc: few channels a group, depthwise in the extreme
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -310,13 +310,6 @@ class Columns {
   const int64_t groups_, columns_, wide_, across_;
 };
 
-/// A gather of pixels alone, each of itself, is one long row.
-Gather flattened(const Gather& gather) {
-  if (!gather.isIdentity()) return gather;
-  const int64_t pixels = gather.pixels();
-  return {1, Axis{1, 1, 0, 1, 1, {0}, {0}}, Axis{pixels, pixels, 0, 1, 1, {0}, {0}}};
-}
-
 /// What a task of the pool takes: some panels of a tile.
 struct Tasks {
   /// Few tiles are shared out by panels as well, so that a handful of threads have something to do.
@@ -465,15 +458,7 @@ void directTransposed(T* out, const T* x, const T* weight, const Epilogue<T>& ep
 
 template <class T>
 void directWeightGradient(T* out, const T* x, const T* gradient, const Window& w) {
-  const Gather whole = forwardGather(w), gather = flattened(whole);
-  // Few outputs would leave a vector empty. Where a window is a pixel, the two factors may change places.
-  if (whole.isIdentity() && w.groups == 1 && w.outChannels <= 8 && w.channels > 8) {
-    Window turned = w;
-    std::swap(turned.channels, turned.outChannels);
-    const Buffer<T> result(w.channels * w.outChannels);
-    directWeightGradient<T>(result.data(), gradient, x, turned);
-    return AXPY_SIMD(transpose<T>)(out, w.channels, result.data(), w.outChannels, w.channels, w.outChannels);
-  }
+  const Gather gather = flattened(forwardGather(w));
   const int64_t width = w.groupChannels(), outputs = w.groupOutChannels();
   const int64_t terms = gather.taps() * width, size = w.outChannels * terms;
   const Columns<T> columns(w.groups, outputs);
