@@ -214,6 +214,53 @@ HWY_INLINE double sumOf(int64_t n, const F& f, In... in) {
   return hn::GetLane(hn::SumOfLanes(dd, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
 }
 
+/// A sum of vectors in float64.
+template <class T>
+class WideSum {
+ public:
+  HWY_INLINE WideSum() : lower_(hn::Zero(hn::ScalableTag<double>())), upper_(lower_) {}
+  HWY_INLINE void add(hn::Vec<hn::ScalableTag<T>> v) {
+#if HWY_TARGET == HWY_SCALAR
+    lower_ = hn::Add(lower_, widen(v));
+#else
+    if constexpr (sizeof(T) == sizeof(double)) {
+      lower_ = hn::Add(lower_, v);
+    } else {
+      const hn::Half<hn::ScalableTag<T>> half;
+      lower_ = hn::Add(lower_, widen(hn::LowerHalf(half, v)));
+      upper_ = hn::Add(upper_, widen(hn::UpperHalf(half, v)));
+    }
+#endif
+  }
+  HWY_INLINE double total() const {
+    const hn::ScalableTag<double> dd;
+    return hn::GetLane(hn::SumOfLanes(dd, hn::Add(lower_, upper_)));
+  }
+
+ private:
+  hn::Vec<hn::ScalableTag<double>> lower_, upper_;
+};
+
+/// Σ f(d, in[i]…), the terms of four vectors in T and these in float64, in an order that depends on n alone:
+/// for terms that are rounded to T as they are.
+template <class T, class F, class... In>
+HWY_INLINE double sumByFours(int64_t n, const F& f, In... in) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  WideSum<T> sum;
+  int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    const auto term = [&](int64_t k) HWY_ATTR { return f(d, loadAt(d, in, i + k * lanes)...); };
+    sum.add(hn::Add(hn::Add(term(0), term(1)), hn::Add(term(2), term(3))));
+  }
+  for (; i + lanes <= n; i += lanes) sum.add(f(d, loadAt(d, in, i)...));
+  if (i < n) {
+    const auto some = hn::FirstN(d, static_cast<size_t>(n - i));
+    sum.add(hn::IfThenElseZero(some, f(d, loadFirstAt(d, in, i, n - i)...)));
+  }
+  return sum.total();
+}
+
 template <class T, class F, class... In>
 HWY_INLINE double sum(int64_t n, const F& f, In... in) {
   return sumOf<false, T>(n, f, in...);

@@ -40,17 +40,22 @@ struct MathConstants<float> {
                            subnormalShift = 25;
   // Clears the low half of the mantissa, so that the rest squares exactly.
   static constexpr int32_t highMask = static_cast<int32_t>(0xfffff000);
-  // 1/2!, 1/3!, …: the Taylor series of (exp(r) − 1 − r) / r² on |r| ≤ ½ ln 2.
-  static constexpr float exp[] = {1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
+  // 1 + r + r²·(c₀ + c₁·r + …) is exp(r) on |r| ≤ ½ ln 2, by Remez' algorithm: to 2^−27.8 of it.
+  static constexpr float exp[] = {0.499999981086949196f, 0.166665047803629925f, 0.0416670935508145279f,
+                                  0.00837041049761474392f, 0.00138934211133353035f};
   // R of log(1 + f) = f − (f²/2 − s·(f²/2 + R(s²))), s = f/(2 + f), after fdlibm's e_logf.c.
   static constexpr float log[] = {0xaaaaaa.0p-24f, 0xccce13.0p-25f, 0x91e9ee.0p-25f, 0xf89e26.0p-26f};
-  // exp(z²)·erfc(z)/t, t = a/(a + z), by Chebyshev interpolation in t over [tLeast, 1], mapped to [−1, 1].
-  static constexpr float erfcxA = 2.0f, erfcxMost = 10.5f, erfcxLeast = 0.16f;
-  static constexpr float erfcx[] = {
-      0.569408722446293251f,    0.327187905797721061f,    0.103520992148002594f,
-      0.00630843538643286695f,  -0.00632731775622229362f, -0.000674908427783158909f,
-      0.000625058256069787235f, 9.85265394016113062e-6f,  -0.0000709874873540205108f,
-      6.52984518214021601e-6f,  5.71931109480240807e-6f};
+  // Φ(−z)·exp(z²/2) on [0, normalMost] is a quotient of polynomials, by Remez' algorithm: to 2^−27.2 of it.
+  // From there on Φ(−z) is 0.
+  static constexpr float normalMost = 15.0f;
+  static constexpr float normalOver[] = {0.500000003149670616f, 0.439281825557823571f, 0.183967910923376981f,
+                                         0.0408807040620744384f, 0.00415316463497329382f};
+  static constexpr float normalUnder[] = {1.0f,
+                                          1.67644865810452381f,
+                                          1.20554326487356855f,
+                                          0.471405451211195293f,
+                                          0.102478845491677064f,
+                                          0.010410328233138597f};
 };
 
 template <>
@@ -63,20 +68,39 @@ struct MathConstants<double> {
   static constexpr int64_t mantissaBits = 52, exponentBias = 1023, sqrtHalfBits = 0x3fe6a09e667f3bcd,
                            subnormalShift = 54;
   static constexpr int64_t highMask = static_cast<int64_t>(0xfffffffff8000000);
-  static constexpr double exp[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
-                                   1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
-                                   1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+  // To 2^−56.8.
+  static constexpr double exp[] = {0.500000000000001042,   0.166666666666666747,   0.0416666666665197761,
+                                   0.008333333333322037,   0.0013888888948496266,  0.000198412698871103476,
+                                   2.48014865634714783e-5, 2.75572417503050728e-6, 2.76329426414828635e-7,
+                                   2.51102705006868699e-8};
   static constexpr double log[] = {
       6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01,
       1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01};
-  static constexpr double erfcxA = 4.0, erfcxMost = 28.0, erfcxLeast = 0.125;
-  static constexpr double erfcx[] = {
-      0.307822095566532785,     0.262065854569596024,      0.1934623646622928,        0.123380905964567802,
-      0.0673256173615228871,    0.0308544326006821154,     0.0114610667925480354,     0.00319254827772306151,
-      0.000519841206306617767,  -0.0000329085026853600599, -0.0000454062973934684898, -9.0075551385509636e-6,
-      1.61487772355338215e-6,   1.05253113707813055e-6,    2.41575179801003025e-8,    -9.32453073910618503e-8,
-      -1.19778889755282101e-8,  8.17877081982409637e-9,    1.67322230200437507e-9,    -7.2366708571372083e-10,
-      -1.77561692017945089e-10, 4.74643813964558633e-11,   1.20342824768617912e-11};
+  // To 2^−59.9.
+  static constexpr double normalMost = 39.0;
+  static constexpr double normalOver[] = {0.5,
+                                          0.8279501354564268,
+                                          0.6796496663793746,
+                                          0.35737699956649643,
+                                          0.13206228347769958,
+                                          0.03567338853976812,
+                                          0.007124257289076939,
+                                          0.001039958793277156,
+                                          0.00010660228790710155,
+                                          6.9782461632565055e-06,
+                                          2.2426944388742713e-07};
+  static constexpr double normalUnder[] = {1.0,
+                                           2.453784831715719,
+                                           2.817136365516971,
+                                           2.0015727152651586,
+                                           0.9801926952831177,
+                                           0.3483601082923923,
+                                           0.09199173103526873,
+                                           0.0181239527362688,
+                                           0.0026242819850239665,
+                                           0.0002677744691343157,
+                                           1.7491869140183878e-05,
+                                           5.621601291838671e-07};
 };
 
 template <class D>
@@ -89,17 +113,24 @@ HWY_INLINE V signOf(D d, V x) {
   return hn::IfThenElse(still, x, hn::CopySignToAbs(hn::Set(d, hn::TFromD<D>(1)), x));
 }
 
-/// x, −∞ as the least number: for products with what is 0 there.
-template <class D, class V>
-HWY_INLINE V aboveNegativeInfinity(D d, V x) {
-  // In this order Max keeps a NaN of x.
-  return hn::Max(hn::Set(d, -ConstantsOf<D>::most), x);
+/// The larger one of x and a bound, but NaN where x is. Vectors give the second one of two if either is NaN,
+/// a single number the one that is none.
+template <class V>
+HWY_INLINE V atLeast(V bound, V x) {
+  const V y = hn::Max(bound, x);
+  return HWY_TARGET == HWY_SCALAR ? hn::IfThenElse(hn::IsNaN(x), x, y) : y;
 }
 
-/// x, infinities as the numbers next to them: likewise.
+template <class V>
+HWY_INLINE V atMost(V bound, V x) {
+  const V y = hn::Min(bound, x);
+  return HWY_TARGET == HWY_SCALAR ? hn::IfThenElse(hn::IsNaN(x), x, y) : y;
+}
+
+/// x, infinities as the numbers next to them: for products with what is 0 there.
 template <class D, class V>
 HWY_INLINE V finite(D d, V x) {
-  return hn::Min(hn::Set(d, ConstantsOf<D>::most), aboveNegativeInfinity(d, x));
+  return atMost(hn::Set(d, ConstantsOf<D>::most), atLeast(hn::Set(d, -ConstantsOf<D>::most), x));
 }
 
 /// c[0] + c[1]·x + c[2]·x² + …
@@ -140,53 +171,88 @@ HWY_INLINE V powerOfTwo(D d, V n) {
   return hn::BitCast(d, hn::ShiftLeft<C::mantissaBits>(hn::Add(bits, hn::Set(di, C::exponentBias))));
 }
 
-/// x = n·ln 2 + r with |r| ≤ ½ ln 2; returns exp(r) − 1.
-template <class D, class V>
-HWY_INLINE V expm1Reduced(D d, V x, V low, V& n) {
-  using T = hn::TFromD<D>;
-  using C = ConstantsOf<D>;
-  n = roundSmall(d, hn::Mul(x, hn::Set(d, static_cast<T>(1.44269504088896340736))));
-  const V high = hn::NegMulAdd(n, hn::Set(d, C::ln2High), x);
-  const V r = hn::Add(hn::NegMulAdd(n, hn::Set(d, C::ln2Low), high), low);
-  return hn::MulAdd(hn::Mul(r, r), polynomialEvenOdd(d, r, C::exp), r);
-}
+#if HWY_TARGET == HWY_AVX3
+#define AXPY_SCALE(VECTOR, INTRINSIC, ...)                            \
+  __VA_ARGS__ HWY_INLINE VECTOR timesPowerOfTwo(VECTOR y, VECTOR n) { \
+    return VECTOR{INTRINSIC(y.raw, n.raw)};                           \
+  }
+AXPY_SCALE(hn::Vec512<float>, _mm512_scalef_ps)
+AXPY_SCALE(hn::Vec512<double>, _mm512_scalef_pd)
+AXPY_SCALE(hn::Vec256<float>, _mm256_scalef_ps)
+AXPY_SCALE(hn::Vec256<double>, _mm256_scalef_pd)
+#define AXPY_SHORT(T) hn::Vec128<T, N>
+AXPY_SCALE(AXPY_SHORT(float), _mm_scalef_ps, template <size_t N>)
+AXPY_SCALE(AXPY_SHORT(double), _mm_scalef_pd, template <size_t N>)
+#undef AXPY_SHORT
+#undef AXPY_SCALE
+#endif
 
-/// factor · exp(x + low), low being small beside x. Underflows only where the product does.
+/// y·2ⁿ, rounded once, for a whole number n within twice the exponents of normal numbers.
 template <class D, class V>
-HWY_INLINE V expProduct(D d, V x, V low, V factor) {
-  using C = ConstantsOf<D>;
-  const V bounded = hn::Min(hn::Max(x, hn::Set(d, C::expLeast)), hn::Set(d, C::expMost));
-  V n;
-  const V y = hn::Add(expm1Reduced(d, bounded, low, n), hn::Set(d, hn::TFromD<D>(1)));
+HWY_INLINE V timesPowerOfTwo(D d, V y, V n) {
+#if HWY_TARGET == HWY_AVX3
+  (void)d;
+  return timesPowerOfTwo(y, n);
+#else
   // In two factors, as 2ⁿ alone overflows or is subnormal at the ends of the range.
   const V half = roundSmall(d, hn::Mul(n, hn::Set(d, hn::TFromD<D>(0.5))));
-  const V scaled = hn::Mul(hn::Mul(hn::Mul(y, factor), powerOfTwo(d, half)), powerOfTwo(d, hn::Sub(n, half)));
-  // However large the factor is: the clamp is not exp.
-  const V vanished = hn::Mul(factor, hn::Zero(d));
-  const V result = hn::IfThenElse(hn::Lt(x, hn::Set(d, C::expLeast)), vanished, scaled);
-  return hn::IfThenElse(hn::IsNaN(x), x, result);
+  return hn::Mul(hn::Mul(y, powerOfTwo(d, half)), powerOfTwo(d, hn::Sub(n, half)));
+#endif
 }
 
+/// x = n·ln 2 + r with |r| ≤ ½ ln 2; returns r.
+template <class D, class V>
+HWY_INLINE V expReduced(D d, V x, V& n) {
+  using T = hn::TFromD<D>;
+  using C = ConstantsOf<D>;
+  const V shifter = hn::Set(d, C::shifter);
+  n = hn::Sub(hn::MulAdd(x, hn::Set(d, static_cast<T>(1.44269504088896340736)), shifter), shifter);
+  return hn::NegMulAdd(n, hn::Set(d, C::ln2Low), hn::NegMulAdd(n, hn::Set(d, C::ln2High), x));
+}
+
+/// exp(r) for |r| ≤ ½ ln 2
+template <class D, class V>
+HWY_INLINE V expNear(D d, V r) {
+  const V one = hn::Set(d, hn::TFromD<D>(1));
+  return hn::MulAdd(hn::MulAdd(polynomial(d, r, ConstantsOf<D>::exp), r, one), r, one);
+}
+
+/// exp(r) − 1 likewise.
+template <class D, class V>
+HWY_INLINE V expm1Near(D d, V r) {
+  return hn::MulAdd(hn::Mul(r, r), polynomial(d, r, ConstantsOf<D>::exp), r);
+}
+
+/// x as far as exp of it may be another number than 0 or ∞, and a little further.
+template <class D, class V>
+HWY_INLINE V expBounded(D d, V x) {
+  using C = ConstantsOf<D>;
+  return atMost(hn::Set(d, C::expMost), atLeast(hn::Set(d, C::expLeast), x));
+}
+
+/// exp(x + low), low being small beside x.
 template <class D, class V>
 HWY_INLINE V expSum(D d, V x, V low) {
-  return expProduct(d, x, low, hn::Set(d, hn::TFromD<D>(1)));
+  V n;
+  const V r = expReduced(d, expBounded(d, x), n);
+  return timesPowerOfTwo(d, expNear(d, hn::Add(r, low)), n);
 }
 
 template <class D, class V>
 HWY_INLINE V exp(D d, V x) {
-  return expSum(d, x, hn::Zero(d));
+  V n;
+  const V r = expReduced(d, expBounded(d, x), n);
+  return timesPowerOfTwo(d, expNear(d, r), n);
 }
 
 /// exp(x) − 1 for x ≤ 0 (or NaN), accurate near 0.
 template <class D, class V>
 HWY_INLINE V expm1NonPositive(D d, V x) {
   using C = ConstantsOf<D>;
-  const V bounded = hn::Max(x, hn::Set(d, C::expm1Least));
   V n;
-  const V y = expm1Reduced(d, bounded, hn::Zero(d), n);
+  const V y = expm1Near(d, expReduced(d, atLeast(hn::Set(d, C::expm1Least), x), n));
   const V power = powerOfTwo(d, n);
-  const V result = hn::MulAdd(power, y, hn::Sub(power, hn::Set(d, hn::TFromD<D>(1))));
-  return hn::IfThenElse(hn::IsNaN(x), x, result);
+  return hn::MulAdd(power, y, hn::Sub(power, hn::Set(d, hn::TFromD<D>(1))));
 }
 
 /// exp(x) − 1, accurate near 0.
@@ -194,13 +260,13 @@ template <class D, class V>
 HWY_INLINE V expm1(D d, V x) {
   using T = hn::TFromD<D>;
   using C = ConstantsOf<D>;
-  const V bounded = hn::Min(hn::Max(x, hn::Set(d, C::expm1Least)), hn::Set(d, C::expMost));
   V n;
-  const V y = expm1Reduced(d, bounded, hn::Zero(d), n);
+  const V y =
+      expm1Near(d, expReduced(d, atMost(hn::Set(d, C::expMost), atLeast(hn::Set(d, C::expm1Least), x)), n));
   // Half of it, as 2ⁿ alone overflows at the end of the range.
   const V power = powerOfTwo(d, hn::Sub(n, hn::Set(d, T(1))));
   const V half = hn::MulAdd(power, y, hn::Sub(power, hn::Set(d, T(0.5))));
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(hn::Add(half, half), x));
+  return hn::CopySign(hn::Add(half, half), x);
 }
 
 /// log(1 + f) for 1 + f within [√½, √2].
@@ -432,11 +498,15 @@ HWY_INLINE V sigmoid(D d, V x, V& complement) {
 /// x·σ(x)
 template <class D, class V>
 HWY_INLINE V silu(D d, V x) {
-  const V one = hn::Set(d, hn::TFromD<D>(1));
-  const V away = hn::Neg(hn::Abs(x));
-  const V below = expProduct(d, away, hn::Zero(d), aboveNegativeInfinity(d, x));
-  const V numerator = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), below, x);
-  return hn::Div(numerator, hn::Add(one, exp(d, away)));
+  using C = ConstantsOf<D>;
+  // e⁻ᵃ = 2ⁿ·y for the magnitude a; the power comes last, as the product may be a number where e⁻ᵃ is none.
+  V n;
+  const V away = atLeast(hn::Set(d, C::expLeast), hn::Neg(hn::Abs(x)));
+  const V y = expNear(d, expReduced(d, away, n));
+  const V whole = hn::Add(hn::Set(d, hn::TFromD<D>(1)), timesPowerOfTwo(d, y, n));
+  const auto isNegative = hn::Lt(x, hn::Zero(d));
+  const V quotient = hn::Div(hn::IfThenElse(isNegative, hn::Mul(away, y), x), whole);
+  return timesPowerOfTwo(d, quotient, hn::IfThenElseZero(isNegative, n));
 }
 
 template <class D, class V>
@@ -449,38 +519,50 @@ HWY_INLINE V tanh(D d, V x) {
 
 template <class D, class V>
 HWY_INLINE V softplus(D d, V x) {
-  // In this order Max keeps a NaN of x; the other term carries it anyway.
-  return hn::Add(hn::Max(hn::Zero(d), x), log1pUnit(d, exp(d, hn::Neg(hn::Abs(x)))));
+  return hn::Add(atLeast(hn::Zero(d), x), log1pUnit(d, exp(d, hn::Neg(hn::Abs(x)))));
 }
 
 /// log σ(x)
 template <class D, class V>
 HWY_INLINE V logSigmoid(D d, V x) {
-  // In this order Min keeps a NaN of x.
-  return hn::Sub(hn::Min(hn::Zero(d), x), log1pUnit(d, exp(d, hn::Neg(hn::Abs(x)))));
+  return hn::Sub(atMost(hn::Zero(d), x), log1pUnit(d, exp(d, hn::Neg(hn::Abs(x)))));
 }
 
-/// Φ(x), the normal distribution, with its relative accuracy kept in the lower tail; exp(−x²/2) comes along.
+/// For the magnitude z of x, no larger than normalMost: exp(−z²/2) = 2ⁿ·density, and Φ(−z) = density·2ⁿ·tail.
+template <class V>
+struct Normal {
+  V z, density, n, tail;
+};
+
 template <class D, class V>
-HWY_INLINE V normalDistribution(D d, V x, V& density) {
-  using T = hn::TFromD<D>;
+HWY_INLINE Normal<V> normalOf(D d, V x) {
   using C = ConstantsOf<D>;
-  const hn::RebindToSigned<D> di;
-  const V magnitude = hn::Abs(x);
-  const V half = hn::Set(d, T(0.5)), one = hn::Set(d, T(1));
-  // −x²/2 in two parts: its rounding error would be magnified by exp.
-  const V bounded = hn::Min(magnitude, hn::Set(d, T(C::erfcxMost * 1.5)));
-  const V high = hn::And(bounded, hn::BitCast(d, hn::Set(di, C::highMask)));
-  const V low = hn::Mul(hn::Sub(bounded, high), hn::Add(bounded, high));
-  density = expSum(d, hn::Mul(hn::Neg(half), hn::Mul(high, high)), hn::Mul(hn::Neg(half), low));
-  const V z = hn::Min(hn::Mul(magnitude, hn::Set(d, T(0.70710678118654752440))), hn::Set(d, C::erfcxMost));
-  const V t = hn::Div(hn::Set(d, C::erfcxA), hn::Add(z, hn::Set(d, C::erfcxA)));
-  constexpr T slope = T(2) / (T(1) - C::erfcxLeast);
-  const V u = hn::MulAdd(t, hn::Set(d, slope), hn::Set(d, T(1) - slope));
-  const V tail = hn::Mul(half, hn::Mul(density, hn::Mul(t, polynomialEvenOdd(d, u, C::erfcx))));
-  const V result = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(one, tail));
-  density = hn::IfThenElse(hn::IsNaN(x), x, density);
-  return hn::IfThenElse(hn::IsNaN(x), x, result);
+  const V z = atMost(hn::Set(d, C::normalMost), hn::Abs(x));
+  // −z²/2 in two parts: its rounding error would be magnified by exp.
+  const V half = hn::Mul(z, hn::Set(d, hn::TFromD<D>(-0.5)));
+  const V square = hn::Mul(half, z);
+  V n;
+  const V r = expReduced(d, square, n);
+  const V density = expNear(d, hn::Add(r, productRest(d, half, z, square)));
+  return {z, density, n, hn::Div(polynomial(d, z, C::normalOver), polynomial(d, z, C::normalUnder))};
+}
+
+/// x·Φ(x) = max(x, 0) − |x|·Φ(−|x|), with its relative accuracy kept in the lower tail.
+template <class D, class V>
+HWY_INLINE V gelu(D d, V x) {
+  const auto [z, density, n, tail] = normalOf(d, x);
+  const V off = timesPowerOfTwo(d, hn::Mul(hn::Mul(density, z), tail), n);
+  return hn::Sub(atLeast(hn::Zero(d), x), off);
+}
+
+/// Φ(x) + x·φ(x)
+template <class D, class V>
+HWY_INLINE V geluSlope(D d, V x) {
+  using T = hn::TFromD<D>;
+  const auto [z, density, n, tail] = normalOf(d, x);
+  const V left = hn::NegMulAdd(z, hn::Set(d, T(0.39894228040143267794)), tail);
+  const V below = timesPowerOfTwo(d, hn::Mul(density, left), n);
+  return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), below, hn::Sub(hn::Set(d, T(1)), below));
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -13,6 +13,7 @@
 #include "loops-inl.h"
 #include "math-inl.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -27,8 +28,12 @@ HWY_INLINE T maximum(const T* x, int64_t n) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   auto best = hn::Set(d, -std::numeric_limits<T>::infinity());
+  const auto at = [&](int64_t i) HWY_ATTR { return hn::Max(hn::LoadU(d, x + i), best); };
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) best = hn::Max(hn::LoadU(d, x + i), best);
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    best = hn::Max(hn::Max(at(i), at(i + lanes)), hn::Max(at(i + 2 * lanes), at(i + 3 * lanes)));
+  }
+  for (; i + lanes <= n; i += lanes) best = at(i);
   if (i < n) {
     const auto some = hn::FirstN(d, static_cast<size_t>(n - i));
     best = hn::IfThenElse(some, hn::Max(loadFirst(d, x + i, n - i), best), best);
@@ -36,22 +41,46 @@ HWY_INLINE T maximum(const T* x, int64_t n) {
   return hn::GetLane(hn::MaxOfLanes(d, best));
 }
 
-/// exp(x − shift). The rounding error of the difference, which exp would magnify, is taken along (Knuth's
-/// two-sum).
-template <class D, class V>
-HWY_INLINE V expDifference(D d, V x, V shift) {
-  const V difference = hn::Sub(x, shift);
-  const V taken = hn::Sub(difference, x);
-  const V error = hn::Sub(hn::Sub(x, hn::Sub(difference, taken)), hn::Add(shift, taken));
-  return expSum(d, difference, hn::IfThenElseZero(hn::Eq(error, error), error));
+/// What exponentials of numbers with the maximum m are taken by. They are all times a power of two that
+/// brings that of m near 1. Neither is a difference rounded, which exp would magnify, nor is one taken where
+/// none is needed: x − 0 as it is, or, where m is large, x − m for the numbers near it, which are exact then.
+/// The power goes by the exponents, as in M. Dukhan and A. Ablavatski, "Two-pass softmax algorithm" (2020).
+template <class D>
+struct Exponentials {
+  using V = hn::Vec<D>;
+  V from, least, power;
+
+  HWY_INLINE V operator()(D d, V x) const {
+    V n;
+    const V r = expReduced(d, atLeast(least, hn::Sub(x, from)), n);
+    return timesPowerOfTwo(d, expNear(d, r), hn::Sub(n, power));
+  }
+};
+
+template <class D>
+HWY_INLINE Exponentials<D> exponentialsOf(D d, hn::Vec<D> m) {
+  const auto from = hn::IfThenZeroElse(hn::Le(hn::Abs(m), hn::Set(d, hn::TFromD<D>(1024))), m);
+  const auto rest = hn::Sub(m, from);
+  auto power = rest;
+  expReduced(d, rest, power);
+  return {from, hn::Add(rest, hn::Set(d, ConstantsOf<D>::expLeast)), power};
 }
 
-template <class T>
-struct ExpShifted {
-  T shift;
-  template <class D, class V>
-  HWY_INLINE V operator()(D d, V x) const {
-    return expDifference(d, x, hn::Set(d, shift));
+/// Quotients by the same number, of which those by itself are 1.
+template <class D>
+struct Quotients {
+  using V = hn::Vec<D>;
+  V divisor, reciprocal;
+
+  HWY_INLINE Quotients(D d, V divisor)
+      : divisor(divisor), reciprocal(hn::Div(hn::Set(d, hn::TFromD<D>(1)), divisor)) {}
+  HWY_INLINE V operator()(V x) const {
+#if HWY_NATIVE_FMA
+    const V q = hn::Mul(x, reciprocal);
+    return hn::MulAdd(hn::NegMulAdd(q, divisor, x), reciprocal, q);
+#else
+    return hn::Div(x, divisor);
+#endif
   }
 };
 
@@ -66,13 +95,6 @@ struct Product {
   template <class D, class V>
   HWY_INLINE V operator()(D, V x, V y) const {
     return hn::Mul(x, y);
-  }
-};
-
-struct Difference {
-  template <class D, class V>
-  HWY_INLINE V operator()(D, V x, V y) const {
-    return hn::Sub(x, y);
   }
 };
 
@@ -113,36 +135,125 @@ HWY_INLINE void mapWith(double constant, T* out, int64_t n, const F& f, In... in
   }
 }
 
-/// out = softmax(x), n long; returns log Σ exp(x) in its two parts, the maximum and the rest.
+/// Σ exp(x) as `exponentials` has them, which are stored in out unless it is null. Four of them are added in
+/// T first unless the sum has to be `exact`, as a logarithm near 0 wants it.
+template <bool exact, class T, class D>
+HWY_INLINE double sumExponentials(T* out, const T* x, int64_t n, const Exponentials<D>& exponentials) {
+  const D d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  WideSum<T> sum;
+  const auto next = [&](int64_t i) HWY_ATTR {
+    const auto e = exponentials(d, hn::LoadU(d, x + i));
+    if (out) hn::StoreU(e, d, out + i);
+    return e;
+  };
+  int64_t i = 0;
+  if constexpr (!exact) {
+    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+      const auto a = next(i), b = next(i + lanes), c = next(i + 2 * lanes), e = next(i + 3 * lanes);
+      sum.add(hn::Add(hn::Add(a, b), hn::Add(c, e)));
+    }
+  }
+  for (; i + lanes <= n; i += lanes) sum.add(next(i));
+  if (i < n) {
+    const auto e = exponentials(d, loadFirst(d, x + i, n - i));
+    if (out) storeFirst(d, e, out + i, n - i);
+    sum.add(hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), e));
+  }
+  return sum.total();
+}
+
+/// Some rows at a time: what is one number of each is computed for all of them together, and the processor
+/// adds up one while it is at the next.
 template <class T>
-HWY_INLINE double softmaxRow(T* out, const T* x, int64_t n, T& shift) {
-  shift = maximum(x, n);
-  map(out, n, ExpShifted<T>{shift}, x);
-  const double total = sum<T>(n, Itself(), const_cast<const T*>(out));
-  map(out, n, Product(), const_cast<const T*>(out), Same<T>{static_cast<T>(1 / total)});
-  return std::log(total);
+struct Rows {
+  static constexpr int64_t most = hn::MaxLanes(hn::ScalableTag<T>());
+  HWY_ALIGN T maxima[most];
+  /// Of the exponentials; and log Σ exp(x − maximum), if that is asked for.
+  HWY_ALIGN double totals[most], logs[most];
+
+  /// As many as stay in the first cache.
+  static int64_t fitting(int64_t n) {
+    constexpr int64_t cacheBytes = 24 << 10;
+    return std::clamp<int64_t>(cacheBytes / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(n, 1), 1,
+                               most);
+  }
+
+  /// Of `count` rows of x, n long, whose exponentials go to out unless it is null.
+  template <bool wantsLogs>
+  HWY_INLINE void read(T* out, const T* x, int64_t count, int64_t n) {
+    const hn::ScalableTag<T> d;
+    const hn::ScalableTag<double> dd;
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), wide = static_cast<int64_t>(hn::Lanes(dd));
+    HWY_ALIGN T from[most], least[most], power[most], largest[most];
+    std::fill_n(maxima, most, T(0));
+    for (int64_t i = 0; i < count; i++) maxima[i] = maximum(x + i * n, n);
+    for (int64_t i = 0; i < most; i += lanes) {
+      const auto m = hn::Load(d, maxima + i);
+      const auto own = exponentialsOf(d, m);
+      hn::Store(own.from, d, from + i);
+      hn::Store(own.least, d, least + i);
+      hn::Store(own.power, d, power + i);
+      hn::Store(own(d, m), d, largest + i);
+    }
+    std::fill_n(totals, most, 1.0);
+    for (int64_t i = 0; i < count; i++) {
+      const Exponentials<decltype(d)> own{hn::Set(d, from[i]), hn::Set(d, least[i]), hn::Set(d, power[i])};
+      totals[i] = sumExponentials<wantsLogs>(out ? out + i * n : nullptr, x + i * n, n, own);
+    }
+    if constexpr (wantsLogs) {
+      const hn::Rebind<T, decltype(dd)> narrow;
+      for (int64_t i = 0; i < most; i += wide) {
+        const auto one = widen(hn::LoadU(narrow, largest + i));
+        hn::Store(log(dd, hn::Div(hn::Load(dd, totals + i), one)), dd, logs + i);
+      }
+    }
+  }
+  /// Of the exponentials of row i, their shares of the total.
+  HWY_INLINE void divide(T* e, int64_t i, int64_t n) const {
+    const hn::ScalableTag<T> d;
+    const Quotients quotients(d, hn::Set(d, static_cast<T>(totals[i])));
+    map(
+        e, n, [&](auto, auto v) HWY_ATTR { return quotients(v); }, const_cast<const T*>(e));
+  }
+};
+
+/// Calls each(rows, begin, count) for some of all rows at a time.
+template <class T, class F>
+HWY_INLINE void forRows(int64_t rows, int64_t n, const F& each) {
+  Rows<T> some;
+  const int64_t step = Rows<T>::fitting(n);
+  for (int64_t begin = 0; begin < rows; begin += step) each(some, begin, std::min(step, rows - begin));
 }
 
 template <class T>
 void softmaxRows(T* out, const T* x, int64_t rows, int64_t n, bool asLog) {
-  for (int64_t i = 0; i < rows; i++, out += n, x += n) {
-    if (!asLog) {
-      T shift;
-      softmaxRow(out, x, n, shift);
-      continue;
-    }
-    const T shift = maximum(x, n);
-    const double total = std::log(sum<T>(n, ExpShifted<T>{shift}, x));
-    // In two steps: shift + log Σ would round away the small part of a large logit.
-    map(out, n, Difference(), x, Same<T>{shift});
-    map(out, n, Difference(), const_cast<const T*>(out), Same<T>{static_cast<T>(total)});
+  if (!asLog) {
+    forRows<T>(rows, n, [&](Rows<T>& some, int64_t begin, int64_t count) HWY_ATTR {
+      T* const to = out + begin * n;
+      some.template read<false>(to, x + begin * n, count, n);
+      for (int64_t i = 0; i < count; i++) some.divide(to + i * n, i, n);
+    });
+    return;
   }
+  forRows<T>(rows, n, [&](Rows<T>& some, int64_t begin, int64_t count) HWY_ATTR {
+    some.template read<true>(nullptr, x + begin * n, count, n);
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t at = (begin + i) * n;
+      const hn::ScalableTag<T> d;
+      // In two steps: their sum would round away the small part of a large logit.
+      const auto most = hn::Set(d, some.maxima[i]), log = hn::Set(d, static_cast<T>(some.logs[i]));
+      map(
+          out + at, n, [&](auto, auto v) HWY_ATTR { return hn::Sub(hn::Sub(v, most), log); }, x + at);
+    }
+  });
 }
 
 template <class T>
 void softmaxGradientRows(T* out, const T* g, const T* y, int64_t rows, int64_t n, bool isLog) {
   for (int64_t i = 0; i < rows; i++, out += n, g += n, y += n) {
-    const double total = isLog ? sum<T>(n, Itself(), g) : sumWide<T>(n, Product(), g, y);
+    double total = isLog ? sum<T>(n, Itself(), g) : sumByFours<T>(n, Product(), g, y);
+    if (!isLog && !std::isfinite(total)) total = sumWide<T>(n, Product(), g, y);
     if (isLog) {
       mapWith(total, out, n, LogGradient{total}, g, y);
     } else {
@@ -163,10 +274,11 @@ HWY_INLINE void softmaxLanes(T* out, const T* x, int64_t size, int64_t inner, in
                          HWY_ATTR { whole ? hn::StoreU(v, d, p) : storeFirst(d, v, p, count); };
   auto shift = hn::Set(d, -std::numeric_limits<T>::infinity());
   for (int64_t i = 0; i < size; i++) shift = hn::Max(load(x + i * inner), shift);
+  const auto exponentials = exponentialsOf(d, shift);
   auto total = hn::Zero(d), lost = total;
   for (int64_t i = 0; i < size; i++) {
     const auto value = load(x + i * inner);
-    const auto e = expDifference(d, value, shift);
+    const auto e = exponentials(d, value);
     store(asLog ? hn::Sub(value, shift) : e, out + i * inner);
     // Kahan's compensated sum: lanes stay in T here.
     const auto term = hn::Sub(e, lost);
@@ -174,10 +286,11 @@ HWY_INLINE void softmaxLanes(T* out, const T* x, int64_t size, int64_t inner, in
     lost = hn::Sub(hn::Sub(next, total), term);
     total = next;
   }
-  const auto last = asLog ? log(d, total) : hn::Div(hn::Set(d, T(1)), total);
+  const auto rest = log(d, hn::Div(total, exponentials(d, shift)));
+  const Quotients quotients(d, total);
   for (int64_t i = 0; i < size; i++) {
     const auto v = load(out + i * inner);
-    store(asLog ? hn::Sub(v, last) : hn::Mul(v, last), out + i * inner);
+    store(asLog ? hn::Sub(v, rest) : quotients(v), out + i * inner);
   }
 }
 
@@ -244,18 +357,19 @@ void softmaxGradientColumns(T* out, const T* g, const T* y, int64_t size, int64_
   }
 }
 
-/// What is subtracted before exp: the maximum, unless that leaves nothing of an infinite number.
-template <class T>
-HWY_INLINE T finiteShift(T largest) {
-  return std::isfinite(largest) ? largest : T(0);
-}
-
 template <class T>
 void logSumExpRows(T* out, const T* x, int64_t rows, int64_t n) {
-  for (int64_t i = 0; i < rows; i++, x += n) {
-    const T shift = finiteShift(maximum(x, n));
-    out[i] = static_cast<T>(static_cast<double>(shift) + std::log(sum<T>(n, ExpShifted<T>{shift}, x)));
-  }
+  forRows<T>(rows, n, [&](Rows<T>& some, int64_t begin, int64_t count) HWY_ATTR {
+    some.template read<true>(nullptr, x + begin * n, count, n);
+    for (int64_t i = 0; i < count; i++) {
+      const T most = some.maxima[i];
+      const T* row = x + (begin + i) * n;
+      T& y = out[begin + i];
+      y = static_cast<T>(static_cast<double>(most) + some.logs[i]);
+      // An infinite maximum is the result, unless there is a NaN.
+      if (std::isinf(most) && std::none_of(row, row + n, [](T v) { return std::isnan(v); })) y = most;
+    }
+  });
 }
 
 /// Columns [left, left + count) of size × inner, count at most a vector, as softmaxLanes.
@@ -267,15 +381,20 @@ HWY_INLINE void logSumExpLanes(T* out, const T* x, int64_t size, int64_t inner, 
   const auto infinity = hn::Set(d, std::numeric_limits<T>::infinity());
   auto shift = hn::Neg(infinity);
   for (int64_t i = 0; i < size; i++) shift = hn::Max(load(x + i * inner), shift);
-  shift = hn::IfThenElseZero(hn::Lt(hn::Abs(shift), infinity), shift);
+  const auto exponentials = exponentialsOf(d, shift);
   auto total = hn::Zero(d), lost = total;
+  auto isNumber = hn::Eq(total, total);
   for (int64_t i = 0; i < size; i++) {
-    const auto term = hn::Sub(expDifference(d, load(x + i * inner), shift), lost);
+    const auto value = load(x + i * inner);
+    isNumber = hn::And(isNumber, hn::Eq(value, value));
+    const auto term = hn::Sub(exponentials(d, value), lost);
     const auto next = hn::Add(total, term);
-    lost = hn::IfThenElseZero(hn::Lt(next, infinity), hn::Sub(hn::Sub(next, total), term));
+    lost = hn::Sub(hn::Sub(next, total), term);
     total = next;
   }
-  const auto y = hn::Add(shift, log(d, total));
+  auto y = hn::Add(shift, log(d, hn::Div(total, exponentials(d, shift))));
+  // An infinite maximum is the result, unless there is a NaN.
+  y = hn::IfThenElse(hn::And(isNumber, hn::Eq(hn::Abs(shift), infinity)), shift, y);
   whole ? hn::StoreU(y, d, out) : storeFirst(d, y, out, count);
 }
 
@@ -299,13 +418,17 @@ int64_t lanesOf() {
 template <class T>
 void crossEntropyRows(double* losses, T* probabilities, const T* x, const int32_t* labels, int64_t rows,
                       int64_t n) {
-  for (int64_t i = 0; i < rows; i++, probabilities += n, x += n) {
-    const int64_t label = labels[i];
-    const double logit = static_cast<double>(x[label >= 0 && label < n ? label : 0]);
-    T shift;
-    const double logTotal = softmaxRow(probabilities, x, n, shift);
-    losses[i] = logTotal - (logit - static_cast<double>(shift));
-  }
+  forRows<T>(rows, n, [&](Rows<T>& some, int64_t begin, int64_t count) HWY_ATTR {
+    T* const to = probabilities + begin * n;
+    const T* const from = x + begin * n;
+    some.template read<true>(to, from, count, n);
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t label = labels[begin + i];
+      const double logit = static_cast<double>(from[i * n + (label >= 0 && label < n ? label : 0)]);
+      losses[begin + i] = some.logs[i] - (logit - static_cast<double>(some.maxima[i]));
+      some.divide(to + i * n, i, n);
+    }
+  });
 }
 
 template <class T>

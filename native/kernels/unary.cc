@@ -58,8 +58,7 @@ AXPY_FORWARD(leakyRelu, return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul
 AXPY_FORWARD(elu, const auto positive = hn::Gt(x, hn::Zero(d));
              const V below = expm1NonPositive(d, hn::IfThenZeroElse(positive, x));
              return hn::IfThenElse(positive, x, hn::Mul(p, below)););
-AXPY_FORWARD(gelu, V density;
-             return hn::Mul(aboveNegativeInfinity(d, x), normalDistribution(d, x, density)););
+AXPY_FORWARD(gelu, return gelu(d, x););
 AXPY_FORWARD(silu, return silu(d, x););
 AXPY_FORWARD(softplus, return softplus(d, x););
 AXPY_FORWARD(sigmoid, return sigmoid(d, x););
@@ -111,10 +110,7 @@ AXPY_BACKWARD(relu, return masked(d, hn::Gt(s, hn::Zero(d)), g, s););
 AXPY_BACKWARD(leakyRelu, const V slope = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), p);
               return hn::Mul(g, hn::IfThenElse(hn::IsNaN(s), s, slope)););
 AXPY_BACKWARD(elu, return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), hn::Add(s, p))););
-AXPY_BACKWARD(gelu, V density; const V distribution = normalDistribution(d, s, density);
-              const V slope = hn::MulAdd(hn::Mul(finite(d, s), constant(d, 0.39894228040143267794)), density,
-                                         distribution);
-              return hn::Mul(g, slope););
+AXPY_BACKWARD(gelu, return hn::Mul(g, geluSlope(d, s)););
 AXPY_BACKWARD(silu, V complement; const V y = sigmoid(d, s, complement);
               const V slope = hn::MulAdd(finite(d, s), complement, constant(d, 1));
               return hn::Mul(g, hn::Mul(y, slope)););
