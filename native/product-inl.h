@@ -39,8 +39,9 @@ HWY_INLINE int64_t panelWidth() {
   return blockVectors * vectorLanes<T>();
 }
 
-/// c (+)= a · b for a block. a stands at i · rowStep + k · depthStep, row k of b at k · strideB, whole
-/// vectors long; of c only `columns` are written.
+/// c (+)= a · b for a block, then bias if there is one, then 0 for what is below it where that is wanted. a
+/// stands at i · rowStep + k · depthStep, row k of b at k · strideB. Of b and c there are `columns`; but where
+/// masked loads are dear, b has whole vectors.
 template <class T>
 struct Block {
   const T* a;
@@ -50,6 +51,8 @@ struct Block {
   T* c;
   int64_t strideC, columns;
   bool accumulate;
+  const T* bias;
+  bool rectify;
 };
 
 /// Calls f with 0, 1, … as constants: what it does with vectors then stays in registers.
@@ -62,74 +65,70 @@ HWY_INLINE void unrolled(const F& f) {
   unrolled(std::make_integer_sequence<int, count>(), f);
 }
 
-/// Stores a block whose sums lie in memory, rows of whole vectors.
-template <int vectors, class T>
-void storePart(const Block<T>& block, const T* sums, int64_t rows) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = vectorLanes<T>();
-  for (int64_t i = 0; i < rows; i++) {
-    for (int64_t j = 0; j < block.columns; j += lanes) {
-      T* const to = block.c + i * block.strideC + j;
-      const int64_t count = std::min(lanes, block.columns - j);
-      auto sum = hn::Load(d, sums + i * vectors * lanes + j);
-      if (block.accumulate) sum = hn::Add(loadFirst(d, to, count), sum);
-      storeFirst(d, sum, to, count);
-    }
-  }
-}
-
 /// Sums begin at zero in any case: many short sums, added, round less than one long one.
-template <int rows, int vectors, class T>
+template <int rows, int vectors, bool whole, class T>
 void multiplyBlock(const Block<T>& block) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const int64_t lanes = vectorLanes<T>();
-  V sums[rows][vectors];
+  const int64_t last = block.columns - (vectors - 1) * lanes;
+  const auto load = [&](const T* p, auto v) HWY_ATTR {
+    return whole || v + 1 < vectors ? hn::LoadU(d, p + v * lanes) : loadFirst(d, p + v * lanes, last);
+  };
+  const auto loadRight = [&](const T* p, auto v) HWY_ATTR {
+    return AXPY_MASKED_TAILS ? load(p, v) : hn::LoadU(d, p + v * lanes);
+  };
+  V sums[rows * vectors];
   const T* a[rows];
-  unrolled<rows>([&](auto i) HWY_ATTR {
-    a[i] = block.a + i * block.rowStep;
-    for (int v = 0; v < vectors; v++) sums[i][v] = hn::Zero(d);
-  });
+  unrolled<rows>([&](auto i) HWY_ATTR { a[i] = block.a + i * block.rowStep; });
+  unrolled<rows * vectors>([&](auto i) HWY_ATTR { sums[i] = hn::Zero(d); });
   const T* b = block.b;
   const int64_t depthStep = block.depthStep, strideB = block.strideB;
   int64_t at = 0;
   for (int64_t k = block.depth; k > 0; k--) {
     V right[vectors];
-    for (int v = 0; v < vectors; v++) right[v] = hn::LoadU(d, b + v * lanes);
+    unrolled<vectors>([&](auto v) HWY_ATTR { right[v] = loadRight(b, v); });
     unrolled<rows>([&](auto i) HWY_ATTR {
       const V left = hn::Set(d, a[i][at]);
-      for (int v = 0; v < vectors; v++) sums[i][v] = hn::MulAdd(left, right[v], sums[i][v]);
+      unrolled<vectors>([&](auto v) HWY_ATTR {
+        sums[i * vectors + v] = hn::MulAdd(left, right[v], sums[i * vectors + v]);
+      });
     });
     at += depthStep;
     b += strideB;
   }
-  if (HWY_UNLIKELY(block.columns != vectors * lanes)) {
-    HWY_ALIGN T whole[rows * vectors * hn::MaxLanes(d)];
-    unrolled<rows>([&](auto i) HWY_ATTR {
-      for (int v = 0; v < vectors; v++) hn::Store(sums[i][v], d, whole + (i * vectors + v) * lanes);
-    });
-    return storePart<vectors>(block, whole, rows);
-  }
-  T* c = block.c;
+  T* const c = block.c;
   const int64_t strideC = block.strideC;
   if (block.accumulate) {
-    unrolled<rows>([&](auto i) HWY_ATTR {
-      for (int v = 0; v < vectors; v++)
-        hn::StoreU(hn::Add(hn::LoadU(d, c + v * lanes), sums[i][v]), d, c + v * lanes);
-      c += strideC;
-    });
-  } else {
-    unrolled<rows>([&](auto i) HWY_ATTR {
-      for (int v = 0; v < vectors; v++) hn::StoreU(sums[i][v], d, c + v * lanes);
-      c += strideC;
+    unrolled<rows * vectors>([&](auto i) HWY_ATTR {
+      constexpr std::integral_constant<int, i % vectors> v;
+      sums[i] = hn::Add(load(c + i / vectors * strideC, v), sums[i]);
     });
   }
+  if (block.bias) {
+    V bias[vectors];
+    unrolled<vectors>([&](auto v) HWY_ATTR { bias[v] = load(block.bias, v); });
+    unrolled<rows * vectors>([&](auto i) HWY_ATTR { sums[i] = hn::Add(sums[i], bias[i % vectors]); });
+  }
+  if (block.rectify) {
+    const V zero = hn::Zero(d);
+    unrolled<rows * vectors>(
+        [&](auto i) HWY_ATTR { sums[i] = hn::IfThenElse(hn::Le(sums[i], zero), zero, sums[i]); });
+  }
+  unrolled<rows * vectors>([&](auto i) HWY_ATTR {
+    T* const to = c + i / vectors * strideC + i % vectors * lanes;
+    if constexpr (whole || i % vectors + 1 < vectors) {
+      hn::StoreU(sums[i], d, to);
+    } else {
+      storeFirst(d, sums[i], to, last);
+    }
+  });
 }
 
-template <int vectors, class T, int... rows>
+template <int vectors, bool whole, class T, int... rows>
 HWY_INLINE void multiplySome(const Block<T>& block, int64_t count, std::integer_sequence<int, rows...>) {
   using Function = void (*)(const Block<T>&);
-  static constexpr Function functions[] = {multiplyBlock<rows + 1, vectors, T>...};
+  static constexpr Function functions[] = {multiplyBlock<rows + 1, vectors, whole, T>...};
   functions[count - 1](block);
 }
 
@@ -138,12 +137,17 @@ HWY_INLINE void multiplySome(const Block<T>& block, int64_t count, std::integer_
 template <class T>
 HWY_INLINE void multiplyPanel(Block<T> block, int64_t rows) {
   constexpr auto all = std::make_integer_sequence<int, blockRows>();
-  const bool isWide = block.columns > vectorLanes<T>();
+  const int64_t lanes = vectorLanes<T>();
+  const bool isWide = block.columns > lanes, isWhole = block.columns % lanes == 0;
   while (rows > 0) {
     const int64_t count = rows >= blockRows + blockRows / 3 ? blockRows
                           : rows > blockRows                ? (rows + 1) / 2
                                                             : rows;
-    isWide ? multiplySome<2>(block, count, all) : multiplySome<1>(block, count, all);
+    if (isWhole) {
+      isWide ? multiplySome<2, true>(block, count, all) : multiplySome<1, true>(block, count, all);
+    } else {
+      isWide ? multiplySome<2, false>(block, count, all) : multiplySome<1, false>(block, count, all);
+    }
     block.a += count * block.rowStep;
     block.c += count * block.strideC;
     rows -= count;
@@ -170,25 +174,26 @@ void packRows(T* to, int64_t width, const T* from, int64_t stride, int64_t colum
 }
 
 #if HWY_TARGET != HWY_SCALAR
-/// Elements of 16 bytes of rows that are `step` apart, side by side.
-template <class D, class T>
-HWY_INLINE hn::Vec<D> loadParts(D d, const T* p, int64_t step) {
+/// Elements of 16 bytes of the rows at row(l), row(l + step), …, side by side.
+template <class D, class F>
+HWY_INLINE hn::Vec<D> loadParts(D d, const F& row, int64_t l, int64_t step) {
+  using T = hn::TFromD<D>;
   if constexpr (hn::MaxLanes(D()) * sizeof(T) <= 16) {
-    return hn::LoadU(d, p);
+    return hn::LoadU(d, row(l));
   } else {
     const hn::Half<D> half;
     constexpr int64_t parts = static_cast<int64_t>(hn::MaxLanes(half) * sizeof(T) / 16);
-    return hn::Combine(d, loadParts(half, p + parts * step, step), loadParts(half, p, step));
+    return hn::Combine(d, loadParts(half, row, l + parts * step, step), loadParts(half, row, l, step));
   }
 }
 
-/// A vector's lanes of rows of b, 16 bytes long, turned over: each row of `to`, `strideTo` apart, gets one
-/// element of each.
-template <class T>
-HWY_INLINE void turnParts(T* to, int64_t strideTo, const T* b, int64_t strideB) {
+/// A vector's lanes of rows, 16 bytes long, turned over: each row of `to`, `strideTo` apart, gets one element
+/// of each.
+template <class T, class F>
+HWY_INLINE void turnParts(T* to, int64_t strideTo, const F& row) {
   const hn::ScalableTag<T> d;
   constexpr int64_t side = 16 / sizeof(T);
-  const auto load = [&](int64_t row) HWY_ATTR { return loadParts(d, b + row * strideB, side * strideB); };
+  const auto load = [&](int64_t l) HWY_ATTR { return loadParts(d, row, l, side); };
   if constexpr (sizeof(T) == 8) {
     const auto r0 = load(0), r1 = load(1);
     hn::Store(hn::InterleaveLower(d, r0, r1), d, to);
@@ -208,20 +213,26 @@ HWY_INLINE void turnParts(T* to, int64_t strideTo, const T* b, int64_t strideB) 
 }
 #endif
 
-/// The same of a matrix that is stored by its columns, `stride` apart.
+/// The same of a matrix that is stored by its columns, `stride` apart. What fills up is the last column.
 template <class T>
 void packColumns(T* to, int64_t width, const T* from, int64_t stride, int64_t columns, int64_t rows) {
   const int64_t lanes = vectorLanes<T>();
   for (int64_t j = 0; j < width; j += lanes) {
+    const T* const first = from + j * stride;
+    const int64_t last = std::max<int64_t>(columns - j - 1, 0);
     int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
     constexpr int64_t side = 16 / sizeof(T);
-    if (j + lanes <= columns) {
-      for (; i + side <= rows; i += side) turnParts(to + i * width + j, width, from + j * stride + i, stride);
+    for (; last >= lanes - 1 && i + side <= rows; i += side) {
+      turnParts(to + i * width + j, width, [&](int64_t l) { return first + l * stride + i; });
+    }
+    for (; i + side <= rows; i += side) {
+      turnParts(to + i * width + j, width,
+                [&](int64_t l) { return first + std::min(l, last) * stride + i; });
     }
 #endif
     for (; i < rows; i++) {
-      for (int64_t l = j; l < j + lanes; l++) to[i * width + l] = l < columns ? from[l * stride + i] : T(0);
+      for (int64_t l = 0; l < lanes; l++) to[i * width + j + l] = first[std::min(l, last) * stride + i];
     }
   }
 }

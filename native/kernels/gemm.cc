@@ -384,7 +384,7 @@ class Multiplication {
       case Way::tiny:
         return multiplyTiny();
       case Way::blocks:
-        return multiplyBlocks(products_, epilogue_, adds_);
+        return multiplyBlocks(products_, plan_, epilogue_, adds_);
       case Way::blas:
         adds_ ? accumulateByBlas(products_) : multiplyByBlas(products_, epilogue_);
     }
@@ -397,6 +397,7 @@ class Multiplication {
   void set(const Products<T>& p) {
     products_ = p;
     way_ = wayOf(p);
+    if (way_ == Way::blocks) plan_ = planBlocks(p);
   }
 
   void keep(const NullableLayout& layout) { contents_.keep(layout.source, layout.length); }
@@ -434,6 +435,7 @@ class Multiplication {
   Epilogue<T> epilogue_;
   Products<T> products_;
   Way way_ = Way::nothing;
+  Plan plan_{};  // of blocks
   Contents contents_;
 };
 

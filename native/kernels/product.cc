@@ -33,42 +33,45 @@ constexpr int64_t depthBlock = 1280 / static_cast<int64_t>(sizeof(T));
 /// Fewer rows than that meet a panel of b too seldom for copying it, and so much of b is near as it lies.
 constexpr int64_t fewRows = 36, nearBytes = 32768;
 
-/// How a batch of products is cut into tasks, from its shape alone: each matrix into down × across tiles,
-/// their terms into `deep` parts; or several matrices to a task.
-struct Plan {
-  int64_t down, across, deep = 1, group = 1;
-
-  /// A block has `rows`, a panel `columns`.
-  Plan(int64_t batch, int64_t m, int64_t n, int64_t k, int64_t rows, int64_t columns)
-      : down(ceilDiv(m, largest)), across(ceilDiv(n, largest)) {
-    const double work =
-        static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-    // Enough for a handful of threads to share, as far as waking them pays.
-    const double handful = std::clamp(work / 5e5, 1.0, 16.0), wanted = std::max(handful, work / 6e6);
-    const auto tasks = [&] { return static_cast<double>(batch) * static_cast<double>(down * across * deep); };
-    while (tasks() < wanted) {
-      // Tiles of other columns read a again, those of other rows copy b again, which costs twice as much.
-      const int64_t high = m / down, wide = n / across;
-      if (wide > columns && (2 * wide > high || high < 4 * rows)) {
-        across = std::min(across * 2, ceilDiv(n, columns));
-      } else if (high >= 4 * rows) {
-        down *= 2;
-      } else {
-        break;
-      }
-    }
-    while (batch == 1 && tasks() < handful && k / deep >= 2048) deep *= 2;
-    if (down * across == 1) group = std::clamp<int64_t>(batch / static_cast<int64_t>(wanted), 1, batch);
-  }
-
- private:
-  /// Rows and columns of a tile at most.
-  static constexpr int64_t largest = 256;
-};
-
 /// Where part `i` of `parts` begins, of `size` in whole units.
 int64_t partOf(int64_t i, int64_t parts, int64_t unit, int64_t size) {
-  return std::min(size, i * ceilDiv(size, unit) / parts * unit);
+  return i == 0 ? 0 : i == parts ? size : i * ceilDiv(size, unit) / parts * unit;
+}
+
+/// How many matrices of c there are: those that coincide are one.
+template <class T>
+struct Sums {
+  int64_t outer, inner;  // products that are added up in each
+  int64_t across, count;
+
+  explicit Sums(const Products<T>& p)
+      : outer(p.c.outer == 0 ? p.outer : 1),
+        inner(p.c.inner == 0 ? p.inner : 1),
+        across(p.inner / inner),
+        count(p.outer / outer * across) {}
+};
+
+/// A block has `rows`, a panel `columns`.
+Plan planOf(int64_t batch, int64_t m, int64_t n, int64_t k, int64_t rows, int64_t columns) {
+  constexpr int64_t mostRows = 256, mostColumns = 256, leastTerms = 1024;
+  const int64_t panels = ceilDiv(n, columns);
+  Plan plan{ceilDiv(m, mostRows), ceilDiv(n, mostColumns), 1, 1};
+  const double work =
+      static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  // Enough for a handful of threads to share, as far as waking them pays.
+  const double handful = std::clamp(work / 2.5e5, 1.0, 16.0), wanted = std::max(handful, work / 6e6);
+  const auto tasks = [&] {
+    return static_cast<double>(batch) * static_cast<double>(plan.down * plan.across * plan.deep);
+  };
+  // Tiles of other columns read a again, which is cheap; those of other rows copy b again, and of other terms
+  // are added up apart.
+  while (tasks() < wanted && plan.across < panels) plan.across = std::min(plan.across * 2, panels);
+  while (batch == 1 && tasks() < handful && k / plan.deep >= 2 * leastTerms) plan.deep *= 2;
+  while (tasks() < handful / 2 && m / plan.down >= 4 * rows) plan.down *= 2;
+  if (plan.down * plan.across == 1) {
+    plan.group = std::clamp<int64_t>(batch / static_cast<int64_t>(wanted), 1, batch);
+  }
+  return plan;
 }
 
 }  // namespace
@@ -79,7 +82,7 @@ HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
 
-/// A tile of a single product, or a part of its terms.
+/// A tile of a single product, or a part of its terms, and what follows them.
 template <class T>
 struct Tile {
   const T* a;
@@ -89,25 +92,39 @@ struct Tile {
   bool transposeB;
   T* c;
   int64_t strideC, rows, columns, depth;
+  bool accumulate;
+  const T* bias;
+  bool rectify;
 };
 
-/// `panel` has room for a panel of b.
 template <class T>
-void multiplyTile(const Tile<T>& t, bool accumulate, T* panel) {
+void multiplyTile(const Tile<T>& t) {
   const int64_t lanes = vectorLanes<T>(), width = panelWidth<T>();
+  HWY_ALIGN T panel[depthBlock<T> * blockVectors * hn::MaxLanes(hn::ScalableTag<T>())];
   const int64_t parts = ceilDiv(t.depth, depthBlock<T>);
   for (int64_t part = 0; part < parts; part++) {
-    const int64_t from = part * t.depth / parts, depth = (part + 1) * t.depth / parts - from;
+    // Of several parts whole vectors of 16 bytes, which are quick to turn over.
+    const int64_t from = partOf(part, parts, 4, t.depth), depth = partOf(part + 1, parts, 4, t.depth) - from;
+    const bool isLast = part + 1 == parts;
     // Copying pays where many rows meet b, unless all of it is near anyhow.
     const bool isNear = t.rows <= fewRows || depth * t.strideB * static_cast<int64_t>(sizeof(T)) <= nearBytes;
     for (int64_t j = 0; j < t.columns; j += width) {
       const int64_t columns = std::min(width, t.columns - j), padded = columns > lanes ? width : lanes;
-      Block<T> block{
-          t.a + from * t.depthStep, t.rowStep, t.depthStep, panel, padded, depth, t.c + j, t.strideC, columns,
-          accumulate || part > 0};
+      Block<T> block{t.a + from * t.depthStep,
+                     t.rowStep,
+                     t.depthStep,
+                     panel,
+                     padded,
+                     depth,
+                     t.c + j,
+                     t.strideC,
+                     columns,
+                     t.accumulate || part > 0,
+                     isLast && t.bias ? t.bias + j : nullptr,
+                     isLast && t.rectify};
       if (t.transposeB) {
         packColumns(panel, padded, t.b + j * t.strideB + from, t.strideB, columns, depth);
-      } else if (columns < padded || !isNear) {
+      } else if (!isNear || (!AXPY_MASKED_TAILS && columns < padded)) {
         packRows(panel, padded, t.b + from * t.strideB + j, t.strideB, columns, depth);
       } else {
         block.b = t.b + from * t.strideB + j;
@@ -119,49 +136,58 @@ void multiplyTile(const Tile<T>& t, bool accumulate, T* panel) {
 }
 
 template <class T>
-void multiplyAll(const Products<T>& p, const Epilogue<T>& epilogue, bool accumulate) {
+Plan planAll(const Products<T>& p) {
+  const Sums<T> sums(p);
+  return planOf(sums.count, p.m, p.n, p.k * sums.outer * sums.inner, blockRows, panelWidth<T>());
+}
+
+template <class T>
+void multiplyAll(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate) {
   const int64_t width = panelWidth<T>();
-  // Where matrices of c coincide, a task takes their sums one after the other.
-  const int64_t sumsOuter = p.c.outer == 0 ? p.outer : 1, sumsInner = p.c.inner == 0 ? p.inner : 1;
-  const int64_t inner = p.inner / sumsInner, batch = p.outer / sumsOuter * inner;
-  const Plan plan(batch, p.m, p.n, p.k * sumsOuter * sumsInner, blockRows, width);
-  const int64_t perMatrix = plan.down * plan.across, tasks = batch * perMatrix * plan.deep;
-  Workspaces<T> spaces(ceilDiv(tasks, plan.group), depthBlock<T> * width);
-  const int64_t size = p.m * p.n;
+  const Sums<T> sums(p);
+  const int64_t perMatrix = plan.down * plan.across * plan.deep, size = p.m * p.n;
   const Buffer<T> others((plan.deep - 1) * size);
-  parallel::forRange(tasks, plan.group, [&](int64_t begin, int64_t end) {
-    const typename Workspaces<T>::Lease space(spaces);
+  const bool isRelu = epilogue.activation.present() && epilogue.activation == UnaryOp::relu;
+  // What a block can do itself while its sums are in registers.
+  const bool isInBlock = plan.deep == 1 && (isRelu || !epilogue.activation.present());
+
+  parallel::forRange(sums.count * perMatrix, plan.group, [&](int64_t begin, int64_t end) {
+    Tile<T> t{};
+    t.rowStep = p.transposeA ? 1 : p.a.row;
+    t.depthStep = p.transposeA ? p.a.row : 1;
+    t.strideB = p.b.row;
+    t.transposeB = p.transposeB;
     for (int64_t task = begin; task < end; task++) {
-      const int64_t part = task % plan.deep, tile = task / plan.deep % perMatrix,
-                    matrix = task / plan.deep / perMatrix;
-      const int64_t down = tile % plan.down, across = tile / plan.down;
-      const int64_t top = partOf(down, plan.down, blockRows, p.m),
-                    bottom = partOf(down + 1, plan.down, blockRows, p.m),
-                    first = partOf(across, plan.across, width, p.n),
-                    last = partOf(across + 1, plan.across, width, p.n), from = part * p.k / plan.deep,
-                    to = (part + 1) * p.k / plan.deep;
-      Tile<T> t{};
-      t.rowStep = p.transposeA ? 1 : p.a.row;
-      t.depthStep = p.transposeA ? p.a.row : 1;
-      t.strideB = p.b.row;
-      t.transposeB = p.transposeB;
-      t.rows = bottom - top;
-      t.columns = last - first;
-      t.depth = to - from;
+      int64_t matrix = task, top = 0, first = 0, from = 0, part = 0;
+      t.rows = p.m;
+      t.columns = p.n;
+      t.depth = p.k;
+      if (perMatrix > 1) {
+        const int64_t down = task % plan.down, across = task / plan.down % plan.across;
+        matrix = task / perMatrix;
+        part = task / (plan.down * plan.across) % plan.deep;
+        top = partOf(down, plan.down, blockRows, p.m);
+        first = partOf(across, plan.across, width, p.n);
+        from = partOf(part, plan.deep, 4, p.k);
+        t.rows = partOf(down + 1, plan.down, blockRows, p.m) - top;
+        t.columns = partOf(across + 1, plan.across, width, p.n) - first;
+        t.depth = partOf(part + 1, plan.deep, 4, p.k) - from;
+      }
+      const int64_t o = matrix / sums.across * sums.outer, i = matrix % sums.across * sums.inner;
       t.strideC = part == 0 ? p.c.row : p.n;
-      t.c = (part == 0 ? p.c.at(matrix / inner, matrix % inner) : others.data() + (part - 1) * size) +
-            top * t.strideC + first;
-      bool adds = accumulate && part == 0;
-      for (int64_t o = 0; o < sumsOuter; o++) {
-        for (int64_t i = 0; i < sumsInner; i++) {
-          t.a = p.a.at(matrix / inner + o, matrix % inner + i) + top * t.rowStep + from * t.depthStep;
-          t.b = p.b.at(matrix / inner + o, matrix % inner + i) +
-                (p.transposeB ? first * p.b.row + from : from * p.b.row + first);
-          multiplyTile(t, adds, space.data());
-          adds = true;
+      t.c = (part == 0 ? p.c.at(o, i) : others.data() + (part - 1) * size) + top * t.strideC + first;
+      t.accumulate = accumulate && part == 0;
+      t.bias = isInBlock && epilogue.bias ? epilogue.bias + first : nullptr;
+      t.rectify = isInBlock && isRelu;
+      for (int64_t nextO = o; nextO < o + sums.outer; nextO++) {
+        for (int64_t nextI = i; nextI < i + sums.inner; nextI++) {
+          t.a = p.a.at(nextO, nextI) + top * t.rowStep + from * t.depthStep;
+          t.b = p.b.at(nextO, nextI) + (p.transposeB ? first * p.b.row + from : from * p.b.row + first);
+          multiplyTile(t);
+          t.accumulate = true;
         }
       }
-      if (plan.deep == 1 && epilogue.present()) epilogue.apply(t.c, t.strideC, t.rows, t.columns, first);
+      if (plan.deep == 1 && !isInBlock) epilogue.apply(t.c, t.strideC, t.rows, t.columns, first);
     }
   });
   if (plan.deep == 1) return;
@@ -213,14 +239,21 @@ bool suitsBlocks(const Products<T>& p) {
 }
 
 template <class T>
-void multiplyBlocks(const Products<T>& p, const Epilogue<T>& epilogue, bool accumulate) {
-  AXPY_SIMD(multiplyAll<T>)(p, epilogue, accumulate);
+Plan planBlocks(const Products<T>& p) {
+  return AXPY_SIMD(planAll<T>)(p);
+}
+
+template <class T>
+void multiplyBlocks(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate) {
+  AXPY_SIMD(multiplyAll<T>)(p, plan, epilogue, accumulate);
 }
 
 template bool suitsBlocks(const Products<float>&);
 template bool suitsBlocks(const Products<double>&);
-template void multiplyBlocks(const Products<float>&, const Epilogue<float>&, bool);
-template void multiplyBlocks(const Products<double>&, const Epilogue<double>&, bool);
+template Plan planBlocks(const Products<float>&);
+template Plan planBlocks(const Products<double>&);
+template void multiplyBlocks(const Products<float>&, const Plan&, const Epilogue<float>&, bool);
+template void multiplyBlocks(const Products<double>&, const Plan&, const Epilogue<double>&, bool);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

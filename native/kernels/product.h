@@ -34,9 +34,18 @@ void multiply(const Products<T>& p, const Epilogue<T>& epilogue);
 template <class T>
 bool suitsBlocks(const Products<T>& p);
 
-/// c = epilogue(op(a) · op(b)), or with `accumulate` c += op(a) · op(b), where matrices of c may coincide.
+/// How a batch of products is cut into tasks, from its shape alone: each matrix into down × across tiles,
+/// their terms into `deep` parts; or `group` matrices to a task.
+struct Plan {
+  int64_t down, across, deep, group;
+};
+
 /// None of the sizes is 0.
 template <class T>
-void multiplyBlocks(const Products<T>& p, const Epilogue<T>& epilogue, bool accumulate);
+Plan planBlocks(const Products<T>& p);
+
+/// c = epilogue(op(a) · op(b)), or with `accumulate` c += op(a) · op(b), where matrices of c may coincide.
+template <class T>
+void multiplyBlocks(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate);
 
 }  // namespace axpy
