@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { linear, tensor } from '../lib/index.ts';
-import { type Flag, type Float, kernels, unaryCode } from '../lib/kernels/index.ts';
+import { createProgram, type Flag, type Float, kernels, unaryCode } from '../lib/kernels/index.ts';
+import { allocateShared } from '../lib/memory.ts';
 
 /** Integers so small that every sum is exact in float32, in whatever order. */
 const value = (i: number) => ((i * 7919) % 5) - 2;
@@ -216,6 +217,62 @@ describe.each([Float32Array, Float64Array])('%o', (type) => {
         const expected = row === 5 || row === 6 ? Number.NaN : column === 69 ? -Infinity : 0;
         if (!Object.is(Math.abs(x) === 0 ? 0 : x, expected)) throw new Error(`${x} at ${row}, ${column}`);
       });
+    }
+  });
+
+  // By whatever way products of such a size go.
+  test.each([
+    [2, 3, 4],
+    [40, 50, 60],
+    [1, 300, 40],
+  ])('a recorded product of %i × %i and %i terms is what its layout says at each run', (m, n, k) => {
+    const sizes: Sizes = { m, n, k, transposeA: 0, transposeB: 1 };
+    const first = Int32Array.of(2, 1, 3, m * n + 5, 0, n, 0, 0, 0, k, 2, n * k, 0, k);
+    // Another place for c, matrices the other way round, rows apart, a sum in place of two.
+    const others = [
+      first.with(2, 0),
+      first
+        .with(0, 1)
+        .with(1, 2)
+        .with(4, m * n)
+        .with(8, 1)
+        .with(12, 7),
+      first
+        .with(5, n + 1)
+        .with(3, m * (n + 1))
+        .with(9, k + 1),
+      first.with(11, 0),
+    ];
+    const dtype = type === Float32Array ? 'float32' : 'float64';
+    const shared = (length: number, seed: number) => {
+      const array = allocateShared(length, dtype);
+      array.set(whole(type, length, seed) as never);
+      return array;
+    };
+    const before = whole(type, 2 * m * (n + 1) + 20, 3);
+    const [c, a, b] = [shared(before.length, 3), shared(2 * m * (k + 1), 1), shared(2 * n * k + 20, 2)];
+    const layout = new Int32Array(new SharedArrayBuffer(14 * 4));
+    const shape = [2, m, n, k, 0, 1, 0, 0] as const;
+    for (const adds of [false, true]) {
+      layout.set(first);
+      const program = createProgram([
+        adds
+          ? ['gemmAccumulate', c, a, b, ...shape, 0, layout]
+          : ['gemm', c, a, b, null, ...shape, -1, 0, layout],
+      ]);
+      const run = (own: Int32Array) => {
+        layout.set(own);
+        c.set(before as never);
+        program.run();
+      };
+      for (const own of [first, ...others, first, ...(adds ? [first.with(3, 0)] : [])]) {
+        run(own);
+        expect(c).toEqual(expectedOf(before, a, b, own, sizes, adds));
+      }
+      expect(() => run(first.with(2, 2 ** 30))).toThrow(/layout to stay within c/);
+      expect(c).toEqual(before);
+      run(first);
+      expect(c).toEqual(expectedOf(before, a, b, first, sizes, adds));
     }
   });
 
