@@ -40,8 +40,8 @@ HWY_INLINE int64_t panelWidth() {
 }
 
 /// c (+)= a · b for a block, then bias if there is one, then 0 for what is below it where that is wanted. a
-/// stands at i · rowStep + k · depthStep, row k of b at k · strideB. Of b and c there are `columns`; but where
-/// masked loads are dear, b has whole vectors.
+/// stands at i · rowStep + k · depthStep, row k of b at k · strideB. Of b and c there are `columns`; but
+/// where masked loads are dear, b has whole vectors.
 template <class T>
 struct Block {
   const T* a;
@@ -227,8 +227,7 @@ void packColumns(T* to, int64_t width, const T* from, int64_t stride, int64_t co
       turnParts(to + i * width + j, width, [&](int64_t l) { return first + l * stride + i; });
     }
     for (; i + side <= rows; i += side) {
-      turnParts(to + i * width + j, width,
-                [&](int64_t l) { return first + std::min(l, last) * stride + i; });
+      turnParts(to + i * width + j, width, [&](int64_t l) { return first + std::min(l, last) * stride + i; });
     }
 #endif
     for (; i < rows; i++) {

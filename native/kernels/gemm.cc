@@ -385,6 +385,8 @@ class Multiplication {
         return multiplyTiny();
       case Way::blocks:
         return multiplyBlocks(products_, plan_, epilogue_, adds_);
+      case Way::dots:
+        return multiplyDots(products_, epilogue_, adds_);
       case Way::blas:
         adds_ ? accumulateByBlas(products_) : multiplyByBlas(products_, epilogue_);
     }
@@ -403,11 +405,12 @@ class Multiplication {
   void keep(const NullableLayout& layout) { contents_.keep(layout.source, layout.length); }
 
  private:
-  enum class Way { nothing, zeros, tiny, blocks, blas };
+  enum class Way { nothing, zeros, tiny, blocks, dots, blas };
 
   Way wayOf(const Products<T>& p) const {
     if (p.outer == 0 || p.inner == 0 || p.m == 0 || p.n == 0) return Way::nothing;
     if (p.k == 0) return adds_ ? Way::nothing : Way::zeros;
+    if (suitsDots(p)) return Way::dots;
     if (suitsBlocks(p)) return Way::blocks;
     const bool isTiny =
         p.outer == 1 && p.inner == 1 && static_cast<double>(p.m * p.n) * static_cast<double>(p.k) <= tinySize;

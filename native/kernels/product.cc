@@ -211,28 +211,23 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace axpy {
-namespace {
 
-/// For tests: the way to take whether or not it pays. `best` unless AXPY_PRODUCT is `blocks` or `blas`.
-enum class ProductWay { best, blocks, blas };
 const ProductWay productWay = [] {
   const char* wanted = std::getenv("AXPY_PRODUCT");
   const auto is = [wanted](const char* name) { return wanted && std::strcmp(wanted, name) == 0; };
   return is("blocks") ? ProductWay::blocks : is("blas") ? ProductWay::blas : ProductWay::best;
 }();
 
-}  // namespace
-
-/// By what has been measured on x86 (docs/products.md), against OpenBLAS's kernels for products with few rows
-/// or columns and for small ones, which it does not pack, and for large ones.
+/// By what has been measured on x86 (docs/products.md), against OpenBLAS's kernels.
 template <class T>
 bool suitsBlocks(const Products<T>& p) {
   if (productWay != ProductWay::best) return productWay == ProductWay::blocks && p.k > 0;
 #if defined(__x86_64__) && !defined(__APPLE__)
   const double work = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
-  if (p.m < 8 || p.n < (sizeof(T) == sizeof(float) ? 8 : 16) || p.m * p.n < 512 || work < 32768) return false;
-  if (simd::target == simd::avx512 && !p.transposeB && (work < 3e5 || p.k < 24)) return false;
-  return work <= 3e8 || p.k <= 512;
+  if (simd::target < simd::avx2) return p.m >= 8 && p.n >= 16 && work >= 32768 && work <= 3e8;
+  if (work <= 1024) return p.n > 1;
+  if (simd::target == simd::avx2 && work > 3e8 && p.k > 512) return false;
+  return p.transposeB ? p.m >= 4 && p.n >= 8 : p.m >= 5 && p.n >= 10 && p.k >= 16;
 #else
   return false;
 #endif

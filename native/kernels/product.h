@@ -27,6 +27,10 @@ struct Products {
 template <class T>
 void multiply(const Products<T>& p, const Epilogue<T>& epilogue);
 
+/// For tests: the way to take whether or not it pays. `best` unless AXPY_PRODUCT is `blocks` or `blas`.
+enum class ProductWay { best, blocks, blas };
+extern const ProductWay productWay;
+
 // ── product.cc: by blocks in registers
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -47,5 +51,16 @@ Plan planBlocks(const Products<T>& p);
 /// c = epilogue(op(a) · op(b)), or with `accumulate` c += op(a) · op(b), where matrices of c may coincide.
 template <class T>
 void multiplyBlocks(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate);
+
+// ── dots.cc: by dot products
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Whether there are few rows or columns, and both operands lie along their terms.
+template <class T>
+bool suitsDots(const Products<T>& p);
+
+/// As multiplyBlocks, with matrices of c that are apart.
+template <class T>
+void multiplyDots(const Products<T>& p, const Epilogue<T>& epilogue, bool accumulate);
 
 }  // namespace axpy
