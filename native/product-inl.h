@@ -51,8 +51,8 @@ struct Block {
   T* c;
   int64_t strideC, columns;
   bool accumulate;
-  const T* bias;
-  bool rectify;
+  const T* bias = nullptr;
+  bool rectify = false;
 };
 
 /// Calls f with 0, 1, … as constants: what it does with vectors then stays in registers.

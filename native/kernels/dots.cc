@@ -191,11 +191,11 @@ bool suitsDots(const Products<T>& p) {
 template <class T>
 void multiplyDots(const Products<T>& p, const Epilogue<T>& epilogue, bool accumulate) {
   const Dots<T> dots(p);
-  // The time goes into reading the many: at least 256 KB of float32 for a task, in whole groups of rows.
+  // The time goes into reading the many: at least 128 KB of float32 for a task, in whole groups of rows.
   const int64_t read = dots.manyRows * dots.depth, batch = p.outer * p.inner;
   const int64_t groups = (dots.manyRows + 23) / 24;
-  const int64_t parts = std::clamp<int64_t>(read / 65536, 1, std::min<int64_t>(16, groups));
-  const int64_t group = parts > 1 ? 1 : std::clamp<int64_t>(65536 / read, 1, batch);
+  const int64_t parts = std::clamp<int64_t>(read / 32768, 1, std::min<int64_t>(16, groups));
+  const int64_t group = parts > 1 ? 1 : std::clamp<int64_t>(32768 / read, 1, batch);
   const auto run = AXPY_SIMD(dotAll<T>);
   parallel::forRange(batch * parts, group, [&](int64_t first, int64_t last) {
     for (int64_t task = first; task < last; task++) {
