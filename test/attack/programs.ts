@@ -1,6 +1,6 @@
 /**
  * Attacks programs: lists of calls whose contents change between runs and during them, which are dropped while they are
- * queued, and which are read from lists that change while they are read.
+ * queued, and which are read from lists that change while they are read; and those that compiled functions become.
  */
 import { Worker } from 'node:worker_threads';
 import type { Call as RecordedCall } from '../../binding.d.ts';
@@ -16,6 +16,7 @@ import { arraysOf, type Call, invoke, mapArrays, sameBytes, type TypedArray } fr
 import { mutations } from '../contract/mutate.ts';
 import { kernelNames } from '../contract/signature.ts';
 import { brief, randomCall } from './calls.ts';
+import { functions } from './functions.ts';
 import {
   attempts,
   boom,
@@ -414,7 +415,8 @@ await attempts(async (t) => {
   const { random } = t;
   if (random.chance(0.05)) setThreads(random.int(1, 4));
   const way = random.next();
-  if (way < 0.3) await compared(t, false);
+  if (way < 0.2) await functions(t);
+  else if (way < 0.4) await compared(t, false);
   else if (way < 0.6) await compared(t, true);
   else if (way < 0.7) await interleaved(t);
   else if (way < 0.78 || !isNative) await dropped(t);

@@ -2,17 +2,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Workload, workloads } from '../../benchmark/workloads.ts';
-import {
-  compile,
-  concat,
-  losses,
-  Parameter,
-  profile,
-  randn,
-  type Tensor,
-  tensor,
-  where,
-} from '../../lib/index.ts';
+import { compile, losses, Parameter, profile, randn, type Tensor } from '../../lib/index.ts';
 import { backendInfo, createProgram } from '../../lib/kernels/index.ts';
 import { pays } from '../../lib/kernels/passes/chain.ts';
 import { improved, withPasses } from '../../lib/kernels/passes/index.ts';
@@ -21,6 +11,7 @@ import { plan } from '../../lib/kernels/plan.ts';
 import { copyOf, type Elements } from '../../lib/memory.ts';
 import { stridesOf } from '../../lib/shape.ts';
 import { trace } from '../../lib/train/program.ts';
+import { ops, pick } from './functions.ts';
 
 beforeEach(() => {
   // Of few elements too.
@@ -45,70 +36,6 @@ function both(fn: (...args: Tensor[]) => Tensor[], args: readonly Tensor[]) {
   });
   return { ran, calls: lists.map(({ calls }) => calls.length) };
 }
-
-const pick = <Item>(list: readonly Item[], at: number): Item => list[at % list.length];
-
-const orders = [
-  [0, 2, 1],
-  [2, 1, 0],
-  [1, 0, 2],
-  [1, 2, 0],
-];
-
-/** Values are [2, 3, 4] or become so: an op of one or two of them, and numbers to choose by. */
-const ops: Record<string, (a: Tensor, b: Tensor, i: number) => Tensor> = {
-  add: (a, b) => a.add(b),
-  sub: (a, b) => a.sub(b),
-  mul: (a, b) => a.mul(b),
-  div: (a, b) => a.div(b.square().add(1)),
-  maximum: (a, b) => a.maximum(b),
-  scale: (a) => a.mul(-0.5).add(1),
-  neg: (a) => a.neg(),
-  tanh: (a) => a.tanh(),
-  sigmoid: (a) => a.sigmoid(),
-  relu: (a) => a.relu(),
-  gelu: (a) => a.gelu(),
-  rows: (a, b) => a.mul(b.slice([[0, 1]])),
-  columns: (a, b) => a.add(b.slice([null, null, [1, 2]])),
-  mean: (a, b) => a.sub(b.mean([1], { keepDims: true })),
-  largest: (a) => a.sub(a.max([-1], { keepDims: true })),
-  total: (a, b) => a.mul(b.sum().tanh()),
-  softmax: (a) => a.softmax(-1),
-  where: (a, b) => where(mask(), a, b),
-  transpose: (a, _, i) => a.transpose(pick(orders, i)).reshape([2, 3, 4]),
-  reshape: (a) => a.reshape([4, 6]).transpose().reshape([2, 3, 4]),
-  turned: (a) => a.slice([null, [2, undefined, -1]]).mul(2),
-  swap: (a, b) => concat([b.slice([null, [1, 3]]), a.slice([null, [0, 1]])], 1),
-  halves: (a, b) => concat([a.slice([[1, 2]]), b.slice([[0, 1]])]),
-  runs: (a, b) => concat([a.slice([[1, 2]]).tanh(), a.slice([[0, 1]]).mul(b.slice([[1, 2]]))]),
-  gates: (a, b) => {
-    const z = a.add(b);
-    const part = (i: number) => z.slice([null, null, [i, i + 2]]);
-    return concat([part(0).sigmoid().mul(part(2).tanh()), part(2).sigmoid()], 2);
-  },
-  product: (a, b) => a.matmul(b, { transposeB: true }).matmul(a),
-  heads: (a, b) => {
-    const split = (x: Tensor) => x.reshape([2, 3, 2, 2]).transpose([0, 2, 1, 3]);
-    const mixed = split(a).matmul(split(b), { transposeB: true }).matmul(split(b));
-    return mixed.transpose([0, 2, 1, 3]).reshape([2, 3, 4]);
-  },
-  shared: (a, b) =>
-    a.matmul(
-      b
-        .slice([[0, 1]])
-        .reshape([3, 4])
-        .transpose()
-        .matmul(b.slice([[1, 2]]).reshape([3, 4])),
-    ),
-  detach: (a) => a.detach(),
-  cast: (a) => a.add(mask().cast('float32')),
-};
-
-const mask = () =>
-  tensor(
-    Int32Array.from({ length: 12 }, (_, i) => i % 3),
-    { shape: [3, 4] },
-  );
 
 const instruction = fc.record({
   name: fc.constantFrom(...Object.keys(ops)),
