@@ -26,6 +26,7 @@ import {
   where,
   zeros,
 } from '../../lib/index.ts';
+import { pays } from '../../lib/kernels/passes/chain.ts';
 import { occupy } from './support.ts';
 import { freeze, parameter, seen, shared, to } from './twins.ts';
 
