@@ -252,8 +252,7 @@ void softmaxRows(T* out, const T* x, int64_t rows, int64_t n, bool asLog) {
 template <class T>
 void softmaxGradientRows(T* out, const T* g, const T* y, int64_t rows, int64_t n, bool isLog) {
   for (int64_t i = 0; i < rows; i++, out += n, g += n, y += n) {
-    double total = isLog ? sum<T>(n, Itself(), g) : sumByFours<T>(n, Product(), g, y);
-    if (!isLog && !std::isfinite(total)) total = sumWide<T>(n, Product(), g, y);
+    const double total = isLog ? sum<T>(n, Itself(), g) : sumWide<T>(n, Product(), g, y);
     if (isLog) {
       mapWith(total, out, n, LogGradient{total}, g, y);
     } else {
