@@ -16,6 +16,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 #include <utility>
 
 #ifndef AXPY_BATCH_NORM_OPERANDS
@@ -317,16 +319,6 @@ struct Itself {
   }
 };
 
-/// (v − mean)²
-struct SquareAbout {
-  double mean;
-  template <class D, class V>
-  HWY_INLINE V operator()(D d, V v) const {
-    const V centred = hn::Sub(v, hn::Set(d, mean));
-    return hn::Mul(centred, centred);
-  }
-};
-
 /// v − mean, and its square
 struct Deviation {
   double mean;
@@ -337,102 +329,174 @@ struct Deviation {
   }
 };
 
-/// (v − mean)·inverse·s + t, with the mean in two parts, as it has more digits than float32.
-struct Normal {
-  double about, off, inverse;
-  template <class D, class V>
-  HWY_INLINE V operator()(D d, V v, V s, V t) const {
-    using T = hn::TFromD<D>;
-    // By halves in float64, as in Shared.
-    constexpr T unit = sizeof(T) == sizeof(double) ? 0.5 : 1;
-    const auto part = [&](V x) HWY_ATTR { return unit == 1 ? x : hn::Mul(x, hn::Set(d, unit)); };
-    const V near = hn::Sub(part(v), hn::Set(d, unit * static_cast<T>(about)));
-    const V centred = hn::Sub(near, hn::Set(d, unit * static_cast<T>(off)));
-    const V y = hn::MulAdd(hn::Mul(centred, hn::Set(d, static_cast<T>(inverse))), s, part(t));
-    return unit == 1 ? y : hn::Add(y, y);
-  }
-};
-
-/// `largeShift` where an element of the shift is.
-template <class T>
-void layerRows(T* out, T* mean, T* remainder, T* inverse, const T* x, const T* scale, const T* shift,
-               bool largeShift, int64_t rows, int64_t size, double epsilon) {
-  const double n = static_cast<double>(std::max<int64_t>(size, 1));
-  for (int64_t i = 0; i < rows; i++, out += size, x += size) {
-    double m = sum<T>(size, Itself(), x) / n, lack = 0;
-    double variance;
-    if constexpr (sizeof(T) == sizeof(double)) {
-      double total, squares;
-      sumPairWide<T>(total, squares, size, Deviation{m}, x);
-      lack = total / n;
-      variance = squares / n - lack * lack;
-      // max would make 0 of NaN.
-      if (variance < 0) variance = 0;
-    } else {
-      variance = sumWide<T>(size, SquareAbout{m}, x) / n;
-    }
-    double factor = 1 / std::sqrt(variance + epsilon);
-    if constexpr (sizeof(T) == sizeof(double)) {
-      if (!std::isfinite(variance)) {
-        const LargeMoments moments(x, size, 1, epsilon);
-        m = moments.mean;
-        lack = 0;
-        factor = moments.inverse;
-      }
-    }
-    mean[i] = static_cast<T>(m);
-    remainder[i] = remainderOf(mean[i], m, lack);
-    inverse[i] = static_cast<T>(factor);
-    const double about = static_cast<double>(mean[i]);
-    const Normal f{about, m - about + lack, factor};
-    const bool fit = fits<T>(m - about) && fits<T>(factor) && !isLarge(mean[i]) && !largeShift;
-    const bool wide = sizeof(T) == sizeof(float) && !fit;
-    const auto apply = [&](auto s, auto t) HWY_ATTR {
-      if (wide) {
-        map(out, size, Wide<Normal>{f}, x, s, t);
-      } else {
-        map(out, size, f, x, s, t);
-      }
-    };
-    if (scale && shift) {
-      apply(scale, shift);
-    } else if (scale) {
-      apply(scale, Same<T>{0});
-    } else if (shift) {
-      apply(Same<T>{1}, shift);
-    } else {
-      apply(Same<T>{1}, Same<T>{0});
-    }
-  }
-}
-
-/// (v − mean)·inverse; of arrays of float64 by halves, and with the remainder of the mean, as in Shared.
+/// x̂ = (v − mean)·inverse, with the mean in two parts, as it has more digits than the arrays; of arrays of
+/// float64 by halves, as in Shared.
 template <bool halves>
 struct Hat {
   double mean, remainder, inverse;
 
-  Hat(double mean, double remainder, double inverse)
-      : mean(halves ? mean : mean + remainder), remainder(remainder), inverse(inverse) {}
-
   template <class D, class V>
   HWY_INLINE V operator()(D d, V v) const {
     using T = hn::TFromD<D>;
-    const V factor = hn::Set(d, static_cast<T>(inverse));
     if constexpr (halves) {
-      const V near = hn::Sub(hn::Mul(v, hn::Set(d, 0.5)), hn::Set(d, 0.5 * mean));
-      const V hat = hn::Mul(hn::Sub(near, hn::Set(d, 0.5 * remainder)), factor);
+      const V hat = hn::Mul(half(d, v), hn::Set(d, inverse));
       return hn::Add(hat, hat);
     } else if constexpr (sizeof(T) == sizeof(float)) {
       const V near = hn::Sub(v, hn::Set(d, static_cast<T>(mean)));
-      return hn::MulSub(near, factor, hn::Set(d, static_cast<T>(remainder * inverse)));
+      return hn::MulSub(near, hn::Set(d, static_cast<T>(inverse)),
+                        hn::Set(d, static_cast<T>(remainder * inverse)));
     } else {
-      return hn::Mul(hn::Sub(v, hn::Set(d, mean)), factor);
+      return hn::Mul(hn::Sub(v, hn::Set(d, mean + remainder)), hn::Set(d, inverse));
     }
+  }
+  /// x̂·s + t
+  template <class D, class V>
+  HWY_INLINE V scaled(D d, V v, V s, V t) const {
+    if constexpr (halves) {
+      const V y = hn::MulAdd(hn::Mul(half(d, v), hn::Set(d, inverse)), s, hn::Mul(t, hn::Set(d, 0.5)));
+      return hn::Add(y, y);
+    } else {
+      return hn::MulAdd((*this)(d, v), s, t);
+    }
+  }
+
+ private:
+  template <class D, class V>
+  HWY_INLINE V half(D d, V v) const {
+    const V near = hn::Sub(hn::Mul(v, hn::Set(d, 0.5)), hn::Set(d, 0.5 * mean));
+    return hn::Sub(near, hn::Set(d, 0.5 * remainder));
   }
 };
 
 template <class T>
 using HatOf = Hat<sizeof(T) == sizeof(double)>;
+
+/// x̂·s + t
+template <class H>
+struct Normal {
+  H hat;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V v, V s, V t) const {
+    return hat.scaled(d, v, s, t);
+  }
+};
+
+/// The mean of a row in two parts, and 1/√(variance + ε).
+struct RowMoments {
+  double mean, lack, inverse;
+};
+
+/// Of x, `size` long, whatever the numbers are, about a number near the mean.
+template <class T>
+HWY_INLINE RowMoments momentsOf(const T* x, int64_t size, double epsilon) {
+  const double n = static_cast<double>(std::max<int64_t>(size, 1));
+  const double mean = sum<T>(size, Itself(), x) / n;
+  double total, squares;
+  sumPairWide<T>(total, squares, size, Deviation{mean}, x);
+  // Of a mean that is infinite nothing is lacking.
+  const double lack = std::isfinite(total) ? total / n : 0;
+  // max would make 0 of NaN.
+  double variance = squares / n - lack * lack;
+  if (variance < 0) variance = 0;
+  if constexpr (sizeof(T) == sizeof(double)) {
+    if (!std::isfinite(variance)) {
+      const LargeMoments moments(x, size, 1, epsilon);
+      return {moments.mean, 0, moments.inverse};
+    }
+  }
+  return {mean, lack, 1 / std::sqrt(variance + epsilon)};
+}
+
+/// Σ (x − about) and Σ (x − about)² of a row of float32: four terms in float32, which rounds differences from
+/// a number near the mean no more than they are rounded as it is, and the rest in float64.
+HWY_INLINE void deviationSums(double& total, double& squares, const float* x, int64_t size, float about) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto centre = hn::Set(d, about);
+  WideSum<float> first, second;
+  int64_t i = 0;
+  for (; i + 4 * lanes <= size; i += 4 * lanes) {
+    const auto at = [&](int64_t k) HWY_ATTR { return hn::Sub(hn::LoadU(d, x + i + k * lanes), centre); };
+    const auto a = at(0), b = at(1), c = at(2), e = at(3);
+    first.add(hn::Add(hn::Add(a, b), hn::Add(c, e)));
+    second.add(hn::Add(hn::MulAdd(a, a, hn::Mul(b, b)), hn::MulAdd(c, c, hn::Mul(e, e))));
+  }
+  for (; i < size; i += lanes) {
+    const int64_t count = std::min(lanes, size - i);
+    const auto some = hn::FirstN(d, static_cast<size_t>(count));
+    const auto v = hn::IfThenElseZero(some, hn::Sub(loadFirst(d, x + i, count), centre));
+    first.add(v);
+    second.add(hn::Mul(v, v));
+  }
+  total = first.total();
+  squares = second.total();
+}
+
+/// The moments of some rows, the sums of one after the other, so that the processor adds up several at a
+/// time.
+template <class T>
+HWY_INLINE void momentsOfRows(RowMoments* moments, const T* x, int64_t rows, int64_t size, double epsilon) {
+  if constexpr (sizeof(T) == sizeof(double)) {
+    for (int64_t i = 0; i < rows; i++) moments[i] = momentsOf(x + i * size, size, epsilon);
+  } else {
+    const double n = static_cast<double>(size);
+    for (int64_t i = 0; i < rows; i++) moments[i].mean = sumByFours<T>(size, Itself(), x + i * size) / n;
+    for (int64_t i = 0; i < rows; i++) {
+      auto& [mean, lack, inverse] = moments[i];
+      const T about = static_cast<T>(mean);
+      double total, squares;
+      deviationSums(total, squares, x + i * size, size, about);
+      // What squares to less, or to more, may have left the range of float32.
+      if (!(squares >= 0x1p-80 && squares <= 0x1p100)) {
+        moments[i] = momentsOf(x + i * size, size, epsilon);
+        continue;
+      }
+      mean = static_cast<double>(about);
+      lack = total / n;
+      inverse = 1 / std::sqrt(std::max(squares / n - lack * lack, 0.0) + epsilon);
+    }
+  }
+}
+
+/// `largeShift` where an element of the shift is.
+template <class T>
+void layerRows(T* out, T* mean, T* remainder, T* inverse, const T* x, const T* scale, const T* shift,
+               bool largeShift, int64_t rows, int64_t size, double epsilon) {
+  constexpr int64_t most = 16;
+  RowMoments moments[most];
+  const int64_t step = std::clamp<int64_t>(6144 / std::max<int64_t>(size, 1), 1, most);
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const int64_t end = std::min(begin + step, rows);
+    momentsOfRows(moments, x + begin * size, end - begin, size, epsilon);
+    for (int64_t i = begin; i < end; i++) {
+      const auto& [m, lack, factor] = moments[i - begin];
+      mean[i] = static_cast<T>(m + lack);
+      remainder[i] = remainderOf(mean[i], m, lack);
+      inverse[i] = static_cast<T>(factor);
+      const double about = static_cast<double>(mean[i]), off = m - about + lack;
+      const Normal<HatOf<T>> f{{about, off, factor}};
+      const bool fit =
+          fits<T>(off) && fits<T>(factor) && fits<T>(off * factor) && !isLarge(mean[i]) && !largeShift;
+      const bool wide = sizeof(T) == sizeof(float) && !fit;
+      const auto apply = [&](auto s, auto t) HWY_ATTR {
+        if (wide) {
+          map(out + i * size, size, Wide<Normal<HatOf<T>>>{f}, x + i * size, s, t);
+        } else {
+          map(out + i * size, size, f, x + i * size, s, t);
+        }
+      };
+      if (scale && shift) {
+        apply(scale, shift);
+      } else if (scale) {
+        apply(scale, Same<T>{0});
+      } else if (shift) {
+        apply(Same<T>{1}, shift);
+      } else {
+        apply(Same<T>{1}, Same<T>{0});
+      }
+    }
+  }
+}
 
 /// g·s, and that times x̂
 template <class H>
@@ -461,11 +525,12 @@ struct LayerSlope {
 
 template <class T, class Scale>
 HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T mean, T remainder, T inverse,
-                                 int64_t size) {
+                                 double total, double product, int64_t size) {
   const double n = static_cast<double>(size);
-  const HatOf<T> hat(static_cast<double>(mean), static_cast<double>(remainder), static_cast<double>(inverse));
-  double total, product;
-  sumPairWide<T>(total, product, size, LayerTerms<HatOf<T>>{hat}, dy, scale, x);
+  const HatOf<T> hat{static_cast<double>(mean), static_cast<double>(remainder), static_cast<double>(inverse)};
+  if (!std::isfinite(total) || !std::isfinite(product)) {
+    sumPairWide<T>(total, product, size, LayerTerms<HatOf<T>>{hat}, dy, scale, x);
+  }
   const LayerSlope<HatOf<T>> slope{hat, total / n, product / n};
   // With so large a factor, what is too small for T may come to count.
   if (fits<T>(slope.total) && fits<T>(slope.product) && hat.inverse <= 0x1p40) {
@@ -475,49 +540,125 @@ HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T
   }
 }
 
-/// Σ dy and Σ dy·x̂ by columns, in the arithmetic of T or of float64.
-template <bool wide, class T>
+/// Σ dy and Σ dy·x̂ by columns, in float64.
+template <class T>
 HWY_INLINE void layerGradientSums(double* sums, double* products, const T* dy, const T* x, const T* mean,
                                   const T* remainder, const T* inverse, int64_t rows, int64_t size) {
   sumColumns<T>(
       sums, products, rows, size, [](const auto&) { return 0; },
       [&](const auto& columns, int, int64_t row, auto& first, auto& second) HWY_ATTR {
         first = columns.at(dy, row);
-        if constexpr (wide || sizeof(T) == sizeof(double)) {
-          const HatOf<T> hat(static_cast<double>(mean[row]), static_cast<double>(remainder[row]),
-                             static_cast<double>(inverse[row]));
-          second = hn::Mul(first, hat(columns.w, columns.at(x, row)));
-        } else {
-          // In this order nothing is lost that would count, unless the factor were large.
-          const auto as = columns.plain();
-          const auto near = hn::Sub(as.at(x, row), hn::Set(as.d, mean[row]));
-          const auto centred = hn::Sub(near, hn::Set(as.d, remainder[row]));
-          second = widen(hn::Mul(hn::Mul(as.at(dy, row), centred), hn::Set(as.d, inverse[row])));
-        }
+        const HatOf<T> hat{static_cast<double>(mean[row]), static_cast<double>(remainder[row]),
+                           static_cast<double>(inverse[row])};
+        second = hn::Mul(first, hat(columns.w, columns.at(x, row)));
       });
 }
 
-/// out, and Σ dy and Σ dy·x̂ by columns, read before out is written as it may be dy.
-template <class T>
-void layerGradientRows(T* out, double* sums, double* products, const T* dy, const T* x, const T* mean,
-                       const T* remainder, const T* inverse, const T* scale, int64_t rows, int64_t size) {
-  const auto isSmall = [](T factor) { return std::fabs(factor) <= T(2048); };
-  const auto isFinite = [](double sum) { return sum - sum == 0; };
-  bool wide = sizeof(T) == sizeof(float) && !std::all_of(inverse, inverse + rows, isSmall);
-  if (!wide) {
-    layerGradientSums<false>(sums, products, dy, x, mean, remainder, inverse, rows, size);
-    wide = sizeof(T) == sizeof(float) && !std::all_of(products, products + size, isFinite);
+/// sums[i] += v[i] for the first `count` lanes.
+HWY_INLINE void addTo(double* sums, hn::Vec<hn::ScalableTag<float>> v, int64_t count) {
+  const hn::ScalableTag<float> d;
+#if HWY_TARGET != HWY_SCALAR
+  if (count == static_cast<int64_t>(hn::Lanes(d))) {
+    const hn::Half<decltype(d)> half;
+    const hn::ScalableTag<double> dd;
+    double* const upper = sums + hn::Lanes(dd);
+    hn::StoreU(hn::Add(hn::LoadU(dd, sums), widen(hn::LowerHalf(half, v))), dd, sums);
+    hn::StoreU(hn::Add(hn::LoadU(dd, upper), widen(hn::UpperHalf(half, v))), dd, upper);
+    return;
   }
-  if (wide) layerGradientSums<true>(sums, products, dy, x, mean, remainder, inverse, rows, size);
-  for (int64_t i = 0; i < rows; i++) {
-    T* const to = out + i * size;
-    const T *g = dy + i * size, *from = x + i * size;
-    if (scale) {
-      layerGradientRow(to, g, from, scale, mean[i], remainder[i], inverse[i], size);
-    } else {
-      layerGradientRow(to, g, from, Same<T>{1}, mean[i], remainder[i], inverse[i], size);
+#endif
+  HWY_ALIGN float lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  for (int64_t i = 0; i < count; i++) sums[i] += static_cast<double>(lanes[i]);
+}
+
+/// What layerGradientSums adds up, of `rows` rows of float32 and in one pass; and, of each of them, Σ dy·s
+/// and Σ dy·s·x̂. Terms of so few rows, or of a short run, are added in float32, to which they are rounded.
+template <int rows, class Scale>
+HWY_INLINE void layerGradientGroup(double* sums, double* products, double* rowTotals, double* rowProducts,
+                                   const float* dy, const float* x, Scale scale, const float* mean,
+                                   const float* remainder, const float* inverse, int64_t size) {
+  constexpr int64_t vectors = 8;
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  std::fill_n(rowTotals, rows, 0.0);
+  std::fill_n(rowProducts, rows, 0.0);
+  for (int64_t left = 0; left < size; left += vectors * lanes) {
+    hn::Vec<decltype(d)> total[rows], product[rows];
+    for (int r = 0; r < rows; r++) total[r] = product[r] = hn::Zero(d);
+    for (int64_t j = left; j < std::min(size, left + vectors * lanes); j += lanes) {
+      const int64_t count = std::min(lanes, size - j);
+      const auto load = [&](auto p, int64_t at) HWY_ATTR {
+        return count == lanes ? loadAt(d, p, at) : loadFirstAt(d, p, at, count);
+      };
+      const auto s = load(scale, j);
+      auto sum = hn::Zero(d), hats = sum;
+      for (int r = 0; r < rows; r++) {
+        const auto g = load(dy, r * size + j);
+        const auto near = hn::Sub(load(x, r * size + j), hn::Set(d, mean[r]));
+        // In this order nothing is lost that would count, unless a factor were large.
+        const auto centred = hn::Mul(g, hn::Sub(near, hn::Set(d, remainder[r])));
+        total[r] = hn::MulAdd(g, s, total[r]);
+        product[r] = hn::MulAdd(centred, s, product[r]);
+        sum = hn::Add(sum, g);
+        hats = hn::MulAdd(centred, hn::Set(d, inverse[r]), hats);
+      }
+      addTo(sums + j, sum, count);
+      addTo(products + j, hats, count);
+    }
+    for (int r = 0; r < rows; r++) {
+      WideSum<float> all, ofHats;
+      all.add(total[r]);
+      ofHats.add(product[r]);
+      rowTotals[r] += all.total();
+      rowProducts[r] += ofHats.total() * static_cast<double>(inverse[r]);
     }
   }
+}
+
+/// out, and Σ dy and Σ dy·x̂ by columns, read before out is written as it may be dy. rowTotals and rowProducts
+/// are memory for a number of each row.
+template <class Scale, class T>
+HWY_INLINE void layerGradientRowsBy(T* out, double* sums, double* products, double* rowTotals,
+                                    double* rowProducts, const T* dy, const T* x, const T* mean,
+                                    const T* remainder, const T* inverse, Scale scale, bool largeScale,
+                                    int64_t rows, int64_t size) {
+  const auto isSmall = [](T factor) { return std::fabs(factor) <= T(2048); };
+  const auto isFinite = [](double sum) { return sum - sum == 0; };
+  bool wide = true, isKnown = false;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    isKnown = !largeScale && std::all_of(inverse, inverse + rows, isSmall);
+    if (isKnown) {
+      std::fill_n(sums, size, 0.0);
+      std::fill_n(products, size, 0.0);
+      constexpr int group = 4;
+      const auto add = [&](auto count, int64_t i) HWY_ATTR {
+        layerGradientGroup<count.value>(sums, products, rowTotals + i, rowProducts + i, dy + i * size,
+                                        x + i * size, scale, mean + i, remainder + i, inverse + i, size);
+      };
+      int64_t i = 0;
+      for (; i + group <= rows; i += group) add(std::integral_constant<int, group>(), i);
+      for (; i < rows; i++) add(std::integral_constant<int, 1>(), i);
+    }
+    wide = !isKnown || !std::all_of(products, products + size, isFinite);
+  }
+  if (wide) layerGradientSums(sums, products, dy, x, mean, remainder, inverse, rows, size);
+  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  for (int64_t i = 0; i < rows; i++) {
+    layerGradientRow(out + i * size, dy + i * size, x + i * size, scale, mean[i], remainder[i], inverse[i],
+                     isKnown ? rowTotals[i] : unknown, isKnown ? rowProducts[i] : unknown, size);
+  }
+}
+
+template <class T>
+void layerGradientRows(T* out, double* sums, double* products, double* rowTotals, double* rowProducts,
+                       const T* dy, const T* x, const T* mean, const T* remainder, const T* inverse,
+                       const T* scale, bool largeScale, int64_t rows, int64_t size) {
+  const auto run = [&](auto by) HWY_ATTR {
+    layerGradientRowsBy(out, sums, products, rowTotals, rowProducts, dy, x, mean, remainder, inverse, by,
+                        largeScale, rows, size);
+  };
+  scale ? run(scale) : run(Same<T>{1});
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)
@@ -798,12 +939,16 @@ void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
   check.length(inverse, height);
   if (!scale.null) check.length(scale, width);
   if (size == 0) return;
+  const bool largeScale =
+      !scale.null && !std::all_of(scale.data, scale.data + size, [](T s) { return std::fabs(s) <= T(2048); });
   Sums sums(rows, size);
+  const Buffer<double> ofRows(2 * rows);
   const auto run = AXPY_SIMD(layerGradientRows<T>);
   sums.add([&](double* first, double* second, int64_t begin, int64_t end) {
     const int64_t from = begin * size;
-    run(out.data + from, first, second, gradient.data + from, x.data + from, mean.data + begin,
-        remainder.data + begin, inverse.data + begin, scale.data, end - begin, size);
+    run(out.data + from, first, second, ofRows.data() + 2 * begin, ofRows.data() + begin + end,
+        gradient.data + from, x.data + from, mean.data + begin, remainder.data + begin, inverse.data + begin,
+        scale.data, largeScale, end - begin, size);
   });
   for (int64_t i = 0; i < size; i++) {
     shiftGradient[i] = static_cast<T>(sums.first(i));

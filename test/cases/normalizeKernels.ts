@@ -17,6 +17,8 @@ const sizes = [
   [4, 5],
   [1, 3],
   [67, 19],
+  // Past the columns that are summed at a time, and past a vector.
+  [6, 150],
   [2, 0],
   [0, 3],
 ] as const;
