@@ -63,7 +63,7 @@ export const attackers = {
     weight: 2,
     memory: 4 * gigabyte,
     script: 'kernels',
-    only: 'gemm,gemmAccumulate,convolve,convolveWeightGradient,softmax,unary,reduce,batchNorm,adam,randomNormal',
+    only: 'gemm,gemmAccumulate,convolve,convolveTransposed,convolveWeightGradient,fused,elementwise,softmax,unary,reduce,batchNorm,layerNorm,maxPool,adam,randomNormal',
     cpus: [
       'qemu64',
       'Nehalem',
