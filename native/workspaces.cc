@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <new>
 
@@ -16,8 +17,13 @@ namespace axpy {
 namespace {
 
 /// Blocks from `large` on are whole large pages, of which a few cost less than thousands of small ones, both
-/// to get and to find one's way in.
-constexpr size_t large = size_t{1} << 18, largePage = size_t{2} << 20;
+/// to get and to find one's way in. Where the address sanitizer looks, each block is as long as it says.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t large = std::numeric_limits<size_t>::max();
+#else
+constexpr size_t large = size_t{1} << 18;
+#endif
+constexpr size_t largePage = size_t{2} << 20;
 /// So much is kept at most.
 constexpr size_t mostKept = size_t{64} << 20;
 
