@@ -1,5 +1,7 @@
 import type { Data, Float, Kernels } from '../../../binding.d.ts';
 import { type BinaryOp, binaryCode, binaryOps } from '../codes.ts';
+import { opNumber } from '../instructions.ts';
+import { runByVectors } from './chains.ts';
 import { checkLength, checkLengthOneOr, refuseValue } from './check.ts';
 import { checkDims, checkLayoutLength, checkReach, checkStrides, Walk } from './layout.ts';
 import { pow } from './math.ts';
@@ -192,6 +194,20 @@ const multiplyIntegers: Forward = (out, o, n, a, i, stepA, b, j, stepB) => {
 };
 const walk = new Walk(2);
 
+/** The numbers of the first ops. */
+const [firstOp, whereOp] = [opNumber('binary'), opNumber('where')];
+const firstGradients = [opNumber('binaryGradient', 0, 0), opNumber('binaryGradient', 0, 1)];
+
+/** Whether op number `number` of arrays as long as `out` was computed by vectors. */
+function areVectors(number: number, out: Data, arrays: readonly Data[]): boolean {
+  const { length } = out;
+  return (
+    out instanceof Float32Array &&
+    arrays.every((array) => array.length === length) &&
+    runByVectors(number, out, arrays as Float32Array[], [])
+  );
+}
+
 /** out = f(a, b) without checks, with steps of 0 or 1. */
 export function applyBinary(out: Float, a: Float, stepA: number, b: Float, stepB: number, op: number): void {
   rule[op].forward(out, 0, out.length, a, 0, stepA, b, 0, stepB);
@@ -219,6 +235,7 @@ export const binary: Kernels['binary'] = (out, a, b, layout, op) => {
 
   const forward = isInteger && op === binaryCode.mul ? multiplyIntegers : rule[op].forward;
   if (layout === null) {
+    if (areVectors(firstOp + op, out, [a, b])) return;
     const n = out.length;
     forward(out, 0, n, a, 0, a.length === n ? 1 : 0, b, 0, b.length === n ? 1 : 0);
     return;
@@ -238,6 +255,7 @@ export const binaryGradient: Kernels['binaryGradient'] = (out, gradient, a, b, l
 
   const run = operand === 0 ? rule[op].gradientA : rule[op].gradientB;
   if (layout === null) {
+    if (areVectors(firstGradients[operand] + op, out, [gradient, a, b])) return;
     const n = out.length;
     run(out, gradient, 0, n, a, 0, a.length === n ? 1 : 0, b, 0, b.length === n ? 1 : 0);
     return;
@@ -290,6 +308,7 @@ export const where: Kernels['where'] = (out, condition, a, b, layout) => {
     checkLengthOneOr('where', 'a', a, n);
     checkLengthOneOr('where', 'b', b, n);
 
+    if (areVectors(whereOp, out, [condition, a, b])) return;
     const stepC = condition.length === n ? 1 : 0;
     select(out, 0, n, condition, 0, stepC, a, 0, a.length === n ? 1 : 0, b, 0, b.length === n ? 1 : 0);
     return;

@@ -16,6 +16,7 @@ import {
 } from './instructions.ts';
 import { maxRank } from './layout.ts';
 import { type Block, blockElements } from './loops.ts';
+import { copyRun } from './move.ts';
 import { pieceSize, type Reduction, reduceFrom, type Source } from './reduce.ts';
 
 // ── what a call says ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,7 +196,10 @@ function forRuns(
 function gather(to: Float, from: Data, walk: Walk, begin: number): void {
   let i = 0;
   forRuns(walk, begin, to.length, (at, step, n) => {
-    for (const end = i + n; i < end; i++, at += step) to[i] = from[at];
+    if (step === 1) copyRun(to, i, from, at, n);
+    else if (step === 0) to.fill(from[at], i, i + n);
+    else for (let j = 0; j < n; j++) to[i + j] = from[at + j * step];
+    i += n;
   });
 }
 
@@ -203,7 +207,7 @@ function gather(to: Float, from: Data, walk: Walk, begin: number): void {
 function scatter(to: Float, from: Float, walk: Walk, begin: number): void {
   let i = 0;
   forRuns(walk, begin, from.length, (at, step, n) => {
-    if (step === 1) to.set(from.subarray(i, i + n), at);
+    if (step === 1) copyRun(to, at, from, i, n);
     else for (let j = 0; j < n; j++) to[at + j * step] = from[i + j];
     i += n;
   });

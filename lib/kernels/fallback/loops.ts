@@ -83,8 +83,6 @@ export const wide = {
   add: lift(f64x2.add),
   sub: lift(f64x2.sub),
   mul: lift(f64x2.mul),
-  div: lift(f64x2.div),
-  sqrt: lift(f64x2.sqrt),
 };
 
 interface Result {
@@ -151,6 +149,7 @@ export class Block {
     private readonly loop: Run,
     private readonly at: number,
     private readonly ownAt: number,
+    private readonly sumAt: number,
   ) {}
 
   /** The first element of in or out number `i`. */
@@ -163,7 +162,21 @@ export class Block {
   }
 
   run(count: number): void {
-    this.loop(this.at, this.ownAt, 0, Math.ceil(count / lanes), 1, vectorBytes, 0);
+    this.loop(this.at, this.ownAt, this.sumAt, Math.ceil(count / lanes), 1, vectorBytes, 0);
+  }
+
+  /** Makes 0 of the sum, and of what is beyond the elements in their last vectors. */
+  clear(ins: number, count: number): void {
+    this.view.fill(0, this.sumAt / 4, this.sumAt / 4 + 2 * lanes);
+    for (let i = 0; i < ins; i++) {
+      this.view.fill(0, this.place(i) + count, this.place(i) + roundUp(count, lanes));
+    }
+  }
+
+  /** Whether that sum has no NaN. */
+  isRight(): boolean {
+    for (let i = 0; i < lanes; i++) if (Number.isNaN(this.view[this.sumAt / 4 + i])) return false;
+    return true;
   }
 
   close(): void {
@@ -213,8 +226,16 @@ export class Loop {
     return this.#run;
   }
 
-  /** Over arrays of one length; `own` are numbers for all elements. */
-  flat(outs: readonly Float32Array[], ins: readonly Float32Array[], own: readonly number[] = []): void {
+  /**
+   * Over arrays of one length; `own` are numbers for all elements. A block whose sum is NaN is not stored, but given to
+   * `again`.
+   */
+  flat(
+    outs: readonly Float32Array[],
+    ins: readonly Float32Array[],
+    own: readonly number[] = [],
+    again?: (first: number, end: number) => void,
+  ): void {
     const block = this.open(own);
     const { length } = outs[0];
     for (let first = 0; first < length; first += blockElements) {
@@ -222,7 +243,12 @@ export class Loop {
       for (const [i, array] of ins.entries()) {
         block.view.set(count === length ? array : array.subarray(first, first + count), block.place(i));
       }
+      if (again !== undefined) block.clear(ins.length, count);
       block.run(count);
+      if (again !== undefined && !block.isRight()) {
+        again(first, first + count);
+        continue;
+      }
       for (const [i, array] of outs.entries()) array.set(block.elements(i, count), first);
     }
     block.close();
@@ -231,12 +257,12 @@ export class Loop {
   /** Room for a block of elements, which the caller fills, for `own` numbers; to be closed. */
   open(own: readonly number[]): Block {
     const places = Math.max(this.ins, this.outs);
-    const at = take(places * blockBytes + Math.max(1, this.own) * lanes * 8);
+    const at = take(places * blockBytes + (this.own + this.sums) * lanes * 8);
     const ownAt = at + places * blockBytes;
     for (const [i, value] of own.entries()) {
       doubles().fill(value, ownAt / 8 + i * lanes, ownAt / 8 + (i + 1) * lanes);
     }
-    return new Block(this.#assembled!, at, ownAt);
+    return new Block(this.#assembled!, at, ownAt, ownAt + this.own * lanes * 8);
   }
 
   /**

@@ -1,6 +1,8 @@
 import type { Float, Kernels } from '../../../binding.d.ts';
 import { checkIndices, checkLength, refuse } from './check.ts';
-import { Loop, wide } from './loops.ts';
+import type { Keep } from './formulas.ts';
+import { Loop } from './loops.ts';
+import { type Code, f32x4 } from './wasm.ts';
 
 /** The parts of each parameter, `each` arrays of outs as long as its gradient, and its row of `width` scalars. */
 function checkParts(
@@ -35,50 +37,61 @@ export const sgd: Kernels['sgd'] = (outs, gradients, scalars, rows, hyper) => {
   }
 };
 
-// ── float32 by vectors, the same formulas ───────────────────────────────────────────────────────────────────────────
+// ── float32 by vectors, in float32 as long as nothing leaves its range on the way ─────────────────────────────────
 
-const { add, sub, mul, div, sqrt } = wide;
+const { add, sub, mul, div, sqrt } = f32x4;
 
-/** Without and with a decay of weights, which would make NaN of 0 · ∞. */
-const descentLoops = [false, true].map(
-  (decays) =>
-    new Loop(2, 1, 2, 0, (body, [p, gradient], [rate, lambda]) => {
-      const parameter = body.widen(p);
-      const g = body.widen(gradient);
-      const whole = decays ? add(g, mul(lambda, parameter)) : g;
-      return { outs: [body.narrow(sub(parameter, mul(rate, whole)))] };
-    }),
+/** A rule of float32, and numbers for all elements; a sum says whether what it gives is finite. */
+function loopOf(
+  ins: number,
+  numbers: number,
+  rule: (keep: Keep, ins: readonly Code[], own: readonly Code[]) => readonly Code[],
+): Loop {
+  return new Loop(ins, ins - 1, numbers, 1, (body, given, own, [[sum, unused]]) => {
+    const keep = (value: Code) => body.keep(value);
+    const outs = rule(
+      keep,
+      given,
+      own.map((number) => body.narrow(number)),
+    );
+    const check = outs.map((out) => sub(out, out)).reduce(add);
+    return { outs, sums: [[add(sum, check), unused]] };
+  });
+}
+
+/** With λ·p for what decays, which would make NaN of 0 · ∞ elsewhere. */
+const slopeOf = (decays: boolean, gradient: Code, lambda: Code, p: Code) =>
+  decays ? add(gradient, mul(lambda, p)) : gradient;
+
+/** Without and with a decay of weights. */
+const descentLoops = [false, true].map((decays) =>
+  loopOf(2, 2, (keep, [p, gradient], [rate, lambda]) => [
+    keep(sub(p, mul(rate, slopeOf(decays, gradient, lambda, p)))),
+  ]),
 );
 
 /** Likewise, then the same with Nesterov's step. */
 const momentumLoops = [false, true].flatMap((nesterov) =>
-  [false, true].map(
-    (decays) =>
-      new Loop(3, 2, 4, 0, (body, [p, v, gradient], [rate, momentum, fresh, lambda]) => {
-        const parameter = body.widen(p);
-        const raw = body.widen(gradient);
-        const g = decays ? body.keepWide(add(raw, mul(lambda, parameter))) : raw;
-        const velocity = body.narrow(add(mul(momentum, body.widen(v)), mul(fresh, g)));
-        const kept = body.widen(velocity);
-        const step = nesterov ? add(g, mul(momentum, kept)) : kept;
-        return { outs: [body.narrow(sub(parameter, mul(rate, step))), velocity] };
-      }),
+  [false, true].map((decays) =>
+    loopOf(3, 4, (keep, [p, v, gradient], [rate, momentum, fresh, lambda]) => {
+      const g = keep(slopeOf(decays, gradient, lambda, p));
+      const velocity = keep(add(mul(momentum, v), mul(fresh, g)));
+      const step = nesterov ? add(g, mul(momentum, velocity)) : velocity;
+      return [keep(sub(p, mul(rate, step))), velocity];
+    }),
   ),
 );
 
-const adamLoops = [false, true].map(
-  (decays) =>
-    new Loop(4, 3, 8, 0, (body, [p, m, v, gradient], own) => {
-      const [beta1, fresh1, beta2, fresh2, rate, correction, epsilon, lambda] = own;
-      const parameter = body.widen(p);
-      const raw = body.widen(gradient);
-      const g = decays ? body.keepWide(add(raw, mul(lambda, parameter))) : raw;
-      const mean = body.narrow(add(mul(beta1, body.widen(m)), mul(fresh1, g)));
-      const square = body.narrow(add(mul(beta2, body.widen(v)), mul(mul(fresh2, g), g)));
-      const root = add(mul(sqrt(body.widen(square)), correction), epsilon);
-      const step = mul(rate, div(body.widen(mean), root));
-      return { outs: [body.narrow(sub(parameter, step)), mean, square] };
-    }),
+const adamLoops = [false, true].map((decays) =>
+  loopOf(4, 8, (keep, [p, m, v, gradient], own) => {
+    const [beta1, fresh1, beta2, fresh2, rate, correction, epsilon, lambda] = own;
+    const g = keep(slopeOf(decays, gradient, lambda, p));
+    const mean = keep(add(mul(beta1, m), mul(fresh1, g)));
+    // Scaled before it is squared: a large gradient overflows later.
+    const square = keep(add(mul(beta2, v), mul(mul(fresh2, g), g)));
+    const step = div(mean, add(mul(sqrt(square), correction), epsilon));
+    return [keep(sub(p, mul(rate, step))), mean, square];
+  }),
 );
 
 /** Here and below, λ is 0 for what does not decay, whatever the parameter is. */
@@ -86,14 +99,14 @@ function descend(parameter: Float, gradient: Float, hyper: Float64Array, lambda:
   const learningRate = hyper[0];
   const decays = lambda !== 0;
   const loop = descentLoops[Number(decays)];
-  if (loop.suits(parameter)) {
-    loop.flat([parameter], [parameter, gradient as Float32Array], [learningRate, lambda]);
-    return;
-  }
-  for (let i = 0; i < parameter.length; i++) {
-    const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
-    parameter[i] -= learningRate * g;
-  }
+  const plainly = (first: number, end: number) => {
+    for (let i = first; i < end; i++) {
+      const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
+      parameter[i] -= learningRate * g;
+    }
+  };
+  if (!loop.suits(parameter)) plainly(0, parameter.length);
+  else loop.flat([parameter], [parameter, gradient as Float32Array], [learningRate, lambda], plainly);
 }
 
 function descendWithMomentum(
@@ -109,18 +122,21 @@ function descendWithMomentum(
   const nesterov = hyper[3];
   const decays = lambda !== 0;
   const loop = momentumLoops[Number(decays) + 2 * Number(nesterov !== 0)];
-  if (loop.suits(parameter)) {
-    const [p, v, g] = [parameter, velocity, gradient] as Float32Array[];
-    loop.flat([p, v], [p, v, g], [learningRate, momentum, fresh, lambda]);
+  const plainly = (first: number, end: number) => {
+    for (let i = first; i < end; i++) {
+      const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
+      velocity[i] = momentum * velocity[i] + fresh * g;
+      // What is kept counts as it is kept: rounded to float32, perhaps infinite.
+      const v = velocity[i];
+      parameter[i] -= learningRate * (nesterov === 0 ? v : g + momentum * v);
+    }
+  };
+  if (!loop.suits(parameter)) {
+    plainly(0, parameter.length);
     return;
   }
-  for (let i = 0; i < parameter.length; i++) {
-    const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
-    velocity[i] = momentum * velocity[i] + fresh * g;
-    // What is kept counts as it is kept: rounded to float32, perhaps infinite.
-    const v = velocity[i];
-    parameter[i] -= learningRate * (nesterov === 0 ? v : g + momentum * v);
-  }
+  const [p, v, g] = [parameter, velocity, gradient] as Float32Array[];
+  loop.flat([p, v], [p, v, g], [learningRate, momentum, fresh, lambda], plainly);
 }
 
 export const adam: Kernels['adam'] = (outs, gradients, scalars, rows, hyper) => {
@@ -152,18 +168,21 @@ function adamStep(
   const stepSize = hyper[0] / (1 - beta1 ** step);
   const rootCorrection = 1 / Math.sqrt(1 - beta2 ** step);
   const loop = adamLoops[Number(decays)];
-  if (loop.suits(parameter)) {
-    const [p, m, v, g] = [parameter, mean, square, gradient] as Float32Array[];
-    const hypers = [beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon, lambda];
-    loop.flat([p, m, v], [p, m, v, g], hypers);
+  const plainly = (first: number, end: number) => {
+    for (let i = first; i < end; i++) {
+      const p = parameter[i];
+      const g = decays ? gradient[i] + lambda * p : gradient[i];
+      mean[i] = beta1 * mean[i] + (1 - beta1) * g;
+      square[i] = beta2 * square[i] + (1 - beta2) * g * g;
+      // What is kept counts as it is kept: rounded to float32, perhaps infinite or 0.
+      parameter[i] = p - stepSize * (mean[i] / (Math.sqrt(square[i]) * rootCorrection + epsilon));
+    }
+  };
+  if (!loop.suits(parameter)) {
+    plainly(0, parameter.length);
     return;
   }
-  for (let i = 0; i < parameter.length; i++) {
-    const p = parameter[i];
-    const g = decays ? gradient[i] + lambda * p : gradient[i];
-    mean[i] = beta1 * mean[i] + (1 - beta1) * g;
-    square[i] = beta2 * square[i] + (1 - beta2) * g * g;
-    // What is kept counts as it is kept: rounded to float32, perhaps infinite or 0.
-    parameter[i] = p - stepSize * (mean[i] / (Math.sqrt(square[i]) * rootCorrection + epsilon));
-  }
+  const [p, m, v, g] = [parameter, mean, square, gradient] as Float32Array[];
+  const hypers = [beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon, lambda];
+  loop.flat([p, m, v], [p, m, v, g], hypers, plainly);
 }
