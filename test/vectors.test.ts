@@ -85,7 +85,7 @@ const rowCalls: Record<string, (x: Float, gradient: Float, rows: number, size: n
 
 /** Whole vectors and not, rows of more than one block, more rows than a block has. */
 const matrices = [
-  [3, 32],
+  [3, 64],
   [300, 70],
   [140, 128],
   [2, 4104],

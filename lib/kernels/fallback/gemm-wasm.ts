@@ -11,11 +11,11 @@ import { doubles, floats, give, take } from './simd.ts';
  */
 
 /** Rows of a block of a, which stays in the level 2 cache. */
-const maxRows = 512;
+const maxRows = 256;
 /** Elements of it, with all of k, that are read in at once. */
 const mostOfA = 2 ** 18;
 /** Columns of a block of b: few, such that it is still in the cache when it is packed and multiplied. */
-const maxColumns = 128;
+const maxColumns = 256;
 /** Steps of k in a block: rows of a tile of a and a tile's columns of b share the level 1 cache. */
 const maxDepth = 512;
 

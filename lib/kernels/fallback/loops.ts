@@ -32,7 +32,7 @@ const blockBytes = 4 * blockElements + 320;
 /** Fewer elements take longer to copy than to compute. */
 const leastElements = 512;
 /** Likewise of rows. */
-const leastRow = 32;
+const leastRow = 64;
 
 const low = Array.from({ length: 8 }, (_, i) => i);
 const high = low.map((i) => i + 8);
@@ -343,9 +343,11 @@ export class Loop {
     const at = take(Math.max(this.ins, this.outs) * blockBytes);
     const ownAt = take(Math.max(1, this.own) * most * lanes * 8);
     const sumsAt = take(Math.max(1, this.sums) * most * lanes * 8);
-    const results = Array.from({ length: this.sums }, () => new Float64Array(rows));
-    const [view, numbers] = [floats(), doubles()];
-    const place = (i: number) => (at + i * blockBytes) / 4;
+    const results: Float64Array[] = [];
+    for (let i = 0; i < this.sums; i++) results.push(new Float64Array(rows));
+    const view = floats();
+    const numbers = doubles();
+    const place = at / 4;
     for (let row = 0; row < rows; row += most) {
       const count = Math.min(most, rows - row);
       for (let n = 0, to = ownAt / 8; n < count; n++) {
@@ -359,17 +361,18 @@ export class Loop {
         const part = Math.min(length, size - first);
         const stride = roundUp(part, lanes);
         const from = row * size + first;
-        for (const [i, array] of ins.entries()) {
-          const isOne = array.length === size && rows > 1;
+        for (let i = 0; i < ins.length; i++) {
+          const isOne = ins[i].length === size && rows > 1;
           if (isOne && row > 0 && length === size) continue;
-          copyBlock(view, place(i), stride, array, isOne ? first : from, isOne ? 0 : size, count, part);
+          const to = place + (i * blockBytes) / 4;
+          copyBlock(view, to, stride, ins[i], isOne ? first : from, isOne ? 0 : size, count, part);
           for (let n = 0; n < count && part < stride; n++) {
-            view.fill(pad, place(i) + n * stride + part, place(i) + (n + 1) * stride);
+            view.fill(pad, to + n * stride + part, to + (n + 1) * stride);
           }
         }
         this.#assembled!(at, ownAt, sumsAt, stride / lanes, count, vectorBytes, stride * 4);
-        for (const [i, array] of outs.entries()) {
-          copyBlock(array, from, size, view, place(i), stride, count, part);
+        for (let i = 0; i < outs.length; i++) {
+          copyBlock(outs[i], from, size, view, place + (i * blockBytes) / 4, stride, count, part);
         }
       }
       for (let n = 0, sum = sumsAt / 8; n < count; n++) {

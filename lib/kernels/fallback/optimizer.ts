@@ -96,17 +96,30 @@ const adamLoops = [false, true].map((decays) =>
 
 /** Here and below, λ is 0 for what does not decay, whatever the parameter is. */
 function descend(parameter: Float, gradient: Float, hyper: Float64Array, lambda: number): void {
+  const loop = descentLoops[Number(lambda !== 0)];
+  if (!loop.suits(parameter)) {
+    descendPlainly(parameter, gradient, hyper, lambda, 0, parameter.length);
+    return;
+  }
+  loop.flat([parameter], [parameter, gradient as Float32Array], [hyper[0], lambda], (first, end) =>
+    descendPlainly(parameter, gradient, hyper, lambda, first, end),
+  );
+}
+
+function descendPlainly(
+  parameter: Float,
+  gradient: Float,
+  hyper: Float64Array,
+  lambda: number,
+  first: number,
+  end: number,
+): void {
   const learningRate = hyper[0];
   const decays = lambda !== 0;
-  const loop = descentLoops[Number(decays)];
-  const plainly = (first: number, end: number) => {
-    for (let i = first; i < end; i++) {
-      const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
-      parameter[i] -= learningRate * g;
-    }
-  };
-  if (!loop.suits(parameter)) plainly(0, parameter.length);
-  else loop.flat([parameter], [parameter, gradient as Float32Array], [learningRate, lambda], plainly);
+  for (let i = first; i < end; i++) {
+    const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
+    parameter[i] -= learningRate * g;
+  }
 }
 
 function descendWithMomentum(
@@ -116,27 +129,38 @@ function descendWithMomentum(
   hyper: Float64Array,
   lambda: number,
 ): void {
+  const loop = momentumLoops[Number(lambda !== 0) + 2 * Number(hyper[3] !== 0)];
+  if (!loop.suits(parameter)) {
+    momentumPlainly(parameter, velocity, gradient, hyper, lambda, 0, parameter.length);
+    return;
+  }
+  const [p, v, g] = [parameter, velocity, gradient] as Float32Array[];
+  loop.flat([p, v], [p, v, g], [hyper[0], hyper[1], 1 - hyper[2], lambda], (first, end) =>
+    momentumPlainly(parameter, velocity, gradient, hyper, lambda, first, end),
+  );
+}
+
+function momentumPlainly(
+  parameter: Float,
+  velocity: Float,
+  gradient: Float,
+  hyper: Float64Array,
+  lambda: number,
+  first: number,
+  end: number,
+): void {
   const learningRate = hyper[0];
   const momentum = hyper[1];
   const fresh = 1 - hyper[2];
   const nesterov = hyper[3];
   const decays = lambda !== 0;
-  const loop = momentumLoops[Number(decays) + 2 * Number(nesterov !== 0)];
-  const plainly = (first: number, end: number) => {
-    for (let i = first; i < end; i++) {
-      const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
-      velocity[i] = momentum * velocity[i] + fresh * g;
-      // What is kept counts as it is kept: rounded to float32, perhaps infinite.
-      const v = velocity[i];
-      parameter[i] -= learningRate * (nesterov === 0 ? v : g + momentum * v);
-    }
-  };
-  if (!loop.suits(parameter)) {
-    plainly(0, parameter.length);
-    return;
+  for (let i = first; i < end; i++) {
+    const g = decays ? gradient[i] + lambda * parameter[i] : gradient[i];
+    velocity[i] = momentum * velocity[i] + fresh * g;
+    // What is kept counts as it is kept: rounded to float32, perhaps infinite.
+    const v = velocity[i];
+    parameter[i] -= learningRate * (nesterov === 0 ? v : g + momentum * v);
   }
-  const [p, v, g] = [parameter, velocity, gradient] as Float32Array[];
-  loop.flat([p, v], [p, v, g], [learningRate, momentum, fresh, lambda], plainly);
 }
 
 export const adam: Kernels['adam'] = (outs, gradients, scalars, rows, hyper) => {
@@ -160,29 +184,55 @@ function adamStep(
   lambda: number,
   step: number,
 ): void {
+  const [rate, beta1, beta2, epsilon] = hyper;
+  // learningRate · m̂ / (√v̂ + ε) with the corrections of m and v taken out of the loop.
+  const stepSize = rate / (1 - beta1 ** step);
+  const rootCorrection = 1 / Math.sqrt(1 - beta2 ** step);
+  const loop = adamLoops[Number(lambda !== 0)];
+  if (!loop.suits(parameter)) {
+    adamPlainly(
+      parameter,
+      mean,
+      square,
+      gradient,
+      hyper,
+      lambda,
+      stepSize,
+      rootCorrection,
+      0,
+      parameter.length,
+    );
+    return;
+  }
+  const [p, m, v, g] = [parameter, mean, square, gradient] as Float32Array[];
+  const own = [beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon, lambda];
+  loop.flat([p, m, v], [p, m, v, g], own, (first, end) =>
+    adamPlainly(parameter, mean, square, gradient, hyper, lambda, stepSize, rootCorrection, first, end),
+  );
+}
+
+function adamPlainly(
+  parameter: Float,
+  mean: Float,
+  square: Float,
+  gradient: Float,
+  hyper: Float64Array,
+  lambda: number,
+  stepSize: number,
+  rootCorrection: number,
+  first: number,
+  end: number,
+): void {
   const beta1 = hyper[1];
   const beta2 = hyper[2];
   const epsilon = hyper[3];
   const decays = lambda !== 0;
-  // learningRate · m̂ / (√v̂ + ε) with the corrections of m and v taken out of the loop.
-  const stepSize = hyper[0] / (1 - beta1 ** step);
-  const rootCorrection = 1 / Math.sqrt(1 - beta2 ** step);
-  const loop = adamLoops[Number(decays)];
-  const plainly = (first: number, end: number) => {
-    for (let i = first; i < end; i++) {
-      const p = parameter[i];
-      const g = decays ? gradient[i] + lambda * p : gradient[i];
-      mean[i] = beta1 * mean[i] + (1 - beta1) * g;
-      square[i] = beta2 * square[i] + (1 - beta2) * g * g;
-      // What is kept counts as it is kept: rounded to float32, perhaps infinite or 0.
-      parameter[i] = p - stepSize * (mean[i] / (Math.sqrt(square[i]) * rootCorrection + epsilon));
-    }
-  };
-  if (!loop.suits(parameter)) {
-    plainly(0, parameter.length);
-    return;
+  for (let i = first; i < end; i++) {
+    const p = parameter[i];
+    const g = decays ? gradient[i] + lambda * p : gradient[i];
+    mean[i] = beta1 * mean[i] + (1 - beta1) * g;
+    square[i] = beta2 * square[i] + (1 - beta2) * g * g;
+    // What is kept counts as it is kept: rounded to float32, perhaps infinite or 0.
+    parameter[i] = p - stepSize * (mean[i] / (Math.sqrt(square[i]) * rootCorrection + epsilon));
   }
-  const [p, m, v, g] = [parameter, mean, square, gradient] as Float32Array[];
-  const hypers = [beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon, lambda];
-  loop.flat([p, m, v], [p, m, v, g], hypers, plainly);
 }
