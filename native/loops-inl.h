@@ -241,26 +241,6 @@ class WideSum {
   hn::Vec<hn::ScalableTag<double>> lower_, upper_;
 };
 
-/// Σ f(d, in[i]…), the terms of four vectors in T and these in float64, in an order that depends on n alone:
-/// for terms that are rounded to T as they are.
-template <class T, class F, class... In>
-HWY_INLINE double sumByFours(int64_t n, const F& f, In... in) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  WideSum<T> sum;
-  int64_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    const auto term = [&](int64_t k) HWY_ATTR { return f(d, loadAt(d, in, i + k * lanes)...); };
-    sum.add(hn::Add(hn::Add(term(0), term(1)), hn::Add(term(2), term(3))));
-  }
-  for (; i + lanes <= n; i += lanes) sum.add(f(d, loadAt(d, in, i)...));
-  if (i < n) {
-    const auto some = hn::FirstN(d, static_cast<size_t>(n - i));
-    sum.add(hn::IfThenElseZero(some, f(d, loadFirstAt(d, in, i, n - i)...)));
-  }
-  return sum.total();
-}
-
 template <class T, class F, class... In>
 HWY_INLINE double sum(int64_t n, const F& f, In... in) {
   return sumOf<false, T>(n, f, in...);

@@ -319,6 +319,16 @@ struct Itself {
   }
 };
 
+/// (v − mean)²
+struct SquareAbout {
+  double mean;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V v) const {
+    const V centred = hn::Sub(v, hn::Set(d, mean));
+    return hn::Mul(centred, centred);
+  }
+};
+
 /// v − mean, and its square
 struct Deviation {
   double mean;
@@ -329,174 +339,102 @@ struct Deviation {
   }
 };
 
-/// x̂ = (v − mean)·inverse, with the mean in two parts, as it has more digits than the arrays; of arrays of
-/// float64 by halves, as in Shared.
-template <bool halves>
-struct Hat {
-  double mean, remainder, inverse;
-
-  template <class D, class V>
-  HWY_INLINE V operator()(D d, V v) const {
-    using T = hn::TFromD<D>;
-    if constexpr (halves) {
-      const V hat = hn::Mul(half(d, v), hn::Set(d, inverse));
-      return hn::Add(hat, hat);
-    } else if constexpr (sizeof(T) == sizeof(float)) {
-      const V near = hn::Sub(v, hn::Set(d, static_cast<T>(mean)));
-      return hn::MulSub(near, hn::Set(d, static_cast<T>(inverse)),
-                        hn::Set(d, static_cast<T>(remainder * inverse)));
-    } else {
-      return hn::Mul(hn::Sub(v, hn::Set(d, mean + remainder)), hn::Set(d, inverse));
-    }
-  }
-  /// x̂·s + t
-  template <class D, class V>
-  HWY_INLINE V scaled(D d, V v, V s, V t) const {
-    if constexpr (halves) {
-      const V y = hn::MulAdd(hn::Mul(half(d, v), hn::Set(d, inverse)), s, hn::Mul(t, hn::Set(d, 0.5)));
-      return hn::Add(y, y);
-    } else {
-      return hn::MulAdd((*this)(d, v), s, t);
-    }
-  }
-
- private:
-  template <class D, class V>
-  HWY_INLINE V half(D d, V v) const {
-    const V near = hn::Sub(hn::Mul(v, hn::Set(d, 0.5)), hn::Set(d, 0.5 * mean));
-    return hn::Sub(near, hn::Set(d, 0.5 * remainder));
-  }
-};
-
-template <class T>
-using HatOf = Hat<sizeof(T) == sizeof(double)>;
-
-/// x̂·s + t
-template <class H>
+/// (v − mean)·inverse·s + t, with the mean in two parts, as it has more digits than float32.
 struct Normal {
-  H hat;
+  double about, off, inverse;
   template <class D, class V>
   HWY_INLINE V operator()(D d, V v, V s, V t) const {
-    return hat.scaled(d, v, s, t);
+    using T = hn::TFromD<D>;
+    // By halves in float64, as in Shared.
+    constexpr T unit = sizeof(T) == sizeof(double) ? 0.5 : 1;
+    const auto part = [&](V x) HWY_ATTR { return unit == 1 ? x : hn::Mul(x, hn::Set(d, unit)); };
+    const V near = hn::Sub(part(v), hn::Set(d, unit * static_cast<T>(about)));
+    const V centred = hn::Sub(near, hn::Set(d, unit * static_cast<T>(off)));
+    const V y = hn::MulAdd(hn::Mul(centred, hn::Set(d, static_cast<T>(inverse))), s, part(t));
+    return unit == 1 ? y : hn::Add(y, y);
   }
 };
-
-/// The mean of a row in two parts, and 1/√(variance + ε).
-struct RowMoments {
-  double mean, lack, inverse;
-};
-
-/// Of x, `size` long, whatever the numbers are, about a number near the mean.
-template <class T>
-HWY_INLINE RowMoments momentsOf(const T* x, int64_t size, double epsilon) {
-  const double n = static_cast<double>(std::max<int64_t>(size, 1));
-  const double mean = sum<T>(size, Itself(), x) / n;
-  double total, squares;
-  sumPairWide<T>(total, squares, size, Deviation{mean}, x);
-  // Of a mean that is infinite nothing is lacking.
-  const double lack = std::isfinite(total) ? total / n : 0;
-  // max would make 0 of NaN.
-  double variance = squares / n - lack * lack;
-  if (variance < 0) variance = 0;
-  if constexpr (sizeof(T) == sizeof(double)) {
-    if (!std::isfinite(variance)) {
-      const LargeMoments moments(x, size, 1, epsilon);
-      return {moments.mean, 0, moments.inverse};
-    }
-  }
-  return {mean, lack, 1 / std::sqrt(variance + epsilon)};
-}
-
-/// Σ (x − about) and Σ (x − about)² of a row of float32: four terms in float32, which rounds differences from
-/// a number near the mean no more than they are rounded as it is, and the rest in float64.
-HWY_INLINE void deviationSums(double& total, double& squares, const float* x, int64_t size, float about) {
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto centre = hn::Set(d, about);
-  WideSum<float> first, second;
-  int64_t i = 0;
-  for (; i + 4 * lanes <= size; i += 4 * lanes) {
-    const auto at = [&](int64_t k) HWY_ATTR { return hn::Sub(hn::LoadU(d, x + i + k * lanes), centre); };
-    const auto a = at(0), b = at(1), c = at(2), e = at(3);
-    first.add(hn::Add(hn::Add(a, b), hn::Add(c, e)));
-    second.add(hn::Add(hn::MulAdd(a, a, hn::Mul(b, b)), hn::MulAdd(c, c, hn::Mul(e, e))));
-  }
-  for (; i < size; i += lanes) {
-    const int64_t count = std::min(lanes, size - i);
-    const auto some = hn::FirstN(d, static_cast<size_t>(count));
-    const auto v = hn::IfThenElseZero(some, hn::Sub(loadFirst(d, x + i, count), centre));
-    first.add(v);
-    second.add(hn::Mul(v, v));
-  }
-  total = first.total();
-  squares = second.total();
-}
-
-/// The moments of some rows, the sums of one after the other, so that the processor adds up several at a
-/// time.
-template <class T>
-HWY_INLINE void momentsOfRows(RowMoments* moments, const T* x, int64_t rows, int64_t size, double epsilon) {
-  if constexpr (sizeof(T) == sizeof(double)) {
-    for (int64_t i = 0; i < rows; i++) moments[i] = momentsOf(x + i * size, size, epsilon);
-  } else {
-    const double n = static_cast<double>(size);
-    for (int64_t i = 0; i < rows; i++) moments[i].mean = sumByFours<T>(size, Itself(), x + i * size) / n;
-    for (int64_t i = 0; i < rows; i++) {
-      auto& [mean, lack, inverse] = moments[i];
-      const T about = static_cast<T>(mean);
-      double total, squares;
-      deviationSums(total, squares, x + i * size, size, about);
-      // What squares to less, or to more, may have left the range of float32.
-      if (!(squares >= 0x1p-80 && squares <= 0x1p100)) {
-        moments[i] = momentsOf(x + i * size, size, epsilon);
-        continue;
-      }
-      mean = static_cast<double>(about);
-      lack = total / n;
-      inverse = 1 / std::sqrt(std::max(squares / n - lack * lack, 0.0) + epsilon);
-    }
-  }
-}
 
 /// `largeShift` where an element of the shift is.
 template <class T>
 void layerRows(T* out, T* mean, T* remainder, T* inverse, const T* x, const T* scale, const T* shift,
                bool largeShift, int64_t rows, int64_t size, double epsilon) {
-  constexpr int64_t most = 16;
-  RowMoments moments[most];
-  const int64_t step = std::clamp<int64_t>(6144 / std::max<int64_t>(size, 1), 1, most);
-  for (int64_t begin = 0; begin < rows; begin += step) {
-    const int64_t end = std::min(begin + step, rows);
-    momentsOfRows(moments, x + begin * size, end - begin, size, epsilon);
-    for (int64_t i = begin; i < end; i++) {
-      const auto& [m, lack, factor] = moments[i - begin];
-      mean[i] = static_cast<T>(m + lack);
-      remainder[i] = remainderOf(mean[i], m, lack);
-      inverse[i] = static_cast<T>(factor);
-      const double about = static_cast<double>(mean[i]), off = m - about + lack;
-      const Normal<HatOf<T>> f{{about, off, factor}};
-      const bool fit =
-          fits<T>(off) && fits<T>(factor) && fits<T>(off * factor) && !isLarge(mean[i]) && !largeShift;
-      const bool wide = sizeof(T) == sizeof(float) && !fit;
-      const auto apply = [&](auto s, auto t) HWY_ATTR {
-        if (wide) {
-          map(out + i * size, size, Wide<Normal<HatOf<T>>>{f}, x + i * size, s, t);
-        } else {
-          map(out + i * size, size, f, x + i * size, s, t);
-        }
-      };
-      if (scale && shift) {
-        apply(scale, shift);
-      } else if (scale) {
-        apply(scale, Same<T>{0});
-      } else if (shift) {
-        apply(Same<T>{1}, shift);
-      } else {
-        apply(Same<T>{1}, Same<T>{0});
+  const double n = static_cast<double>(std::max<int64_t>(size, 1));
+  for (int64_t i = 0; i < rows; i++, out += size, x += size) {
+    double m = sum<T>(size, Itself(), x) / n, lack = 0;
+    double variance;
+    if constexpr (sizeof(T) == sizeof(double)) {
+      double total, squares;
+      sumPairWide<T>(total, squares, size, Deviation{m}, x);
+      lack = total / n;
+      variance = squares / n - lack * lack;
+      // max would make 0 of NaN.
+      if (variance < 0) variance = 0;
+    } else {
+      variance = sumWide<T>(size, SquareAbout{m}, x) / n;
+    }
+    double factor = 1 / std::sqrt(variance + epsilon);
+    if constexpr (sizeof(T) == sizeof(double)) {
+      if (!std::isfinite(variance)) {
+        const LargeMoments moments(x, size, 1, epsilon);
+        m = moments.mean;
+        lack = 0;
+        factor = moments.inverse;
       }
+    }
+    mean[i] = static_cast<T>(m);
+    remainder[i] = remainderOf(mean[i], m, lack);
+    inverse[i] = static_cast<T>(factor);
+    const double about = static_cast<double>(mean[i]);
+    const Normal f{about, m - about + lack, factor};
+    const bool fit = fits<T>(m - about) && fits<T>(factor) && !isLarge(mean[i]) && !largeShift;
+    const bool wide = sizeof(T) == sizeof(float) && !fit;
+    const auto apply = [&](auto s, auto t) HWY_ATTR {
+      if (wide) {
+        map(out, size, Wide<Normal>{f}, x, s, t);
+      } else {
+        map(out, size, f, x, s, t);
+      }
+    };
+    if (scale && shift) {
+      apply(scale, shift);
+    } else if (scale) {
+      apply(scale, Same<T>{0});
+    } else if (shift) {
+      apply(Same<T>{1}, shift);
+    } else {
+      apply(Same<T>{1}, Same<T>{0});
     }
   }
 }
+
+/// (v − mean)·inverse; of arrays of float64 by halves, and with the remainder of the mean, as in Shared.
+template <bool halves>
+struct Hat {
+  double mean, remainder, inverse;
+
+  Hat(double mean, double remainder, double inverse)
+      : mean(halves ? mean : mean + remainder), remainder(remainder), inverse(inverse) {}
+
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V v) const {
+    using T = hn::TFromD<D>;
+    const V factor = hn::Set(d, static_cast<T>(inverse));
+    if constexpr (halves) {
+      const V near = hn::Sub(hn::Mul(v, hn::Set(d, 0.5)), hn::Set(d, 0.5 * mean));
+      const V hat = hn::Mul(hn::Sub(near, hn::Set(d, 0.5 * remainder)), factor);
+      return hn::Add(hat, hat);
+    } else if constexpr (sizeof(T) == sizeof(float)) {
+      const V near = hn::Sub(v, hn::Set(d, static_cast<T>(mean)));
+      return hn::MulSub(near, factor, hn::Set(d, static_cast<T>(remainder * inverse)));
+    } else {
+      return hn::Mul(hn::Sub(v, hn::Set(d, mean)), factor);
+    }
+  }
+};
+
+template <class T>
+using HatOf = Hat<sizeof(T) == sizeof(double)>;
 
 /// g·s, and that times x̂
 template <class H>
