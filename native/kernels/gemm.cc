@@ -85,7 +85,7 @@ struct Tiles {
   }
 };
 
-/// Multiply-adds of a product at most for which a call of BLAS would cost more.
+/// Multiply-adds of a product at most for which any other way would cost more.
 constexpr int64_t tinySize = 64;
 
 /// c = op(a) · op(b) + beta · c, as BLAS has its arguments.
@@ -411,10 +411,10 @@ class Multiplication {
     if (p.outer == 0 || p.inner == 0 || p.m == 0 || p.n == 0) return Way::nothing;
     if (p.k == 0) return adds_ ? Way::nothing : Way::zeros;
     if (suitsDots(p)) return Way::dots;
-    if (suitsBlocks(p)) return Way::blocks;
     const bool isTiny =
         p.outer == 1 && p.inner == 1 && static_cast<double>(p.m * p.n) * static_cast<double>(p.k) <= tinySize;
-    return isTiny ? Way::tiny : Way::blas;
+    if (isTiny && productWay != ProductWay::blocks) return Way::tiny;
+    return suitsBlocks(p) ? Way::blocks : Way::blas;
   }
 
   void multiplyNothing() const {
