@@ -61,6 +61,7 @@ type Step = (x: Tensor, y: Tensor, flag: boolean) => readonly Tensor[] | Promise
 export async function functions(t: Try): Promise<void> {
   const { random } = t;
   pays.from = random.pick([0, 0, 0, 64, 1024, Infinity]);
+  pays.run = 0;
   const shape = [2, 3, 4 * random.pick([1, 1, 1, 2, 9, 40, 128])];
   const few = random.chance(0.9) ? 0 : 0.02;
   const values = (size: number): Values =>

@@ -211,6 +211,7 @@ async function watched(
   compiled: boolean,
 ): Promise<unknown[]> {
   pays.from = from;
+  pays.run = 0;
   const w = world();
   const fn = functionOf(w, list);
   const program = compile(fn);

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Workload, workloads } from '../../benchmark/workloads.ts';
-import { compile, losses, Parameter, profile, randn, type Tensor } from '../../lib/index.ts';
+import { compile, concat, losses, Parameter, profile, randn, type Tensor } from '../../lib/index.ts';
 import { backendInfo, createProgram } from '../../lib/kernels/index.ts';
 import { pays } from '../../lib/kernels/passes/chain.ts';
 import { improved, withPasses } from '../../lib/kernels/passes/index.ts';
@@ -16,6 +16,7 @@ import { ops, pick } from './functions.ts';
 beforeEach(() => {
   // Of few elements too.
   pays.from = 0;
+  pays.run = 0;
 });
 
 /** Runs the list of a function as it was recorded, and as the passes leave it: results, and all that was written. */
@@ -34,7 +35,11 @@ function both(fn: (...args: Tensor[]) => Tensor[], args: readonly Tensor[]) {
     createProgram(planned.calls).run();
     return [...lists[i].outputs.map(planned.place), ...written].map(copyOf);
   });
-  return { ran, calls: lists.map(({ calls }) => calls.length) };
+  return {
+    ran,
+    calls: lists.map(({ calls }) => calls.length),
+    kernels: list.calls.map(([kernel]) => kernel),
+  };
 }
 
 const instruction = fc.record({
@@ -109,6 +114,45 @@ test('a call writes over what it reads, where that is not read again', () => {
   // An argument; a result.
   expect(isOver((x) => square(x.tanh()))).toBe(false);
   expect(isOver((x) => square(x).tanh())).toBe(false);
+});
+
+test('a matrix is transposed by a copy, and no chain reads or writes one across its rows', () => {
+  const kernelsOf = (fn: (...args: Tensor[]) => Tensor[], args: Tensor[]) => {
+    const { ran, kernels } = both(fn, args);
+    expect(ran[1]).toEqual(ran[0]);
+    return kernels;
+  };
+  const [x, y] = [randn([6, 10]), randn([10, 6])];
+  // Of an argument, of what a chain leaves, into what is put together, and reduced.
+  const read = (a: Tensor, b: Tensor) => [a.transpose().mul(2).add(b).relu()];
+  expect(kernelsOf(read, [x, y])).toEqual(['copy', 'fused']);
+  const inner = (a: Tensor, b: Tensor) => [a.mul(2).tanh().transpose().add(b).relu()];
+  expect(kernelsOf(inner, [x, y])).toEqual(['fused', 'copy', 'fused']);
+  const stored = (a: Tensor, b: Tensor) => [concat([a.mul(2).tanh().transpose(), b])];
+  expect(kernelsOf(stored, [x, y])).toEqual(['fused', 'copy', 'copy']);
+  const reduced = (a: Tensor) => [a.transpose().sum([0])];
+  expect(kernelsOf(reduced, [x])).toEqual(['copy', 'reduce']);
+  // Whole rows move; products take what is transposed.
+  const heads = (a: Tensor) => [a.reshape([2, 3, 2, 5]).transpose([0, 2, 1, 3]).mul(2).relu()];
+  expect(kernelsOf(heads, [x])).toEqual(['fused']);
+  const product = (a: Tensor) => [a.mul(2).relu().matmul(a, { transposeB: true })];
+  expect(kernelsOf(product, [x])).toEqual(['fused', 'gemm']);
+});
+
+test('what is read in narrow columns is computed whole', () => {
+  const gates = (x: Tensor, y: Tensor) => {
+    const z = x.add(y);
+    const part = (i: number) => z.slice([null, [i * 5, (i + 1) * 5]]);
+    return [part(0).sigmoid().mul(part(1).tanh())];
+  };
+  const kernelsOf = (run: number) => {
+    pays.run = run;
+    const { ran, kernels } = both(gates, [randn([6, 10]), randn([6, 10])]);
+    expect(ran[1]).toEqual(ran[0]);
+    return kernels;
+  };
+  expect(kernelsOf(6)).toEqual(['binary', 'fused']);
+  expect(kernelsOf(5)).toEqual(['fused']);
 });
 
 // ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────

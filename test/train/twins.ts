@@ -21,6 +21,7 @@ import { occupy } from './support.ts';
 
 // Passes join calls of few elements too.
 pays.from = 0;
+pays.run = 0;
 
 /** A tensor to be written to, which is there: `to(p.grad).mul_(2)`. */
 export function to(x: Tensor | null): Tensor {

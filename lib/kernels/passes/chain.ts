@@ -8,7 +8,17 @@ import { mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import { assemble, maxValues, ops, type Step, type Value } from '../instructions.ts';
 import { Part, type RecordedArgument, type RecordedCall } from '../recorder.ts';
 import { type Access, dtypeOf, keyOf, type Memory, type Node, partOf } from './nodes.ts';
-import { areApart, compose, flat, isContiguous, refine, split, type View, whole } from './view.ts';
+import {
+  areApart,
+  compose,
+  flat,
+  isContiguous,
+  isTransposed,
+  refine,
+  split,
+  type View,
+  whole,
+} from './view.ts';
 
 export interface Place {
   memory: Memory;
@@ -25,11 +35,13 @@ export interface Out extends Place {
 
 const maxRank = 16;
 /**
- * With fewer positions calls of `fused` take longer than the ones in whose place they are. By steps of a recurrent net, as
- * measured: on the addon single calls win a tenth at 512 and up to a fifth at 1,024, neither at 2,048, `fused` a quarter at 4,096;
- * in the fallback neither at 512, `fused` a twentieth at 1,024. Tests set it to 0.
+ * From how many elements it pays. With fewer positions than `from` calls of `fused` take longer than the ones in whose place they
+ * are. By steps of a recurrent net, as measured: on the addon single calls win a tenth at 512 and up to a fifth at 1,024, neither
+ * at 2,048, `fused` a quarter at 4,096; in the fallback neither at 512, `fused` a twentieth at 1,024. What is read in parts is
+ * computed by parts if these are columns of at least `run` elements: by gates of 64 rows on the addon, a twentieth slower at 16 and
+ * 32 columns, as much quicker at 64 and 128. Tests set both to 0.
  */
-export const pays = { from: 1024 };
+export const pays = { from: 1024, run: 64 };
 /** How many arrays a call takes at most, so that their blocks fit into the cache together. */
 const maxIns = 24;
 const maxOuts = 16;
@@ -96,6 +108,14 @@ export class Chain implements Node {
     if (this.steps.length > 0 || this.ins.length !== 1 || this.outs.length !== 1 || out.reduce !== null)
       return null;
     return out.value.kind === 'in' ? { from: this.ins[0], to: out } : null;
+  }
+
+  /** Whether it copies a matrix transposed, which the kernel of copies does by blocks, and so much quicker than a chain. */
+  get transposes(): boolean {
+    const { copied } = this;
+    return (
+      copied !== null && (isTransposed(this.viewOf(copied.from)) || isTransposed(this.viewOf(copied.to)))
+    );
   }
 
   /** The memory that it fills with a number, where it does nothing else. */
@@ -201,9 +221,11 @@ export class Chain implements Node {
       if (composed === null) return null;
       const axes = composed.axes.flat();
       const own = axes.map(({ size }) => size);
+      const strides = axes.map(({ stride }) => stride);
+      if (this.copied === null && isTransposed({ dims: own, strides })) return null;
       dims = refine(dims, own);
       if (dims === null || dims.length > maxRank) return null;
-      found.push({ place, offset: composed.offset, dims: own, strides: axes.map(({ stride }) => stride) });
+      found.push({ place, offset: composed.offset, dims: own, strides });
     }
     return () => {
       this.touch();
@@ -270,6 +292,7 @@ export class Chain implements Node {
   absorb(next: Chain): boolean {
     if (this.dtype !== next.dtype || this.dtype === 'int32') return false;
     if (this.count !== next.count || this.count < pays.from) return false;
+    if (this.transposes || next.transposes) return false;
     const { shape, ins, outs, steps } = this;
     if (shape !== null && next.shape !== null && !shape.every((size, i) => size === next.shape![i]))
       return false;

@@ -1,10 +1,10 @@
 /** What is computed as a whole and then read in parts alone, as the gates of a recurrent cell are, is computed by parts. */
 import { Storage } from '../../memory.ts';
 import { sizeOf } from '../../shape.ts';
-import { Chain } from './chain.ts';
+import { Chain, pays } from './chain.ts';
 import type { List } from './list.ts';
 import type { Node } from './nodes.ts';
-import type { View } from './view.ts';
+import { runOf, type View } from './view.ts';
 
 export function parts(list: List): void {
   const { uses } = list;
@@ -27,6 +27,7 @@ export function parts(list: List): void {
         for (const access of reader.accesses) {
           if (access.memory !== memory) continue;
           if (!(reader instanceof Chain) || reader.dtype !== node.dtype || access.effect !== 'read') return;
+          if (runOf(access.view) < pays.run) return;
           const size = sizeOf(access.view.dims);
           total += size;
           isWhole &&= size === memory.length;

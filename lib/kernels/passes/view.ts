@@ -22,6 +22,27 @@ export function isContiguous({ dims, strides }: View): boolean {
 }
 
 /**
+ * Whether elements lie closer together along another axis than along the last, as those of a transposed matrix do. Who goes
+ * through them position by position finds no two of them side by side.
+ */
+export function isTransposed({ dims, strides }: Omit<View, 'offset'>): boolean {
+  const steps = strides.filter((_, axis) => dims[axis] !== 1).map(Math.abs);
+  const last = steps.pop() ?? 0;
+  return steps.some((step) => step !== 0 && step < last);
+}
+
+/** How many elements lie side by side, at each step along the other axes. */
+export function runOf({ dims, strides }: Omit<View, 'offset'>): number {
+  let run = 1;
+  for (let i = dims.length - 1; i >= 0; i--) {
+    if (dims[i] === 1) continue;
+    if (strides[i] !== run) break;
+    run *= dims[i];
+  }
+  return run;
+}
+
+/**
  * For a copy that writes every element of `of` elements once, from a view: where each element of the copy comes from, as
  * the dims of the copy in row-major order with the strides of the source; null when the copy is not that.
  */
