@@ -222,7 +222,8 @@ class Worker {
 
   const double* scalarsOf(int64_t group) const { return met_ + group * list_.places; }
   bool hasSameScalars(int64_t a, int64_t b) const {
-    return std::memcmp(scalarsOf(a), scalarsOf(b), list_.places * sizeof(double)) == 0;
+    // Without scalars both pointers may be null, which memcmp must not get.
+    return list_.places == 0 || std::memcmp(scalarsOf(a), scalarsOf(b), list_.places * sizeof(double)) == 0;
   }
 
   const T* arrayOf(int a, const Piece& piece) const {
