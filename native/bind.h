@@ -364,6 +364,9 @@ struct Call {
   }
 };
 
+/// Bytes from which on it is worth asking under which pages an array lies.
+constexpr size_t spacious = size_t{4} << 20;
+
 template <class A>
 void convertOne(const Check& check, const Slot& slot, [[maybe_unused]] const Item* items, int position,
                 A& out) {
@@ -397,6 +400,10 @@ void convertOne(const Check& check, const Slot& slot, [[maybe_unused]] const Ite
     out.length = slot.null ? 0 : static_cast<int64_t>(slot.length);
     out.position = position;
     out.null = slot.null;
+    if constexpr (Traits<A>::written) {
+      const size_t bytes = slot.length * sizeof(typename Traits<A>::Element);
+      if (bytes >= spacious) askForLargePages(slot.data, bytes);
+    }
   } else {
     if (!Scalar<A>::accepts(slot.number)) {
       check.fail(position, "to be " + Scalar<A>::expectation(), formatNumber(slot.number));

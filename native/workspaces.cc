@@ -107,6 +107,15 @@ char* allocate(size_t bytes) {
 
 }  // namespace
 
+void askForLargePages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
+#ifdef __linux__
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t first = (begin + largePage - 1) / largePage * largePage;
+  const uintptr_t end = (begin + bytes) / largePage * largePage;
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#endif
+}
+
 Memory::Memory(size_t bytes)
     : bytes_(bytes < large ? bytes : (bytes + largePage - 1) / largePage * largePage), data_(nullptr) {
   if (bytes_ >= large) data_ = kept().take(bytes_);

@@ -25,6 +25,10 @@ void throwIfDamaged();
 
 }  // namespace guard
 
+/// Asks for large pages under an array that is going to be written, where it is new memory and spans some: a
+/// few cost less than thousands of small ones. Changes nothing in it.
+void askForLargePages(void* data, size_t bytes);
+
 /// Memory that begins at a cache line, uninitialised. Large blocks that were given back are kept for the next
 /// calls, up to a limit: new ones of the system cost as much as many a kernel.
 class Memory {
