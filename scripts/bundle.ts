@@ -44,7 +44,8 @@ const traced = {
 
 const [inBrowsers] = await Promise.all([
   build({ ...browser, format: 'esm', outfile: `${dist}browser.js`, metafile: true }),
-  build({ ...browser, format: 'cjs', footer, outfile: `${dist}browser.cjs` }),
+  // Bundlers cannot leave anything out of this one, so that it needs no annotations, nor anything to read.
+  build({ ...browser, format: 'cjs', minifyWhitespace: true, footer, outfile: `${dist}browser.cjs` }),
   build({
     ...common,
     platform: 'node',
