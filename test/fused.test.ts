@@ -213,19 +213,25 @@ const allOnShared = () => {
   };
 };
 
+/** A chain as a program of one call, and its arrays, which are on shared memory. */
+function recorded(chain: Chain) {
+  const own = allOnShared();
+  const shared: Chain = {
+    outs: chain.outs.map(own),
+    ins: chain.ins.map(own),
+    layout: onShared(chain.layout as Int32Array) as Int32Array<ArrayBuffer>,
+    code: onShared(chain.code as Int32Array) as Int32Array<ArrayBuffer>,
+    constants: onShared(chain.constants as Float64Array) as Float64Array<ArrayBuffer>,
+  };
+  const { outs, ins, layout, code, constants } = shared;
+  return { shared, program: createProgram([['fused', outs, ins, layout, code, constants]]) };
+}
+
 test('a recorded chain reads its ins at each run', () => {
   fc.assert(
     fc.property(chains, fc.integer(), (chain, seed) => {
-      const own = allOnShared();
-      const shared = {
-        outs: chain.outs.map(own),
-        ins: chain.ins.map(own),
-        layout: onShared(chain.layout as Int32Array) as Int32Array<ArrayBuffer>,
-        code: onShared(chain.code as Int32Array) as Int32Array<ArrayBuffer>,
-        constants: onShared(chain.constants as Float64Array) as Float64Array<ArrayBuffer>,
-      };
-      const { outs, ins, layout, code, constants } = shared;
-      const program = createProgram([['fused', outs, ins, layout, code, constants]]);
+      const { shared, program } = recorded(chain);
+      const { outs, ins } = shared;
       const next = generator(seed);
       for (let i = 0; i < 3; i++) {
         const wanted = oneByOne(kernels, shared);
@@ -312,16 +318,8 @@ function changeInPlace({ outs, ins, layout, code, constants }: Chain, next: () =
 test('a recorded chain does what its layout, its code and its constants say at each run', () => {
   fc.assert(
     fc.property(chains, fc.integer(), (chain, seed) => {
-      const own = allOnShared();
-      const shared: Chain = {
-        outs: chain.outs.map(own),
-        ins: chain.ins.map(own),
-        layout: onShared(chain.layout as Int32Array) as Int32Array<ArrayBuffer>,
-        code: onShared(chain.code as Int32Array) as Int32Array<ArrayBuffer>,
-        constants: onShared(chain.constants as Float64Array) as Float64Array<ArrayBuffer>,
-      };
-      const { outs, ins, layout, code, constants } = shared;
-      const program = createProgram([['fused', outs, ins, layout, code, constants]]);
+      const { shared, program } = recorded(chain);
+      const { outs } = shared;
       const next = generator(seed);
       for (let i = 0; i < 4; i++) {
         const wanted = oneByOne(kernels, shared);
