@@ -99,6 +99,7 @@ export { Conv2D, type Conv2DLayerOptions } from './layers/conv2d.ts';
 export { ConvTranspose2D, type ConvTranspose2DLayerOptions } from './layers/convTranspose2d.ts';
 export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
+export { Embedding, type EmbeddingOptions } from './layers/embedding.ts';
 export { Flatten } from './layers/flatten.ts';
 export {
   type AnyModel,

@@ -2,7 +2,7 @@
 import { checkOptions, describe, isFunction, isRecord } from './arguments.ts';
 import { blank } from './blank.ts';
 import { ArgumentError, DataError, ShapeError } from './errors.ts';
-import { kernels } from './kernels/index.ts';
+import { type Float, kernels } from './kernels/index.ts';
 import { changing } from './kernels/recorder.ts';
 import { allocate } from './memory.ts';
 import { defaultState } from './random.ts';
@@ -139,11 +139,18 @@ export function initializerBefore(activation: unknown): InitializerName {
 /**
  * Fills a parameter with initial values, drawn from the default random state.
  * @throws ArgumentError for an unknown initializer or option, ShapeError when a function gives too few or many values,
- *   DataError when one is no finite number; the parameter and the random state are then unchanged.
+ *   DataError when one is no finite number; the parameter and the random state are then unchanged. Errors name `op`.
  * @param fans where the shape does not tell them
+ * @param finish changes what has been filled in
  */
-export function initialize(x: Tensor, init: Initializer, fans?: Fans): void {
-  prepare('initialize', x, init, fans)();
+export function initialize(
+  x: Tensor,
+  init: Initializer,
+  fans?: Fans,
+  op = 'initialize',
+  finish?: (values: Float) => void,
+): void {
+  prepare(op, x, init, fans, finish)();
 }
 
 /** Fills a weight and, where there is one, a bias, as `initialize`, once both initializers are known to be good. Errors name `op`. */
@@ -161,7 +168,13 @@ export function initializeBoth(
 }
 
 /** Checks an initializer, reads what a function gives, and returns what then fills the parameter. */
-function prepare(op: string, x: Tensor, init: Initializer, fans: Fans = fansOf(x.shape)): () => void {
+function prepare(
+  op: string,
+  x: Tensor,
+  init: Initializer,
+  fans: Fans = fansOf(x.shape),
+  finish?: (values: Float) => void,
+): () => void {
   let write: Fill;
   if (isFunction(init)) {
     const values = valuesOf(op, x, init([...x.shape], { ...fans }));
@@ -172,6 +185,7 @@ function prepare(op: string, x: Tensor, init: Initializer, fans: Fans = fansOf(x
   const fillNow = () => {
     changing(op, x.storage);
     write(x, fans);
+    finish?.(floats(x));
   };
   if (blank === null || !x.storage.isShared) return fillNow;
   const { fills } = blank;

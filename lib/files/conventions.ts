@@ -5,6 +5,7 @@ import { BatchNorm } from '../layers/batchNorm.ts';
 import { Convolution } from '../layers/convolution.ts';
 import { Dense } from '../layers/dense.ts';
 import { Dropout } from '../layers/dropout.ts';
+import { Embedding } from '../layers/embedding.ts';
 import { Flatten } from '../layers/flatten.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { LayerNorm } from '../layers/layerNorm.ts';
@@ -63,8 +64,11 @@ class Flattened {
   /** The layers in chains. */
   readonly seen = new Set<Layer>();
   private image: Shape | null | undefined;
-  /** Whether a layer before took images or sequences: then the last axis is one of channels. */
-  private hasChannels = false;
+  /**
+   * Whether a layer before took images or sequences with channels, which come first there; false after one whose output has
+   * its features last there as well; undefined where nobody tells.
+   */
+  private hasChannels: boolean | undefined;
 
   visit(layer: Layer, input: ExampleShape): ExampleShape {
     const chain = layer.chain();
@@ -75,14 +79,16 @@ class Flattened {
     }
     this.seen.add(layer);
     if (layer instanceof Flatten) {
-      const isImage = input === undefined || input.length === 3 || (input.length === 2 && this.hasChannels);
-      if (isImage && this.image === undefined) this.image = input ?? null;
+      const { hasChannels } = this;
+      const isImage = input === undefined || input.length === 3 || (input.length === 2 && hasChannels);
+      if (isImage && hasChannels !== false && this.image === undefined) this.image = input ?? null;
     } else if (this.image !== undefined && !(layer instanceof Activation || layer instanceof Dropout)) {
       const isAlong = layer instanceof Dense || layer instanceof BatchNorm || layer instanceof LayerNorm;
       if (isAlong) this.images.set(layer, this.image);
       if (!isAlong || layer instanceof Dense) this.image = undefined;
     }
     if (layer instanceof Convolution) this.hasChannels = true;
+    else if (layer instanceof Embedding) this.hasChannels = false;
     return layer.outputShape(input);
   }
 }

@@ -156,8 +156,8 @@ export const activation = option<ActivationName | ActivationFunction>(
   () => 'linear',
 );
 
-/** Checked where it is used, by `initializeBoth`. */
-const initializer = (otherwise: Option<Initializer>['otherwise']): Option<Initializer> => ({
+/** Checked where it is used, by `initialize` and `initializeBoth`. */
+export const initializer = (otherwise: Option<Initializer>['otherwise']): Option<Initializer> => ({
   read(_layer, _name, given) {
     if (!isRecord(given)) return given;
     const own = Object.entries(given).map(([name, value]) => [name, fromText(value)]);

@@ -64,6 +64,7 @@ const kinds = {
   folds: (random) => random.pick([2, 3]),
   classes: (random) => random.pick([undefined, null, 3]),
   vocabulary: (random) => random.pick([undefined, ['a', 'b', 'c'], ['text', 'value']]),
+  paddingIndex: (random) => random.pick([undefined, null, 0, -1, 3]),
   unknownIndex: (random) => random.pick(['error', 'zeros']),
   unknownText: (random) => random.pick(['error', 'index']),
   columnLayers: () => ({
@@ -422,6 +423,7 @@ const recipes: Readonly<Record<string, string>> = {
   ConvTranspose2D: `size size pair ${convolution.replace('}', ',outputPadding}')}`,
   Dense: 'size size {activation,bias,init,biasInit,dtype}',
   Dropout: 'rate',
+  Embedding: 'size size {paddingIndex,init,dtype}',
   Columns: 'columnLayers {widths}',
   Normalize: 'features {invert,dtype}',
   OneHot: 'classes {unknown:unknownIndex,dtype}',

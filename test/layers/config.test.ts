@@ -31,6 +31,7 @@ const throughJson = (config: LayerConfig): LayerConfig => JSON.parse(JSON.string
 /** For layers that take no numbers. */
 const inputs: Readonly<Record<string, unknown>> = {
   Columns: { city: ['a', 'c'], size: [3, -2] },
+  Embedding: [[1, 4]],
   OneHot: [[1, 4]],
   StringLookup: ['', 'ab', 'no word'],
 };

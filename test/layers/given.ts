@@ -70,6 +70,11 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   ),
   Dropout: fc.oneof(none, fc.tuple(fc.constantFrom(0, 0.25))),
   ELU: fc.oneof(none, fc.tuple(fc.constantFrom(0, 2, -0))),
+  Embedding: fc.tuple(
+    fc.constant(5),
+    fc.constant(3),
+    optional({ paddingIndex: fc.constantFrom(null, 0, 3, -1), init, dtype }),
+  ),
   Flatten: none,
   GELU: none,
   GlobalAvgPool2D: none,

@@ -28,11 +28,12 @@ function settle(layer: Layer): void {
 const shapes: Readonly<Record<string, ExampleShapes>> = {
   Conv1D: [6, 4],
   Columns: { city: [], size: [] },
+  Embedding: [3],
   OneHot: [3],
   StringLookup: [],
 };
 /** Those that take indices, as texts are by then. */
-const indexed = ['city', 'OneHot', 'StringLookup'];
+const indexed = ['city', 'Embedding', 'OneHot', 'StringLookup'];
 
 describe.skipIf(runtime === null).each(classes)('%s', (name, Kind) => {
   it('predicts the same, for batches of 1 and 5, in both layouts', { timeout: 120_000 }, async () => {

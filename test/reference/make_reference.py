@@ -22,6 +22,7 @@ try:
 except ImportError:
     raise SystemExit("PyTorch is missing. Run: apt-get install --no-install-recommends python3-torch")
 import torch.nn.functional as F
+from recurrent import recurrent
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MASK = 0xFFFFFFFF
@@ -505,6 +506,11 @@ def write_programs():
     write("programs.json", {name: [value for x in seen for value in plain(x)] for name, seen in programs.items()})
 
 
+def write_recurrent():
+    seen = recurrent(rows)
+    write("recurrent.json", {name: [value for x in tensors for value in plain(x)] for name, tensors in seen.items()})
+
+
 # initializers: the mean, the standard deviation and the bound of many draws
 
 INITIALIZERS = {
@@ -531,6 +537,7 @@ FILES = {
     "trajectories": write_trajectories,
     "convolutional": write_convolutional,
     "programs": write_programs,
+    "recurrent": write_recurrent,
     "initializers": write_initializers,
 }
 
