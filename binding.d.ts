@@ -257,6 +257,34 @@ export interface Kernels {
   /** out[indices[i], :] += x[i, :], in the order of i, with x count × width and out rows × width. */
   scatterAdd(out: Float, x: Float, indices: Int32Array, count: number, rows: number, width: number): void;
 
+  /**
+   * out[o, i, j] = x[o, indices[o, i, j], j] with x outer × size × inner, out and indices outer × count × inner. Indices within
+   * [0, size).
+   */
+  gatherAlong(
+    out: Data,
+    x: Data,
+    indices: Int32Array,
+    outer: number,
+    size: number,
+    count: number,
+    inner: number,
+  ): void;
+
+  /**
+   * out[o, indices[o, i, j], j] += x[o, i, j], in the order of i, with x and indices outer × count × inner and out
+   * outer × size × inner. Indices within [0, size).
+   */
+  scatterAddAlong(
+    out: Float,
+    x: Float,
+    indices: Int32Array,
+    outer: number,
+    size: number,
+    count: number,
+    inner: number,
+  ): void;
+
   /** out[i, :] = 0 but 1 at labels[i], out count × classes. Labels within [0, classes). */
   oneHot(out: Float, labels: Int32Array, count: number, classes: number): void;
 

@@ -60,10 +60,12 @@ export interface Traced {
     readonly keepDims: boolean;
     readonly scale: number;
   };
+  readonly scatterAdd: { readonly axis: number };
   readonly slice: {
     readonly ranges: readonly { readonly start: number; readonly count: number; readonly step: number }[];
   };
   readonly softmax: { readonly axis: number; readonly log: boolean };
+  readonly takeAlongAxis: { readonly axis: number };
   readonly transpose: { readonly order: readonly number[] };
   readonly unary: { readonly op: UnaryOp; readonly p: number; readonly q: number };
   readonly where: null;

@@ -200,6 +200,7 @@ export function dtypes(plain: Tensor, wide: FloatDtype): void {
     single.cast('float64').matmul(double).data,
     single.argmax().data,
   ];
+  const parts: Tensor<'float64'>[] = [...double.split(1), ...double.unbind()];
   const all: Tensor[] = [single, double, labels, plain];
   const loose: [Tensor<'float32'>, Tensor<'float64'>] = [plain, plain.add(single).sub(double)];
   single.add(plain).detach().clone().sum([0]).backward(plain.grad!);
@@ -226,6 +227,8 @@ export function dtypes(plain: Tensor, wide: FloatDtype): void {
   const zero: Tensor<'float64'> = zeros([2]);
   // @ts-expect-error indices are int32
   single.gather(single);
+  // @ts-expect-error parts have the dtype of the whole
+  single.add(double.split(1)[0]);
   // @ts-expect-error float64 to float32
   single.add(double);
   // @ts-expect-error likewise after ops
@@ -236,7 +239,7 @@ export function dtypes(plain: Tensor, wide: FloatDtype): void {
   const wrong: Tensor<'float64'> = single;
   // @ts-expect-error nor are its elements
   const elements: Float64Array = single.data;
-  void [made, a, b, c, all, loose, rows, wrong, elements, weight, bias, output, learnt, either, zero];
+  void [made, a, b, c, parts, all, loose, rows, wrong, elements, weight, bias, output, learnt, either, zero];
 }
 
 /** Data as people have it. */

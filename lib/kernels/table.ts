@@ -75,6 +75,13 @@ const layout = orNull(int32(input()));
 const geometry = int32(input());
 const convolved = { weight: input(), bias: orNull(input()), geometry, ...epilogue, fast: flag };
 const rowsOf = { count: size, rows: size, width: size };
+const alongSizes = {
+  indices: indices('size', input('outer', 'count', 'inner')),
+  outer: size,
+  size,
+  count: size,
+  inner: size,
+};
 const line = { outer: size, size, inner: size, log: flag };
 const columns = {
   mean: input('channels'),
@@ -241,6 +248,25 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       operations: count * width,
       bytes: 1.5 * moves(count * width, out) + indices.byteLength,
       size: `${count} to ${rows}×${width}`,
+    }),
+  },
+  gatherAlong: {
+    arguments: {
+      out: data(out('outer', 'count', 'inner')),
+      x: data(input('outer', 'size', 'inner')),
+      ...alongSizes,
+    },
+    cost: (out, _x, indices) => ({ operations: 0, bytes: moves(out.length, out) + indices.byteLength }),
+  },
+  scatterAddAlong: {
+    arguments: {
+      out: updated('outer', 'size', 'inner'),
+      x: input('outer', 'count', 'inner'),
+      ...alongSizes,
+    },
+    cost: (out, x, indices) => ({
+      operations: x.length,
+      bytes: 1.5 * moves(x.length, out) + indices.byteLength,
     }),
   },
   oneHot: {

@@ -8,7 +8,7 @@ import { checkSize, show, sizeOf } from '../shape.ts';
 import { checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 
-function checkIndices(name: string, indices: Tensor): Int32Array {
+export function checkIndices(name: string, indices: Tensor): Int32Array {
   checkTensor(name, indices, 'indices');
   if (indices.dtype !== 'int32')
     throw new DtypeError(

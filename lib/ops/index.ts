@@ -1,6 +1,7 @@
 /** The ops that are methods of Tensor: all that these modules export, with their docstrings, but for the helpers named here. */
 import type { Dtype } from '../memory.ts';
 import { Tensor } from '../tensor.ts';
+import * as along from './along.ts';
 import * as binary from './binary.ts';
 import * as broadcastTo from './broadcastTo.ts';
 import * as cast from './cast.ts';
@@ -12,20 +13,28 @@ import * as reduce from './reduce.ts';
 import * as reshape from './reshape.ts';
 import * as slice from './slice.ts';
 import * as softmax from './softmax.ts';
+import * as split from './split.ts';
+import * as tile from './tile.ts';
 import * as transpose from './transpose.ts';
+import * as triangle from './triangle.ts';
 import * as unary from './unary.ts';
 
 /** What other ops use, and functions that are not methods. */
-const helpers = ['oneHot', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
+const helpers = ['checkIndices', 'oneHot', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
 type Helper = (typeof helpers)[number];
 
 /** A tensor without a dtype in the signature of an op, as an operand or the result, has that of the tensor it is called on. */
 type Like<Type, D extends Dtype> =
   Type extends Tensor<infer Own> ? (unknown extends Own ? Tensor<D> : Type) : Type;
 
+/** Likewise of results: tensors, and arrays and records of them. */
+type Results<Type, D extends Dtype> = Type extends Tensor
+  ? Like<Type, D>
+  : { [Key in keyof Type]: Like<Type[Key], D> };
+
 /** Declared as a method, so that a tensor of one dtype may stand where one of any is expected. */
 type Method<Op, D extends Dtype> = Op extends (x: Tensor, ...rest: infer Rest) => infer Result
-  ? { method(...rest: { [Index in keyof Rest]: Like<Rest[Index], D> }): Like<Result, D> }['method']
+  ? { method(...rest: { [Index in keyof Rest]: Like<Rest[Index], D> }): Results<Result, D> }['method']
   : never;
 
 type Cast = <To extends Dtype>(dtype: To) => Tensor<To>;
@@ -44,7 +53,8 @@ type InPlaceMethods<Module, D extends Dtype> = {
     : never;
 };
 
-export type TensorMethods<D extends Dtype> = MethodsOf<typeof binary, D> &
+export type TensorMethods<D extends Dtype> = MethodsOf<typeof along, D> &
+  MethodsOf<typeof binary, D> &
   MethodsOf<typeof broadcastTo, D> &
   MethodsOf<typeof cast, D> &
   MethodsOf<typeof gather, D> &
@@ -55,10 +65,13 @@ export type TensorMethods<D extends Dtype> = MethodsOf<typeof binary, D> &
   MethodsOf<typeof reshape, D> &
   MethodsOf<typeof slice, D> &
   MethodsOf<typeof softmax, D> &
+  MethodsOf<typeof split, D> &
+  MethodsOf<typeof tile, D> &
   MethodsOf<typeof transpose, D> &
+  MethodsOf<typeof triangle, D> &
   MethodsOf<typeof unary, D>;
 
-type Op = (x: Tensor, ...rest: never[]) => Tensor;
+type Op = (x: Tensor, ...rest: never[]) => Tensor | readonly Tensor[];
 
 /** The compiler refuses a module with something that neither begins with a tensor nor is named as a helper. */
 function install<Module>(module: { [Name in keyof Module]: Name extends Helper ? unknown : Op }): void {
@@ -67,13 +80,14 @@ function install<Module>(module: { [Name in keyof Module]: Name extends Helper ?
     Object.defineProperty(Tensor.prototype, name, {
       configurable: true,
       writable: true,
-      value(this: Tensor, ...rest: never[]): Tensor {
+      value(this: Tensor, ...rest: never[]) {
         return (op as Op)(this, ...rest);
       },
     });
   }
 }
 
+install(along);
 install(binary);
 install(broadcastTo);
 install(cast);
@@ -85,5 +99,8 @@ install(reduce);
 install(reshape);
 install(slice);
 install(softmax);
+install(split);
+install(tile);
 install(transpose);
+install(triangle);
 install(unary);

@@ -1,7 +1,16 @@
 /** Other shapes over the same elements. */
 import { contributeSame, track } from '../autograd.ts';
 import { ShapeError } from '../errors.ts';
-import { checkShape, normalizeAxis, readSizes, type Shape, show, sizeOf } from '../shape.ts';
+import {
+  checkShape,
+  checkSize,
+  normalizeAxes,
+  normalizeAxis,
+  readSizes,
+  type Shape,
+  show,
+  sizeOf,
+} from '../shape.ts';
 import { checkTensor, Tensor } from '../tensor.ts';
 
 function view(x: Tensor, shape: Shape): Tensor {
@@ -39,4 +48,32 @@ export function flatten(x: Tensor, startAxis = 1): Tensor {
   if (startAxis === 1 && x.rank === 1) return view(x, [...x.shape, 1]);
   const from = normalizeAxis('flatten', startAxis, x.rank);
   return view(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from))]);
+}
+
+/**
+ * Without axes of size 1: those named, or all of them; shares memory.
+ * @throws ShapeError where a named axis has another size
+ */
+export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
+  checkTensor('squeeze', x);
+  const out = normalizeAxes('squeeze', axes, x.rank).filter(
+    (axis) => axes !== undefined || x.shape[axis] === 1,
+  );
+  const wide = out.find((axis) => x.shape[axis] !== 1);
+  if (wide !== undefined) {
+    throw new ShapeError(`[squeeze] expected axis ${wide} to have size 1, got shape ${show(x.shape)}`);
+  }
+  return view(
+    x,
+    x.shape.filter((_, axis) => !out.includes(axis)),
+  );
+}
+
+/** With a new axis of size 1 at this place of the result, negative ones counted from its end; shares memory. */
+export function unsqueeze(x: Tensor, axis: number): Tensor {
+  checkTensor('unsqueeze', x);
+  const at = normalizeAxis('unsqueeze', axis, x.rank + 1);
+  const shape = [...x.shape.slice(0, at), 1, ...x.shape.slice(at)];
+  checkSize('unsqueeze', shape);
+  return view(x, shape);
 }

@@ -4,7 +4,7 @@ import { contribute, contributePart, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Part } from '../gaps.ts';
 import { type Float, kernels } from '../kernels/index.ts';
-import { packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
+import { normalizeAxes, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 
@@ -69,6 +69,16 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
     };
     contribute(x, whole, add);
   });
+}
+
+/** A copy with the elements of these axes (all by default) in reverse order. */
+export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
+  checkTensor('flip', x);
+  const turned = normalizeAxes('flip', axes, x.rank);
+  return slice(
+    x,
+    x.shape.map((_, axis) => (turned.includes(axis) ? [-1, undefined, -1] : null)),
+  );
 }
 
 /** Neighbouring positions of one axis with all of the others, where it is that. */

@@ -200,6 +200,8 @@ async function raced(t: Try): Promise<void> {
     'copy',
     'gather',
     'scatterAdd',
+    'gatherAlong',
+    'scatterAddAlong',
     'oneHot',
     'binary',
     'where',

@@ -1,4 +1,5 @@
 /** Every declaration, or those that AXPY_OPS names (npm run test:op). */
+import along from './along.ts';
 import binary from './binary.ts';
 import broadcastTo from './broadcastTo.ts';
 import type { Declaration } from './case.ts';
@@ -25,7 +26,10 @@ import reduce from './reduce.ts';
 import reshape from './reshape.ts';
 import slice from './slice.ts';
 import softmax from './softmax.ts';
+import split from './split.ts';
+import tile from './tile.ts';
 import transpose from './transpose.ts';
+import triangle from './triangle.ts';
 import unary from './unary.ts';
 import '../../lib/ops/index.ts';
 
@@ -41,6 +45,10 @@ const all: readonly Declaration[] = [
   broadcastTo,
   transpose,
   slice,
+  split,
+  tile,
+  triangle,
+  along,
   concat,
   gather,
   cast,

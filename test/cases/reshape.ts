@@ -1,5 +1,5 @@
 /** lib/ops/reshape.ts: other shapes over the same elements. */
-import { flatten, reshape } from '../../lib/ops/reshape.ts';
+import { flatten, reshape, squeeze, unsqueeze } from '../../lib/ops/reshape.ts';
 import { tensor } from '../../lib/tensor.ts';
 import { defineCases, uniform } from './case.ts';
 
@@ -38,6 +38,43 @@ export default defineCases({
       inputs: [uniform([6])],
       run: (a) => reshape(a, [2, 3]).matmul(reshape(a, [3, 2])),
       torch: 'a.reshape(2, 3) @ a.reshape(3, 2)',
+    },
+    { name: 'squeeze', inputs: [uniform([1, 3, 1, 2])], run: (a) => squeeze(a), torch: 'a.squeeze()' },
+    {
+      name: 'squeeze an axis',
+      inputs: [uniform([1, 3, 1])],
+      run: (a) => squeeze(a, -1),
+      torch: 'a.squeeze(-1)',
+    },
+    {
+      name: 'squeeze axes',
+      inputs: [uniform([1, 3, 1, 1])],
+      run: (a) => squeeze(a, [3, 0]),
+      torch: 'a.squeeze(3).squeeze(0)',
+    },
+    {
+      name: 'squeeze no axes',
+      inputs: [uniform([1, 3])],
+      run: (a) => squeeze(a, []),
+      torch: 'a.clone()',
+    },
+    {
+      name: 'unsqueeze in front',
+      inputs: [uniform([2, 3])],
+      run: (a) => unsqueeze(a, 0),
+      torch: 'a.unsqueeze(0)',
+    },
+    {
+      name: 'unsqueeze behind',
+      inputs: [uniform([2, 3])],
+      run: (a) => unsqueeze(a, -1),
+      torch: 'a.unsqueeze(-1)',
+    },
+    {
+      name: 'unsqueeze a scalar',
+      inputs: [uniform([])],
+      run: (a) => unsqueeze(a, 0),
+      torch: 'a.unsqueeze(0)',
     },
   ],
   bad: [
@@ -79,6 +116,20 @@ export default defineCases({
       message: /rank of at most 16/,
     },
     { name: 'flatten, axis', call: () => flatten(six(), 3), code: 'AXPY_ARGUMENT', message: /axis/ },
+    {
+      name: 'squeeze, size',
+      call: () => squeeze(six(), 0),
+      code: 'AXPY_SHAPE',
+      message: /axis 0 to have size 1, got shape \[6\]/,
+    },
+    { name: 'squeeze, axis', call: () => squeeze(six(), 1), code: 'AXPY_ARGUMENT', message: /axis/ },
+    { name: 'unsqueeze, axis', call: () => unsqueeze(six(), 2), code: 'AXPY_ARGUMENT', message: /-2 to 1/ },
+    {
+      name: 'unsqueeze, rank',
+      call: () => unsqueeze(reshape(six(), [6, ...new Array(15).fill(1)]), 0),
+      code: 'AXPY_SHAPE',
+      message: /rank of at most 16/,
+    },
   ],
   bench: [{ name: 'flatten images', inputs: [uniform([64, 28, 28])], run: (a) => flatten(a) }],
 });

@@ -1,5 +1,5 @@
 /** lib/ops/slice.ts: parts of a tensor. */
-import { type Range, slice } from '../../lib/ops/slice.ts';
+import { flip, type Range, slice } from '../../lib/ops/slice.ts';
 import { tensor } from '../../lib/tensor.ts';
 import { type Case, defineCases, given, uniform } from './case.ts';
 
@@ -53,6 +53,23 @@ export default defineCases({
       run: (a) => slice(a, [[0, 4]]).mul(slice(a, [[1]])),
       torch: 'a[0:4] * a[1:]',
     },
+    ...(
+      [
+        ['all axes', [2, 3], undefined, '(0, 1)'],
+        ['rows', [3, 2], 0, '(0,)'],
+        ['last axis', [2, 3, 2], -1, '(-1,)'],
+        ['outer axes', [2, 3, 2], [2, 0], '(2, 0)'],
+        ['no axes', [2, 3], [], '()'],
+        ['nothing', [0, 3], undefined, '(0, 1)'],
+      ] as const
+    ).map(
+      ([name, shape, axes, dims]): Case => ({
+        name: `flip, ${name}`,
+        inputs: [uniform(shape)],
+        run: (a) => flip(a, axes),
+        torch: `torch.flip(a, ${dims})`,
+      }),
+    ),
     {
       name: 'int32',
       inputs: [given([4], [1, 2, 3, 4], 'int32')],
@@ -103,6 +120,12 @@ export default defineCases({
       call: () => slice(matrix(), undefined as never),
       code: 'AXPY_ARGUMENT',
       message: /ranges/,
+    },
+    {
+      name: 'flip, an axis twice',
+      call: () => flip(matrix(), [0, 0]),
+      code: 'AXPY_ARGUMENT',
+      message: /each axis once/,
     },
   ],
   bench: [

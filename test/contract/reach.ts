@@ -22,6 +22,7 @@ const linear: ReadonlySet<KernelName> = new Set<KernelName>([
   'interpolate',
   'interpolateGradient',
   'scatterAdd',
+  'scatterAddAlong',
 ]);
 
 const isFloat = (value: unknown): value is Float32Array | Float64Array =>

@@ -87,6 +87,8 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
   'copy',
   'gather',
   'scatterAdd',
+  'gatherAlong',
+  'scatterAddAlong',
   'oneHot',
   'argmax',
   'maxPool',

@@ -1,5 +1,6 @@
 import type { Kernels } from '../../../binding.d.ts';
 import { kernelNames } from '../table.ts';
+import * as along from './along.ts';
 import * as binary from './binary.ts';
 import { checked } from './check.ts';
 import * as convolution from './convolution.ts';
@@ -21,6 +22,7 @@ import * as unary from './unary.ts';
 
 /** The kernels without checks, among what else their files export. */
 const unchecked: Kernels = {
+  ...along,
   ...binary,
   ...convolution,
   ...elementwise,

@@ -49,8 +49,10 @@ export const structure: Rules<
   | 'oneHot'
   | 'pad'
   | 'reduce'
+  | 'scatterAdd'
   | 'slice'
   | 'softmax'
+  | 'takeAlongAxis'
   | 'transpose'
 > = {
   transpose: (_graph, [x], { order }) => x.transposed(order),
@@ -68,6 +70,8 @@ export const structure: Rules<
   },
 
   broadcastTo(graph, [x], _, { shape, type }) {
+    // Expand takes a size of 0 for 1.
+    if (shape.includes(0)) return graph.filled(shape, 0, type);
     const order = graph.order([x], shape.length);
     const lead = shape.length - x.rank;
     // What has its size already may be given as 1.
@@ -115,6 +119,16 @@ export const structure: Rules<
 
   gather: (graph, [x, indices], _, { shape, type }) =>
     graph.value(graph.node('Gather', [graph.name(x), graph.name(indices)], { axis: 0 }), shape, type),
+
+  takeAlongAxis(graph, [x, indices], { axis }, { shape, type }) {
+    const names = [graph.name(x), graph.name(indices)];
+    return graph.value(graph.node('GatherElements', names, { axis }), shape, type);
+  },
+
+  scatterAdd(graph, [x, indices, updates], { axis }, { shape, type }) {
+    const names = [graph.name(x), graph.name(indices), graph.name(updates)];
+    return graph.value(graph.node('ScatterElements', names, { axis, reduction: 'add' }), shape, type);
+  },
 
   oneHot(graph, [labels], { classes }, { shape, type }) {
     const depth = graph.number(classes, 'int32');
