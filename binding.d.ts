@@ -639,7 +639,9 @@ export interface Kernels {
    * Adam (Kingma & Ba, 2015, algorithm 1): t ← t + 1, m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², parameter ← parameter −
    * learningRate · m̂ / (√v̂ + ε), with m̂ = m / (1 − β₁ᵗ) and v̂ likewise. outs holds parameter, m and v and is updated, as
    * t is, the second of the two numbers of a row of scalars. g² counts only times (1 − β₂): gradients up to
-   * √(largest / (1 − β₂)) leave v finite. `hyper` is Float64Array(5): learningRate, beta1, beta2, epsilon, λ.
+   * √(largest / (1 − β₂)) leave v finite. `hyper` is Float64Array(5): learningRate, beta1, beta2, epsilon, λ. With
+   * `decoupled` 1 λ is that of AdamW (Loshchilov & Hutter, 2019): gradients are as they are, and every parameter, whatever
+   * its row says, is (1 − learningRate·λ)·parameter before it steps.
    */
   adam(
     outs: readonly Float[],
@@ -647,6 +649,7 @@ export interface Kernels {
     scalars: Float64Array,
     rows: Int32Array,
     hyper: Float64Array,
+    decoupled: number,
   ): void;
 }
 

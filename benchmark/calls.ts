@@ -14,7 +14,7 @@ const inOrder = Int32Array.from(model, (_, i) => i);
 const flags = new Float64Array(model.length);
 const counts = new Float64Array(2 * model.length);
 /** Adam's own rule, as a list of instructions. */
-const rule = new Adam([new Parameter([1])]).trace();
+const rule = new Adam([new Parameter([1])]).trace(['mean', 'square']);
 
 const million = 1 << 20;
 

@@ -182,14 +182,16 @@ export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } f
 export type { ReduceOptions } from './ops/reduce.ts';
 export type { Range } from './ops/slice.ts';
 export type { Padding, Pair, Sides } from './ops/window.ts';
-export { Adam, type AdamOptions } from './optimizers/adam.ts';
+export { Adagrad, type AdagradGroup, type AdagradOptions } from './optimizers/adagrad.ts';
+export { Adam, type AdamGroup, type AdamHyper, type AdamOptions } from './optimizers/adam.ts';
+export { AdamW, type AdamWGroup, type AdamWOptions } from './optimizers/adamW.ts';
 export { clipGradNorm, clipGradValue } from './optimizers/clip.ts';
-export {
-  type Domain,
-  type Hyperparameter,
-  Optimizer,
-  type OptimizerOptions,
-} from './optimizers/optimizer.ts';
+export { type GroupOptions, ParameterGroup, type ParametersOf } from './optimizers/group.ts';
+export type { Domain, Hyperparameter } from './optimizers/hyper.ts';
+export { Lion, type LionOptions } from './optimizers/lion.ts';
+export { NAdam, type NAdamOptions } from './optimizers/nadam.ts';
+export { Optimizer, type OptimizerOptions } from './optimizers/optimizer.ts';
+export { RMSprop, type RMSpropGroup, type RMSpropOptions } from './optimizers/rmsprop.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
 export {
   type AnyParameter,

@@ -313,7 +313,8 @@ describe('numbers of threads', () => {
     kernels.sgd(joined(cut(w), cut(v)), cut(g), decays, rows, Float64Array.of(0.1, 0.9, 0, 1, 0.01));
     const outs = joined(cut(w), cut(v), cut(g.map(Math.abs)));
     const counts = Float64Array.from([...decays].flatMap((decay, i) => [decay, i]));
-    kernels.adam(outs, cut(g), counts, rows, Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1));
+    kernels.adam(outs, cut(g), counts, rows, Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1), 0);
+    kernels.adam(outs, cut(g), counts, rows, Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1), 1);
     const list = randomList(
       generator(1),
       { outs: 1, ins: 2, scalars: 2, shared: 1, constants: 1 },
@@ -457,10 +458,10 @@ describe('numbers of threads', () => {
     const scalars = () => Float64Array.of(1, 0, 0, 1, 1, 7, 1, 0, 0, 3);
     const [together, apart] = [0, 0].map(() => ({ outs: outs(), scalars: scalars() }));
     const gradients = make();
-    addon.adam(together.outs, gradients, together.scalars, Int32Array.of(3, 0, 1, 2, 4), hyper);
+    addon.adam(together.outs, gradients, together.scalars, Int32Array.of(3, 0, 1, 2, 4), hyper, 0);
     [3, 0, 1, 2, 4].forEach((row, i) => {
       const own = apart.outs.slice(3 * i, 3 * i + 3);
-      addon.adam(own, [gradients[i]], apart.scalars, Int32Array.of(row), hyper);
+      addon.adam(own, [gradients[i]], apart.scalars, Int32Array.of(row), hyper, 0);
     });
     expect(together).toEqual(apart);
   });

@@ -51,6 +51,7 @@ const count = (scalars: Float64Array): RecordedCall => [
   scalars,
   firstRow,
   hyperOfAdam,
+  0,
 ];
 const codeOf = (fn: () => unknown): unknown => {
   try {

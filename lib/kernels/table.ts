@@ -570,6 +570,7 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       scalars: float64(updated()),
       rows: int32(input('gradients')),
       hyper: float64(input(5)),
+      decoupled: flag,
     },
     cost: (_outs, gradients) => updates(gradients, 15),
   },

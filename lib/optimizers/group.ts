@@ -1,111 +1,122 @@
-/** What one call of an update takes: the parameters of one dtype that have a gradient, and what belongs to them. */
-import { DataError } from '../errors.ts';
-import {
-  areOwnKernels,
-  type Call,
-  createProgram,
-  type Float,
-  makeCall,
-  type Program,
-} from '../kernels/index.ts';
-import { changing } from '../kernels/recorder.ts';
-import { allocateBytes } from '../memory.ts';
-import { isSharedArrayBuffer } from '../platform.ts';
+/** Parameters with hyperparameters of their own. */
+import { checkOptions, describe, isRecord, readIterable } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
+import { nameClass } from '../names.ts';
 import { show } from '../shape.ts';
-import { floats, type Tensor } from '../tensor.ts';
+import { checkFloat, checkTensor, isTensor, type Tensor } from '../tensor.ts';
+import type { Hyper, HyperNames } from './hyper.ts';
 
-interface Member {
-  readonly parameter: Tensor;
-  /** Its row among the scalars of the optimizer. */
-  readonly row: number;
-  readonly state: readonly Float[];
+/** Parameters, and which hyperparameters are other ones for them; the others are those of all groups. */
+export type GroupOptions<Options extends object> = {
+  readonly parameters: Iterable<Tensor>;
+} & Partial<Options>;
+
+/** What an optimizer updates: parameters, or groups of them with hyperparameters of their own. */
+export type ParametersOf<Options extends object> = Iterable<Tensor> | Iterable<GroupOptions<Options>>;
+
+/**
+ * A group of an optimizer. Each of its hyperparameters is a property of its name, that may be set at any time:
+ * `optimizer.groups[0].learningRate = 0.01`. Steps and runs that are asked for from then on find it.
+ */
+export class ParameterGroup {
+  static {
+    nameClass(ParameterGroup, 'ParameterGroup');
+  }
+
+  readonly parameters: readonly Tensor[];
+  /** α, the size of a step. */
+  declare learningRate: number;
+
+  /** @internal */
+  constructor(parameters: readonly Tensor[], names: HyperNames, hyper: Hyper) {
+    this.parameters = parameters;
+    names.names.forEach((name, at) => {
+      Object.defineProperty(this, name, {
+        get: () => (names.isSwitch(at) ? hyper.values[at] === 1 : hyper.values[at]),
+        set: (value) => hyper.set(at, value),
+        enumerable: true,
+      });
+    });
+  }
 }
 
-export class Group {
-  /** Of the latest `gather`: a parameter and its state, for each one that took part. Filled again by the next. */
-  readonly outs: Float[] = [];
-  readonly gradients: Float[] = [];
-  /** The rows of those; another array whenever they change, as a recorded call keeps it. */
-  rows: Int32Array = new Int32Array(0);
+/** A group as it was given: what it says of hyperparameters, not checked yet. */
+export interface GivenGroup {
+  readonly parameters: readonly Tensor[];
+  readonly own: Readonly<Record<string, unknown>>;
+}
 
-  private readonly gathered: Tensor[] = [];
-  /** Whether the latest `gather` found the arrays of the one before. */
-  private isSteady = false;
-  /** The update of those arrays; null where they cannot be a program's, undefined before it is known. */
-  private program: Program | null | undefined;
-
-  constructor(private readonly members: readonly Member[]) {}
-
-  /**
-   * Collects the parameters that want a gradient and have one. Makes no garbage while they are the same.
-   * @throws DataError where the elements of one are gone.
-   */
-  gather(): void {
-    const { members, outs, gradients, gathered } = this;
-    let count = 0;
-    let filled = 0;
-    let same = true;
-    this.isSteady = true;
-    for (let i = 0; i < members.length; i++) {
-      const { parameter, row, state } = members[i];
-      if (!takesPart(parameter)) continue;
-      const { size } = parameter;
-      const gradient = parameter.gradient!;
-      if (parameter.storage.array!.length !== size || gradient.length !== size) {
-        throw new DataError(
-          `[step] expected parameters and gradients with their elements, got a buffer that was detached (transferred) ` +
-            `for one of shape ${show(parameter.shape)}`,
-        );
-      }
-      if (this.rows[count] !== row) same = false;
-      const elements = floats(parameter);
-      if (outs[filled] !== elements || gradients[count] !== gradient) this.isSteady = false;
-      gathered[count] = parameter;
-      gradients[count++] = gradient;
-      outs[filled++] = elements;
-      for (let slot = 0; slot < state.length; slot++) outs[filled++] = state[slot];
+/**
+ * Parameters in groups, one where none were given.
+ * @throws ArgumentError for no parameters, one of them twice, a computed tensor, options of a group that are none
+ */
+export function readGroups(
+  op: string,
+  given: ParametersOf<object>,
+  names: readonly string[],
+): readonly GivenGroup[] {
+  const list = readIterable(given as Iterable<unknown>);
+  if (list === null) {
+    throw new ArgumentError(
+      `[${op}] expected parameters to be an iterable, as model.parameters() is, got ${describe(given)}`,
+    );
+  }
+  const seen = new Set<Tensor>();
+  const groups: GivenGroup[] = [];
+  const alone: Tensor[] = [];
+  // Checked as they come: an iterable need not have an end.
+  for (const item of list) {
+    if (!isGroup(item) || alone.length > 0) {
+      alone.push(readParameter(op, item, seen));
+      if (groups.length === 0) continue;
+      throw new ArgumentError(`[${op}] expected groups of parameters alone, got a tensor beside a group`);
     }
-    if (same && this.rows.length === count) return;
-    this.isSteady = false;
-    gathered.length = gradients.length = count;
-    outs.length = filled;
-    const rowOf = new Map(members.map(({ parameter, row }) => [parameter, row]));
-    this.rows = Int32Array.from(gathered, (parameter) => rowOf.get(parameter)!);
+    const { parameters, ...own } = readOptions(op, item, names);
+    const members = readIterable(parameters as Iterable<unknown>);
+    if (members === null) {
+      throw new ArgumentError(
+        `[${op}] expected parameters of groups[${groups.length}] to be an iterable, got ${describe(parameters)}`,
+      );
+    }
+    const tensors: Tensor[] = [];
+    for (const member of members) tensors.push(readParameter(op, member, seen));
+    if (tensors.length === 0) {
+      throw new ArgumentError(
+        `[${op}] expected at least one parameter in groups[${groups.length}], got none`,
+      );
+    }
+    groups.push({ parameters: tensors, own });
   }
-
-  /**
-   * Makes the call that the update of what was gathered is. It is kept as a program, which has read its lists, for as long
-   * as the arrays in them stay the same.
-   */
-  run(update: () => Call): void {
-    if (!this.isSteady) this.program = undefined;
-    else if (this.program === undefined) this.program = programOf(update());
-    if (this.isSteady && this.program != null && areOwnKernels()) this.program.run();
-    else makeCall(update());
-  }
-
-  /** Before the update of what was gathered: backward can tell that it changes, and who reads it. */
-  announce(): void {
-    for (let i = 0; i < this.gathered.length; i++) changing('step', this.gathered[i].storage);
-  }
+  if (groups.length > 0) return groups;
+  if (alone.length === 0) throw new ArgumentError(`[${op}] expected at least one parameter, got none`);
+  return [{ parameters: alone, own: {} }];
 }
 
-/** A parameter that is frozen stays as it is, whatever gradient it has left. */
-function takesPart(parameter: Tensor): boolean {
-  if (!parameter.requiresGrad) return false;
-  parameter.observeGradient('read');
-  return parameter.gradient !== null;
+const isGroup = (item: unknown): item is Readonly<Record<string, unknown>> =>
+  isRecord(item) && !isTensor(item) && Object.hasOwn(item, 'parameters');
+
+function readOptions(
+  op: string,
+  given: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): Record<string, unknown> {
+  const own = { ...given };
+  checkOptions(op, own, ['parameters', ...names]);
+  return own;
 }
 
-/** A call as a program, if all arrays in its lists are on shared memory. What else is not is constant: it is copied there. */
-function programOf([kernel, ...args]: Call): Program | null {
-  const isHere = ({ buffer }: Float | Int32Array | Uint32Array) => isSharedArrayBuffer(buffer);
-  if (!args.every((arg) => !Array.isArray(arg) || arg.every(isHere))) return null;
-  const own = args.map((arg) => {
-    if (!(arg instanceof Int32Array || arg instanceof Float64Array) || isHere(arg)) return arg;
-    const copy = new (arg.constructor as Int32ArrayConstructor)(allocateBytes(arg.byteLength));
-    copy.set(arg);
-    return copy;
-  });
-  return createProgram([[kernel, ...own]]);
+function readParameter(op: string, item: unknown, seen: Set<Tensor>): Tensor {
+  const parameter = item as Tensor;
+  checkTensor(op, parameter, 'each parameter');
+  checkFloat(op, parameter);
+  if (parameter.node !== null) {
+    throw new ArgumentError(
+      `[${op}] expected parameters to be leaves, got a computed tensor of shape ${show(parameter.shape)}`,
+    );
+  }
+  if (seen.has(parameter)) {
+    throw new ArgumentError(`[${op}] expected each parameter once, got one of them twice`);
+  }
+  seen.add(parameter);
+  return parameter;
 }

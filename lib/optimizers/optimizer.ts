@@ -2,7 +2,7 @@
  * What optimizers share. An optimizer is a rule for one parameter, written with ops on tensors: the base class keeps the
  * state that the rule names, and runs it for all parameters in one call of a kernel.
  */
-import { describe, isRecord, readIterable, readList, readOptions } from '../arguments.ts';
+import { describe, isFunction, isRecord, readList, readOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Instructions } from '../kernels/elementwise.ts';
 import { type Call, type Float, kernels, reduceCode } from '../kernels/index.ts';
@@ -12,87 +12,71 @@ import { allocateShared, copyOf, type FloatDtype, release, take } from '../memor
 import { nameClass } from '../names.ts';
 import { where } from '../ops/binary.ts';
 import { Parameter } from '../parameter.ts';
-import { show } from '../shape.ts';
 import { type Named, readState } from '../state.ts';
-import { checkFloat, checkTensor, floats, Tensor } from '../tensor.ts';
-import { Group } from './group.ts';
+import { floats, Tensor } from '../tensor.ts';
+import { Gather } from './gather.ts';
+import { ParameterGroup, type ParametersOf, readGroups } from './group.ts';
+import { checkNumber, type Domain, Hyper, HyperNames, type Hyperparameter } from './hyper.ts';
 import { traceRule } from './rule.ts';
-
-/** The finite numbers that a hyperparameter or a number of the state may be. */
-export interface Domain {
-  /** The smallest one. */
-  readonly low?: number;
-  /** What they are less than. */
-  readonly under?: number;
-  readonly integer?: boolean;
-}
-
-/** A hyperparameter, which a rule gets as a tensor of one element. */
-export interface Hyperparameter extends Domain {
-  readonly value: number;
-}
 
 /** What an optimizer is made of, beside its rule. */
 export interface OptimizerOptions {
   readonly learningRate: number;
-  /** λ of λ/2·‖W‖²: λ·W is added to the gradient of weights (rank ≥ 2), not of biases, before the rule sees it. Default 0. */
-  readonly l2?: number;
+  /**
+   * λ of λ/2·‖W‖²: λ·W is added to the gradient of weights (rank ≥ 2), not of biases, before the rule sees it. Default 0;
+   * null for an optimizer that has none.
+   */
+  readonly l2?: number | null;
   /** The other hyperparameters, by the names that the rule knows them by. */
   readonly hyper?: Readonly<Record<string, Hyperparameter>>;
-  /** Names of what is kept for each element of a parameter; zeros at first. */
-  readonly state?: readonly string[];
+  /**
+   * Names of what is kept for each element of a parameter, zeros at first; or a function of a group's hyperparameters that
+   * gives those of the group. A rule does not get what is not kept.
+   */
+  readonly state?: readonly string[] | ((hyper: Readonly<Record<string, number>>) => readonly string[]);
   /** Names of the numbers that are kept for each parameter, such as a count of steps, and what they may be; 0 at first. */
   readonly scalars?: Readonly<Record<string, Domain>>;
-}
-
-/** @throws ArgumentError unless value is a finite number of the domain. */
-function checkHyper(
-  optimizer: Optimizer,
-  name: string,
-  value: number,
-  { low = -Infinity, under = Infinity, integer = false }: Domain,
-): void {
-  const isWithin = typeof value === 'number' && Number.isFinite(value) && value >= low && value < under;
-  if (isWithin && (!integer || Number.isInteger(value))) return;
-  const kind = integer ? 'an integer' : under < Infinity ? '' : 'a finite number';
-  const bounds = [
-    ...(low > -Infinity ? [`at least ${low}`] : []),
-    ...(under < Infinity ? [`less than ${under}`] : []),
-  ].join(' and ');
-  const of = kind !== '' && bounds !== '' ? ' of ' : '';
-  const op = optimizer.constructor.name;
-  throw new ArgumentError(`[${op}] expected ${name} to be ${kind}${of}${bounds}, got ${describe(value)}`);
 }
 
 /** The names that every rule knows. */
 const given = ['p', 'g', 'decays'];
 
-export abstract class Optimizer {
+/** A group, and what belongs to it. */
+interface Own {
+  readonly parameters: readonly Tensor[];
+  readonly hyper: Hyper;
+  /** What is kept for each element of its parameters. */
+  readonly slots: readonly string[];
+}
+
+/** @typeParam HyperValues the hyperparameters that groups have as properties, beside the learning rate */
+export abstract class Optimizer<HyperValues extends object = object> {
   static {
     nameClass(Optimizer, 'Optimizer');
   }
 
   readonly parameters: readonly Tensor[];
-  /** What the rule reads of all parameters at each step: the learning rate, the hyperparameters, λ. */
-  private readonly hyper: Float64Array;
-  private readonly hyperNames: readonly string[];
-  private readonly domains: readonly Domain[];
-  /** The state of each kind, one buffer a parameter. */
-  private readonly slots = new Map<string, readonly Float[]>();
+  /** Parameters with hyperparameters of their own; one of all where none were given. */
+  readonly groups: readonly (ParameterGroup & HyperValues)[];
+  private readonly own: readonly Own[];
+  private readonly hyper: HyperNames;
+  /** The state of each kind, one buffer for each parameter that has it. */
+  private readonly slots = new Map<string, (Float | undefined)[]>();
   /** A row for each parameter: 1 where L2 applies or 0, then its scalars. */
   private readonly rows: Float64Array;
   private readonly scalars: readonly (readonly [name: string, domain: Domain])[];
-  private rate: number;
-  private instructions: Instructions | null = null;
-  /** One for each dtype, made at the first step. */
-  private groups: readonly Group[] | null = null;
+  /** The rule for each kind of state. */
+  private readonly instructions = new Map<string, Instructions>();
+  /** One for each group and dtype, made at the first step. */
+  private gathers: readonly Gather[] | null = null;
 
   /**
-   * @param parameters leaves, as `model.parameters()`; one whose `requiresGrad` is false rests until it is true
+   * @param parameters leaves, as `model.parameters()`; one whose `requiresGrad` is false rests until it is true. Or groups of
+   *   them, `{ parameters, learningRate, … }`, each with hyperparameters of its own where it says some
    * @throws ArgumentError for no parameters, the same one twice, a computed tensor, a number outside of its domain, or a
    *   name given twice
    */
-  protected constructor(parameters: Iterable<Tensor>, options: OptimizerOptions) {
+  protected constructor(parameters: ParametersOf<object>, options: OptimizerOptions) {
     const op = new.target.name;
     const {
       learningRate,
@@ -101,29 +85,46 @@ export abstract class Optimizer {
       state = [],
       scalars = {},
     } = readOptions(op, options, ['learningRate', 'l2', 'hyper', 'state', 'scalars']);
-    const slots = readList(op, 'state', state);
     const all: [string, Hyperparameter][] = [
       ['learningRate', { value: learningRate, low: 0 }],
       ...readEntries(op, 'hyper', hyper),
-      ['l2', { value: l2, low: 0 }],
+      ...(l2 === null ? [] : [['l2', { value: l2, low: 0 }] as [string, Hyperparameter]]),
     ];
-    this.hyperNames = all.map(([name]) => name);
-    this.domains = all.map(([, domain]) => domain);
+    this.hyper = new HyperNames(op, all);
     this.scalars = readEntries(op, 'scalars', scalars);
-    checkNames(op, this.hyperNames);
-    checkNames(op, [...given, ...slots, ...this.scalars.map(([name]) => name)]);
-    for (const slot of slots) this.slots.set(slot, []);
-    const values = all.map(([, { value }]) => value);
-    this.#checkHyper(values);
-    this.parameters = readParameters(op, parameters);
-    for (const slot of slots) this.slots.set(slot, this.parameters.map(zerosLike));
+    const { names } = this.hyper;
+    checkNames(op, ['parameters', ...names]);
+    const defaults = this.hyper.values({});
+    const slotsOf = (values: readonly number[]): string[] => {
+      const slots = isFunction(state) ? state(this.hyper.record(values)) : state;
+      const own = readList(op, 'state', slots);
+      checkNames(op, [...given, ...own, ...this.scalars.map(([name]) => name)]);
+      return own;
+    };
+    this.check(this.hyper.record(defaults), slotsOf(defaults));
+    const groups = readGroups(op, parameters, names);
+    this.own = groups.map(({ parameters: members, own }) => {
+      const values = this.hyper.values(own);
+      const slots = slotsOf(values);
+      return {
+        parameters: members,
+        slots,
+        hyper: new Hyper(this.hyper, values, (next) => this.check(next, slots)),
+      };
+    });
+    this.parameters = this.own.flatMap(({ parameters: members }) => members);
+    this.groups = this.own.map(
+      (own) => new ParameterGroup(own.parameters, this.hyper, own.hyper) as ParameterGroup & HyperValues,
+    );
+    const kept = this.own.flatMap(({ parameters: members, slots }) => members.map(() => new Set(slots)));
+    for (const slot of new Set(this.own.flatMap(({ slots }) => slots))) {
+      const buffers = this.parameters.map((x, i) => (kept[i].has(slot) ? zerosLike(x) : undefined));
+      this.slots.set(slot, buffers);
+    }
     this.rows = allocateShared(this.parameters.length * this.width, 'float64');
     this.parameters.forEach((parameter, i) => {
       this.rows[i * this.width] = decays(parameter) ? 1 : 0;
     });
-    this.hyper = allocateShared(values.length, 'float64');
-    this.hyper.set(values);
-    this.rate = learningRate;
   }
 
   /**
@@ -138,52 +139,40 @@ export abstract class Optimizer {
     hyper: Readonly<Record<string, Tensor>>,
   ): Record<string, Tensor>;
 
-  /** @throws ArgumentError where hyperparameters, given to the constructor or by a state, do not fit together. */
-  protected check(_hyper: Readonly<Record<string, number>>): void {}
-
-  /** Whether this is a name of the state. */
-  protected keeps(name: string): boolean {
-    return this.slots.has(name);
-  }
+  /**
+   * @param _state what is kept for each element
+   * @throws ArgumentError where hyperparameters, given to the constructor, set or loaded, do not fit together.
+   */
+  protected check(_hyper: Readonly<Record<string, number>>, _state: readonly string[]): void {}
 
   private get width(): number {
     return 1 + this.scalars.length;
   }
 
-  #checkHyper(values: readonly number[]): void {
-    values.forEach((value, i) => {
-      checkHyper(this, this.hyperNames[i], value, this.domains[i]);
-    });
-    this.check(Object.fromEntries(values.map((value, i) => [this.hyperNames[i], value])));
-  }
-
-  /** α, the size of a step; may be set at any time. @throws ArgumentError for a negative number or NaN. */
+  /**
+   * α, the size of a step; may be set at any time. Of several groups it is that of the first one.
+   * @throws ArgumentError for a negative number or NaN, or to set it where groups have different ones
+   */
   get learningRate(): number {
-    return this.rate;
+    return this.groups[0].learningRate;
   }
 
   set learningRate(value: number) {
-    refuseRecording('learningRate');
-    checkHyper(this, 'learningRate', value, { low: 0 });
-    this.rate = value;
+    const { groups } = this;
+    if (groups.some(({ learningRate }) => learningRate !== groups[0].learningRate)) {
+      throw new ArgumentError(
+        `[${this.constructor.name}] expected learning rates to be set by groups, as these have different ones: ` +
+          'optimizer.groups[0].learningRate = …',
+      );
+    }
+    for (const group of groups) group.learningRate = value;
   }
 
   /** What `JSON.stringify` shows: the class and the hyperparameters. What is kept for each parameter is in `stateDict`. */
   toJSON(): Record<string, unknown> {
-    const hyper = this.hyperNames.map((name, i): [string, number] => [name, this.hyper[i]]);
-    return {
-      type: this.constructor.name,
-      ...Object.fromEntries(hyper),
-      learningRate: this.rate,
-    };
-  }
-
-  /** @internal For a queued run: what it will write before it starts, as the learning rate may change until then. */
-  capture(): () => void {
-    const { rate } = this;
-    return () => {
-      this.hyper[0] = rate;
-    };
+    const type = this.constructor.name;
+    const groups = this.own.map(({ hyper }) => this.hyper.record(hyper.values));
+    return groups.length > 1 ? { type, groups } : { type, ...groups[0] };
   }
 
   /**
@@ -191,54 +180,60 @@ export abstract class Optimizer {
    * @throws DataError for one whose buffer, or whose gradient's, was detached; nothing was then changed.
    */
   step(): void {
-    this.groups ??= this.makeGroups();
-    const { groups } = this;
-    for (let i = 0; i < groups.length; i++) groups[i].gather();
-    // A run that waits reads what was captured for it.
-    if (recording === null) this.hyper[0] = this.rate;
-    else recording.settings.add(this);
-    for (let i = 0; i < groups.length; i++) {
-      const group = groups[i];
-      if (group.gradients.length === 0) continue;
-      group.announce();
-      group.run(() => this.update(group, this.rows, this.hyper));
+    this.gathers ??= this.makeGathers();
+    const { gathers, own } = this;
+    for (let i = 0; i < gathers.length; i++) gathers[i].gather();
+    for (let i = 0; i < own.length; i++) {
+      // A run that waits reads what was captured for it.
+      if (recording === null) own[i].hyper.write();
+      else recording.settings.add(own[i].hyper);
+    }
+    for (let i = 0; i < gathers.length; i++) {
+      const gather = gathers[i];
+      if (gather.gradients.length === 0) continue;
+      gather.announce();
+      gather.run(() => this.update(gather, this.rows, gather.hyper));
     }
   }
 
-  /** @internal The call that runs the rule for a group. A kernel that does the same faster may take its place. */
-  update({ outs, gradients, rows }: Group, scalars: Float64Array, hyper: Float64Array): Call {
-    this.instructions ??= this.trace();
-    const { code, constants } = this.instructions;
+  /** @internal The call that runs the rule for what was gathered. A kernel that does the same faster may take its place. */
+  update({ outs, gradients, rows, slots }: Gather, scalars: Float64Array, hyper: Float64Array): Call {
+    const kind = slots.join();
+    const { code, constants } = this.instructions.get(kind) ?? this.trace(slots);
     return ['elementwise', outs, gradients, scalars, rows, hyper, constants, code, 1];
   }
 
-  /** @internal The rule as instructions. */
-  trace(): Instructions {
+  /** @internal The rule as instructions, for parameters of which so much is kept. */
+  trace(slots: readonly string[]): Instructions {
     const names = {
-      outs: ['p', ...this.slots.keys()],
+      outs: ['p', ...slots],
       ins: ['g'],
       flags: ['decays'],
       scalars: this.scalars.map(([name]) => name),
-      shared: this.hyperNames,
+      shared: this.hyper.names,
     };
-    return traceRule(names, (values, hyper) => {
+    const traced = traceRule(names, (values, hyper) => {
       const { p, g, decays } = values;
       const { l2 } = hyper;
-      return this.rule({ ...values, g: where(decays.mul(l2), g.add(p.mul(l2)), g) }, hyper);
+      const slope = l2 === undefined ? g : where(decays.mul(l2), g.add(p.mul(l2)), g);
+      return this.rule({ ...values, g: slope }, hyper);
     });
+    this.instructions.set(slots.join(), traced);
+    return traced;
   }
 
-  private makeGroups(): Group[] {
-    const slots = [...this.slots.values()];
-    const members = this.parameters.map((parameter, row) => ({
-      parameter,
-      row,
-      state: slots.map((slot) => slot[row]),
-    }));
-    return (['float32', 'float64'] as const)
-      .map((dtype) => members.filter(({ parameter }) => parameter.dtype === dtype))
-      .filter((own) => own.length > 0)
-      .map((own) => new Group(own));
+  private makeGathers(): Gather[] {
+    let row = 0;
+    return this.own.flatMap(({ parameters, slots, hyper }) => {
+      const members = parameters.map((parameter) => {
+        const at = row++;
+        return { parameter, row: at, state: slots.map((slot) => this.slots.get(slot)![at]!) };
+      });
+      return (['float32', 'float64'] as const)
+        .map((dtype) => members.filter(({ parameter }) => parameter.dtype === dtype))
+        .filter((some) => some.length > 0)
+        .map((some) => new Gather(some, slots, hyper.buffer));
+    });
   }
 
   /** Forgets all gradients. */
@@ -249,23 +244,17 @@ export abstract class Optimizer {
   /** λ/2·‖W‖² over the weights, the second term of equation (9) of the notes; 0 without `l2`. */
   penalty(): number {
     refuseRecording('penalty');
-    const lambda = this.hyper[this.hyper.length - 1];
-    if (lambda === 0) return 0;
     let total = 0;
-    for (const parameter of this.parameters) {
-      if (!decays(parameter)) continue;
-      const sum = take(1, parameter.dtype as FloatDtype);
-      kernels.reduce(sum, floats(parameter), 1, parameter.size, 1, 1, reduceCode.sumOfSquares, 1);
-      total += sum[0];
-      release(sum);
+    for (const { parameters, hyper } of this.own) {
+      const { l2: lambda = 0 } = this.hyper.record(hyper.values);
+      if (lambda !== 0) total += (lambda / 2) * sumOfSquares(parameters.filter(decays));
     }
-    return (lambda / 2) * total;
+    return total;
   }
 
   /** Copies of the hyperparameters and of all state, by name. */
   stateDict(): Record<string, Tensor> {
     settleRuns();
-    this.hyper[0] = this.rate;
     const state: Record<string, Tensor> = {};
     for (const [name, { data, shape, dtype }] of this.namedState()) {
       state[name] = new Tensor(copyOf(data), shape, dtype);
@@ -282,23 +271,46 @@ export abstract class Optimizer {
     refuseRecording('loadStateDict');
     const own = this.namedState();
     const values = readState('loadStateDict', own, state);
-    this.#checkHyper([...values[0]]);
+    const { length } = this.hyper.names;
+    const hyper = this.own.map((_, i) => [...values[0].slice(i * length, (i + 1) * length)]);
+    this.own.forEach(({ slots }, i) => {
+      this.hyper.check(hyper[i]);
+      this.check(this.hyper.record(hyper[i]), slots);
+    });
+    this.checkSizes(values[1]);
     const domains = new Map(this.scalars);
     own.forEach(([name], i) => {
       const domain = domains.get(name.slice(0, name.lastIndexOf('.')));
-      if (domain !== undefined) checkHyper(this, name, values[i][0], domain);
+      if (domain !== undefined) checkNumber(this.constructor.name, name, values[i][0], domain);
     });
     settleRuns();
     own.forEach(([, { data }], i) => {
       data.set(values[i]);
     });
-    this.rate = this.hyper[0];
+    this.own.forEach((group, i) => {
+      group.hyper.load(hyper[i]);
+    });
   }
 
-  /** The hyperparameters come first. */
+  /** @throws ArgumentError unless the groups of a state have as many parameters each */
+  private checkSizes(sizes: ArrayLike<number>): void {
+    if (this.own.length === 1) return;
+    const own = this.own.map(({ parameters }) => parameters.length);
+    if (own.every((size, i) => size === sizes[i])) return;
+    throw new ArgumentError(
+      `[loadStateDict] expected groups of ${own.join(', ')} parameters, got ${Array.from(sizes).join(', ')}`,
+    );
+  }
+
+  /** The hyperparameters come first, a row for each group where there are several, and then how large these are. */
   private namedState(): Named<Tensor> {
+    const { own } = this;
+    const numbers = Float64Array.from(own.flatMap(({ hyper }) => hyper.values));
+    const sizes = Int32Array.from(own, ({ parameters }) => parameters.length);
+    const shape = [...(own.length > 1 ? [own.length] : []), this.hyper.names.length];
     return [
-      ['hyper', new Tensor(this.hyper, [this.hyper.length], 'float64')],
+      ['hyper', new Tensor(numbers, shape, 'float64')],
+      ...(own.length > 1 ? [['groups', new Tensor(sizes, [own.length], 'int32')] as [string, Tensor]] : []),
       ...this.state().map(({ slot, at, values }): [string, Tensor] => {
         const { shape, dtype } = this.parameters[at];
         const isSlot = this.slots.has(slot);
@@ -310,7 +322,7 @@ export abstract class Optimizer {
   /** @internal What is kept of each kind for the parameter at each position. */
   state(): { slot: string; at: number; values: Float }[] {
     const arrays = [...this.slots].flatMap(([slot, buffers]) =>
-      buffers.map((values, at) => ({ slot, at, values })),
+      buffers.flatMap((values, at) => (values === undefined ? [] : [{ slot, at, values }])),
     );
     const numbers = this.scalars.flatMap(([slot], i) =>
       this.parameters.map((_, at) => {
@@ -354,27 +366,13 @@ function zerosLike(parameter: Tensor): Float {
   return allocateShared(parameter.size, parameter.dtype as FloatDtype);
 }
 
-function readParameters(op: string, parameters: Iterable<Tensor>): Tensor[] {
-  const list = readIterable(parameters);
-  if (list === null) {
-    throw new ArgumentError(
-      `[${op}] expected parameters to be an iterable, as model.parameters() is, got ${describe(parameters)}`,
-    );
+function sumOfSquares(parameters: readonly Tensor[]): number {
+  let total = 0;
+  for (const parameter of parameters) {
+    const sum = take(1, parameter.dtype as FloatDtype);
+    kernels.reduce(sum, floats(parameter), 1, parameter.size, 1, 1, reduceCode.sumOfSquares, 1);
+    total += sum[0];
+    release(sum);
   }
-  const own = new Set<Tensor>();
-  // Checked as they come: an iterable need not have an end.
-  for (const parameter of list) {
-    checkTensor(op, parameter, 'each parameter');
-    checkFloat(op, parameter);
-    if (parameter.node !== null) {
-      throw new ArgumentError(
-        `[${op}] expected parameters to be leaves, got a computed tensor of shape ${show(parameter.shape)}`,
-      );
-    }
-    if (own.has(parameter))
-      throw new ArgumentError(`[${op}] expected each parameter once, got one of them twice`);
-    own.add(parameter);
-  }
-  if (own.size === 0) throw new ArgumentError(`[${op}] expected at least one parameter, got none`);
-  return [...own];
+  return total;
 }

@@ -1,11 +1,11 @@
 /** Stochastic gradient descent. */
-import { checkBoolean, checkOptions } from '../arguments.ts';
+import { checkOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Call } from '../kernels/index.ts';
 import { nameClass } from '../names.ts';
 import { where } from '../ops/binary.ts';
-import type { Tensor } from '../tensor.ts';
-import type { Group } from './group.ts';
+import type { Gather } from './gather.ts';
+import type { ParametersOf } from './group.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
 
@@ -23,33 +23,35 @@ export interface SGDOptions {
 }
 
 /** Gradient descent with momentum, Nesterov's variant and L2 regularization. */
-export class SGD extends Optimizer {
+export class SGD extends Optimizer<Required<SGDOptions>> {
   static {
     nameClass(SGD, 'SGD');
   }
 
   /** @throws ArgumentError for options out of their domains. */
-  constructor(parameters: Iterable<Tensor>, options: SGDOptions) {
+  constructor(parameters: ParametersOf<SGDOptions>, options: SGDOptions) {
     checkOptions('SGD', options, ['learningRate', 'momentum', 'dampening', 'nesterov', 'l2']);
     const { learningRate, momentum = 0, dampening = 0, nesterov = false, l2 = 0 } = options;
-    checkBoolean('SGD', 'nesterov', nesterov);
     super(parameters, {
       learningRate,
       l2,
       hyper: {
         momentum: { value: momentum, low: 0, under: 1 },
         dampening: { value: dampening, low: 0, under: 1 },
-        nesterov: { value: nesterov ? 1 : 0, low: 0, under: 2, integer: true },
+        nesterov: { value: nesterov },
       },
-      state: momentum === 0 ? [] : ['velocity'],
+      state: (own) => (own.momentum === 0 ? [] : ['velocity']),
     });
   }
 
-  protected override check({ momentum, dampening, nesterov }: Readonly<Record<string, number>>): void {
+  protected override check(
+    { momentum, dampening, nesterov }: Readonly<Record<string, number>>,
+    state: readonly string[],
+  ): void {
     if (nesterov === 1 && (momentum === 0 || dampening !== 0)) {
       throw new ArgumentError('[SGD] expected momentum above 0 and dampening 0 with nesterov');
     }
-    if (momentum !== 0 && !this.keeps('velocity')) {
+    if (momentum !== 0 && !state.includes('velocity')) {
       throw new ArgumentError(
         `[SGD] expected momentum 0, as this optimizer has no velocities, got ${momentum}`,
       );
@@ -60,15 +62,15 @@ export class SGD extends Optimizer {
     { p, g, velocity }: Values,
     { learningRate, momentum, dampening, nesterov }: Values,
   ): Values {
-    if (!this.keeps('velocity')) return { p: p.sub(g.mul(learningRate)) };
+    if (velocity === undefined) return { p: p.sub(g.mul(learningRate)) };
     const v = velocity.mul(momentum).add(g.mul(dampening.neg().add(1)));
     const direction = where(nesterov, v.mul(momentum).add(g), v);
     return { p: p.sub(direction.mul(learningRate)), velocity: v };
   }
 
   /** The rule in one pass over memory. A subclass with a rule of its own has no such kernel. */
-  override update(group: Group, scalars: Float64Array, hyper: Float64Array): Call {
-    if (this.rule !== SGD.prototype.rule) return super.update(group, scalars, hyper);
-    return ['sgd', group.outs, group.gradients, scalars, group.rows, hyper];
+  override update(gather: Gather, scalars: Float64Array, hyper: Float64Array): Call {
+    if (this.rule !== SGD.prototype.rule) return super.update(gather, scalars, hyper);
+    return ['sgd', gather.outs, gather.gradients, scalars, gather.rows, hyper];
   }
 }

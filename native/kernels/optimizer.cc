@@ -28,6 +28,7 @@ struct SgdCoefficients {
 
 struct AdamCoefficients {
   double beta1, fresh1, beta2, fresh2, lambda, epsilon;
+  double kept;  // of a parameter before the step: 1 − learningRate·λ where it decays by itself, else 1
 };
 
 /// Of one parameter, by its count of steps t.
@@ -58,7 +59,7 @@ inline void adamOne(T& parameter, T& mean, T& square, T gradient, bool decays, c
   mean = static_cast<T>(c.beta1 * static_cast<double>(mean) + c.fresh1 * g);
   square = static_cast<T>(c.beta2 * static_cast<double>(square) + c.fresh2 * g * g);
   const double denominator = std::sqrt(static_cast<double>(square)) * corrections.secondRoot + c.epsilon;
-  parameter = static_cast<T>(p - corrections.step * (static_cast<double>(mean) / denominator));
+  parameter = static_cast<T>(c.kept * p - corrections.step * (static_cast<double>(mean) / denominator));
 }
 
 }  // namespace axpy
@@ -141,7 +142,8 @@ void adamRange(T* parameter, T* mean, T* square, const T* gradient, int64_t n, b
   const hn::ScalableTag<T> d;
   const auto beta1 = constant(d, c.beta1), fresh1 = constant(d, c.fresh1), beta2 = constant(d, c.beta2),
              fresh2 = constant(d, c.fresh2), step = constant(d, corrections.step),
-             root = constant(d, corrections.secondRoot), epsilon = constant(d, c.epsilon);
+             root = constant(d, corrections.secondRoot), epsilon = constant(d, c.epsilon),
+             kept = constant(d, c.kept);
   const auto gradientOf = slope<T>(decays, c.lambda);
   forVectors<T>(n, [&](auto load, auto store, int64_t begin, int64_t end) HWY_ATTR {
     const auto g = gradientOf(load, parameter, gradient);
@@ -149,7 +151,7 @@ void adamRange(T* parameter, T* mean, T* square, const T* gradient, int64_t n, b
     // Scaled before it is squared: a large gradient overflows later.
     const auto second = hn::MulAdd(beta2, load(square), hn::Mul(hn::Mul(fresh2, g), g));
     const auto denominator = hn::MulAdd(hn::Sqrt(second), root, epsilon);
-    const auto p = hn::NegMulAdd(step, hn::Div(first, denominator), load(parameter));
+    const auto p = hn::NegMulAdd(step, hn::Div(first, denominator), hn::Mul(kept, load(parameter)));
     if (areRight(d, first, second, p)) {
       store(first, mean);
       store(second, square);
@@ -262,7 +264,7 @@ void sgd(const Check& check, const List<T>& outs, const List<const T>& gradients
 
 template <class T>
 void adam(const Check& check, const List<T>& outs, const List<const T>& gradients, Array<double> scalars,
-          Array<const int32_t> rows, Array<const double> hyper) {
+          Array<const int32_t> rows, Array<const double> hyper, Flag decoupled) {
   const int64_t n = gradients.length;
   check.length(rows, static_cast<double>(n));
   check.length(hyper, 5);
@@ -274,7 +276,8 @@ void adam(const Check& check, const List<T>& outs, const List<const T>& gradient
   };
   const Each<Known> each(n);
   readRows(check, scalars, rows, 2, each);
-  const AdamCoefficients c{hyper[1], 1 - hyper[1], hyper[2], 1 - hyper[2], hyper[4], hyper[3]};
+  const double kept = decoupled ? 1 - hyper[0] * hyper[4] : 1;
+  const AdamCoefficients c{hyper[1], 1 - hyper[1], hyper[2], 1 - hyper[2], hyper[4], hyper[3], kept};
   double before = 0;  // the steps of the parameter before, as most have as many: powers are expensive
   for (int64_t i = 0; i < n; i++) {
     const double t = scalars[2 * int64_t{each[i].row} + 1] += 1;
@@ -286,7 +289,7 @@ void adam(const Check& check, const List<T>& outs, const List<const T>& gradient
   const auto run = AXPY_SIMD(adamRange<T>);
   forElements(gradients, [&](int64_t i, int64_t begin, int64_t end) {
     const auto& [row, corrections] = each[i];
-    const bool decays = scalars[2 * int64_t{row}] * c.lambda != 0;
+    const bool decays = !decoupled && scalars[2 * int64_t{row}] * c.lambda != 0;
     run(outs[3 * i].data + begin, outs[3 * i + 1].data + begin, outs[3 * i + 2].data + begin,
         gradients[i].data + begin, end - begin, decays, c, corrections);
   });
@@ -294,7 +297,7 @@ void adam(const Check& check, const List<T>& outs, const List<const T>& gradient
 
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(sgd, "outs", "gradients", "scalars", "rows", "hyper"),
-    AXPY_FLOAT_KERNEL(adam, "outs", "gradients", "scalars", "rows", "hyper"),
+    AXPY_FLOAT_KERNEL(adam, "outs", "gradients", "scalars", "rows", "hyper", "decoupled"),
 };
 const bind::Family family(kernels);
 

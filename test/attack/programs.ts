@@ -280,7 +280,7 @@ async function interleaved(t: Try): Promise<void> {
   const nothing = new Float32Array(new SharedArrayBuffer(0));
   const row = new Int32Array(new SharedArrayBuffer(4));
   const hyper = new Float64Array(new SharedArrayBuffer(40));
-  const args = [[nothing, nothing, nothing], [nothing], count, row, hyper];
+  const args = [[nothing, nothing, nothing], [nothing], count, row, hyper, 0];
   const programs = Array.from({ length: random.int(1, 4) }, () => {
     const calls = copyOf([randomCall(random, random.pick(kernelNames), 2000)], share);
     return toProgram([{ kernel: 'adam', args, from: '' }, ...calls]);

@@ -53,15 +53,15 @@ const sgd: DirectCase[] = descents.flatMap(([name, hyper]) =>
   })),
 );
 
-const adam: DirectCase[] = [0, 1].map((decay) => ({
-  name: `adam, every other decays, from ${decay}`,
+const adam: DirectCase[] = [0, 1, 2].map((decay) => ({
+  name: decay < 2 ? `adam, every other decays, from ${decay}` : 'adam, all decay by themselves',
   run: (dtype: FloatDtype) => {
     for (const lengths of models) {
       const outs = withState(arrays('w', dtype, lengths), 2);
       const [scalars, rows] = rowsOf(lengths, decay, 0);
       const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1);
       for (let step = 0; step < 3; step++) {
-        kernels.adam(outs, arrays('g', dtype, lengths), scalars, rows, hyper);
+        kernels.adam(outs, arrays('g', dtype, lengths), scalars, rows, hyper, Number(decay === 2));
       }
     }
   },
@@ -143,7 +143,7 @@ export default defineCases({
         const [flag, row] = [Float64Array.of(0), Int32Array.of(0)];
         kernels.sgd([zeros(), zeros()], [gradient], flag, row, Float64Array.of(0.1, 0.9, 0, 0, 0));
         const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0);
-        kernels.adam([zeros(), zeros(), zeros()], [gradient], Float64Array.of(0, 0), row, hyper);
+        kernels.adam([zeros(), zeros(), zeros()], [gradient], Float64Array.of(0, 0), row, hyper, 0);
       },
     },
     {

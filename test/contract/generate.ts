@@ -364,7 +364,7 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
     const outs = draw.sizes.flatMap((size) => [-2, -2, 0].map((low) => draw.floats(size, low)));
     const scalars = draw.sizes.flatMap((_, i) => [(draw.code >> i) & 1, i + (draw.code % 3)]);
     const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1);
-    return [outs, lists(draw), Float64Array.from(scalars), rowsOf(draw), hyper];
+    return [outs, lists(draw), Float64Array.from(scalars), rowsOf(draw), hyper, draw.flags[0]];
   },
 };
 

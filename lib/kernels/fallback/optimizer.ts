@@ -83,14 +83,14 @@ const momentumLoops = [false, true].flatMap((nesterov) =>
 );
 
 const adamLoops = [false, true].map((decays) =>
-  loopOf(4, 8, (keep, [p, m, v, gradient], own) => {
-    const [beta1, fresh1, beta2, fresh2, rate, correction, epsilon, lambda] = own;
+  loopOf(4, 9, (keep, [p, m, v, gradient], own) => {
+    const [beta1, fresh1, beta2, fresh2, rate, correction, epsilon, lambda, left] = own;
     const g = keep(slopeOf(decays, gradient, lambda, p));
     const mean = keep(add(mul(beta1, m), mul(fresh1, g)));
     // Scaled before it is squared: a large gradient overflows later.
     const square = keep(add(mul(beta2, v), mul(mul(fresh2, g), g)));
     const step = div(mean, add(mul(sqrt(square), correction), epsilon));
-    return [keep(sub(p, mul(rate, step))), mean, square];
+    return [keep(sub(mul(left, p), mul(rate, step))), mean, square];
   }),
 );
 
@@ -163,52 +163,50 @@ function momentumPlainly(
   }
 }
 
-export const adam: Kernels['adam'] = (outs, gradients, scalars, rows, hyper) => {
+export const adam: Kernels['adam'] = (outs, gradients, scalars, rows, hyper, decoupled) => {
   checkLength('adam', 'outs', outs, 3 * gradients.length);
   checkParts('adam', outs, gradients, scalars, rows, 3, 2);
 
   for (let i = 0; i < gradients.length; i++) {
     const at = 2 * rows[i];
     scalars[at + 1]++;
-    const lambda = scalars[at] * hyper[4] === 0 ? 0 : hyper[4];
-    adamStep(outs[3 * i], outs[3 * i + 1], outs[3 * i + 2], gradients[i], hyper, lambda, scalars[at + 1]);
+    const isPart = decoupled === 0 && scalars[at] * hyper[4] !== 0;
+    adamStep(outs[3 * i], outs[3 * i + 1], outs[3 * i + 2], gradients[i], {
+      beta1: hyper[1],
+      beta2: hyper[2],
+      epsilon: hyper[3],
+      lambda: isPart ? hyper[4] : 0,
+      left: decoupled === 0 ? 1 : 1 - hyper[0] * hyper[4],
+      stepSize: hyper[0] / (1 - hyper[1] ** scalars[at + 1]),
+      rootCorrection: 1 / Math.sqrt(1 - hyper[2] ** scalars[at + 1]),
+    });
   }
 };
 
-function adamStep(
-  parameter: Float,
-  mean: Float,
-  square: Float,
-  gradient: Float,
-  hyper: Float64Array,
-  lambda: number,
-  step: number,
-): void {
-  const [rate, beta1, beta2, epsilon] = hyper;
-  // learningRate · m̂ / (√v̂ + ε) with the corrections of m and v taken out of the loop.
-  const stepSize = rate / (1 - beta1 ** step);
-  const rootCorrection = 1 / Math.sqrt(1 - beta2 ** step);
+/** learningRate · m̂ / (√v̂ + ε) with the corrections of m and v taken out of the loop. */
+interface AdamNumbers {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly lambda: number;
+  /** What is left of a parameter that decays by itself; else 1. */
+  readonly left: number;
+  readonly stepSize: number;
+  readonly rootCorrection: number;
+}
+
+function adamStep(parameter: Float, mean: Float, square: Float, gradient: Float, own: AdamNumbers): void {
+  const plainly = (first: number, end: number) =>
+    adamPlainly(parameter, mean, square, gradient, own, first, end);
+  const { beta1, beta2, epsilon, lambda, left, stepSize, rootCorrection } = own;
   const loop = adamLoops[Number(lambda !== 0)];
   if (!loop.suits(parameter)) {
-    adamPlainly(
-      parameter,
-      mean,
-      square,
-      gradient,
-      hyper,
-      lambda,
-      stepSize,
-      rootCorrection,
-      0,
-      parameter.length,
-    );
+    plainly(0, parameter.length);
     return;
   }
   const [p, m, v, g] = [parameter, mean, square, gradient] as Float32Array[];
-  const own = [beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon, lambda];
-  loop.flat([p, m, v], [p, m, v, g], own, (first, end) =>
-    adamPlainly(parameter, mean, square, gradient, hyper, lambda, stepSize, rootCorrection, first, end),
-  );
+  const numbers = [beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon, lambda, left];
+  loop.flat([p, m, v], [p, m, v, g], numbers, plainly);
 }
 
 function adamPlainly(
@@ -216,16 +214,10 @@ function adamPlainly(
   mean: Float,
   square: Float,
   gradient: Float,
-  hyper: Float64Array,
-  lambda: number,
-  stepSize: number,
-  rootCorrection: number,
+  { beta1, beta2, epsilon, lambda, left, stepSize, rootCorrection }: AdamNumbers,
   first: number,
   end: number,
 ): void {
-  const beta1 = hyper[1];
-  const beta2 = hyper[2];
-  const epsilon = hyper[3];
   const decays = lambda !== 0;
   for (let i = first; i < end; i++) {
     const p = parameter[i];
@@ -233,6 +225,6 @@ function adamPlainly(
     mean[i] = beta1 * mean[i] + (1 - beta1) * g;
     square[i] = beta2 * square[i] + (1 - beta2) * g * g;
     // What is kept counts as it is kept: rounded to float32, perhaps infinite or 0.
-    parameter[i] = p - stepSize * (mean[i] / (Math.sqrt(square[i]) * rootCorrection + epsilon));
+    parameter[i] = left * p - stepSize * (mean[i] / (Math.sqrt(square[i]) * rootCorrection + epsilon));
   }
 }
