@@ -268,6 +268,142 @@ def write_trajectories():
     write("trajectories.json", content)
 
 
+# all optimizers: twenty steps of the same network
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al., 2023, which PyTorch does not have."""
+
+    def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0):
+        super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = beta1 * m + (1 - beta1) * p.grad
+                p.sub_(group["lr"] * (torch.sign(c) + group["weight_decay"] * p))
+                m.copy_(beta2 * m + (1 - beta2) * p.grad)
+
+
+TORCH = {
+    "SGD": torch.optim.SGD,
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+    "RMSprop": torch.optim.RMSprop,
+    "Adagrad": torch.optim.Adagrad,
+    "NAdam": torch.optim.NAdam,
+    "Lion": Lion,
+}
+NAMES = {
+    "learningRate": "lr",
+    "epsilon": "eps",
+    "learningRateDecay": "lr_decay",
+    "initialAccumulator": "initial_accumulator_value",
+    "momentumDecay": "momentum_decay",
+    "weightDecay": "weight_decay",
+}
+SPLIT = [dict(of=["w1", "b2"], learningRate=0.03), dict(of=["b1", "w2"])]
+OPTIMIZERS = {
+    "SGD": [
+        dict(options=dict(learningRate=0.1, momentum=0.9, nesterov=True, l2=0.01)),
+        dict(
+            options=dict(learningRate=0.1),
+            groups=[dict(of=["w1", "b1"]), dict(of=["w2", "b2"], momentum=0.9, nesterov=True)],
+        ),
+    ],
+    "Adam": [
+        dict(options=dict(amsgrad=True, learningRate=0.05)),
+        dict(options=dict(amsgrad=True, learningRate=0.05, l2=0.1, beta2=0.5)),
+        dict(options=dict(learningRate=0.02), groups=[dict(of=["w1"], beta1=0.5, l2=0.1), dict(of=["w2", "b2", "b1"])]),
+    ],
+    "AdamW": [
+        dict(),
+        dict(options=dict(learningRate=0.05, weightDecay=0.5)),
+        dict(options=dict(learningRate=0.05, weightDecay=0.2, amsgrad=True, beta2=0.6)),
+        dict(
+            options=dict(learningRate=0.05),
+            groups=[dict(of=["w1", "w2"], weightDecay=0.3), dict(of=["b1", "b2"], weightDecay=0, epsilon=0.01)],
+        ),
+    ],
+    "RMSprop": [
+        dict(),
+        dict(options=dict(alpha=0.9, centered=True, epsilon=1e-4)),
+        dict(options=dict(alpha=0.9, momentum=0.8, l2=0.05)),
+        dict(options=dict(centered=True, momentum=0.5)),
+        dict(options=dict(alpha=0.9), groups=[dict(of=["w1", "b1"], momentum=0.8), dict(of=["w2", "b2"], alpha=0.7)]),
+    ],
+    "Adagrad": [
+        dict(),
+        dict(options=dict(learningRate=0.1, learningRateDecay=0.1, initialAccumulator=0.2)),
+        dict(options=dict(learningRate=0.1, l2=0.1, epsilon=1e-3)),
+        dict(options=dict(learningRate=0.1), groups=SPLIT),
+    ],
+    "NAdam": [
+        dict(),
+        dict(options=dict(learningRate=0.05, momentumDecay=0.1, beta1=0.7, l2=0.05)),
+        dict(options=dict(learningRate=0.05), groups=SPLIT),
+    ],
+    "Lion": [
+        dict(options=dict(learningRate=0.01)),
+        dict(options=dict(learningRate=0.01, weightDecay=0.3, beta1=0.8)),
+        dict(options=dict(learningRate=0.01), groups=SPLIT),
+    ],
+}
+
+
+def torch_options(options):
+    own = {NAMES.get(name, name): value for name, value in options.items() if name not in ("beta1", "beta2", "l2", "of")}
+    if "beta1" in options or "beta2" in options:
+        own["betas"] = (options.get("beta1", 0.9), options.get("beta2", 0.999))
+    return own
+
+
+def twenty_steps(kind, case):
+    p = network()
+    options = case.get("options", {})
+    groups = []
+    for given in case.get("groups", [dict(of=list(p))]):
+        l2 = given.get("l2", options.get("l2"))
+        own = torch_options({**options, **given} if "beta1" in given or "beta2" in given else given)
+        own.pop("initial_accumulator_value", None)
+        if kind == "Lion" and "betas" not in own and "beta1" in options:
+            own["betas"] = (options["beta1"], 0.99)
+        of = [p[name] for name in given["of"]]
+        if l2 is None:
+            groups.append({"params": of, **own})
+            continue
+        # Of L2, biases are left out.
+        for params, decay in (([x for x in of if x.dim() > 1], l2), ([x for x in of if x.dim() < 2], 0)):
+            if params:
+                groups.append({"params": params, **own, "weight_decay": decay})
+    defaults = torch_options(options)
+    if kind == "Lion":
+        defaults.pop("betas", None)
+    if kind == "NAdam":
+        # Of the two ways of PyTorch 1.13 the other one has a momentum twice in its second product, as versions 2 have not.
+        defaults["foreach"] = True
+    optimizer = TORCH[kind](groups, **defaults)
+    losses = []
+    for step in range(20):
+        # One parameter rests for a while.
+        p["b1"].requires_grad_(not 5 <= step < 9)
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(p)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return {**case, "losses": losses, "end": {name: plain(parameter) for name, parameter in p.items()}}
+
+
+def write_optimizers():
+    write("optimizers.json", {kind: [twenty_steps(kind, case) for case in cases] for kind, cases in OPTIMIZERS.items()})
+
+
 # a convolutional network: six steps with batch normalisation and pooling, then an evaluation
 
 
@@ -535,6 +671,7 @@ def write_initializers():
 
 FILES = {
     "trajectories": write_trajectories,
+    "optimizers": write_optimizers,
     "convolutional": write_convolutional,
     "programs": write_programs,
     "recurrent": write_recurrent,
