@@ -649,7 +649,7 @@ export interface Kernels {
     scalars: Float64Array,
     rows: Int32Array,
     hyper: Float64Array,
-    decoupled: number,
+    decoupled: Flag,
   ): void;
 }
 

@@ -174,7 +174,7 @@ export const directCalls: readonly Call[] = [
   ['epilogueGradient', random(128 * 512), random(512), random(128 * 512), random(128 * 512), 128, 512, 11, 0],
   ['sgd', lists(), lists(), flags, inOrder, Float64Array.of(1e-9, 0, 0, 0, 0)],
   ['sgd', outs(1), lists(), flags, inOrder, Float64Array.of(1e-9, 0.9, 0, 0, 0)],
-  ['adam', outs(2), lists(), counts, inOrder, Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0)],
+  ['adam', outs(2), lists(), counts, inOrder, Float64Array.of(1e-9, 0.9, 0.999, 1e-8, 0), 0],
   [
     'elementwise',
     outs(2),

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   Adam,
+  AdamW,
   type AnyParameter,
   AxpyError,
   compile,
@@ -25,6 +26,11 @@ const unit = { float32: 2 ** -23, float64: 2 ** -52 };
 
 /** Those of the library without their kernels. */
 class AdamByRule extends Adam {
+  override update(...args: Update): ReturnType<Optimizer['update']> {
+    return Optimizer.prototype.update.apply(this, args);
+  }
+}
+class AdamWByRule extends AdamW {
   override update(...args: Update): ReturnType<Optimizer['update']> {
     return Optimizer.prototype.update.apply(this, args);
   }
@@ -106,6 +112,11 @@ describe.each(dtypes)('%s', (dtype) => {
       'Adam, l2',
       (ps) => new Adam(ps, { learningRate: 0.1, l2: 0.1, epsilon: 0.01 }),
       (ps) => new AdamByRule(ps, { learningRate: 0.1, l2: 0.1, epsilon: 0.01 }),
+    ],
+    [
+      'AdamW',
+      (ps) => new AdamW(ps, { learningRate: 0.1, weightDecay: 0.5 }),
+      (ps) => new AdamWByRule(ps, { learningRate: 0.1, weightDecay: 0.5 }),
     ],
     ['SGD', (ps) => new SGD(ps, { learningRate: 0.1 }), (ps) => new SGDByRule(ps, { learningRate: 0.1 })],
     ...[
@@ -264,7 +275,7 @@ test.each<[string, (ps: Parameter[]) => Optimizer]>([
 
 test('a subclass of an optimizer with a rule of its own follows that', () => {
   /** Decay apart from the gradient (Loshchilov & Hutter, 2019). */
-  class AdamW extends Adam {
+  class Decayed extends Adam {
     protected override rule(values: Values, hyper: Values): Values {
       const next = super.rule(values, hyper);
       return { ...next, p: next.p.sub(values.p.mul(hyper.learningRate).mul(0.1)) };
@@ -276,7 +287,7 @@ test('a subclass of an optimizer with a rule of its own follows that', () => {
     p.square().sum().backward();
   }
   new Adam([plain], { learningRate: 0.01 }).step();
-  new AdamW([decayed], { learningRate: 0.01 }).step();
+  new Decayed([decayed], { learningRate: 0.01 }).step();
   decayed.data.forEach((value, i) => {
     expect(value).toBeCloseTo(plain.data[i] - 0.01 * 0.1 * [3, -5][i], 6);
   });

@@ -46,10 +46,7 @@ function world(kind: keyof typeof classes, { options, groups }: Run) {
       ...own,
       parameters: of.map((name) => parameters[names.indexOf(name)]),
     })) ?? parameters;
-  const optimizer = new (classes[kind] as new (...args: unknown[]) => Optimizer)(
-    given,
-    options ?? {},
-  );
+  const optimizer = new (classes[kind] as new (...args: unknown[]) => Optimizer)(given, options ?? {});
   return { model, parameters, optimizer };
 }
 
@@ -107,7 +104,9 @@ describe('twenty steps', () => {
 
     const before = world(kind, run);
     await steps(before, 'compiled', 0, 11);
-    const saved = await loadCheckpoint(encodeCheckpoint({ model: before.model, optimizer: before.optimizer }));
+    const saved = await loadCheckpoint(
+      encodeCheckpoint({ model: before.model, optimizer: before.optimizer }),
+    );
     // What was set since then is as it was.
     const after = world(kind, run);
     for (const group of after.optimizer.groups) group.learningRate = 0.5;

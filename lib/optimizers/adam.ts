@@ -35,20 +35,16 @@ export interface AdamOptions extends AdamGroup {
 export function adamOptions(
   op: string,
   amsgrad: boolean,
-  { learningRate, beta1, beta2, epsilon }: AdamHyper,
+  { learningRate = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: AdamHyper,
 ) {
   checkBoolean(op, 'amsgrad', amsgrad);
   const hyper: Record<string, Hyperparameter> = {
-    beta1: { value: beta1 ?? 0.9, low: 0, under: 1 },
-    beta2: { value: beta2 ?? 0.999, low: 0, under: 1 },
-    epsilon: { value: epsilon ?? 1e-8, low: 0 },
+    beta1: { value: beta1, low: 0, under: 1 },
+    beta2: { value: beta2, low: 0, under: 1 },
+    epsilon: { value: epsilon, low: 0 },
   };
-  return {
-    learningRate: learningRate ?? 0.001,
-    hyper,
-    state: ['mean', 'square', ...(amsgrad ? ['largest'] : [])],
-    scalars: { step: { low: 0, integer: true } },
-  };
+  const state = ['mean', 'square', ...(amsgrad ? ['largest'] : [])];
+  return { learningRate, hyper, state, scalars: { step: { low: 0, integer: true } } };
 }
 
 export function adamRule(

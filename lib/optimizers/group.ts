@@ -32,7 +32,7 @@ export class ParameterGroup {
     this.parameters = parameters;
     names.names.forEach((name, at) => {
       Object.defineProperty(this, name, {
-        get: () => (names.isSwitch(at) ? hyper.values[at] === 1 : hyper.values[at]),
+        get: () => (names.isFlag(at) ? hyper.values[at] === 1 : hyper.values[at]),
         set: (value) => hyper.set(at, value),
         enumerable: true,
       });

@@ -13,9 +13,11 @@ export interface Domain {
   readonly integer?: boolean;
 }
 
-/** A hyperparameter, which a rule gets as a tensor of one element; true and false as 1 and 0. */
+/** A hyperparameter, which a rule gets as a tensor of one element. */
 export interface Hyperparameter extends Domain {
   readonly value: number | boolean;
+  /** Whether it is true or false, which a rule gets as 1 or 0. */
+  readonly flag?: boolean;
 }
 
 /** @throws ArgumentError unless value is a finite number of the domain. */
@@ -55,7 +57,7 @@ export class HyperNames {
   /** The number for a value of one of them. @throws ArgumentError out of its domain */
   read(at: number, value: unknown): number {
     const [name, domain] = this.all[at];
-    if (!this.isSwitch(at)) {
+    if (!this.isFlag(at)) {
       checkNumber(this.op, name, value, domain);
       return value;
     }
@@ -67,12 +69,12 @@ export class HyperNames {
   check(numbers: readonly number[]): void {
     numbers.forEach((number, at) => {
       const [name, domain] = this.all[at];
-      checkNumber(this.op, name, number, this.isSwitch(at) ? { low: 0, under: 2, integer: true } : domain);
+      checkNumber(this.op, name, number, this.isFlag(at) ? { low: 0, under: 2, integer: true } : domain);
     });
   }
 
-  isSwitch(at: number): boolean {
-    return typeof this.all[at][1].value === 'boolean';
+  isFlag(at: number): boolean {
+    return this.all[at][1].flag === true;
   }
 
   record(numbers: ArrayLike<number>): Record<string, number> {

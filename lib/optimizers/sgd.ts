@@ -38,7 +38,7 @@ export class SGD extends Optimizer<Required<SGDOptions>> {
       hyper: {
         momentum: { value: momentum, low: 0, under: 1 },
         dampening: { value: dampening, low: 0, under: 1 },
-        nesterov: { value: nesterov },
+        nesterov: { value: nesterov, flag: true },
       },
       state: (own) => (own.momentum === 0 ? [] : ['velocity']),
     });

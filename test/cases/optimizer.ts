@@ -61,7 +61,7 @@ const adam: DirectCase[] = [0, 1, 2].map((decay) => ({
       const [scalars, rows] = rowsOf(lengths, decay, 0);
       const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1);
       for (let step = 0; step < 3; step++) {
-        kernels.adam(outs, arrays('g', dtype, lengths), scalars, rows, hyper, Number(decay === 2));
+        kernels.adam(outs, arrays('g', dtype, lengths), scalars, rows, hyper, decay === 2 ? 1 : 0);
       }
     }
   },

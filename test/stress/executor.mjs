@@ -34,7 +34,7 @@ const counter = () => new Float64Array(new SharedArrayBuffer(16));
 const nothing = floats(0);
 const row = new Int32Array(new SharedArrayBuffer(4));
 const hyper = new Float64Array(new SharedArrayBuffer(40));
-const counting = (count) => ['adam', [nothing, nothing, nothing], [nothing], count, row, hyper];
+const counting = (count) => ['adam', [nothing, nothing, nothing], [nothing], count, row, hyper, 0];
 
 /** A run of some hundred microseconds: products that the pool shares, small kernels, and a count of runs at the end. */
 function makeProgram(size = 128, products = 4) {
