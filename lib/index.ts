@@ -7,6 +7,17 @@ export {
 } from './activations.ts';
 export { noGrad } from './autograd.ts';
 export { arange, type CreateOptions, eye, full, ones, zeros } from './create.ts';
+export type { Batched, BatchPadding } from './data/collate.ts';
+export type { Items, Readable } from './data/source.ts';
+export {
+  type BucketOptions,
+  type MapOptions,
+  type ShuffleOptions,
+  Stream,
+  type StreamBatchOptions,
+  stream,
+  zip,
+} from './data/stream.ts';
 export {
   AbortError,
   ArgumentError,

@@ -1,10 +1,13 @@
 /** Where batches come from: examples in memory, or batches that the caller makes. */
 
-import { describe, isArray, isFunction, isRecord, isRevoked } from '../arguments.ts';
+import { describe, isArray, isFunction, isInstance, isRecord, isRevoked } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
+import type { Readable } from '../data/source.ts';
+import { Stream, stream } from '../data/stream.ts';
 import { DataError } from '../errors.ts';
 import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
+import { attempt } from '../platform.ts';
 import { Tensor } from '../tensor.ts';
 import type { Interruption } from './abort.ts';
 import {
@@ -23,13 +26,17 @@ import {
 export type { Batch, Examples, Inputs, Tensors, TensorsOf } from './examples.ts';
 
 /** Batches that the caller makes, in the order to take them; an epoch is one pass. */
-export type Batches<Y = Inputs, X = Inputs> = Iterable<Examples<Y, X>> | AsyncIterable<Examples<Y, X>>;
+export type Batches<Y = Inputs, X = Inputs> =
+  | Iterable<Examples<Y, X>>
+  | AsyncIterable<Examples<Y, X>>
+  | Readable<Examples<Y, X>>;
 
 /**
  * What to learn from, or to test on:
  * - all examples in memory, `{ x, y }`, from which batches are taken; x and y may be several tensors, as `Inputs` says;
  * - an iterable or async iterable of `{ x, y }` batches, iterated anew for each epoch: an array, a set, an object with
- *   `[Symbol.iterator]`. A generator runs only once, which is enough for one epoch;
+ *   `[Symbol.iterator]`, a stream that `stream` made. A generator and a `ReadableStream` run only once, which is enough for one
+ *   epoch;
  * - a function that returns such an iterable, or a promise of it, called for each epoch: a generator function, say.
  */
 export type Data<Y = Inputs, X = Inputs> =
@@ -54,8 +61,13 @@ export interface Dataset {
   readonly batchCount: number | undefined;
   /** The x of a batch of one example and why it is one, where it is known beforehand that there will be such. */
   readonly single: { readonly x: Tensors; readonly why: string } | undefined;
-  /** A pass over all of them, but for those to skip, whose waits an abort interrupts. */
-  batches(interruption: Interruption, skip?: Skip): Iterable<Batch> | AsyncIterable<Batch>;
+  /**
+   * A pass over all of them, but for those to skip, whose waits an abort interrupts.
+   * @param pass its number from 0, on which random orders of streams depend; by default the next one
+   */
+  batches(interruption: Interruption, skip?: Skip, pass?: number): Iterable<Batch> | AsyncIterable<Batch>;
+  /** Makes the next batch of the pass under way, while there is time; one that cannot be made fails when it is its turn. */
+  prepare(): void;
 }
 
 export interface DatasetOptions extends Conversion {
@@ -74,7 +86,7 @@ export interface DatasetOptions extends Conversion {
  * @throws DataError or ShapeError for what cannot be used.
  */
 export function openData(data: Data, options: DatasetOptions): Dataset {
-  if (isFunction(data) || isIterable(data)) return streamed(data, options);
+  if (isFunction(data) || isSource(data)) return streamed(data, options);
   if (!isRecord(data) || !('x' in data && 'y' in data)) {
     throw new DataError(
       `expected ${options.name} to be { x, y }, an iterable of { x, y } batches or a function that returns one, ` +
@@ -85,7 +97,12 @@ export function openData(data: Data, options: DatasetOptions): Dataset {
   return inMemory(data, options);
 }
 
-function isIterable(data: unknown): data is Batches {
+/** Whether it gives batches, by an iterator or a reader. */
+function isSource(data: unknown): data is Batches {
+  return isIterable(data) || (isRecord(data) && isFunction((data as Partial<Readable<unknown>>).getReader));
+}
+
+function isIterable(data: unknown): data is Iterable<unknown> | AsyncIterable<unknown> {
   if (isRevoked(data) || !(isRecord(data) || isArray(data) || data instanceof Set)) return false;
   const batches = data as Partial<Iterable<unknown> & AsyncIterable<unknown>>;
   return isFunction(batches[Symbol.asyncIterator] ?? batches[Symbol.iterator]);
@@ -115,16 +132,39 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
           'another batchSize';
     return { x: noGrad(() => mapTensors(x, taken(allocate(1, 'int32')))), why };
   };
+  /** Makes the next batch of the latest pass; undefined where there is none, or it has been made. */
+  let makeNext: (() => void) | undefined;
   return {
     examples: n,
     batchCount: Math.ceil(end / batchSize),
     single: single(),
+    prepare() {
+      // What fails here for want of memory is tried again when it is needed.
+      attempt(() => makeNext?.());
+    },
     *batches(_, skip) {
       const rows = order(n);
       skip?.over();
-      for (let start = batchSize * (skip?.count ?? 0); start < end; start += batchSize) {
+      const make = (start: number): Batch => {
         const take = taken(rows.slice(start, start + batchSize));
-        yield noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
+        return noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
+      };
+      let made: Batch | undefined;
+      try {
+        for (let start = batchSize * (skip?.count ?? 0); start < end; start += batchSize) {
+          const batch = made ?? make(start);
+          made = undefined;
+          const next = start + batchSize;
+          if (next < end) {
+            makeNext = () => {
+              made ??= make(next);
+            };
+          }
+          yield batch;
+          makeNext = undefined;
+        }
+      } finally {
+        makeNext = undefined;
       }
     },
   };
@@ -149,9 +189,11 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
     examples: undefined,
     batchCount: Array.isArray(data) ? data.length : undefined,
     single: undefined,
-    async *batches(interruption, skip) {
+    prepare() {},
+    async *batches(interruption, skip, pass = passes) {
       passes++;
-      const source = isFunction(data) ? await interruption.wait(called(data)) : data;
+      const given = isFunction(data) ? await interruption.wait(called(data)) : data;
+      const source = passOf(given, pass);
       if (!isIterable(source)) {
         throw new DataError(
           `expected the function ${name} to return an iterable of { x, y } batches, got ${describe(source)}`,
@@ -183,6 +225,15 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
       );
     },
   };
+}
+
+/** A pass of a stream, or of what has to be made one; everything else as it is. */
+function passOf(given: Batches | undefined, pass: number): Exclude<Batches, Readable<unknown>> | undefined {
+  if (isInstance(given, Stream)) return given.pass(pass);
+  const isReadable = isRecord(given) && !isIterable(given) && 'getReader' in given;
+  return (
+    isReadable ? stream<Examples>(given as Readable<Examples>).pass(pass) : given
+  ) as Iterable<Examples>;
 }
 
 /** What a function returns, a promise as it is; undefined for a proxy that was revoked, which cannot be awaited. */

@@ -469,9 +469,12 @@ async function trainEpoch(
   const listeners = callbacks.filter(({ onBatchEnd }) => onBatchEnd !== undefined);
   const skip = course.skip();
   // One that was stopped before it was interrupted takes no more.
-  for await (const { x, y } of history.stopped === undefined ? data.batches(interruption, skip) : []) {
+  const batches = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
+  for await (const { x, y } of batches) {
     interruption.check();
-    const { loss, prediction } = await steps.take(x, y, epoch, course.batch + 1);
+    const step = steps.take(x, y, epoch, course.batch + 1);
+    data.prepare();
+    const { loss, prediction } = await step;
     const value = loss.item();
     tally.add(prediction, y, value);
     course.took();
