@@ -34,6 +34,7 @@ import {
   SharedTensor,
   seed,
   setThreads,
+  stream,
   type Tensor,
 } from '../../lib/index.ts';
 import { defaultState } from '../../lib/random.ts';
@@ -129,7 +130,17 @@ const metricSets = {
 } as const;
 
 /** How data is given. */
-const sources = ['memory', 'seeded', 'ordered', 'dropLast', 'array', 'generator', 'blocks'] as const;
+const sources = [
+  'memory',
+  'seeded',
+  'ordered',
+  'dropLast',
+  'array',
+  'generator',
+  'blocks',
+  'stream',
+  'prefetched',
+] as const;
 
 interface Case {
   model: keyof typeof models;
@@ -269,6 +280,21 @@ function setUp(own: Case, waits = new Waits()) {
         }
       }
     },
+    stream: stream(batches(Int32Array.from({ length: n }, (_, i) => i)))
+      .shuffle(3)
+      .map(async (batch) => {
+        const own = noisy(batch);
+        await waits.at('data');
+        return own;
+      }),
+    // Ahead of the steps, so without draws from the state that they read.
+    prefetched: stream(batches(Int32Array.from({ length: n }, (_, i) => i)))
+      .shuffle(3, { seed: 5 })
+      .map(async (batch) => {
+        await waits.at('data');
+        return batch;
+      })
+      .prefetch(2),
   }[source];
   // Draws, so that an interrupted one leaves another random state behind.
   const validation = (batch: ReturnType<typeof make>) =>
@@ -301,7 +327,7 @@ function setUp(own: Case, waits = new Waits()) {
     callbacks,
     ...(own.validated ? { validation: validation(make(5)) as never } : {}),
     signal: waits.controller.signal,
-    ...(['array', 'generator', 'blocks'].includes(source) ? {} : { batchSize }),
+    ...(['memory', 'seeded', 'ordered', 'dropLast'].includes(source) ? { batchSize } : {}),
     ...(source === 'seeded' ? { seed: 3 } : {}),
     ...(source === 'ordered' ? { shuffle: false } : {}),
     ...(source === 'dropLast' ? { dropLast: true } : {}),
