@@ -10,7 +10,11 @@ const folder = mkdtempSync(join(root, 'test', 'docs-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What each page prints. */
-const pages = { extending: "'body.0.weight'", files: "[ '0.weight', '0.bias' ] [ '1.weight', '1.bias' ]" };
+const pages = {
+  data: 'accuracy 1\n',
+  extending: "'body.0.weight'",
+  files: "[ '0.weight', '0.bias' ] [ '1.weight', '1.bias' ]",
+};
 
 for (const name of Object.keys(pages)) {
   const page = readFileSync(join(root, 'docs', `${name}.md`), 'utf8');
