@@ -7,7 +7,6 @@ import { Stream, stream } from '../data/stream.ts';
 import { DataError } from '../errors.ts';
 import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
-import { attempt } from '../platform.ts';
 import { Tensor } from '../tensor.ts';
 import type { Interruption } from './abort.ts';
 import {
@@ -66,8 +65,6 @@ export interface Dataset {
    * @param pass its number from 0, on which random orders of streams depend; by default the next one
    */
   batches(interruption: Interruption, skip?: Skip, pass?: number): Iterable<Batch> | AsyncIterable<Batch>;
-  /** Makes the next batch of the pass under way, while there is time; one that cannot be made fails when it is its turn. */
-  prepare(): void;
 }
 
 export interface DatasetOptions extends Conversion {
@@ -132,39 +129,16 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
           'another batchSize';
     return { x: noGrad(() => mapTensors(x, taken(allocate(1, 'int32')))), why };
   };
-  /** Makes the next batch of the latest pass; undefined where there is none, or it has been made. */
-  let makeNext: (() => void) | undefined;
   return {
     examples: n,
     batchCount: Math.ceil(end / batchSize),
     single: single(),
-    prepare() {
-      // What fails here for want of memory is tried again when it is needed.
-      attempt(() => makeNext?.());
-    },
     *batches(_, skip) {
       const rows = order(n);
       skip?.over();
-      const make = (start: number): Batch => {
+      for (let start = batchSize * (skip?.count ?? 0); start < end; start += batchSize) {
         const take = taken(rows.slice(start, start + batchSize));
-        return noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
-      };
-      let made: Batch | undefined;
-      try {
-        for (let start = batchSize * (skip?.count ?? 0); start < end; start += batchSize) {
-          const batch = made ?? make(start);
-          made = undefined;
-          const next = start + batchSize;
-          if (next < end) {
-            makeNext = () => {
-              made ??= make(next);
-            };
-          }
-          yield batch;
-          makeNext = undefined;
-        }
-      } finally {
-        makeNext = undefined;
+        yield noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
       }
     },
   };
@@ -189,7 +163,6 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
     examples: undefined,
     batchCount: Array.isArray(data) ? data.length : undefined,
     single: undefined,
-    prepare() {},
     async *batches(interruption, skip, pass = passes) {
       passes++;
       const given = isFunction(data) ? await interruption.wait(called(data)) : data;

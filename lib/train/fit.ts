@@ -472,9 +472,7 @@ async function trainEpoch(
   const batches = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
   for await (const { x, y } of batches) {
     interruption.check();
-    const step = steps.take(x, y, epoch, course.batch + 1);
-    data.prepare();
-    const { loss, prediction } = await step;
+    const { loss, prediction } = await steps.take(x, y, epoch, course.batch + 1);
     const value = loss.item();
     tally.add(prediction, y, value);
     course.took();
