@@ -3,7 +3,7 @@
  * `encodeOnnx` writes them, images with their channels first, as it likes them best. Rounds take turns, and of each the best
  * counts; that both give the same numbers is checked before.
  *
- *     npm run bench:inference -- [--threads 2,1] [--seconds 1] [--only house,mlp,cnn,vgg,gpt,lstm] [--profile]
+ *     npm run bench:inference -- [--threads 2,1] [--seconds 1] [--only house,mlp,cnn,vgg,gpt,lstm,gru,bilstm] [--profile]
  *
  * `--profile` shows instead where the time of each compiled inference goes.
  */

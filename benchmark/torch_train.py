@@ -11,7 +11,7 @@ from torch.nn import functional as F
 parser = argparse.ArgumentParser()
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--seconds", type=float, default=1.0)
-parser.add_argument("--only", default="house,mlp,cnn,vgg,gpt,lstm")
+parser.add_argument("--only", default="house,mlp,cnn,vgg,gpt,lstm,gru,bilstm")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 torch.manual_seed(0)
@@ -99,19 +99,36 @@ def gpt():
     return model, optimizer, loss, torch.randint(0, 65, (16, 64)), torch.randint(0, 65, (16, 64))
 
 
-class Lstm(nn.Module):
-    def __init__(self):
+class Last(nn.Module):
+    def __init__(self, layer, width):
         super().__init__()
-        self.lstm, self.out = nn.LSTM(32, 128, batch_first=True), nn.Linear(128, 1)
+        self.layer, self.out = layer, nn.Linear(width, 1)
 
     def forward(self, x):
-        return self.out(self.lstm(x)[0][:, -1])
+        states = self.layer(x)[1]
+        h = states[0] if isinstance(states, tuple) else states
+        return self.out(h.transpose(0, 1).flatten(1))
+
+
+def over_time(layer, width=128):
+    model = Last(layer, width)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    return model, optimizer, F.mse_loss, torch.randn(64, 50, 32), torch.randn(64, 1)
 
 
 def lstm():
-    model = Lstm()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    return model, optimizer, F.mse_loss, torch.randn(64, 50, 32), torch.randn(64, 1)
+    return over_time(nn.LSTM(32, 128, batch_first=True))
+
+
+def gru():
+    return over_time(nn.GRU(32, 128, batch_first=True))
+
+
+def bilstm():
+    return over_time(nn.LSTM(32, 128, batch_first=True, bidirectional=True), 256)
+
+
+makers = {make.__name__: make for make in (house, mlp, cnn, vgg, gpt, lstm, gru, bilstm)}
 
 
 def best(call):
@@ -131,7 +148,7 @@ def best(call):
 
 
 for name in arguments.only.split(","):
-    model, optimizer, loss_function, x, y = {"house": house, "mlp": mlp, "cnn": cnn, "vgg": vgg, "gpt": gpt, "lstm": lstm}[name]()
+    model, optimizer, loss_function, x, y = makers[name]()
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -3,7 +3,7 @@
  * on both backends and, where /usr/bin/python3 can import torch, in PyTorch in the same run: each in a process of its own,
  * whose peak memory is told as well. Best of five rounds of whole steps.
  *
- *     npm run bench:train -- [--threads 2] [--seconds 1] [--only house,mlp,cnn,vgg,gpt,lstm] [--profile]
+ *     npm run bench:train -- [--threads 2] [--seconds 1] [--only house,mlp,cnn,vgg,gpt,lstm,gru,bilstm] [--profile]
  *
  * `--profile` shows instead where the time of each compiled step goes, by kernels and by calls.
  */

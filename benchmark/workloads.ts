@@ -6,10 +6,12 @@ import {
   compile,
   Dense,
   Flatten,
+  GRU,
   initialize,
   Layer,
   LayerNorm,
   type LossFunction,
+  LSTM,
   losses,
   MaxPool2D,
   noGrad,
@@ -24,7 +26,6 @@ import {
   type Tensor,
   tensor,
   where,
-  zeros,
 } from 'axpy';
 
 interface Ways extends Record<'eager' | 'compiled', { step: () => void; inference: () => void }> {
@@ -262,53 +263,21 @@ const gpt = workload(
   },
 );
 
-/** A long short-term memory (Hochreiter & Schmidhuber, 1997), step by step, and a dense layer on its last state. */
-class Lstm extends Layer {
-  readonly inputs: Dense;
-  readonly states: Parameter;
-  readonly out: Dense;
+/** A recurrent layer over 50 steps of 32 numbers, and a dense one on what it ends with; batch 64, squared error, Adam. */
+const overTime = (name: string, make: () => Layer, width = 128) =>
+  workload(`${name}, 50 steps, batch 64, mse, Adam`, () => {
+    seed(0);
+    return bothWays(
+      () => new Sequential([make(), new Dense(width, 1)]),
+      (model) => new Adam(model.parameters(), { learningRate: 1e-3 }),
+      losses.mse,
+      [randn([64, 50, 32]), randn([64, 1]), randn([1, 50, 32])],
+    );
+  });
 
-  constructor(
-    inFeatures: number,
-    readonly units: number,
-  ) {
-    super();
-    this.inputs = new Dense(inFeatures, 4 * units);
-    this.states = new Parameter([4 * units, units]);
-    initialize(this.states, 'xavierUniform');
-    this.out = new Dense(units, 1);
-  }
+const lstm = overTime('lstm: 32-128-1', () => new LSTM(32, 128, { returns: 'last' }));
+const gru = overTime('gru: 32-128-1', () => new GRU(32, 128, { returns: 'last' }));
+const both = { returns: 'last', bidirectional: true } as const;
+const bilstm = overTime('bidirectional lstm: 32-128-1', () => new LSTM(32, 128, both), 256);
 
-  forward(x: Tensor): Tensor {
-    const [batch, length] = x.shape;
-    const { units } = this;
-    const inputs = this.inputs.forward(x);
-    let [h, c]: Tensor[] = [zeros([batch, units]), zeros([batch, units])];
-    for (let t = 0; t < length; t++) {
-      const z = inputs
-        .slice([null, [t, t + 1]])
-        .reshape([batch, 4 * units])
-        .add(h.matmul(this.states, { transposeB: true }));
-      const gate = (i: number) => z.slice([null, [i * units, (i + 1) * units]]);
-      c = gate(1)
-        .sigmoid()
-        .mul(c)
-        .add(gate(0).sigmoid().mul(gate(2).tanh()));
-      h = gate(3).sigmoid().mul(c.tanh());
-    }
-    return this.out.forward(h);
-  }
-}
-
-/** An LSTM of 128 units over 50 steps of 32 numbers, batch 64, squared error, Adam. Written with ops. */
-const lstm = workload('lstm of ops: 32-128-1, 50 steps, batch 64, mse, Adam', () => {
-  seed(0);
-  return bothWays(
-    () => new Lstm(32, 128),
-    (model) => new Adam(model.parameters(), { learningRate: 1e-3 }),
-    losses.mse,
-    [randn([64, 50, 32]), randn([64, 1]), randn([1, 50, 32])],
-  );
-});
-
-export const workloads = { house, mlp, cnn, vgg, gpt, lstm };
+export const workloads = { house, mlp, cnn, vgg, gpt, lstm, gru, bilstm };

@@ -112,6 +112,7 @@ export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Embedding, type EmbeddingOptions } from './layers/embedding.ts';
 export { Flatten } from './layers/flatten.ts';
+export { GRU, type GRUOptions } from './layers/gru.ts';
 export {
   type AnyModel,
   type ExampleShape,
@@ -121,6 +122,7 @@ export {
   type Table,
 } from './layers/layer.ts';
 export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
+export { LSTM, type LSTMOptions } from './layers/lstm.ts';
 export { Normalize, type NormalizeOptions } from './layers/normalize.ts';
 export { OneHot, type OneHotOptions } from './layers/oneHot.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
@@ -131,7 +133,9 @@ export {
   MaxPool2D,
   type Pool2DLayerOptions,
 } from './layers/pool2d.ts';
+export type { RecurrentCell, RecurrentOptions, RecurrentState } from './layers/recurrent.ts';
 export { Rescale, type RescaleOptions } from './layers/rescale.ts';
+export { RNN, type RNNOptions } from './layers/rnn.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { StringLookup, type StringLookupOptions } from './layers/stringLookup.ts';
 export type { Texts } from './layers/texts.ts';

@@ -9,6 +9,7 @@ import { Embedding } from '../layers/embedding.ts';
 import { Flatten } from '../layers/flatten.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { LayerNorm } from '../layers/layerNorm.ts';
+import { Recurrent } from '../layers/recurrent.ts';
 import {
   denseFromChannelsFirst,
   denseToChannelsFirst,
@@ -44,6 +45,19 @@ const names = new Map([
   ['runningMean', 'running_mean'],
   ['runningVariance', 'running_var'],
 ]);
+
+/**
+ * What a parameter of a recurrent layer is called: `cells.3.weightIh` is `weight_ih_l1_reverse` where there are two directions.
+ * Null for all others.
+ */
+function nameInCell(name: string, layers: ReadonlyMap<string, Layer>): string | null {
+  const [, path = '', cell, what, from] = /^(.*\.)?cells\.(\d+)\.(weight|bias)(Ih|Hh)$/.exec(name) ?? [];
+  const layer = layers.get(path.slice(0, -1));
+  if (cell === undefined || !(layer instanceof Recurrent)) return null;
+  const directions = layer.bidirectional ? 2 : 1;
+  const end = Number(cell) % directions === 1 ? '_reverse' : '';
+  return `${path}${what}_${from.toLowerCase()}_l${Math.floor(Number(cell) / directions)}${end}`;
+}
 
 /** What PyTorch keeps beside, and nobody here needs. */
 export const ignored = /(^|\.)num_batches_tracked$/;
@@ -88,7 +102,7 @@ class Flattened {
       if (!isAlong || layer instanceof Dense) this.image = undefined;
     }
     if (layer instanceof Convolution) this.hasChannels = true;
-    else if (layer instanceof Embedding) this.hasChannels = false;
+    else if (layer instanceof Embedding || layer instanceof Recurrent) this.hasChannels = false;
     return layer.outputShape(input);
   }
 }
@@ -116,6 +130,8 @@ export function pytorch(
   const mayFollowImage = (layer: Layer | undefined) =>
     layer instanceof Dense && !found.seen.has(layer) && layer.inFeatures > most;
   return (name) => {
+    const inCell = nameInCell(name, layers);
+    if (inCell !== null) return { name: inCell, ...unchanged };
     const dot = name.lastIndexOf('.');
     const [path, own] = [name.slice(0, Math.max(dot, 0)), name.slice(dot + 1)];
     const layer = layers.get(path);

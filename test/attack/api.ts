@@ -64,6 +64,8 @@ const kinds = {
   folds: (random) => random.pick([2, 3]),
   classes: (random) => random.pick([undefined, null, 3]),
   vocabulary: (random) => random.pick([undefined, ['a', 'b', 'c'], ['text', 'value']]),
+  nonlinearity: (random) => random.pick(['tanh', 'relu']),
+  returns: (random) => random.pick(['sequence', 'last']),
   paddingIndex: (random) => random.pick([undefined, null, 0, -1, 3]),
   unknownIndex: (random) => random.pick(['error', 'zeros']),
   unknownText: (random) => random.pick(['error', 'index']),
@@ -381,6 +383,8 @@ const create = '{dtype,requiresGrad}';
 const onnx =
   '{inputShape:exampleShapes,layout:onnxLayout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
 const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride,padding,dilation}';
+const recurrent =
+  '{layers:size,bidirectional:boolean,dropout:rate,returns,bias,init,recurrentInit:init,biasInit,dtype}';
 
 /** How each export is called: the kinds of its arguments, and options in braces; `name:kind` where a kind differs. */
 const recipes: Readonly<Record<string, string>> = {
@@ -424,6 +428,9 @@ const recipes: Readonly<Record<string, string>> = {
   Dense: 'size size {activation,bias,init,biasInit,dtype}',
   Dropout: 'rate',
   Embedding: 'size size {paddingIndex,init,dtype}',
+  GRU: `size size ${recurrent.replace('}', ',resetAfter:boolean}')}`,
+  LSTM: `size size ${recurrent}`,
+  RNN: `size size ${recurrent.replace('}', ',nonlinearity}')}`,
   Columns: 'columnLayers {widths}',
   Normalize: 'features {invert,dtype}',
   OneHot: 'classes {unknown:unknownIndex,dtype}',

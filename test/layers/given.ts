@@ -30,6 +30,23 @@ const image = { ...common, stride: pair, dilation: pair };
 const number = fc.double();
 const optional = (record: Record<string, fc.Arbitrary<unknown>>) => fc.record(record, { requiredKeys: [] });
 
+const overTime = (more: Record<string, fc.Arbitrary<unknown>> = {}) =>
+  fc.tuple(
+    fc.constant(4),
+    fc.constant(3),
+    optional({
+      layers: fc.constantFrom(2, 3),
+      bidirectional: flag,
+      returns: fc.constantFrom('sequence', 'last'),
+      bias: flag,
+      init,
+      recurrentInit: init,
+      biasInit: init,
+      dtype,
+      ...more,
+    }),
+  );
+
 /** Arguments for the constructor of every layer class. */
 export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   Activation: fc.tuple(activation),
@@ -77,7 +94,12 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   ),
   Flatten: none,
   GELU: none,
+  GRU: overTime({ resetAfter: flag }),
   GlobalAvgPool2D: none,
+  LSTM: fc.oneof(
+    overTime(),
+    fc.tuple(fc.constant(4), fc.constant(2), fc.constant({ layers: 2, dropout: 0.5 })),
+  ),
   LayerNorm: fc.tuple(
     fc.constantFrom<unknown>(4, [4], [6, 4]),
     optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
@@ -109,6 +131,7 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
       layout: fc.constantFrom('NCHW', 'NHWC'),
     }),
   ),
+  RNN: overTime({ nonlinearity: fc.constantFrom('tanh', 'relu') }),
   ReLU: none,
   Rescale: fc.tuple(fc.constantFrom(0.5, -0, -3), fc.constantFrom(0, -1), fc.constant({ dtype: 'float64' })),
   SiLU: none,

@@ -27,6 +27,9 @@ function settle(layer: Layer): void {
 /** The shapes of examples; images for all others. */
 const shapes: Readonly<Record<string, ExampleShapes>> = {
   Conv1D: [6, 4],
+  GRU: [6, 4],
+  LSTM: [6, 4],
+  RNN: [6, 4],
   Columns: { city: [], size: [] },
   Embedding: [3],
   OneHot: [3],

@@ -1,0 +1,50 @@
+/** The plain recurrent layer. */
+import type { FloatDtype } from '../memory.ts';
+import { add } from '../ops/binary.ts';
+import { linear } from '../ops/linear.ts';
+import { relu, tanh } from '../ops/unary.ts';
+import { choice, layerForm, type OptionsOf } from './options.ts';
+import {
+  addBoth,
+  Recurrent,
+  type RecurrentCell,
+  type RecurrentOptions,
+  recurrentArguments,
+  recurrentOptions,
+  type Steps,
+} from './recurrent.ts';
+
+export interface RNNOptions<D extends FloatDtype = FloatDtype> extends RecurrentOptions<D> {
+  /** Default 'tanh'. */
+  nonlinearity?: 'tanh' | 'relu';
+}
+
+const form = layerForm('RNN', recurrentArguments, {
+  ...recurrentOptions,
+  nonlinearity: choice('tanh', 'relu'),
+} satisfies OptionsOf<RNNOptions>);
+
+/**
+ * A recurrent layer without gates (Elman, 1990), as PyTorch's: h ← tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of that.
+ * What `forward` takes and gives is as in LSTM; its state is { h }.
+ */
+export class RNN<D extends FloatDtype = 'float32'> extends Recurrent<'h', D> {
+  readonly nonlinearity: 'tanh' | 'relu';
+
+  /** @throws ArgumentError, DtypeError for what is out of its domain */
+  constructor(inputSize: number, hiddenSize: number, options: RNNOptions<D> = {}) {
+    const own = form.read([inputSize, hiddenSize], options);
+    super({ name: 'RNN', gates: 1, states: ['h'] }, own);
+    this.nonlinearity = own.nonlinearity;
+  }
+
+  protected steps({ weightHh, biasIh, biasHh }: RecurrentCell<D>): Steps {
+    const activate = this.nonlinearity === 'tanh' ? tanh : relu;
+    return {
+      bias: addBoth(biasIh, biasHh),
+      step: (inputs, [h]) => [activate(add(inputs, linear(h, weightHh)))],
+    };
+  }
+}
+
+form.register(RNN);
