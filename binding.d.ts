@@ -673,6 +673,12 @@ export interface Program {
   runAsync(): Promise<void>;
   /** Makes all calls as `run` does, and returns how many nanoseconds each of them took. */
   times(): Float64Array;
+  /**
+   * What is in an array is something else than at the run before and, with `isSteady`, stays as it is until the next such
+   * call, whatever runs come in between. Calls may then keep what they make of it, as weights laid out for products.
+   * Completes, as `run` does, what was queued before.
+   */
+  setSteady(array: Float, isSteady: boolean): void;
 }
 
 /** What a machine can do at most, as measured. */

@@ -90,7 +90,10 @@ function checkResult(result: Tensor): Tensor {
 
 /** What a leaf holds now; the function that is returned puts it back, into the same memory. */
 function snapshot(leaf: Tensor): () => void {
-  const { requiresGrad, gradient, storage } = leaf;
+  const { requiresGrad, gradient, gradientStorage, storage } = leaf;
+  // Both are written to without a word.
+  storage.expose();
+  gradientStorage?.expose();
   const array = storage.array!;
   const values = copyOf(array);
   const sum = gradient && copyOf(gradient);

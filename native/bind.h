@@ -88,6 +88,10 @@ class Recorded {
 
   /// Throws what the kernel throws.
   virtual void run() = 0;
+  /// What lies in [begin, end) is another thing than at the run before; and from now on stays as it is from
+  /// run to run, or may not.
+  virtual void setSteady([[maybe_unused]] const char* begin, [[maybe_unused]] const char* end,
+                         [[maybe_unused]] bool isSteady) {}
   const Kernel& kernel() const { return kernel_; }
 
  protected:
@@ -461,7 +465,9 @@ struct Nothing {};
 
 /// What a recorded call keeps from its first run on, beside its arguments: nothing, or an object of `Type`,
 /// which is made of the check and the arguments, has checked all of them, and whose `run` is the call as long
-/// as it `isCurrent`: the arrays that it was made of may have changed.
+/// as it `isCurrent`: the arrays that it was made of may have changed. With the position of an array as
+/// `kept` it may keep what it makes of that one: `run` is told whether the array is as it was at the run
+/// before and stays so, and `forget` that what was kept is no longer true.
 template <auto Version>
 struct Prepared {
   using Type = Nothing;
@@ -486,14 +492,31 @@ class RecordedCall final : public Recorded {
             [&](const auto&... arguments) { return std::make_unique<Preparation>(check(), arguments...); },
             tuple_);
       }
-      prepared_->run();
+      if constexpr (keeps) {
+        prepared_->run(isSteady_ && wasRun_);
+        wasRun_ = true;
+      } else {
+        prepared_->run();
+      }
       if (guard::zone > 0) guard::throwIfDamaged();
+    }
+  }
+
+  void setSteady(const char* begin, const char* end, bool isSteady) override {
+    if constexpr (keeps) {
+      const auto& array = std::get<Prepared<Version>::kept>(tuple_);
+      const char* const data = reinterpret_cast<const char*>(array.data);
+      if (data < begin || reinterpret_cast<const char*>(array.data + array.length) > end) return;
+      isSteady_ = isSteady;
+      wasRun_ = false;
+      if (prepared_) prepared_->forget();
     }
   }
 
  private:
   using S = Signature<decltype(Version)>;
   using Preparation = typename Prepared<Version>::Type;
+  static constexpr bool keeps = requires { Prepared<Version>::kept; };
 
   void reloadAll() {
     std::apply([](auto&... arguments) { (reload(arguments), ...); }, tuple_);
@@ -506,6 +529,7 @@ class RecordedCall final : public Recorded {
 
   typename S::Tuple tuple_;
   std::unique_ptr<Preparation> prepared_;
+  bool isSteady_ = false, wasRun_ = false;  // since it was said
 };
 
 template <auto Version>

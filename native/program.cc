@@ -230,15 +230,17 @@ const bind::Kernel* find(const std::string& name) {
 
 void Environment::initialize(napi_env env) {
   env_ = env;
-  napi_property_descriptor methods[3] = {};
+  napi_property_descriptor methods[4] = {};
   methods[0].utf8name = "run";
   methods[0].method = shielded<run>;
   methods[1].utf8name = "runAsync";
   methods[1].method = shielded<runAsync>;
   methods[2].utf8name = "times";
   methods[2].method = shielded<times>;
+  methods[3].utf8name = "setSteady";
+  methods[3].method = shielded<setSteady>;
   napi_value constructor = nullptr;
-  if (napi_define_class(env, "Program", NAPI_AUTO_LENGTH, shielded<construct>, this, 3, methods,
+  if (napi_define_class(env, "Program", NAPI_AUTO_LENGTH, shielded<construct>, this, 4, methods,
                         &constructor) == napi_ok) {
     napi_create_reference(env, constructor, 1, &constructor_);
   }
@@ -373,6 +375,36 @@ napi_value Environment::run(napi_env env, napi_callback_info info) {
   if (Executor* executor = program->environment->executor_.get()) executor->wait();
   const auto failure = replay(program->calls, [] { return true; });
   if (failure) bind::raise(env, failure->code, failure->message);
+  return nullptr;
+}
+
+napi_value Environment::setSteady(napi_env env, napi_callback_info info) {
+  size_t count = 2, length = 0;
+  napi_value values[2] = {}, self = nullptr;
+  void *program = nullptr, *data = nullptr;
+  bool isSteady = false;
+  napi_typedarray_type type = napi_float32_array;
+  napi_get_cb_info(env, info, &count, values, &self, nullptr);
+  if (napi_unwrap(env, self, &program) != napi_ok) {
+    return bind::raise(env, "AXPY_KERNEL",
+                       "[setSteady] expected this to be a Program, got " + bind::describe(env, self));
+  }
+  if (napi_get_typedarray_info(env, values[0], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      !(type == napi_float32_array || type == napi_float64_array)) {
+    return bind::raise(env, "AXPY_KERNEL",
+                       "[setSteady] expected array to be a Float32Array or a Float64Array, got " +
+                           bind::describe(env, values[0]));
+  }
+  if (napi_get_value_bool(env, values[1], &isSteady) != napi_ok) {
+    return bind::raise(
+        env, "AXPY_KERNEL",
+        "[setSteady] expected isSteady to be a boolean, got " + bind::describe(env, values[1]));
+  }
+  const auto& [environment, calls, bytes] = *static_cast<Program*>(program);
+  if (Executor* executor = environment->executor_.get()) executor->wait();
+  const char* const begin = static_cast<const char*>(data);
+  const char* const end = begin + length * (type == napi_float32_array ? sizeof(float) : sizeof(double));
+  for (const auto& call : calls) call->setSteady(begin, end, isSteady);
   return nullptr;
 }
 

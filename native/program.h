@@ -36,6 +36,7 @@ class Environment {
   static napi_value run(napi_env env, napi_callback_info info);
   static napi_value times(napi_env env, napi_callback_info info);
   static napi_value runAsync(napi_env env, napi_callback_info info);
+  static napi_value setSteady(napi_env env, napi_callback_info info);
   static void deliver(napi_env env, napi_value, void* self, void*);
   static void end(void* self);
 

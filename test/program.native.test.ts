@@ -62,6 +62,24 @@ const codeOf = (fn: () => unknown): unknown => {
   return undefined;
 };
 
+/** Runs before and after changes of an array that a program is told of, and of one that may change untold. */
+function expectSteady(
+  program: { setSteady(array: Float32Array | Float64Array, isSteady: boolean): void },
+  array: Float32Array | Float64Array,
+  check: (isSteady: boolean) => void,
+): void {
+  for (const isSteady of [true, true, false, true]) {
+    array.forEach((value, i) => {
+      array[i] = -value / 2;
+    });
+    program.setSteady(array, isSteady);
+    for (let run = 0; run < 3; run++) {
+      check(isSteady);
+      if (!isSteady) array.fill(run, 0, 5);
+    }
+  }
+}
+
 describe('results', () => {
   const recorded: Call[] = declarations.flatMap((declaration) => recordDeclaration(kernels, declaration));
   const bytes = (args: readonly unknown[]) => arraysOf(args).map(({ array }) => array);
@@ -86,6 +104,81 @@ describe('results', () => {
         expect(bytes(replayed).every((array, i) => sameBytes(array, expected[i]))).toBe(true);
       }
     }
+  });
+
+  // Rows, columns, terms, and which operands are transposed: by panels of which the last is narrow, by parts of the terms,
+  // where b is read in place, by dot products.
+  test.each([
+    [40, 48, 64, 0, 1],
+    [64, 33, 700, 0, 1],
+    [100, 70, 50, 0, 0],
+    [12, 9, 4500, 1, 1],
+    [256, 257, 31, 1, 0],
+    [257, 64, 64, 0, 1],
+    [20, 64, 64, 0, 0],
+    [2, 64, 64, 0, 1],
+  ] as const)('%i × %i × %i of a steady b', (m, n, k, transposeA, transposeB) => {
+    for (const type of [Float32Array, Float64Array]) {
+      const random = (length: number) => share(new type(length).map(() => Math.random() - 0.5));
+      const [a, b, bias] = [random(m * k), random(2 * k * n), random(n)];
+      const [c, expected] = [random(m * n), random(m * n)];
+      const own = b.subarray(k * n);
+      const rest = [1, m, n, k, transposeA, transposeB, 0, 0, unaryCode.relu, 0, null] as const;
+      const program = addon.createProgram([['gemm', c, a, own, bias, ...rest]]);
+      expectSteady(program, b, (isSteady) => {
+        addon.gemm(expected, a, own, bias, ...rest);
+        c.fill(0);
+        program.run();
+        expect([isSteady, sameBytes(c, expected)]).toEqual([isSteady, true]);
+      });
+    }
+  });
+
+  test.each([
+    [24, 40, 8, 8],
+    [64, 64, 12, 9],
+  ])('a convolution of %i to %i channels by steady weights', (channels, outChannels, height, width) => {
+    const random = (length: number) => share(Float32Array.from({ length }, () => Math.random() - 0.5));
+    const [x, weight] = [random(height * width * channels), random(outChannels * 9 * channels)];
+    const [out, expected] = [0, 0].map(() => random(height * width * outChannels));
+    const sizes = [1, height, width, channels, height, width, outChannels, 3, 3, 1, 1, 1, 1, 1, 1, 1];
+    const geometry = share(Int32Array.from(sizes));
+    const rest = [null, geometry, -1, 0, 1] as const;
+    const program = addon.createProgram([['convolve', out, x, weight, ...rest]]);
+    expectSteady(program, weight, (isSteady) => {
+      addon.convolve(expected, x, weight, ...rest);
+      out.fill(0);
+      program.run();
+      expect([isSteady, sameBytes(out, expected)]).toEqual([isSteady, true]);
+    });
+  });
+
+  test('more than may be kept is not', () => {
+    const [m, n, k] = [8, 1024, 4096];
+    const type = Float32Array;
+    const [a, b] = [share(new type(m * k).fill(1)), share(new type(n * k).fill(2))];
+    const c = Array.from({ length: 10 }, () => share(new type(m * n)));
+    const program = addon.createProgram(
+      c.map((out) => ['gemm', out, a, b, null, 1, m, n, k, 0, 1, 0, 0, -1, 0, null]),
+    );
+    for (const value of [2, 3]) {
+      b.fill(value);
+      program.setSteady(b, true);
+      for (let run = 0; run < 3; run++) {
+        program.run();
+        expect(c.map((out) => out.every((sum) => sum === value * k))).toEqual(c.map(() => true));
+      }
+    }
+  });
+
+  test('only arrays of floats are steady', () => {
+    const program = addon.createProgram([]);
+    const set = program.setSteady as (...args: unknown[]) => void;
+    expect(() => set.call(program, [1], true)).toThrow(
+      '[setSteady] expected array to be a Float32Array or a Float64Array, got',
+    );
+    expect(() => set.call(program, new Int32Array(1), true)).toThrow('[setSteady] expected array');
+    expect(() => set.call(program, nothing, 1)).toThrow('[setSteady] expected isSteady to be a boolean, got');
   });
 
   test('an empty program runs', async () => {

@@ -48,6 +48,7 @@ class Stub {
           return turn().then(() => fail('program'));
         },
         times: () => new Float64Array(0),
+        setSteady: () => {},
       },
       enter: () => {
         log.push(`${name} in`);

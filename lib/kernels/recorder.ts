@@ -76,6 +76,8 @@ export class Recording {
   readonly calls: RecordedCall[] = [];
   /** What has to be written into buffers before a run, as a learning rate. */
   readonly settings = new Set<{ capture(): () => void }>();
+  /** Whose memory calls use where it is. */
+  readonly inPlace = new Set<Storage>();
   /** The tensors and storages made meanwhile, of which nobody knows yet. */
   private readonly made = new Set<object>();
   private readonly observations = new Map<object, Map<string, Observation>>();
@@ -130,7 +132,11 @@ export class Recording {
   /** The argument of a call for a tensor's elements: what may move, or has no array yet, goes by its Storage. */
   argument(storage: Storage): RecordedArgument {
     const { array } = storage;
-    if (array !== null) return storage.isShared ? array : storage;
+    if (array !== null) {
+      if (!storage.isShared) return storage;
+      this.inPlace.add(storage);
+      return array;
+    }
     if (this.made.has(storage) || this.inputs.has(storage)) return storage;
     throw new AutogradError(
       '[compile] expected tensors that have values or are made here, got one that a compiled function made in another call: ' +

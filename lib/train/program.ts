@@ -3,11 +3,12 @@ import { isInstance } from '../arguments.ts';
 import { isGradEnabled } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { beforeChanges } from '../hold.ts';
-import { type Call, createProgram, type Program, withKernels } from '../kernels/index.ts';
+import { type Call, createProgram, type Float, type Program, withKernels } from '../kernels/index.ts';
 import { improved, type PassReport } from '../kernels/passes/index.ts';
 import { type Plan, plan } from '../kernels/plan.ts';
 import type { Run } from '../kernels/queue.ts';
 import {
+  arraysOf,
   type Effect,
   generation,
   nextPass,
@@ -75,6 +76,17 @@ interface Made {
   readonly outputs: readonly Array[];
 }
 
+/** What a program reads where it is and does not write, and the version of which it was told. */
+interface Steady {
+  readonly storage: Storage;
+  version: number;
+}
+
+/** Of fewer elements nothing is kept that would take long to make again. */
+const some = 1024;
+/** No version: what may change unseen is other than it was at each run. */
+const unknown = -2;
+
 /** A recorded kind of call. */
 export class Entry {
   /** Bytes that it has for itself, about. */
@@ -94,6 +106,7 @@ export class Entry {
   /** The versions that the program has or will have by the next run, of what is captured. */
   private seen: number[];
   private readonly settings: readonly { capture(): () => void }[];
+  private steady: Steady[] = [];
   private readonly outputs: readonly { shape: Tensor['shape']; dtype: Tensor['dtype'] }[];
 
   /** @param isUnstable whether the function did something else the last time */
@@ -153,6 +166,21 @@ export class Entry {
       put(input, inputs[i] as Array);
     });
     this.seen = this.made.planned.captured.map(() => -1);
+    this.steady = this.weights();
+  }
+
+  /** What is large enough and stays as it is during runs. Each call that read it would keep something of its own. */
+  private weights(): Steady[] {
+    const readers = new Map<ArrayBufferLike, number>();
+    for (const call of this.calls) {
+      for (const [{ buffer }] of arraysOf(call)) readers.set(buffer, (readers.get(buffer) ?? 0) + 1);
+    }
+    return [...this.traced.recording.inPlace]
+      .filter(({ array, length }) => {
+        const { buffer } = array as Array;
+        return length >= some && !this.changing.has(buffer) && readers.get(buffer) === 1;
+      })
+      .map((storage) => ({ storage, version: -1 }));
   }
 
   /** What each pass does to what was written down; nothing without passes. */
@@ -241,6 +269,7 @@ export class Entry {
   private abandon(pass: number): void {
     for (const effect of this.traced.effects) effect.abandon?.(pass);
     this.seen.fill(-1);
+    for (const own of this.steady) own.version = -1;
   }
 
   /** @throws AutogradError for an argument that a run would change while it is read: a copy of it would not change. */
@@ -275,7 +304,21 @@ export class Entry {
     beforeChanges(this.changing);
     const writes: (() => void)[] = [];
     for (let i = 0; i < this.settings.length; i++) writes.push(this.settings[i].capture());
+    this.announce(writes);
     return writes;
+  }
+
+  /** Tells the program what of its weights has changed, once it is the run's turn, and what may change unseen. */
+  private announce(writes: (() => void)[]): void {
+    const { program } = this.made;
+    for (let i = 0; i < this.steady.length; i++) {
+      const own = this.steady[i];
+      const { owner, isExposed, array } = own.storage;
+      const version = isExposed ? unknown : owner.version;
+      if (version === own.version) continue;
+      own.version = version;
+      writes.push(() => program.setSteady(array as Float, !isExposed));
+    }
   }
 
   /** The result, with copies of the tensors' values. */

@@ -1,6 +1,7 @@
 // Convolutions: the way that suits each.
 
 #include "convolution.h"
+#include "lasting.h"
 #include "product.h"
 
 #include <algorithm>
@@ -63,33 +64,69 @@ bool pays(const Products<T>& p, const Window& w) {
   return isDense(w) || (std::min(p.n, p.k) >= 24 && suitsBlocks(p));
 }
 
+/// A call, checked: what a recorded one keeps.
+template <class T>
+class Convolution {
+ public:
+  Convolution(const Check& check, const Array<T>& out, const Array<const T>& x, const Array<const T>& weight,
+              const Nullable<const T>& bias, const Geometry& geometry, OptionalCode<UnaryOp> activation,
+              AnyNumber parameter, Flag fast)
+      : window_(check.convolution(geometry)),
+        epilogue_{bias.data, activation, parameter},
+        out_(out),
+        x_(x),
+        weight_(weight) {
+    check.length(out, window_.outputSize());
+    check.length(x, window_.inputSize());
+    check.length(weight, window_.weightSize());
+    if (!bias.null) check.length(bias, static_cast<double>(window_.outChannels));
+    isWinograd_ = std::is_same_v<T, float> && fast && suitsWinograd(window_);
+    geometry_.keep(geometry.source, geometry.length);
+  }
+  bool isCurrent() const { return geometry_.areSame(); }
+  void forget() { panels_.clear(); }
+
+  /// With transformed weights that were kept, or are kept from now on, if they stay as they are.
+  void run(bool isSteady = false) {
+    const Window& w = window_;
+    if (out_.length == 0) return;
+    if (weight_.length == 0 || x_.length == 0) {
+      std::fill_n(out_.data, out_.length, T(0));
+      return epilogue_.apply(out_.data, w.outChannels, w.outputPixels(), w.outChannels, 0);
+    }
+    if constexpr (std::is_same_v<T, float>) {
+      if (isWinograd_) {
+        const auto transform = [&](T* to) { winogradTransform(weight_.data, w, to); };
+        const T* const panels = isSteady ? panels_.get(winogradPanelsSize(w), transform) : nullptr;
+        return winograd(out_.data, x_.data, weight_.data, epilogue_, w, panels);
+      }
+    }
+    if (isProduct(w)) {
+      const auto p =
+          product(out_.data, x_.data, weight_.data, w.outputPixels(), w.outChannels, terms(w), false, true);
+      if (pays(p, w)) return multiply(p, epilogue_);
+    }
+    if (suitsGrouped<T>(w)) return grouped(out_.data, x_.data, weight_.data, epilogue_, w);
+    direct(out_.data, x_.data, weight_.data, epilogue_, w);
+  }
+
+ private:
+  Window window_;
+  Epilogue<T> epilogue_;
+  Array<T> out_;
+  Array<const T> x_, weight_;
+  bool isWinograd_ = false;
+  Contents geometry_;
+  Lasting<T> panels_;
+};
+
 }  // namespace
 
 template <class T>
 void convolve(const Check& check, Array<T> out, Array<const T> x, Array<const T> weight,
               Nullable<const T> bias, const Geometry& geometry, OptionalCode<UnaryOp> activation,
               AnyNumber parameter, Flag fast) {
-  const Window w = check.convolution(geometry);
-  check.length(out, w.outputSize());
-  check.length(x, w.inputSize());
-  check.length(weight, w.weightSize());
-  if (!bias.null) check.length(bias, static_cast<double>(w.outChannels));
-  if (out.length == 0) return;
-  const Epilogue<T> epilogue{bias.data, activation, parameter};
-  if (weight.length == 0 || x.length == 0) {
-    std::fill_n(out.data, out.length, T(0));
-    return epilogue.apply(out.data, w.outChannels, w.outputPixels(), w.outChannels, 0);
-  }
-  if constexpr (std::is_same_v<T, float>) {
-    if (fast && suitsWinograd(w)) return winograd(out.data, x.data, weight.data, epilogue, w);
-  }
-  if (isProduct(w)) {
-    const auto p =
-        product(out.data, x.data, weight.data, w.outputPixels(), w.outChannels, terms(w), false, true);
-    if (pays(p, w)) return multiply(p, epilogue);
-  }
-  if (suitsGrouped<T>(w)) return grouped(out.data, x.data, weight.data, epilogue, w);
-  direct(out.data, x.data, weight.data, epilogue, w);
+  Convolution<T>(check, out, x, weight, bias, geometry, activation, parameter, fast).run();
 }
 
 template <class T>
@@ -140,6 +177,12 @@ void convolveWeightGradient(const Check& check, Array<T> out, Array<const T> x, 
   if (suitsNarrow<T>(w)) return narrowWeightGradient(out.data, x.data, gradient.data, w);
   directWeightGradient(out.data, x.data, gradient.data, w);
 }
+
+template <>
+struct bind::Prepared<convolve<float>> {
+  using Type = Convolution<float>;
+  static constexpr size_t kept = 2;  // weight
+};
 
 constexpr bind::Kernel kernels[] = {
     AXPY_FLOAT_KERNEL(convolve, "out", "x", "weight", "bias", "geometry", "activation", "parameter", "fast"),

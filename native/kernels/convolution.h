@@ -74,8 +74,11 @@ void groupedWeightGradient(T* out, const T* x, const T* gradient, const Window& 
 /// Whether it applies to these sizes, and pays.
 bool suitsWinograd(const Window& w);
 
+/// `panels` are the transformed weights, if somebody has kept them.
 void winograd(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
-              const Window& w);
+              const Window& w, const float* panels = nullptr);
+int64_t winogradPanelsSize(const Window& w);
+void winogradTransform(const float* weight, const Window& w, float* panels);
 void winogradTransposed(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
                         const Window& w);
 void winogradWeightGradient(float* out, const float* x, const float* gradient, const Window& w);

@@ -1,6 +1,7 @@
 // Products of matrices, batched, with bias and activation while the result is in cache.
 
 #include "blas.h"
+#include "lasting.h"
 #include "product.h"
 #include "parallel.h"
 #include "workspaces.h"
@@ -374,8 +375,14 @@ class Multiplication {
     set(p);
   }
   bool isCurrent() const { return contents_.areSame(); }
+  void forget() { panels_.clear(); }
 
-  void run() const {
+  /// With panels of b that were kept, or are kept from now on, if b stays as it is.
+  void run(bool isSteady = false) {
+    const T* const panels =
+        isSteady && way_ == Way::blocks
+            ? panels_.get(panelsSize(products_), [&](T* to) { packPanels(products_, to); })
+            : nullptr;
     switch (way_) {
       case Way::nothing:
         return;
@@ -384,7 +391,7 @@ class Multiplication {
       case Way::tiny:
         return multiplyTiny();
       case Way::blocks:
-        return multiplyBlocks(products_, plan_, epilogue_, adds_);
+        return multiplyBlocks(products_, plan_, epilogue_, adds_, panels);
       case Way::dots:
         return multiplyDots(products_, epilogue_, adds_);
       case Way::blas:
@@ -439,6 +446,7 @@ class Multiplication {
   Products<T> products_;
   Way way_ = Way::nothing;
   Plan plan_{};  // of blocks
+  Lasting<T> panels_;
   Contents contents_;
 };
 
@@ -514,10 +522,12 @@ void gemmAccumulate(const Check& check, Array<T> c, Array<const T> a, Array<cons
 template <>
 struct bind::Prepared<gemm<float>> {
   using Type = Gemm<float>;
+  static constexpr size_t kept = 2;  // b
 };
 template <>
 struct bind::Prepared<gemm<double>> {
   using Type = Gemm<double>;
+  static constexpr size_t kept = 2;
 };
 template <>
 struct bind::Prepared<gemmAccumulate<float>> {

@@ -32,6 +32,8 @@ constexpr int64_t depthBlock = 1280 / static_cast<int64_t>(sizeof(T));
 
 /// Fewer rows than that meet a panel of b too seldom for copying it, and so much of b is near as it lies.
 constexpr int64_t fewRows = 36, nearBytes = 32768;
+/// Of more rows, copying b is too small a part of the work for its panels to be kept.
+constexpr int64_t mostKeptRows = 256;
 
 /// Where part `i` of `parts` begins, of `size` in whole units.
 int64_t partOf(int64_t i, int64_t parts, int64_t unit, int64_t size) {
@@ -95,11 +97,19 @@ struct Tile {
   bool accumulate;
   const T* bias;
   bool rectify;
+  const T* panels;  // of b, from the tile's first on, `panelStep` apart, with the terms before `from` in them
+  int64_t panelStep, from;
 };
+
+/// A panel as wide as a block, or as a vector where it has no more columns.
+template <class T>
+HWY_INLINE int64_t paddedWidth(int64_t columns) {
+  return columns > vectorLanes<T>() ? panelWidth<T>() : vectorLanes<T>();
+}
 
 template <class T>
 void multiplyTile(const Tile<T>& t) {
-  const int64_t lanes = vectorLanes<T>(), width = panelWidth<T>();
+  const int64_t width = panelWidth<T>();
   HWY_ALIGN T panel[depthBlock<T> * blockVectors * hn::MaxLanes(hn::ScalableTag<T>())];
   const int64_t parts = ceilDiv(t.depth, depthBlock<T>);
   for (int64_t part = 0; part < parts; part++) {
@@ -109,7 +119,7 @@ void multiplyTile(const Tile<T>& t) {
     // Copying pays where many rows meet b, unless all of it is near anyhow.
     const bool isNear = t.rows <= fewRows || depth * t.strideB * static_cast<int64_t>(sizeof(T)) <= nearBytes;
     for (int64_t j = 0; j < t.columns; j += width) {
-      const int64_t columns = std::min(width, t.columns - j), padded = columns > lanes ? width : lanes;
+      const int64_t columns = std::min(width, t.columns - j), padded = paddedWidth<T>(columns);
       Block<T> block{t.a + from * t.depthStep,
                      t.rowStep,
                      t.depthStep,
@@ -122,7 +132,9 @@ void multiplyTile(const Tile<T>& t) {
                      t.accumulate || part > 0,
                      isLast && t.bias ? t.bias + j : nullptr,
                      isLast && t.rectify};
-      if (t.transposeB) {
+      if (t.panels) {
+        block.b = t.panels + j / width * t.panelStep + (t.from + from) * padded;
+      } else if (t.transposeB) {
         packColumns(panel, padded, t.b + j * t.strideB + from, t.strideB, columns, depth);
       } else if (!isNear || (!AXPY_MASKED_TAILS && columns < padded)) {
         packRows(panel, padded, t.b + from * t.strideB + j, t.strideB, columns, depth);
@@ -135,6 +147,30 @@ void multiplyTile(const Tile<T>& t) {
   }
 }
 
+/// [panels][terms][width], whatever the tiles are: a tile begins with a panel.
+template <class T>
+int64_t panelsSizeOf(const Products<T>& p) {
+  const bool isInPlace = !p.transposeB && p.m <= fewRows;
+  return p.outer * p.inner > 1 || isInPlace || p.m > mostKeptRows
+             ? 0
+             : ceilDiv(p.n, panelWidth<T>()) * panelWidth<T>() * p.k;
+}
+
+template <class T>
+void packAll(const Products<T>& p, T* panels) {
+  const int64_t width = panelWidth<T>();
+  parallel::forRange(ceilDiv(p.n, width), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t j = begin * width; j < std::min(end * width, p.n); j += width) {
+      const int64_t columns = std::min(width, p.n - j), padded = paddedWidth<T>(columns);
+      if (p.transposeB) {
+        packColumns(panels + j * p.k, padded, p.b.data + j * p.b.row, p.b.row, columns, p.k);
+      } else {
+        packRows(panels + j * p.k, padded, p.b.data + j, p.b.row, columns, p.k);
+      }
+    }
+  });
+}
+
 template <class T>
 Plan planAll(const Products<T>& p) {
   const Sums<T> sums(p);
@@ -142,7 +178,8 @@ Plan planAll(const Products<T>& p) {
 }
 
 template <class T>
-void multiplyAll(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate) {
+void multiplyAll(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate,
+                 const T* panels) {
   const int64_t width = panelWidth<T>();
   const Sums<T> sums(p);
   const int64_t perMatrix = plan.down * plan.across * plan.deep, size = p.m * p.n;
@@ -157,6 +194,7 @@ void multiplyAll(const Products<T>& p, const Plan& plan, const Epilogue<T>& epil
     t.depthStep = p.transposeA ? p.a.row : 1;
     t.strideB = p.b.row;
     t.transposeB = p.transposeB;
+    t.panelStep = p.k * width;
     for (int64_t task = begin; task < end; task++) {
       int64_t matrix = task, top = 0, first = 0, from = 0, part = 0;
       t.rows = p.m;
@@ -179,6 +217,8 @@ void multiplyAll(const Products<T>& p, const Plan& plan, const Epilogue<T>& epil
       t.accumulate = accumulate && part == 0;
       t.bias = isInBlock && epilogue.bias ? epilogue.bias + first : nullptr;
       t.rectify = isInBlock && isRelu;
+      t.panels = panels ? panels + first * p.k : nullptr;
+      t.from = from;
       for (int64_t nextO = o; nextO < o + sums.outer; nextO++) {
         for (int64_t nextI = i; nextI < i + sums.inner; nextI++) {
           t.a = p.a.at(nextO, nextI) + top * t.rowStep + from * t.depthStep;
@@ -239,16 +279,32 @@ Plan planBlocks(const Products<T>& p) {
 }
 
 template <class T>
-void multiplyBlocks(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate) {
-  AXPY_SIMD(multiplyAll<T>)(p, plan, epilogue, accumulate);
+void multiplyBlocks(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate,
+                    const T* panels) {
+  AXPY_SIMD(multiplyAll<T>)(p, plan, epilogue, accumulate, panels);
+}
+
+template <class T>
+int64_t panelsSize(const Products<T>& p) {
+  return AXPY_SIMD(panelsSizeOf<T>)(p);
+}
+
+template <class T>
+void packPanels(const Products<T>& p, T* panels) {
+  AXPY_SIMD(packAll<T>)(p, panels);
 }
 
 template bool suitsBlocks(const Products<float>&);
 template bool suitsBlocks(const Products<double>&);
 template Plan planBlocks(const Products<float>&);
 template Plan planBlocks(const Products<double>&);
-template void multiplyBlocks(const Products<float>&, const Plan&, const Epilogue<float>&, bool);
-template void multiplyBlocks(const Products<double>&, const Plan&, const Epilogue<double>&, bool);
+template void multiplyBlocks(const Products<float>&, const Plan&, const Epilogue<float>&, bool, const float*);
+template void multiplyBlocks(const Products<double>&, const Plan&, const Epilogue<double>&, bool,
+                             const double*);
+template int64_t panelsSize(const Products<float>&);
+template int64_t panelsSize(const Products<double>&);
+template void packPanels(const Products<float>&, float*);
+template void packPanels(const Products<double>&, double*);
 
 }  // namespace axpy
 #endif  // HWY_ONCE

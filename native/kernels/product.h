@@ -49,8 +49,17 @@ template <class T>
 Plan planBlocks(const Products<T>& p);
 
 /// c = epilogue(op(a) · op(b)), or with `accumulate` c += op(a) · op(b), where matrices of c may coincide.
+/// `panels` are those of b, if somebody has kept them.
 template <class T>
-void multiplyBlocks(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate);
+void multiplyBlocks(const Products<T>& p, const Plan& plan, const Epilogue<T>& epilogue, bool accumulate,
+                    const T* panels = nullptr);
+
+/// How many elements the panels of b have; 0 where keeping them saves nothing.
+template <class T>
+int64_t panelsSize(const Products<T>& p);
+/// Copies b into panels, which begin at a cache line.
+template <class T>
+void packPanels(const Products<T>& p, T* panels);
 
 // ── dots.cc: by dot products
 // ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -157,8 +157,9 @@ constexpr int64_t depthBlock = 128;
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// The transformed weights by panels of outputs: [36][panels][channels][panel].
-struct Panels {
-  float* data;
+template <class T>
+struct PanelsOf {
+  T* data;
   int64_t depth, width, count, stride;
 
   /// As for Matrices, the distance between matrices is no power of two.
@@ -166,19 +167,21 @@ struct Panels {
     return depth * roundUp(outputs, panelWidth<float>()) + 16;
   }
   static int64_t size(int64_t depth, int64_t outputs) { return products * strideOf(depth, outputs); }
-  Panels(float* data, int64_t depth, int64_t outputs)
+  PanelsOf(T* data, int64_t depth, int64_t outputs)
       : data(data),
         depth(depth),
         width(panelWidth<float>()),
         count(roundUp(outputs, width) / width),
         stride(strideOf(depth, outputs)) {}
-  float* panel(int64_t k, int64_t p) const { return data + k * stride + p * depth * width; }
+  T* panel(int64_t k, int64_t p) const { return data + k * stride + p * depth * width; }
 };
+using Panels = PanelsOf<const float>;
+using NewPanels = PanelsOf<float>;
 
 /// Weights of the channels [begin, end) into panels. A tap's weights are `tapStep` apart, a channel's
 /// `channelStep`, an output's 1; the taps are turned round when `tapStep` is negative.
-void weightsInto(const Panels& to, const float* weight, int64_t tapStep, int64_t channelStep, int64_t outputs,
-                 int64_t begin, int64_t end) {
+void weightsInto(const NewPanels& to, const float* weight, int64_t tapStep, int64_t channelStep,
+                 int64_t outputs, int64_t begin, int64_t end) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t c = begin; c < end; c++) {
@@ -262,11 +265,12 @@ void filter(float* out, const float* x, const Panels& weights, const Epilogue<fl
   });
 }
 
+int64_t panelsSize(const Filtering& f) { return Panels::size(f.channels, f.outChannels); }
+
 /// Outputs go along the vectors, so the weights [out, 9, in] are turned over first.
-void forward(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
-             const Filtering& f) {
-  const Buffer<float> turned(9 * f.channels * f.outChannels), panels(Panels::size(f.channels, f.outChannels));
-  const Panels to(panels.data(), f.channels, f.outChannels);
+void transformWeights(const float* weight, const Filtering& f, float* panels) {
+  const Buffer<float> turned(9 * f.channels * f.outChannels);
+  const NewPanels to(panels, f.channels, f.outChannels);
   parallel::forRange(f.channels, 16, [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < 9; t++) {
       for (int64_t o = 0; o < f.outChannels; o++) {
@@ -276,18 +280,24 @@ void forward(float* out, const float* x, const float* weight, const Epilogue<flo
     }
     weightsInto(to, turned.data(), f.outChannels, 9 * f.outChannels, f.outChannels, begin, end);
   });
-  filter(out, x, to, epilogue, f);
+}
+
+void forward(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
+             const Filtering& f, const float* kept) {
+  const Buffer<float> panels(kept ? 0 : panelsSize(f));
+  if (!kept) transformWeights(weight, f, panels.data());
+  filter(out, x, {kept ? kept : panels.data(), f.channels, f.outChannels}, epilogue, f);
 }
 
 /// The gradient of the input: the same with the roles of the channels exchanged and the taps turned round.
 void transposed(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
                 const Filtering& f) {
-  const Buffer<float> panels(Panels::size(f.channels, f.outChannels));
-  const Panels to(panels.data(), f.channels, f.outChannels);
+  const Buffer<float> panels(panelsSize(f));
+  const NewPanels to(panels.data(), f.channels, f.outChannels);
   parallel::forRange(f.channels, 16, [&](int64_t begin, int64_t end) {
     weightsInto(to, weight, -f.outChannels, 9 * f.outChannels, f.outChannels, begin, end);
   });
-  filter(out, x, to, epilogue, f);
+  filter(out, x, {panels.data(), f.channels, f.outChannels}, epilogue, f);
 }
 
 // ── the gradient of the weight
@@ -407,8 +417,14 @@ bool suitsWinograd(const Window& w) {
 }
 
 void winograd(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,
-              const Window& w) {
-  AXPY_SIMD(forward)(out, x, weight, epilogue, forwardFiltering(w));
+              const Window& w, const float* panels) {
+  AXPY_SIMD(forward)(out, x, weight, epilogue, forwardFiltering(w), panels);
+}
+
+int64_t winogradPanelsSize(const Window& w) { return AXPY_SIMD(panelsSize)(forwardFiltering(w)); }
+
+void winogradTransform(const float* weight, const Window& w, float* panels) {
+  AXPY_SIMD(transformWeights)(weight, forwardFiltering(w), panels);
 }
 
 void winogradTransposed(float* out, const float* x, const float* weight, const Epilogue<float>& epilogue,

@@ -31,6 +31,8 @@ export function createProgram(calls: readonly Call[]): Program {
       });
       return nanoseconds;
     },
+    // Nothing is kept from one run to the next.
+    setSteady() {},
     runAsync: () =>
       new Promise((resolve, reject) => {
         const mine = () => {
