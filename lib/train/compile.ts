@@ -133,8 +133,17 @@ function compileBoth<Args extends unknown[], Returned>(
     return { entry, tensors: [...traced.signature.tensors] };
   };
   const here = ({ entry, tensors }: Known): Returned => runNow(entry.run(tensors, false)) as Returned;
-  const elsewhere = ({ entry, tensors }: Known): Promise<Returned> =>
-    enqueue(entry.run(tensors, isBusy())) as Promise<Returned>;
+  const elsewhere = ({ entry, tensors }: Known): Promise<Returned> => {
+    const start = performance.now();
+    const run = entry.run(tensors, isBusy());
+    // Among others it does not tell how long it takes.
+    if (isBusy()) return enqueue(run) as Promise<Returned>;
+    const leave = () => {
+      entry.pace.tookElsewhere(performance.now() - start);
+      return run.leave();
+    };
+    return enqueue({ ...run, leave }) as Promise<Returned>;
+  };
   const sync = (...args: Args): Returned => {
     if (recording !== null) return fn(...args);
     const known = programFor(args);
@@ -162,11 +171,7 @@ function compileBoth<Args extends unknown[], Returned>(
       if (once && isAlone && known?.entry.pace.isShort) return known.entry.pace.timed(() => fn(...args));
       const own = programFor(args, known);
       const { pace } = own.entry;
-      if (isAlone && pace.isShort) return pace.timed(() => here(own));
-      const start = performance.now();
-      const result = elsewhere(own);
-      // Among others it tells nothing.
-      return isAlone ? result.finally(() => pace.tookElsewhere(performance.now() - start)) : result;
+      return isAlone && pace.isShort ? pace.timed(() => here(own)) : elsewhere(own);
     },
     doubt() {
       for (const entry of programs) entry.isDoubtful = true;

@@ -16,6 +16,8 @@ const some = 8;
 export class Pace {
   /** Whether it is better run on this thread: at first by what its calls cost, later by the time that they took. */
   isShort: boolean;
+  /** Whether it was run here and took too long, so that it comes back only for times that leave no doubt. */
+  private wasTooLong = false;
   private runs = 0;
   private best = Infinity;
 
@@ -33,13 +35,14 @@ export class Pace {
 
   private tookHere(time: number): void {
     this.note(time);
-    if (time > tooLong || (this.runs >= some && this.best > short)) this.turn(false);
+    this.wasTooLong = time > tooLong || (this.runs >= some && this.best > short);
+    if (this.wasTooLong) this.turn(false);
     else if (this.runs >= some) this.turn(true);
   }
 
   tookElsewhere(time: number): void {
     this.note(time);
-    if (this.best < short + handover) this.turn(true);
+    if (this.best < (this.wasTooLong ? short : short + handover)) this.turn(true);
     else if (this.runs >= some) this.turn(false);
   }
 
