@@ -207,6 +207,16 @@ export { Lion, type LionOptions } from './optimizers/lion.ts';
 export { NAdam, type NAdamOptions } from './optimizers/nadam.ts';
 export { Optimizer, type OptimizerOptions } from './optimizers/optimizer.ts';
 export { RMSprop, type RMSpropGroup, type RMSpropOptions } from './optimizers/rmsprop.ts';
+export type {
+  CosineOptions,
+  CosineRestartsOptions,
+  ExponentialOptions,
+  OneCycleOptions,
+  PolynomialOptions,
+  Schedule,
+  StepDecayOptions,
+} from './optimizers/schedules.ts';
+export * as schedules from './optimizers/schedules.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
 export {
   type AnyParameter,
@@ -238,6 +248,7 @@ export type { BatchReport, Callback, Outcome, TrainingContext } from './train/ca
 export { type CheckpointOptions, checkpoint } from './train/callbacks/checkpoint.ts';
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, type ProgressStream, progress } from './train/callbacks/progress.ts';
+export { type ReduceOnPlateauOptions, reduceOnPlateau } from './train/callbacks/reduceOnPlateau.ts';
 export { type Compiled, compile } from './train/compile.ts';
 export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './train/data.ts';
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
