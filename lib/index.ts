@@ -112,6 +112,7 @@ export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Embedding, type EmbeddingOptions } from './layers/embedding.ts';
 export { Flatten } from './layers/flatten.ts';
+export { GroupNorm } from './layers/groupNorm.ts';
 export { GRU, type GRUOptions } from './layers/gru.ts';
 export {
   type AnyModel,
@@ -135,6 +136,7 @@ export {
 } from './layers/pool2d.ts';
 export type { RecurrentCell, RecurrentOptions, RecurrentState } from './layers/recurrent.ts';
 export { Rescale, type RescaleOptions } from './layers/rescale.ts';
+export { RMSNorm, type RMSNormLayerOptions } from './layers/rmsNorm.ts';
 export { RNN, type RNNOptions } from './layers/rnn.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { StringLookup, type StringLookupOptions } from './layers/stringLookup.ts';
@@ -150,6 +152,7 @@ export {
   type OnnxLayout,
   type OnnxOptions,
 } from './onnx/export.ts';
+export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { where } from './ops/binary.ts';
 export {
   denseFromChannelsFirst,
@@ -170,6 +173,7 @@ export {
 export { dropout } from './ops/dropout.ts';
 export type { Activation as FusedActivation } from './ops/epilogue.ts';
 export { oneHot } from './ops/gather.ts';
+export { groupNorm } from './ops/groupNorm.ts';
 
 import './ops/index.ts';
 
@@ -195,6 +199,7 @@ export {
 export { pad } from './ops/pad.ts';
 export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export type { ReduceOptions } from './ops/reduce.ts';
+export { type RMSNormOptions, rmsNorm } from './ops/rmsNorm.ts';
 export type { Range } from './ops/slice.ts';
 export type { Padding, Pair, Sides } from './ops/window.ts';
 export { Adagrad, type AdagradGroup, type AdagradOptions } from './optimizers/adagrad.ts';

@@ -1,5 +1,6 @@
 /** Every declaration, or those that AXPY_OPS names (npm run test:op). */
 import along from './along.ts';
+import attention from './attention.ts';
 import binary from './binary.ts';
 import broadcastTo from './broadcastTo.ts';
 import type { Declaration } from './case.ts';
@@ -40,6 +41,7 @@ const all: readonly Declaration[] = [
   linear,
   reduce,
   softmax,
+  attention,
   loss,
   reshape,
   broadcastTo,

@@ -126,6 +126,24 @@ def last(x):
     return x.movedim(1, -1)
 
 
+def attention(q, k, v, mask=None, causal=False, scale=None, grouped=False):
+    """F.scaled_dot_product_attention, which this PyTorch lacks, as its documentation of 2.5 defines it."""
+    length, keys = q.shape[-2], k.shape[-2]
+    if grouped:
+        k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], -3) for x in (k, v))
+    bias = torch.zeros(length, keys, dtype=q.dtype)
+    if causal:
+        bias = bias.masked_fill(torch.ones(length, keys, dtype=torch.bool).tril().logical_not(), -math.inf)
+    if mask is not None and mask.dtype == torch.bool:
+        bias = bias + torch.zeros(mask.shape, dtype=q.dtype).masked_fill(mask.logical_not(), -math.inf)
+    elif mask is not None:
+        bias = bias + mask
+    # A query that sees no key: zeros, where softmax alone gives NaN.
+    none = (bias == -math.inf).all(-1, keepdim=True)
+    scores = q @ k.transpose(-2, -1) * (scale or 1 / math.sqrt(q.shape[-1])) + bias.masked_fill(none, 0)
+    return (torch.softmax(scores, -1) @ v).masked_fill(none, 0)
+
+
 def evaluate(case):
     op, name = case["op"], case["name"]
     inputs = []
@@ -137,7 +155,7 @@ def evaluate(case):
         if not spec.get("constant", False):
             x.requires_grad_()
         inputs.append(x)
-    scope = {"torch": torch, "F": F, "first": first, "last": last, **dict(zip("abcdefgh", inputs))}
+    scope = {"torch": torch, "F": F, "first": first, "last": last, "attention": attention, **dict(zip("abcdefgh", inputs))}
     y = eval(case["torch"], scope)
     gradients = None
     if case["gradient"] != "none" and y.requires_grad:
