@@ -293,7 +293,7 @@ export interface Kernels {
   /**
    * out[i, j] = scale · R(x[i, :, j, :]) with x k0 × r0 × k1 × r1 and out k0 × k1, for a code of `reduceOps`.
    * Sums are compensated enough that their error does not grow with the length (blocks of a fixed size, summed in
-   * float64). `scale` applies to sum, product and sumOfSquares, and must be 1 for max and min; what is scaled may leave
+   * float64). `scale` applies to all but max and min, where it must be 1; what is scaled may leave
    * the range of float64 before, so the mean of the largest numbers is one of them. Of Int32Array there are sum, max and
    * min with scale 1; the results are exact, and one that int32 does not hold throws `DataError` (code `AXPY_DATA`) before
    * anything is written, as the largest of nothing does.
@@ -305,6 +305,35 @@ export interface Kernels {
    * counts as the one that is looked for. size ≥ 1.
    */
   argmax(out: Int32Array, x: Data, outer: number, size: number, inner: number, least: Flag): void;
+
+  /**
+   * out[i, :, j] = the places along `size` of the first `count` numbers of x[i, :, j] in ascending order, or in descending order;
+   * equals as they follow each other, NaN behind all numbers and, descending, before them. Where there are fewer than `count`, −1.
+   * x is outer × size × inner, out outer × count × inner.
+   */
+  argsort(
+    out: Int32Array,
+    x: Data,
+    outer: number,
+    size: number,
+    count: number,
+    inner: number,
+    descending: Flag,
+  ): void;
+
+  /**
+   * out[i, n, j] = the sum of x[i, : n + 1, j], or the product, and with `reverse` of x[i, n :, j]; x and out are outer × size × inner.
+   * One after the other, in float64.
+   */
+  cumulate(
+    out: Float,
+    x: Float,
+    outer: number,
+    size: number,
+    inner: number,
+    product: Flag,
+    reverse: Flag,
+  ): void;
 
   // ── softmax and losses ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,6 +16,8 @@ export interface Positions {
 
 /** The ops by name, with what they were told beside their inputs. */
 export interface Traced {
+  /** The places of the first numbers in order. */
+  readonly argsort: { readonly axis: number; readonly count: number; readonly descending: boolean };
   readonly argmax: { readonly axis: number | null; readonly least: boolean };
   readonly averagePool2d: { readonly window: Window; readonly countPadding: boolean };
   /** Of x, scale, shift, mean and variance; the latter null for those of the batch, towards which running ones may move. */
@@ -35,6 +37,8 @@ export interface Traced {
     readonly activation: Activation | null;
   };
   readonly convTranspose2d: Traced['conv2d'] & { readonly outputPadding: readonly [number, number] };
+  readonly cumprod: null;
+  readonly cumsum: { readonly axis: number };
   readonly dropout: null;
   readonly full: { readonly value: number };
   readonly gather: null;
@@ -55,7 +59,16 @@ export interface Traced {
   readonly pad: { readonly ends: readonly (readonly [number, number])[]; readonly value: number };
   /** `scale` times that. */
   readonly reduce: {
-    readonly op: 'sum' | 'mean' | 'sumOfSquares' | 'meanOfSquares' | 'max' | 'min' | 'logSumExp';
+    readonly op:
+      | 'sum'
+      | 'mean'
+      | 'sumOfSquares'
+      | 'meanOfSquares'
+      | 'max'
+      | 'min'
+      | 'product'
+      | 'norm'
+      | 'logSumExp';
     readonly axes: readonly number[];
     readonly keepDims: boolean;
     readonly scale: number;

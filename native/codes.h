@@ -29,6 +29,11 @@ enum class UnaryOp : int {
   log1p,
   expm1,
   logSigmoid,
+  sin,
+  cos,
+  floor,
+  ceil,
+  round,
 };
 
 enum class BinaryOp : int {
@@ -47,7 +52,7 @@ enum class BinaryOp : int {
   lessEqual,
 };
 
-enum class ReduceOp : int { sum, product, max, min, sumOfSquares };
+enum class ReduceOp : int { sum, product, max, min, sumOfSquares, norm };
 
 enum class LossOp : int {
   squaredError,
@@ -65,10 +70,10 @@ struct Codes;
 template <>
 struct Codes<UnaryOp> {
   static constexpr const char* list = "unaryOps";
-  static constexpr std::array names = {"neg",        "exp",   "log",       "sqrt",      "abs",      "square",
-                                       "reciprocal", "sign",  "powScalar", "scale",     "clip",     "relu",
-                                       "leakyRelu",  "elu",   "gelu",      "silu",      "softplus", "sigmoid",
-                                       "tanh",       "log1p", "expm1",     "logSigmoid"};
+  static constexpr std::array names = {
+      "neg",   "exp",   "log",   "sqrt",       "abs", "square", "reciprocal", "sign",     "powScalar",
+      "scale", "clip",  "relu",  "leakyRelu",  "elu", "gelu",   "silu",       "softplus", "sigmoid",
+      "tanh",  "log1p", "expm1", "logSigmoid", "sin", "cos",    "floor",      "ceil",     "round"};
 };
 
 template <>
@@ -82,7 +87,7 @@ struct Codes<BinaryOp> {
 template <>
 struct Codes<ReduceOp> {
   static constexpr const char* list = "reduceOps";
-  static constexpr std::array names = {"sum", "product", "max", "min", "sumOfSquares"};
+  static constexpr std::array names = {"sum", "product", "max", "min", "sumOfSquares", "norm"};
 };
 
 template <>
@@ -93,9 +98,9 @@ struct Codes<LossOp> {
       "crossEntropy"};
 };
 
-static_assert(Codes<UnaryOp>::names.size() == static_cast<int>(UnaryOp::logSigmoid) + 1);
+static_assert(Codes<UnaryOp>::names.size() == static_cast<int>(UnaryOp::round) + 1);
 static_assert(Codes<BinaryOp>::names.size() == static_cast<int>(BinaryOp::lessEqual) + 1);
-static_assert(Codes<ReduceOp>::names.size() == static_cast<int>(ReduceOp::sumOfSquares) + 1);
+static_assert(Codes<ReduceOp>::names.size() == static_cast<int>(ReduceOp::norm) + 1);
 static_assert(Codes<LossOp>::names.size() == static_cast<int>(LossOp::crossEntropy) + 1);
 
 /// The ops of `gradientFromOutput`: their derivative is a function of the output alone.

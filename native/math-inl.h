@@ -103,6 +103,21 @@ struct MathConstants<double> {
                                            5.621601291838671e-07};
 };
 
+/// After fdlibm's k_sin.c and k_cos.c, for angles up to π/4; π/2 in three parts, of which two have 33 digits.
+struct Trigonometry {
+  static constexpr double perHalfPi = 6.36619772367581382433e-01;
+  static constexpr double halfPi[] = {1.57079632673412561417e+00, 6.07710050630396597660e-11,
+                                      2.02226624879595063154e-21};
+  /// So far a number of half turns times one of those parts is exact.
+  static constexpr double most = 0x1p20;
+  static constexpr double sin[] = {-1.66666666666666324348e-01, 8.33333333332248946124e-03,
+                                   -1.98412698298579493134e-04, 2.75573137070700676789e-06,
+                                   -2.50507602534068634195e-08, 1.58969099521155010221e-10};
+  static constexpr double cos[] = {4.16666666666666019037e-02, -1.38888888888741095749e-03,
+                                   2.48015872894767294178e-05, -2.75573143513906633035e-07,
+                                   2.08757232129817482790e-09, -1.13596475577881948265e-11};
+};
+
 template <class D>
 using ConstantsOf = MathConstants<hn::TFromD<D>>;
 
@@ -515,6 +530,46 @@ HWY_INLINE V tanh(D d, V x) {
   const V y = expm1NonPositive(d, hn::Mul(magnitude, hn::Set(d, hn::TFromD<D>(-2))));
   const V t = hn::Div(hn::Neg(y), hn::Add(y, hn::Set(d, hn::TFromD<D>(2))));
   return hn::CopySignToAbs(hn::Abs(t), x);
+}
+
+/// sin(x + quarters·π/2) for float64: by vectors up to 2²⁰, beyond one by one.
+template <class D, class V>
+HWY_INLINE V sinShifted(D d, V x, int quarters) {
+  using C = Trigonometry;
+  const hn::RebindToSigned<D> di;
+  const V one = hn::Set(d, 1.0);
+  const V n = hn::Round(hn::Mul(x, hn::Set(d, C::perHalfPi)));
+  V r = hn::NegMulAdd(n, hn::Set(d, C::halfPi[0]), x);
+  r = hn::NegMulAdd(n, hn::Set(d, C::halfPi[1]), r);
+  r = hn::NegMulAdd(n, hn::Set(d, C::halfPi[2]), r);
+  const V z = hn::Mul(r, r);
+  const V sin = hn::MulAdd(hn::Mul(r, z), polynomial(d, z, C::sin), r);
+  const V half = hn::Mul(hn::Set(d, 0.5), z), w = hn::Sub(one, half);
+  const V rest = hn::Sub(hn::Sub(one, w), half);
+  const V cos = hn::Add(w, hn::MulAdd(hn::Mul(z, z), polynomial(d, z, C::cos), rest));
+  const auto quarter = hn::Add(hn::ConvertTo(di, n), hn::Set(di, quarters));
+  const auto isOdd = hn::Ne(hn::And(quarter, hn::Set(di, 1)), hn::Zero(di));
+  const auto isBelow = hn::Ne(hn::And(quarter, hn::Set(di, 2)), hn::Zero(di));
+  V y = hn::IfThenElse(hn::RebindMask(d, isOdd), cos, sin);
+  y = hn::IfThenElse(hn::RebindMask(d, isBelow), hn::Neg(y), y);
+  const auto inRange = hn::Le(hn::Abs(x), hn::Set(d, C::most));
+  if (HWY_LIKELY(hn::AllTrue(d, inRange))) return y;
+  HWY_ALIGN double lanes[hn::MaxLanes(d)];
+  hn::Store(x, d, lanes);
+  for (size_t i = 0; i < hn::Lanes(d); i++) {
+    lanes[i] = quarters == 0 ? std::sin(lanes[i]) : std::cos(lanes[i]);
+  }
+  return hn::IfThenElse(inRange, y, hn::Load(d, lanes));
+}
+
+template <class D, class V>
+HWY_INLINE V sin(D d, V x) {
+  // −0 as well.
+  return hn::IfThenElse(hn::Eq(x, hn::Zero(d)), x, sinShifted(d, x, 0));
+}
+template <class D, class V>
+HWY_INLINE V cos(D d, V x) {
+  return sinShifted(d, x, 1);
 }
 
 template <class D, class V>

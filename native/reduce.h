@@ -109,7 +109,7 @@ class Reducing {
 
   void store(int which, int64_t at, double sum) const {
     const auto& [op, scale, out] = reductions_[which];
-    out[at] = static_cast<Out>(scale * sum);
+    out[at] = static_cast<Out>(scale * (op == ReduceOp::norm ? std::sqrt(sum) : sum));
   }
 
   /// out[i] = scale · R(x[i, :]), count × length
@@ -276,6 +276,9 @@ class Product {
   int64_t exponent_ = 0;
 };
 
+/// Below it, squares lack digits.
+inline constexpr double leastNorm = 0x1p-480;
+
 /// Whether a result may have come out wrong, as sums of float64 and products of both types leave the range of
 /// float64 on the way.
 template <class T>
@@ -289,8 +292,9 @@ bool mayLeaveRange(ReduceOp op) {
 template <class Reader>
 double reduceAgain(Reader& reader, int which, const Reduced& shape, int64_t result, ReduceOp op, double scale,
                    double before) {
-  // The terms so small that no sum of them overflows.
-  const double unit = op == ReduceOp::sum ? 0x1p-64 : 0x1p-540;
+  // The terms so small that no sum of them overflows, or so large that their squares are there.
+  const bool isSmall = op == ReduceOp::norm && std::fabs(before) < leastNorm;
+  const double unit = op == ReduceOp::sum ? 0x1p-64 : isSmall ? 0x1p540 : 0x1p-540;
   Product product;
   double sum = 0;
   bool isFinite = true;
@@ -318,11 +322,11 @@ double reduceAgain(Reader& reader, int which, const Reduced& shape, int64_t resu
         }
         return isFinite;
       });
-  if (!isFinite) return before;
+  if (!isFinite || (isSmall && !std::isfinite(sum))) return before;
   product.times(scale);
   if (op == ReduceOp::product) return product.value();
-  product.times(sum);
-  for (int power = op == ReduceOp::sum ? 1 : 2; power > 0; power--) product.times(1 / unit);
+  product.times(op == ReduceOp::norm ? std::sqrt(sum) : sum);
+  for (int power = op == ReduceOp::sumOfSquares ? 2 : 1; power > 0; power--) product.times(1 / unit);
   return product.value();
 }
 
@@ -332,7 +336,10 @@ void mend(Reader& reader, int which, const Reduction<T>& reduction, const Reduce
   const auto& [op, scale, out] = reduction;
   if (!mayLeaveRange<T>(op)) return;
   for (int64_t o = 0; o < shape.results(); o++) {
-    if (std::isfinite(out[o]) && !(op == ReduceOp::product && out[o] == 0)) continue;
+    if (std::isfinite(out[o]) && !(op == ReduceOp::product && out[o] == 0) &&
+        !(op == ReduceOp::norm && std::fabs(out[o]) < leastNorm)) {
+      continue;
+    }
     out[o] = static_cast<T>(reduceAgain(reader, which, shape, o, op, scale, static_cast<double>(out[o])));
   }
 }

@@ -7,7 +7,7 @@
  * f of `unary`, with its parameters p and q:
  * powScalar xᵖ · leakyRelu x > 0 ? x : p·x · elu x > 0 ? x : p·(eˣ − 1) · gelu x·Φ(x) by erf (Hendrycks & Gimpel, 2016)
  * silu x·σ(x) · softplus log(1 + eˣ) · clip min(max(x, p), q) · scale p·x + q · sign −1, 0, 1
- * log1p log(1 + x) · expm1 eˣ − 1 · logSigmoid log σ(x)
+ * log1p log(1 + x) · expm1 eˣ − 1 · logSigmoid log σ(x) · floor ⌊x⌋ · ceil ⌈x⌉ · round the nearest integer, of two the even one
  */
 export const unaryOps = [
   'neg',
@@ -32,6 +32,11 @@ export const unaryOps = [
   'log1p',
   'expm1',
   'logSigmoid',
+  'sin',
+  'cos',
+  'floor',
+  'ceil',
+  'round',
 ] as const;
 
 /**
@@ -69,8 +74,8 @@ export const binaryOps = [
   'lessEqual',
 ] as const;
 
-/** R of `reduce`. */
-export const reduceOps = ['sum', 'product', 'max', 'min', 'sumOfSquares'] as const;
+/** R of `reduce`; norm is the root of the sum of squares. */
+export const reduceOps = ['sum', 'product', 'max', 'min', 'sumOfSquares', 'norm'] as const;
 
 /**
  * l(prediction p, target t) of `loss`:

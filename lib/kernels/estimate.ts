@@ -27,6 +27,8 @@ const elementaryUnary: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
   'log1p',
   'expm1',
   'logSigmoid',
+  'sin',
+  'cos',
 ]);
 
 export const unaryWork = (op: number) => (elementaryUnary.has(unaryOps[op]) ? elementary : 1);

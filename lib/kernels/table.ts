@@ -292,7 +292,8 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       op: code(reduceOps),
       scale: finite,
     },
-    cost: (_out, x, _k0, _r0, _k1, _r1, op) => (reduceOps[op] === 'sumOfSquares' ? 2 : 1) * x.length,
+    cost: (_out, x, _k0, _r0, _k1, _r1, op) =>
+      (reduceOps[op] === 'sumOfSquares' || reduceOps[op] === 'norm' ? 2 : 1) * x.length,
     // A sum that int32 does not hold.
     fails: ([out]) => out instanceof Int32Array || (out as { dtype?: string }).dtype === 'int32',
   },
@@ -306,6 +307,31 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       least: flag,
     },
     cost: (_out, x) => x.length,
+  },
+
+  argsort: {
+    arguments: {
+      out: int32(out('outer', 'count', 'inner')),
+      x: data(input('outer', 'size', 'inner')),
+      outer: size,
+      size,
+      count: size,
+      inner: size,
+      descending: flag,
+    },
+    cost: (_out, x, _outer, size) => x.length * Math.log2(Math.max(size, 2)),
+  },
+  cumulate: {
+    arguments: {
+      out: out('outer', 'size', 'inner'),
+      x: input('outer', 'size', 'inner'),
+      outer: size,
+      size,
+      inner: size,
+      product: flag,
+      reverse: flag,
+    },
+    cost: (out) => out.length,
   },
 
   // ── softmax and losses ────────────────────────────────────────────────────────────────────────────────────────────

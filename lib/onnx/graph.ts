@@ -360,17 +360,23 @@ export class Graph {
 
   // ── nodes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A node with one output, whose name is returned. An input may be '' for one that is left out. */
+  /**
+   * A node with one output, whose name is returned. An input may be '' for one that is left out.
+   * @param ignored how many outputs there are before it, which nobody reads
+   */
   node(
     opType: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, Attribute>> = {},
+    ignored = 0,
   ): string {
-    const name = this.unique(this.scope === '' ? opType : `${this.scope}/${opType}`);
+    const own = this.scope === '' ? opType : `${this.scope}/${opType}`;
+    const others = Array.from({ length: ignored }, () => this.unique(`${own}_ignored`));
+    const name = this.unique(own);
     const attribute = Object.entries(attributes).map(([key, value]) => attributeOf(key, value));
     this.nodes.push({
       input: [...inputs],
-      output: [name],
+      output: [...others, name],
       name,
       opType,
       attribute,
@@ -420,7 +426,7 @@ export class Graph {
     const needed = new Set(ends.map(({ output }) => output));
     const node: NodeProto[] = [];
     for (let i = all.length - 1; i >= 0; i--) {
-      if (!needed.has(all[i].output[0])) continue;
+      if (!all[i].output.some((output) => needed.has(output))) continue;
       for (const input of all[i].input) needed.add(input);
       node.push(all[i]);
     }

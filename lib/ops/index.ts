@@ -5,14 +5,20 @@ import * as along from './along.ts';
 import * as binary from './binary.ts';
 import * as broadcastTo from './broadcastTo.ts';
 import * as cast from './cast.ts';
+import * as classify from './classify.ts';
+import * as cumulate from './cumulate.ts';
 import * as gather from './gather.ts';
 import * as inPlace from './inPlace.ts';
 import * as matmul from './matmul.ts';
+import * as norm from './norm.ts';
 import * as pad from './pad.ts';
+import * as product from './product.ts';
 import * as reduce from './reduce.ts';
 import * as reshape from './reshape.ts';
 import * as slice from './slice.ts';
 import * as softmax from './softmax.ts';
+import type { Sorted } from './sort.ts';
+import * as sort from './sort.ts';
 import * as split from './split.ts';
 import * as tile from './tile.ts';
 import * as transpose from './transpose.ts';
@@ -57,21 +63,26 @@ export type TensorMethods<D extends Dtype> = MethodsOf<typeof along, D> &
   MethodsOf<typeof binary, D> &
   MethodsOf<typeof broadcastTo, D> &
   MethodsOf<typeof cast, D> &
+  MethodsOf<typeof classify, D> &
+  MethodsOf<typeof cumulate, D> &
   MethodsOf<typeof gather, D> &
   InPlaceMethods<typeof inPlace, D> &
   MethodsOf<typeof matmul, D> &
+  MethodsOf<typeof norm, D> &
   MethodsOf<typeof pad, D> &
+  MethodsOf<typeof product, D> &
   MethodsOf<typeof reduce, D> &
   MethodsOf<typeof reshape, D> &
   MethodsOf<typeof slice, D> &
   MethodsOf<typeof softmax, D> &
+  MethodsOf<typeof sort, D> &
   MethodsOf<typeof split, D> &
   MethodsOf<typeof tile, D> &
   MethodsOf<typeof transpose, D> &
   MethodsOf<typeof triangle, D> &
   MethodsOf<typeof unary, D>;
 
-type Op = (x: Tensor, ...rest: never[]) => Tensor | readonly Tensor[];
+type Op = (x: Tensor, ...rest: never[]) => Tensor | readonly Tensor[] | Sorted;
 
 /** The compiler refuses a module with something that neither begins with a tensor nor is named as a helper. */
 function install<Module>(module: { [Name in keyof Module]: Name extends Helper ? unknown : Op }): void {
@@ -91,14 +102,19 @@ install(along);
 install(binary);
 install(broadcastTo);
 install(cast);
+install(classify);
+install(cumulate);
 install(gather);
 install(inPlace);
 install(matmul);
+install(norm);
 install(pad);
+install(product);
 install(reduce);
 install(reshape);
 install(slice);
 install(softmax);
+install(sort);
 install(split);
 install(tile);
 install(transpose);

@@ -1,80 +1,23 @@
-/** Reductions over axes: sum, mean, product, max, min, logSumExp, variance, argmax, argmin. */
-import { checkBoolean, checkOptions, describe } from '../arguments.ts';
-import { contribute, noGrad, track } from '../autograd.ts';
-import { ArgumentError, inNameOf, ShapeError } from '../errors.ts';
-import { binaryCode, kernels, type ReduceOp, reduceCode, unaryCode } from '../kernels/index.ts';
-import { type FloatDtype, release, take } from '../memory.ts';
-import { normalizeAxes, normalizeAxis, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
+/** Reductions over axes: sum, mean, max, min, logSumExp, argmax, argmin. */
+import { checkBoolean, checkOptions } from '../arguments.ts';
+import { contribute, track } from '../autograd.ts';
+import { ShapeError } from '../errors.ts';
+import { binaryCode, kernels } from '../kernels/index.ts';
+import { release, take } from '../memory.ts';
+import { normalizeAxis, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
-import { div, sub } from './binary.ts';
-import { isInteger } from './integer.ts';
-import { groups, reduceInto } from './reduceInto.ts';
-import { transpose } from './transpose.ts';
-
-export interface ReduceOptions {
-  /** Keep each reduced axis with size 1, so that the result broadcasts against the input. Default false. */
-  keepDims?: boolean;
-}
-
-type Axes = number | readonly number[];
-
-/** The shape after reducing `axes`; with every reduced axis as 1 when `keepDims`. */
-function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
-  if (keepDims) return shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
-  return shape.filter((_, axis) => !axes.includes(axis));
-}
-
-/** The layout for `binary` over `shape` whose first operand has been reduced over `axes`, and whose second is given. */
-function spreadLayout(shape: Shape, axes: readonly number[], second: readonly number[]): Int32Array {
-  const own = stridesOf(shape.map((size, axis) => (axes.includes(axis) ? 1 : size)));
-  const spread = own.map((stride, axis) => (axes.includes(axis) ? 0 : stride));
-  return packLayout(shape, [spread, second]);
-}
-
-/** The axes of x to reduce over. */
-function axesOf(name: string, x: Tensor, axes: Axes | undefined): number[] {
-  checkTensor(name, x);
-  return normalizeAxes(name, axes, x.rank);
-}
-
-function reduction(
-  name: string,
-  op: ReduceOp,
-  x: Tensor,
-  over: readonly number[],
-  options: ReduceOptions,
-): { y: Tensor; count: number; dtype: FloatDtype; keepDims: boolean; finish: (scale: number) => void } {
-  checkOptions(name, options, ['keepDims']);
-  const { keepDims = false } = options;
-  checkBoolean(name, 'keepDims', keepDims);
-  const y = empty(reducedShape(x.shape, over, keepDims), x.dtype);
-  const count = over.reduce((product, axis) => product * x.shape[axis], 1);
-  const dtype = x.dtype as FloatDtype;
-  const finish = (scale: number) => {
-    if (isInteger(x)) return inNameOf(name, 'reduce', () => reduceIntegers(y, x, over, op));
-    reduceInto(floats(y), floats(x), x.shape, over, dtype, op, scale);
-  };
-  return { y, count, dtype, keepDims, finish };
-}
-
-/** Axes that one call of the kernel does not take are brought together: sums of a part need not fit int32. */
-function reduceIntegers(y: Tensor, x: Tensor, over: readonly number[], op: ReduceOp): void {
-  if (y.size === 0) return;
-  const [k0, r0 = 1, k1 = 1, r1 = 1, ...rest] = groups(x.shape, over);
-  if (rest.length === 0) {
-    kernels.reduce(elements(y), elements(x), k0, r0, k1, r1, reduceCode[op], 1);
-    return;
-  }
-  const together = withLast(x, over);
-  kernels.reduce(elements(y), elements(together), y.size, x.size / y.size, 1, 1, reduceCode[op], 1);
-}
-
-/** x with these axes behind all others. */
-function withLast(x: Tensor, axes: readonly number[]): Tensor {
-  const others = Array.from(x.shape.keys()).filter((axis) => !axes.includes(axis));
-  return transpose(x, [...others, ...axes]);
-}
+import { div } from './binary.ts';
+import { reduceInto } from './reduceInto.ts';
+import {
+  type Axes,
+  axesOf,
+  type ReduceOptions,
+  reducedShape,
+  reduction,
+  spreadLayout,
+  withLast,
+} from './reduction.ts';
 
 /** scale · the sum over axes; dx = scale · dy, repeated. */
 function scaledSum(
@@ -97,35 +40,6 @@ function scaledSum(
       kernels.binary(dx, dy, factor, layout, binaryCode.mul);
       release(factor);
     }),
-  );
-}
-
-/** scale · the sum of squares over axes, which float32 need not hold; dx = 2·scale·dy·x. */
-function scaledSquares(
-  name: string,
-  x: Tensor,
-  over: readonly number[],
-  options: ReduceOptions,
-  scale: number,
-): Tensor {
-  const { y, count, dtype, keepDims, finish } = reduction(name, 'sumOfSquares', x, over, options);
-  finish(scale);
-  const isMean = scale === 1 / count;
-  const op = isMean ? 'meanOfSquares' : 'sumOfSquares';
-  tracing?.note('reduce', [x], y, { op, axes: over, keepDims, scale: isMean ? 1 : scale });
-  return track(
-    y,
-    [x],
-    (dy) =>
-      contribute(x, (dx) => {
-        const share = take(y.size, dtype);
-        kernels.unary(share, dy, unaryCode.scale, 2 * scale, 0);
-        const layout =
-          y.size === 1 || y.size === x.size ? null : spreadLayout(x.shape, over, stridesOf(x.shape));
-        kernels.binary(dx, share, floats(x), layout, binaryCode.mul);
-        release(share);
-      }),
-    [x],
   );
 }
 
@@ -232,37 +146,6 @@ export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): 
     : logSumExpOver(withLast(x, over), x.rank - over.length, x.rank, shape);
   tracing?.note('reduce', [x], y, { op: 'logSumExp', axes: over, keepDims, scale: 1 });
   return y;
-}
-
-/**
- * The mean squared deviation from the mean over axes, divided by count − correction.
- * @param options.correction 0 (default) for the variance of the values themselves, 1 for the unbiased estimate.
- */
-export function variance(
-  x: Tensor,
-  axes?: Axes,
-  options: ReduceOptions & { correction?: number } = {},
-): Tensor {
-  const over = axesOf('variance', x, axes);
-  checkFloat('variance', x);
-  checkOptions('variance', options, ['keepDims', 'correction']);
-  const { correction = 0, ...rest } = options;
-  if (!(Number.isFinite(correction) && correction >= 0)) {
-    throw new ArgumentError(
-      `[variance] expected correction to be a finite number of at least 0, got ${describe(correction)}`,
-    );
-  }
-  const count = sizeOf(over.map((axis) => x.shape[axis]));
-  // Deviations add up to 0, so that the mean passes no gradient on. That of float32 is rounded: the second takes the rest.
-  const about = (values: Tensor): Tensor =>
-    sub(
-      values,
-      noGrad(() => mean(values, over, { keepDims: true })),
-    );
-  const centered = about(about(x));
-  return count <= correction
-    ? div(scaledSquares('variance', centered, over, rest, 1), 0)
-    : scaledSquares('variance', centered, over, rest, 1 / (count - correction));
 }
 
 /**

@@ -9,10 +9,11 @@ import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { absoluteIntegers, isInteger, signsOfIntegers, withNumber } from './integer.ts';
+import { reshape } from './reshape.ts';
 
 const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
 /** Those whose derivative depends on neither. */
-const isConstant: ReadonlySet<UnaryOp> = new Set<UnaryOp>(['neg', 'scale', 'sign']);
+const isConstant: ReadonlySet<UnaryOp> = new Set<UnaryOp>(['neg', 'scale', 'sign', 'floor', 'ceil', 'round']);
 
 /** y = f(x; p, q) for an op of codes.ts. dx = dy · f′. Errors name the caller. */
 export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0, caller: string = name): Tensor {
@@ -66,6 +67,22 @@ export const square = (x: Tensor): Tensor => unary('square', x);
 export const reciprocal = (x: Tensor): Tensor => unary('reciprocal', x);
 /** −1, 0 or 1; derivative 0. */
 export const sign = (x: Tensor): Tensor => (isInteger(x) ? signsOfIntegers(x) : unary('sign', x));
+
+/** The sine of x in radians; NaN of ±Infinity. */
+export const sin = (x: Tensor): Tensor => unary('sin', x);
+/** The cosine of x in radians; NaN of ±Infinity. */
+export const cos = (x: Tensor): Tensor => unary('cos', x);
+
+/** Integers are what they are rounded to. */
+const rounded = (name: 'floor' | 'ceil' | 'round', x: Tensor): Tensor =>
+  isInteger(x) ? reshape(x, x.shape) : unary(name, x);
+
+/** The largest integer that is at most x; derivative 0. */
+export const floor = (x: Tensor): Tensor => rounded('floor', x);
+/** The smallest integer that is at least x; derivative 0. */
+export const ceil = (x: Tensor): Tensor => rounded('ceil', x);
+/** The nearest integer, of two the even one, as in PyTorch and unlike Math.round; derivative 0. */
+export const round = (x: Tensor): Tensor => rounded('round', x);
 
 /**
  * min(max(x, low), high); the gradient passes where low ≤ x ≤ high.

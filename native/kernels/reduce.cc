@@ -30,7 +30,7 @@ struct Reducer {
   /// One more value into an accumulator.
   template <class V>
   static HWY_INLINE V add(V sum, V x) {
-    if constexpr (op == ReduceOp::sumOfSquares) {
+    if constexpr (op == ReduceOp::sumOfSquares || op == ReduceOp::norm) {
       return hn::MulAdd(x, x, sum);
     } else {
       return merge(sum, x);
@@ -148,7 +148,7 @@ HWY_INLINE void select(ReduceOp op, const F& f) {
 template <class F>
 HWY_INLINE void selectOp(ReduceOp op, const F& f) {
   using enum ReduceOp;
-  select<sum, product, max, min, sumOfSquares>(op, f);
+  select<sum, product, max, min, sumOfSquares, norm>(op, f);
 }
 
 /// sums[i] = R(x[i, :]), count × length
@@ -255,7 +255,7 @@ void reduce(const Check& check, Array<T> out, Array<const T> x, Size k0, Size r0
     check.fail(scale.position, "to be 1 for max and min", formatNumber(scale));
   }
   if constexpr (std::is_integral_v<T>) {
-    if (op == ReduceOp::product || op == ReduceOp::sumOfSquares) {
+    if (op == ReduceOp::product || op == ReduceOp::sumOfSquares || op == ReduceOp::norm) {
       check.fail(op.position, "to be sum, max or min for Int32Array",
                  std::to_string(static_cast<int>(op.value)));
     }

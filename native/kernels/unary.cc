@@ -66,6 +66,11 @@ AXPY_FORWARD(tanh, return tanh(d, x););
 AXPY_FORWARD(log1p, return log1p(d, x););
 AXPY_FORWARD(expm1, return expm1(d, x););
 AXPY_FORWARD(logSigmoid, return logSigmoid(d, x););
+AXPY_FORWARD(sin, return sin(d, x););
+AXPY_FORWARD(cos, return cos(d, x););
+AXPY_FORWARD(floor, (void)d; return hn::Floor(x););
+AXPY_FORWARD(ceil, (void)d; return hn::Ceil(x););
+AXPY_FORWARD(round, (void)d; return hn::Round(x););
 
 // ── f′
 // ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,6 +128,11 @@ AXPY_BACKWARD(log1p, return hn::Div(g, hn::Add(constant(d, 1), s)););
 AXPY_BACKWARD(expm1, return hn::Mul(g, exp(d, s)););
 AXPY_BACKWARD(logSigmoid, const V y = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), hn::Zero(d), s);
               return hn::Mul(g, hn::Neg(expm1NonPositive(d, y))););
+AXPY_BACKWARD(sin, return hn::Mul(g, cos(d, s)););
+AXPY_BACKWARD(cos, return hn::Mul(g, hn::Neg(sin(d, s))););
+AXPY_BACKWARD(floor, (void)g; (void)s; return hn::Zero(d););
+AXPY_BACKWARD(ceil, (void)g; (void)s; return hn::Zero(d););
+AXPY_BACKWARD(round, (void)g; (void)s; return hn::Zero(d););
 
 #undef AXPY_FORWARD
 #undef AXPY_BACKWARD
@@ -147,13 +157,18 @@ struct WithParameters {
 template <UnaryOp op, class T, template <UnaryOp> class F, class Run>
 HWY_INLINE void bind(double p, double q, const Run& run) {
   const WithParameters<F<op>> f{{}, p, q};
-  if constexpr (sizeof(T) == sizeof(float) && (op == UnaryOp::scale || op == UnaryOp::clip ||
-                                               op == UnaryOp::leakyRelu || op == UnaryOp::elu)) {
-    const double added = op == UnaryOp::scale ? q : op == UnaryOp::elu ? p : 0;
-    const bool isLarge = std::fabs(added) > 0x1p100;
-    if (!fits<T>(p) || !fits<T>(q) || isLarge) return run(Wide<decltype(f)>{f});
+  if constexpr (op == UnaryOp::sin || op == UnaryOp::cos) {
+    // Near multiples of π/2 float32 has no digits left.
+    return run(Wide<decltype(f)>{f});
+  } else {
+    if constexpr (sizeof(T) == sizeof(float) && (op == UnaryOp::scale || op == UnaryOp::clip ||
+                                                 op == UnaryOp::leakyRelu || op == UnaryOp::elu)) {
+      const double added = op == UnaryOp::scale ? q : op == UnaryOp::elu ? p : 0;
+      const bool isLarge = std::fabs(added) > 0x1p100;
+      if (!fits<T>(p) || !fits<T>(q) || isLarge) return run(Wide<decltype(f)>{f});
+    }
+    run(f);
   }
-  run(f);
 }
 
 /// f(x + bias)
@@ -219,7 +234,7 @@ template <class F>
 HWY_INLINE void selectOp(UnaryOp op, const F& f) {
   using enum UnaryOp;
   select<neg, exp, log, sqrt, abs, square, reciprocal, sign, scale, clip, relu, leakyRelu, elu, gelu, silu,
-         softplus, sigmoid, tanh, log1p, expm1, logSigmoid>(op, f);
+         softplus, sigmoid, tanh, log1p, expm1, logSigmoid, sin, cos, floor, ceil, round>(op, f);
 }
 
 /// In float64, rounded once, but for what is exact enough without; float64 itself to its last digits.
@@ -309,6 +324,8 @@ bool isHeavy(UnaryOp op) {
     case UnaryOp::log1p:
     case UnaryOp::expm1:
     case UnaryOp::logSigmoid:
+    case UnaryOp::sin:
+    case UnaryOp::cos:
       return true;
     default:
       return false;

@@ -145,6 +145,26 @@ const functions: readonly Function[] = [
     range: any,
     special: [...finite, ...far, ...none],
   },
+  ...(['sin', 'cos'] as const).map(
+    (op): Function => ({
+      op,
+      run: ops[op],
+      torch: `torch.${op}(a)`,
+      range: any,
+      // Numbers of float32 near multiples of π/2, 355/113·2¹⁵ among them, and beyond what vectors take.
+      special: [...finite, 355, -710, 11 * 2 ** 15, 1048576, 1048577, -6381956, 2 ** 60, 2 ** 120, ...none],
+    }),
+  ),
+  ...(['floor', 'ceil', 'round'] as const).map(
+    (op): Function => ({
+      op,
+      run: ops[op],
+      torch: `torch.${op}(a)`,
+      range: any,
+      kinks: [-3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3],
+      special: [...finite, 1.5, -1.5, 2.5, 8388607.5, -8388608, 2 ** 31, 2 ** 60, -(2 ** 100), ...none],
+    }),
+  ),
 ];
 
 function casesOf({ op, run, torch, range, kinks = [], special }: Function): Case[] {

@@ -91,6 +91,7 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
   'scatterAddAlong',
   'oneHot',
   'argmax',
+  'argsort',
   'maxPool',
   'randomBits',
   'randomUniform',
@@ -100,8 +101,11 @@ const exactKernels: ReadonlySet<KernelName> = new Set<KernelName>([
 
 /** Likewise of the kernels that take an op: the names of its exact ones. */
 const exactOps: Partial<Record<KernelName, { names: readonly string[]; exact: readonly string[] }>> = {
-  unary: { names: unaryOps, exact: ['neg', 'sqrt', 'abs', 'square', 'reciprocal', 'sign', 'relu'] },
-  unaryGradient: { names: unaryOps, exact: ['neg', 'abs', 'sign', 'clip', 'relu'] },
+  unary: {
+    names: unaryOps,
+    exact: ['neg', 'sqrt', 'abs', 'square', 'reciprocal', 'sign', 'relu', 'floor', 'ceil', 'round'],
+  },
+  unaryGradient: { names: unaryOps, exact: ['neg', 'abs', 'sign', 'clip', 'relu', 'floor', 'ceil', 'round'] },
   binary: { names: binaryOps, exact: binaryOps.filter((op) => op !== 'pow') },
   binaryGradient: {
     names: binaryOps,

@@ -9,12 +9,24 @@ import { inputsOf } from '../cases/values.ts';
 import { expectClose, run, runtime, session } from './runtime.ts';
 
 /** Nothing that a forward pass of evaluation consists of. */
-const others = ['loss', 'random', 'optimizer', 'dropout', 'kernels', 'imageKernels', 'normalizeKernels'];
+const others = [
+  'loss',
+  'losses',
+  'random',
+  'optimizer',
+  'dropout',
+  'cumprod',
+  'kernels',
+  'imageKernels',
+  'normalizeKernels',
+];
 
 /** What onnxruntime computes otherwise: NaN and what int32 does not hold, which ONNX leaves open, and products of nothing. */
 const unlike: Readonly<Record<string, readonly string[]>> = {
   reduce: ['max, not finite', 'min, not finite', 'argmax, NaN and ties'],
   cast: ['to int32'],
+  norm: ['norm, squares beyond float32'],
+  sort: ['sort, ends', 'sort, ends, descending', 'topK, ties and NaN'],
   interpolate: ['numbers that are not finite stay with their neighbours'],
   matmul: [
     'empty batch against one matrix, transposeA',
@@ -68,7 +80,7 @@ describe.skipIf(runtime === null).each(['float32', 'float64'] as const)('%s', (d
 });
 
 it('goes over every rule', () => {
-  const heard = new Set<keyof Traced>(['full', 'dropout', 'lerp']);
+  const heard = new Set<keyof Traced>(['full', 'dropout', 'cumprod', 'lerp']);
   const listener: Listener = { note: (op) => void heard.add(op) };
   for (const { op, cases } of listed) {
     for (const c of cases)

@@ -128,6 +128,9 @@ const forward: Partial<Record<UnaryOp, Vectors>> = {
   silu: approximate((_, [x], keep) => mul(aboveNegativeInfinity(x), sigmoid(x, keep))),
   sigmoid: approximate((_, [x], keep) => sigmoid(x, keep)),
   tanh: approximate((_, [x], keep) => tanh(x, keep)),
+  floor: exact((v, [x]) => v.floor(x)),
+  ceil: exact((v, [x]) => v.ceil(x)),
+  round: exact((v, [x]) => v.nearest(x)),
 };
 
 /** Of the gradient, the input or the output, and the parameters. */
@@ -141,6 +144,9 @@ const backward: Partial<Record<UnaryOp, Vectors>> = {
   abs: exact((v, [g, x]) => v.mul(g, sign(v, x))),
   square: wide((_, [g, x]) => mul(number(2), mul(g, x))),
   sign: exact(() => v128.zero),
+  floor: exact(() => v128.zero),
+  ceil: exact(() => v128.zero),
+  round: exact(() => v128.zero),
   scale: wide((_, [g, , p]) => mul(g, p)),
   clip: wide((v, [g, x, p, q]) => v128.or(masked(g, v128.and(v.ge(x, p), v.le(x, q))), nanOf(v, x))),
   relu: exact((v, [g, y]) => v128.or(masked(g, isPositive(v, y)), nanOf(v, y))),

@@ -4,6 +4,7 @@ import * as along from './along.ts';
 import * as binary from './binary.ts';
 import { checked } from './check.ts';
 import * as convolution from './convolution.ts';
+import * as cumulate from './cumulate.ts';
 import * as elementwise from './elementwise.ts';
 import * as epilogue from './epilogue.ts';
 import * as finite from './finite.ts';
@@ -18,6 +19,7 @@ import * as pool from './pool.ts';
 import * as random from './random.ts';
 import * as reduce from './reduce.ts';
 import * as softmax from './softmax.ts';
+import * as sort from './sort.ts';
 import * as unary from './unary.ts';
 
 /** The kernels without checks, among what else their files export. */
@@ -25,6 +27,7 @@ const unchecked: Kernels = {
   ...along,
   ...binary,
   ...convolution,
+  ...cumulate,
   ...elementwise,
   ...epilogue,
   ...fused,
@@ -39,6 +42,7 @@ const unchecked: Kernels = {
   ...random,
   ...reduce,
   ...softmax,
+  ...sort,
   ...unary,
 };
 

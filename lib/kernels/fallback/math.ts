@@ -210,3 +210,13 @@ export class Sums {
     return Number.isFinite(sum) ? sum + this.#corrections[at] : sum;
   }
 }
+
+/** Beyond it numbers have no fraction. */
+const wholeFrom = 2 ** 52;
+
+/** The nearest integer, of two the even one; −0 where x is negative or −0. */
+export function roundToEven(x: number): number {
+  if (!(Math.abs(x) < wholeFrom)) return x;
+  const rounded = x < 0 ? -(wholeFrom - x - wholeFrom) : wholeFrom + x - wholeFrom;
+  return rounded === x ? x : rounded;
+}

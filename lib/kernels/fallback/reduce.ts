@@ -36,6 +36,18 @@ interface Rule {
   across(into: Accumulators, x: Data, first: number, count: number): void;
 }
 
+const squares: Rule = {
+  start: 0,
+  along({ value }, x, first, count, lane) {
+    let total = 0;
+    for (let i = first; i < first + count; i++) total += x[i] * x[i];
+    value[lane] += total;
+  },
+  across({ value }, x, first, count) {
+    for (let j = 0, i = first; j < count; j++, i++) value[j] += x[i] * x[i];
+  },
+};
+
 const rules: Record<ReduceOp, Rule> = {
   sum: {
     start: 0,
@@ -79,17 +91,8 @@ const rules: Record<ReduceOp, Rule> = {
       for (let j = 0, i = first; j < count; j++, i++) value[j] = Math.min(value[j], x[i]);
     },
   },
-  sumOfSquares: {
-    start: 0,
-    along({ value }, x, first, count, lane) {
-      let total = 0;
-      for (let i = first; i < first + count; i++) total += x[i] * x[i];
-      value[lane] += total;
-    },
-    across({ value }, x, first, count) {
-      for (let j = 0, i = first; j < count; j++, i++) value[j] += x[i] * x[i];
-    },
-  },
+  sumOfSquares: squares,
+  norm: squares,
 };
 
 const sumOfFloat64: Rule = {
@@ -115,7 +118,7 @@ const sumOfSquaresOfFloat64: Rule = {
 const float32Rule = reduceOps.map((name) => rules[name]);
 const float64Rule = reduceOps.map((name) => {
   if (name === 'sum') return sumOfFloat64;
-  return name === 'sumOfSquares' ? sumOfSquaresOfFloat64 : rules[name];
+  return rules[name] === squares ? sumOfSquaresOfFloat64 : rules[name];
 });
 
 export const reduce: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => {
@@ -128,7 +131,7 @@ export const reduce: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => 
 
 /** By way of float64, whose corrected sums are exact, so that nothing is written unless int32 holds all of it. */
 const reduceIntegers: Kernels['reduce'] = (out, x, k0, r0, k1, r1, op, scale) => {
-  if (op === reduceCode.product || op === reduceCode.sumOfSquares) {
+  if (op === reduceCode.product || op === reduceCode.sumOfSquares || op === reduceCode.norm) {
     refuseValue('reduce', 'op', 'sum, max or min for Int32Array', op);
   }
   if (scale !== 1) refuseValue('reduce', 'scale', '1 for Int32Array', scale);
@@ -238,9 +241,11 @@ export function reduceFrom(
             out[o] = products[lane].value;
             continue;
           }
-          const result = scale * (value[lane] + correction[lane]);
+          const sum = value[lane] + correction[lane];
+          const result = scale * (op === reduceCode.norm ? Math.sqrt(sum) : sum);
           // The correction of an infinite sum is ∞ − ∞. Sums of float32 do not leave the range.
-          const isRight = Number.isFinite(result) || arrays[which] instanceof Float32Array;
+          const isLost = op === reduceCode.norm && sum < leastSquares;
+          const isRight = (Number.isFinite(result) && !isLost) || arrays[which] instanceof Float32Array;
           const from = (i * r0 * k1 + j + lane) * r1;
           out[o] = isRight
             ? result
@@ -250,6 +255,9 @@ export function reduceFrom(
     }
   }
 }
+
+/** Below it, squares lack digits. */
+const leastSquares = 2 ** -960;
 
 /**
  * scale · the sum of r0 runs of r1 finite numbers, or of their squares, whatever the size of partial sums; scale · before
@@ -268,8 +276,9 @@ function reduceAgain(
 ): number {
   if (op === reduceCode.max || op === reduceCode.min) return scale * before;
   const isSum = op === reduceCode.sum;
-  // The terms so small that no sum of them overflows.
-  const unit = isSum ? 2 ** -64 : 2 ** -540;
+  const isNorm = op === reduceCode.norm;
+  // The terms so small that no sum of them overflows, or so large that their squares are there.
+  const unit = isSum ? 2 ** -64 : isNorm && before < leastSquares ? 2 ** 540 : 2 ** -540;
   const sum = new Sum();
   for (let r = 0; r < r0; r++) {
     for (let part = 0; part < r1; part += pieceSize) {
@@ -282,9 +291,9 @@ function reduceAgain(
     }
   }
   const result = new Product();
-  for (const factor of isSum ? [scale, sum.value, 1 / unit] : [scale, sum.value, 1 / unit, 1 / unit]) {
-    result.times(factor);
-  }
+  const factors = [scale, isNorm ? Math.sqrt(sum.value) : sum.value, 1 / unit];
+  if (op === reduceCode.sumOfSquares) factors.push(1 / unit);
+  for (const factor of factors) result.times(factor);
   return result.value;
 }
 

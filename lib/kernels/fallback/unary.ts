@@ -8,6 +8,7 @@ import {
   finite,
   HalfSteps,
   pow,
+  roundToEven,
   sigmoid,
   silu,
   standardNormalCdf,
@@ -39,6 +40,16 @@ const slopes = new Float64Array([0, 1]);
 
 /** Likewise what a mask lets pass: nothing, whatever the gradient is, or the gradient; NaN where the activation is. */
 const passed = new Float64Array([0, 0, Number.NaN]);
+
+/** What is constant almost everywhere. */
+const step = (f: (x: number) => number): Rule => ({
+  forward(out, x) {
+    for (let i = 0; i < x.length; i++) out[i] = f(x[i]);
+  },
+  gradient(out) {
+    out.fill(0);
+  },
+});
 
 const rules: Record<UnaryOp, Rule> = {
   neg: {
@@ -246,6 +257,25 @@ const rules: Record<UnaryOp, Rule> = {
       for (let i = 0; i < g.length; i++) out[i] = g[i] * Math.exp(x[i]);
     },
   },
+  sin: {
+    forward(out, x) {
+      for (let i = 0; i < x.length; i++) out[i] = Math.sin(x[i]);
+    },
+    gradient(out, g, x) {
+      for (let i = 0; i < g.length; i++) out[i] = g[i] * Math.cos(x[i]);
+    },
+  },
+  cos: {
+    forward(out, x) {
+      for (let i = 0; i < x.length; i++) out[i] = Math.cos(x[i]);
+    },
+    gradient(out, g, x) {
+      for (let i = 0; i < g.length; i++) out[i] = g[i] * -Math.sin(x[i]);
+    },
+  },
+  floor: step(Math.floor),
+  ceil: step(Math.ceil),
+  round: step(roundToEven),
   logSigmoid: {
     forward(out, x) {
       for (let i = 0; i < x.length; i++) {

@@ -83,6 +83,7 @@ function arithmetic(
   first: number,
   comparison: number,
   fused: number,
+  [ceil, floor, nearest]: readonly number[],
 ) {
   return {
     /** A vector of one number. */
@@ -91,6 +92,10 @@ function arithmetic(
     abs: unary(first),
     neg: unary(first + 1),
     sqrt: unary(first + 3),
+    ceil: unary(ceil),
+    floor: unary(floor),
+    /** Of two integers the even one. */
+    nearest: unary(nearest),
     add: binary(first + 4),
     sub: binary(first + 5),
     mul: binary(first + 6),
@@ -113,8 +118,22 @@ function arithmetic(
 
 export type Arithmetic = ReturnType<typeof arithmetic>;
 
-export const f32x4 = arithmetic((x) => bytesOf(new Float32Array(4).fill(x)), 9, 224, 65, 261);
-export const f64x2 = arithmetic((x) => bytesOf(new Float64Array(2).fill(x)), 10, 236, 71, 263);
+export const f32x4 = arithmetic(
+  (x) => bytesOf(new Float32Array(4).fill(x)),
+  9,
+  224,
+  65,
+  261,
+  [103, 104, 106],
+);
+export const f64x2 = arithmetic(
+  (x) => bytesOf(new Float64Array(2).fill(x)),
+  10,
+  236,
+  71,
+  263,
+  [116, 117, 148],
+);
 
 export const i32x4 = {
   /** A vector of one number. */

@@ -67,6 +67,11 @@ const unary: Readonly<Record<UnaryOp, Function>> = {
     return graph.node('Reciprocal', [graph.node('Add', [power, graph.number(1, type)])]);
   },
   tanh: single('Tanh'),
+  sin: single('Sin'),
+  cos: single('Cos'),
+  floor: single('Floor'),
+  ceil: single('Ceil'),
+  round: single('Round'),
   // Below 1 times x / ((1 + x) − 1), which makes up for the rounding of 1 + x (Kahan).
   log1p: (graph, x, type) => {
     const one = graph.number(1, type);

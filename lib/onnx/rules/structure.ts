@@ -18,6 +18,8 @@ const reductions = {
   mean: 'ReduceMean',
   sumOfSquares: 'ReduceSumSquare',
   meanOfSquares: 'ReduceMean',
+  product: 'ReduceProd',
+  norm: 'ReduceL2',
   max: 'ReduceMax',
   min: 'ReduceMin',
   logSumExp: 'ReduceLogSumExp',
@@ -40,9 +42,12 @@ const plus = (size: Size, more: Size, factor: number): Size => {
 
 export const structure: Rules<
   | 'argmax'
+  | 'argsort'
   | 'broadcastTo'
   | 'cast'
   | 'concat'
+  | 'cumprod'
+  | 'cumsum'
   | 'dropout'
   | 'full'
   | 'gather'
@@ -130,6 +135,21 @@ export const structure: Rules<
     return graph.value(graph.node('ScatterElements', names, { axis, reduction: 'add' }), shape, type);
   },
 
+  argsort(graph, [x], { axis, count, descending }, { shape, type }) {
+    // Of nothing onnxruntime's TopK divides by 0, and ends the process.
+    if (x.shape.includes(0)) return graph.filled(shape, 0, type);
+    const attributes = { axis, largest: descending ? 1 : 0, sorted: 1 };
+    const name = graph.node('TopK', [graph.name(x), graph.integers([count])], attributes, 1);
+    return graph.value(graph.cast(name, type), shape, type);
+  },
+
+  cumprod(graph) {
+    throw graph.refuse('products of all up to an element (cumprod)');
+  },
+
+  cumsum: (graph, [x], { axis }, { shape, type }) =>
+    graph.value(graph.node('CumSum', [graph.name(x), graph.number(axis, 'int32')]), shape, type),
+
   oneHot(graph, [labels], { classes }, { shape, type }) {
     const depth = graph.number(classes, 'int32');
     const values = graph.name(graph.constant(Float32Array.of(0, 1), [2], 'float32'));
@@ -163,9 +183,10 @@ export const structure: Rules<
     // Over no axes, which ONNX takes for all, there are squares at most.
     const isNone = axes.length === 0;
     const isSquared = op === 'meanOfSquares' || (isNone && op === 'sumOfSquares');
-    if (isNone && !isSquared) return x;
+    if (isNone && op !== 'norm' && !isSquared) return x;
     let name = graph.name(x, order);
     if (isSquared) name = graph.node('Mul', [name, name]);
+    if (isNone && op === 'norm') name = graph.node('Abs', [name]);
     const keepdims = keepDims ? 1 : 0;
     if (!isNone) {
       name =
