@@ -3,7 +3,7 @@ import { describe } from '../arguments.ts';
 import { contribute, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels, type LossOp, lossCode } from '../kernels/index.ts';
-import { release, take } from '../memory.ts';
+import { type FloatDtype, release, take } from '../memory.ts';
 import { sameShape, show } from '../shape.ts';
 import { checkFloat, checkSameFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 
@@ -69,11 +69,24 @@ export function elementwiseLoss(
   );
 }
 
+/** The dtype of logits. @throws DtypeError, ShapeError unless labels are such for each row of them */
+export function checkLabels(name: string, logits: Tensor, labels: Tensor): FloatDtype {
+  const dtype = checkFloat(name, logits);
+  if (labels.dtype !== 'int32') throw new DtypeError(`[${name}] expected int32 labels, got ${labels.dtype}`);
+  if (logits.rank === 0 || !sameShape(labels.shape, logits.shape.slice(0, -1))) {
+    throw new ShapeError(
+      `[${name}] expected logits [batch, ..., classes] and labels [batch, ...], got ${show(logits.shape)} and ` +
+        show(labels.shape),
+    );
+  }
+  return dtype;
+}
+
 /**
  * −log softmax(logits)[label] for each row.
- * @param logits [batch, classes]
- * @param labels int32 [batch], from 0 to classes − 1
- * @returns a scalar, or [batch] for reduction 'none'
+ * @param logits [batch, ..., classes]
+ * @param labels int32 [batch, ...], from 0 to classes − 1
+ * @returns a scalar, or [batch, ...] for reduction 'none'
  * @throws IndexError for a label out of range, ShapeError, DtypeError
  */
 export function softmaxCrossEntropyWithLabels(logits: Tensor, labels: Tensor, reduction: Reduction): Tensor {
@@ -81,17 +94,12 @@ export function softmaxCrossEntropyWithLabels(logits: Tensor, labels: Tensor, re
   checkTensor(name, logits, 'logits');
   checkTensor(name, labels, 'labels');
   checkReduction(name, reduction);
-  const dtype = checkFloat(name, logits);
-  if (labels.dtype !== 'int32') throw new DtypeError(`[${name}] expected int32 labels, got ${labels.dtype}`);
-  if (logits.rank !== 2 || labels.rank !== 1 || labels.size !== logits.shape[0]) {
-    throw new ShapeError(
-      `[${name}] expected logits [batch, classes] and labels [batch], got ${show(logits.shape)} and ${show(labels.shape)}`,
-    );
-  }
-  const [rows, classes] = logits.shape;
+  const dtype = checkLabels(name, logits, labels);
+  const rows = labels.size;
+  const classes = logits.shape[logits.rank - 1];
   checkSome(name, rows, reduction);
   const scale = reduction === 'mean' ? 1 / rows : 1;
-  const loss = empty(reduction === 'none' ? [rows] : [], dtype);
+  const loss = empty(reduction === 'none' ? labels.shape : [], dtype);
   const y = elements<'int32'>(labels);
   const probabilities = take(logits.size, dtype);
   kernels.softmaxCrossEntropy(floats(loss), probabilities, floats(logits), y, rows, classes, scale);

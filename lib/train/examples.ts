@@ -9,7 +9,7 @@ import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, type Values } from '../tensor.ts';
 import { leavesOf, mapTree, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
-import { type AnyLoss, isLoss, type LossName } from './loss.ts';
+import { type AnyLoss, classLosses, type LossName, lossAmong } from './loss.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
 export type { Inputs, Tensors } from '../layers/inputs.ts';
@@ -52,8 +52,8 @@ export interface Conversion {
   inputDtype(path: string): Dtype;
   /** The tensors that the model makes of its input. */
   input(values: unknown, name: string): Tensors;
-  /** Whether a flat y holds the labels of classes. */
-  labels: boolean;
+  /** The loss for which a flat y holds the labels of classes. */
+  labels: LossName | undefined;
   /** Whether targets are in the domain of the loss, where that is known. */
   checkTargets?: TargetCheck | undefined;
 }
@@ -61,7 +61,7 @@ export interface Conversion {
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
 export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
   const dtype = model.parameterDtype();
-  const labels = isLoss(loss, 'softmaxCrossEntropy');
+  const labels = lossAmong(loss, classLosses);
   return {
     dtype,
     labels,
@@ -87,12 +87,11 @@ function isFlat(values: Values): values is ArrayLike<number> {
 }
 
 function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Conversion): Tensor {
-  if (isTensor(values) || !labels || !isFlat(values)) return toTensor(name, values, dtype);
+  if (isTensor(values) || labels === undefined || !isFlat(values)) return toTensor(name, values, dtype);
   for (let i = 0; i < values.length; i++) {
     if (!Number.isInteger(values[i])) {
       throw new DataError(
-        `expected ${name} to hold integer labels for softmaxCrossEntropy, got ${values[i]} at row ${i}, position 0 ` +
-          '(counted from 0)',
+        `expected ${name} to hold integer labels for ${labels}, got ${values[i]} at row ${i}, position 0 (counted from 0)`,
       );
     }
   }

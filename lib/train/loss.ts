@@ -24,6 +24,17 @@ export function isLoss(choice: LossName | AnyLoss | undefined, name: LossName): 
   return choice === name || choice === losses[name];
 }
 
+/** The name of a choice among these. */
+export function lossAmong<Name extends LossName>(
+  choice: LossName | AnyLoss | undefined,
+  names: readonly Name[],
+): Name | undefined {
+  return names.find((name) => isLoss(choice, name));
+}
+
+/** Losses by classes, whose targets are labels, of some of them or probabilities. */
+export const classLosses = ['softmaxCrossEntropy', 'multiMargin'] as const;
+
 /** The loss of a name, or a function as it is. @throws ArgumentError for anything else. */
 export function resolveLoss(loss: LossName | AnyLoss): AnyLoss {
   if (isFunction(loss)) return loss;

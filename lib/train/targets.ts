@@ -5,7 +5,7 @@ import type { Layer } from '../layers/layer.ts';
 import { show } from '../shape.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import type { Tensors } from './examples.ts';
-import { type AnyLoss, isLoss, type LossName } from './loss.ts';
+import { type AnyLoss, classLosses, isLoss, type LossName, lossAmong } from './loss.ts';
 
 /** How far rounding may take a probability out of [0, 1]: interpolation and scaling in float32 do. */
 const rounding = 1e-6;
@@ -40,18 +40,38 @@ export type TargetCheck = (name: string, target: Tensors, x: Tensors) => void;
 
 /** The check for a loss of `losses`, by name or itself; undefined for any other, which may mean anything by its targets. */
 export function targetCheck(model: Layer, loss: LossName | AnyLoss | undefined): TargetCheck | undefined {
-  for (const name of ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits'] as const) {
-    if (!isLoss(loss, name)) continue;
-    return (part, target) => {
-      if (isTensor(target) && target.dtype !== 'int32') checkProbabilities(part, target, name);
-    };
+  const binary = lossAmong(loss, ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits', 'focal']);
+  if (binary !== undefined) return forFloats((part, target) => checkProbabilities(part, target, binary));
+  const signed = lossAmong(loss, ['hinge', 'squaredHinge', 'cosineEmbedding']);
+  if (signed !== undefined) return forFloats((part, target) => checkSigns(part, target, signed));
+  if (isLoss(loss, 'klDivergence')) {
+    return forFloats((part, target) => checkDistributions(part, target, 'klDivergence'));
   }
-  if (!isLoss(loss, 'softmaxCrossEntropy')) return undefined;
+  const name = lossAmong(loss, classLosses);
+  if (name === undefined) return undefined;
   return (part, target, x) => {
     if (!isTensor(target)) return;
-    if (target.dtype === 'int32') checkLabels(part, target, classesFor(model, x));
-    else if (target.rank === 2) checkDistributions(part, target);
+    if (target.dtype === 'int32') checkLabels(part, target, name, classesFor(model, x, target.rank));
+    else if (name === 'softmaxCrossEntropy' && target.rank >= 2) checkDistributions(part, target, name);
   };
+}
+
+/** A check of targets that are numbers; what else there is, the loss refuses. */
+function forFloats(check: (part: string, target: Tensor) => void): TargetCheck {
+  return (part, target) => {
+    if (isTensor(target) && target.dtype !== 'int32') check(part, target);
+  };
+}
+
+/** @throws DataError unless all are −1 or 1 */
+function checkSigns(part: string, target: Tensor, loss: LossName): void {
+  const { data } = target;
+  const at = data.findIndex((value: number) => value !== 1 && value !== -1);
+  if (at < 0) return;
+  throw new DataError(
+    `expected ${part} to hold targets -1 and 1 for ${loss}, got ${data[at]} at ${place(target, at)}` +
+      (data[at] === 0 ? ': map 0 to −1, by 2 · y − 1' : ''),
+  );
 }
 
 function checkProbabilities(part: string, target: Tensor, loss: LossName): void {
@@ -78,42 +98,43 @@ function advice(values: ArrayLike<number>): string {
   return '';
 }
 
-function checkDistributions(part: string, target: Tensor): void {
-  const row = firstNoDistribution(target.data, target.shape[1]);
+function checkDistributions(part: string, target: Tensor, loss: LossName): void {
+  if (target.rank === 0) return;
+  const width = target.shape[target.rank - 1];
+  const row = firstNoDistribution(target.data, width);
   if (row < 0) return;
-  if (target.shape[1] === 1) {
+  if (width === 1 && loss === 'softmaxCrossEntropy') {
     throw new DataError(
-      `expected ${part} to hold labels [batch] or probabilities [batch, classes] for softmaxCrossEntropy, got ` +
+      `expected ${part} to hold labels [batch] or probabilities [batch, classes] for ${loss}, got ` +
         `${show(target.shape)}: reshape labels to [${target.shape[0]}]`,
     );
   }
-  checkProbabilities(part, target, 'softmaxCrossEntropy');
-  const width = target.shape[1];
+  checkProbabilities(part, target, loss);
   const sum = rowSum(target.data, row * width, width);
   throw new DataError(
-    `expected each row of ${part} to be one-hot or of probabilities that sum to 1 for softmaxCrossEntropy, got a sum of ` +
+    `expected each row of ${part} to be one-hot or of probabilities that sum to 1 for ${loss}, got a sum of ` +
       `${sum} in row ${row} (counted from 0)` +
       (sum > 1 ? ': several labels at once are for binaryCrossEntropyWithLogits' : ''),
   );
 }
 
-function checkLabels(part: string, target: Tensor, classes: number | undefined): void {
+function checkLabels(part: string, target: Tensor, loss: LossName, classes: number | undefined): void {
   const { data } = target;
   for (let i = 0; i < data.length; i++) {
     if (data[i] >= 0 && !(data[i] >= (classes ?? Infinity))) continue;
     const wanted = classes === undefined ? 'labels of at least 0' : `labels from 0 to ${classes - 1}`;
     throw new IndexError(
-      `expected ${part} to hold ${wanted} for softmaxCrossEntropy, got ${data[i]} at ${place(target, i)}` +
+      `expected ${part} to hold ${wanted} for ${loss}, got ${data[i]} at ${place(target, i)}` +
         (data[i] === classes ? ': classes count from 0' : ''),
     );
   }
 }
 
 /** How many classes the model tells apart, where that is known without a step; what does not fit the step tells. */
-function classesFor(model: Layer, x: Tensors): number | undefined {
+function classesFor(model: Layer, x: Tensors, rank: number): number | undefined {
   try {
     const shape = model.outputShape(isTensor(x) && x.rank > 1 ? x.shape.slice(1) : undefined);
-    return shape?.length === 1 ? shape[0] : undefined;
+    return shape?.length === rank ? shape[rank - 1] : undefined;
   } catch {
     return undefined;
   }

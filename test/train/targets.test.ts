@@ -9,6 +9,7 @@ import {
   fit,
   IndexError,
   Layer,
+  type LossFunction,
   type LossName,
   losses,
   NonFiniteError,
@@ -35,11 +36,12 @@ function ways(loss: LossName, outputs: number, bad: unknown, good: unknown) {
     net,
     before: [
       () => fit(net, { x, y }, { loss, optimizer: optimizer() }),
-      () => fit(net, { x, y }, { loss: losses[loss], optimizer: optimizer(), compiled: false }),
+      () =>
+        fit(net, { x, y }, { loss: losses[loss] as LossFunction, optimizer: optimizer(), compiled: false }),
       () => fit(net, [{ x, y }], { loss, optimizer: optimizer() }),
       () => fit(net, data, { loss, optimizer: optimizer(), validation: { x, y } }),
       () => evaluate(net, { x, y }, { loss }),
-      () => evaluate(net, [data, { x, y }], { loss: losses[loss] }),
+      () => evaluate(net, [data, { x, y }], { loss: losses[loss] as LossFunction }),
     ],
     later: [() => fit(net, stream, { loss, optimizer: optimizer() })],
   };
