@@ -8,7 +8,16 @@ import { AutogradError, DataError } from './errors.ts';
 import { Gaps, type Part } from './gaps.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
 import { changing, nextPass, recording } from './kernels/recorder.ts';
-import { agePool, allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
+import {
+  agePool,
+  allocate,
+  allocateShared,
+  type FloatDtype,
+  lending,
+  release,
+  Storage,
+  take,
+} from './memory.ts';
 import { show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -310,6 +319,40 @@ function undo(pending: readonly Tensor[]): void {
       release(before);
     }
   }
+}
+
+/**
+ * Within a backward pass, runs `fn` again with a history, and that history from dL/dresult: for ops that keep their inputs
+ * rather than what they made of them. `fn` gets the inputs as views at which the history ends; their gradients are the inputs'.
+ */
+export function differentiate(
+  inputs: readonly (Tensor | null)[],
+  fn: (inputs: readonly (Tensor | null)[]) => Tensor,
+  gradient: Float,
+): void {
+  const before = gradEnabled;
+  gradEnabled = true;
+  try {
+    lending(() => {
+      const result = fn(inputs.map((input) => input && viewOf(input)));
+      const pending = collect(result);
+      contributeSame(result, gradient);
+      runNodes(pending);
+      return null;
+    });
+  } finally {
+    gradEnabled = before;
+  }
+}
+
+/** The same elements, with a history that hands its gradient to x and ends there. */
+function viewOf(x: Tensor): Tensor {
+  const view = x.detach();
+  if (!x.requiresGrad) return view;
+  const backward = (dy: Float) => contributeSame(x, dy);
+  view.node = { inputs: [], backward, order: created++, saved: [], versions: 0 };
+  view.wantsGradient = true;
+  return view;
 }
 
 /** Every tensor with a node behind `root`, latest first; checked before the first kernel runs. */

@@ -112,6 +112,7 @@ export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Embedding, type EmbeddingOptions } from './layers/embedding.ts';
 export { Flatten } from './layers/flatten.ts';
+export { GroupNorm } from './layers/groupNorm.ts';
 export { GRU, type GRUOptions } from './layers/gru.ts';
 export {
   type AnyModel,
@@ -135,6 +136,7 @@ export {
 } from './layers/pool2d.ts';
 export type { RecurrentCell, RecurrentOptions, RecurrentState } from './layers/recurrent.ts';
 export { Rescale, type RescaleOptions } from './layers/rescale.ts';
+export { RMSNorm, type RMSNormLayerOptions } from './layers/rmsNorm.ts';
 export { RNN, type RNNOptions } from './layers/rnn.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { StringLookup, type StringLookupOptions } from './layers/stringLookup.ts';
@@ -152,6 +154,7 @@ export {
   type OnnxLayout,
   type OnnxOptions,
 } from './onnx/export.ts';
+export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { where } from './ops/binary.ts';
 export {
   denseFromChannelsFirst,
@@ -173,6 +176,7 @@ export { dropout } from './ops/dropout.ts';
 export { einsum } from './ops/einsum.ts';
 export type { Activation as FusedActivation } from './ops/epilogue.ts';
 export { oneHot } from './ops/gather.ts';
+export { groupNorm } from './ops/groupNorm.ts';
 
 import './ops/index.ts';
 
@@ -199,6 +203,7 @@ export {
 export { pad } from './ops/pad.ts';
 export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export type { ReduceOptions } from './ops/reduction.ts';
+export { type RMSNormOptions, rmsNorm } from './ops/rmsNorm.ts';
 export type { Range } from './ops/slice.ts';
 export type { Sorted, SortOptions, TopKOptions } from './ops/sort.ts';
 export type { Padding, Pair, Sides } from './ops/window.ts';
@@ -212,6 +217,16 @@ export { Lion, type LionOptions } from './optimizers/lion.ts';
 export { NAdam, type NAdamOptions } from './optimizers/nadam.ts';
 export { Optimizer, type OptimizerOptions } from './optimizers/optimizer.ts';
 export { RMSprop, type RMSpropGroup, type RMSpropOptions } from './optimizers/rmsprop.ts';
+export type {
+  CosineOptions,
+  CosineRestartsOptions,
+  ExponentialOptions,
+  OneCycleOptions,
+  PolynomialOptions,
+  Schedule,
+  StepDecayOptions,
+} from './optimizers/schedules.ts';
+export * as schedules from './optimizers/schedules.ts';
 export { SGD, type SGDOptions } from './optimizers/sgd.ts';
 export {
   type AnyParameter,
@@ -243,6 +258,7 @@ export type { BatchReport, Callback, Outcome, TrainingContext } from './train/ca
 export { type CheckpointOptions, checkpoint } from './train/callbacks/checkpoint.ts';
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, type ProgressStream, progress } from './train/callbacks/progress.ts';
+export { type ReduceOnPlateauOptions, reduceOnPlateau } from './train/callbacks/reduceOnPlateau.ts';
 export { type Compiled, compile } from './train/compile.ts';
 export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './train/data.ts';
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';

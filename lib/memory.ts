@@ -203,6 +203,35 @@ export function release(buffer: Float): void {
   recent.add(buffer);
 }
 
+/** The memory of tensors that are made while `lending` runs; null when it does not. */
+let lent: Float[] | null = null;
+
+/**
+ * Runs `fn`, which makes tensors of which nobody uses but the one that it returns: what the others lie on goes to the pool.
+ * Of large tensors that are used once, new memory would cost more than what is computed in it.
+ */
+export function lending<Made extends { readonly storage: Storage } | null>(fn: () => Made): Made {
+  if (recording !== null) return fn();
+  const outer = lent;
+  const own: Float[] = [];
+  lent = own;
+  try {
+    const made = fn();
+    for (const buffer of own) if (buffer !== made?.storage.array) release(buffer);
+    return made;
+  } finally {
+    lent = outer;
+  }
+}
+
+/** Memory for a tensor that an op will fill. @throws MemoryError when the system has none for it. */
+export function allocateTensor(length: number, dtype: Dtype): Arrays[Dtype] {
+  if (lent === null || dtype === 'int32') return allocate(length, dtype);
+  const buffer = take(length, dtype);
+  lent.push(buffer);
+  return buffer;
+}
+
 /** Longer arrays of JavaScript than this are refused by its engine; measured. */
 const longestArray = 2 ** 27 - 1024;
 /** Nobody asks the heap whether it has room for less; in bytes. */

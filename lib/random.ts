@@ -7,11 +7,11 @@ import { checkBoolean, checkOptions, describe } from './arguments.ts';
 import { ArgumentError, DtypeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { settleRuns } from './kernels/queue.ts';
-import { refuseRecording } from './kernels/recorder.ts';
+import { recording, refuseRecording } from './kernels/recorder.ts';
 import { allocate, allocateBytes, type FloatDtype, lengthOf } from './memory.ts';
 import { typedArrayName } from './platform.ts';
 import { readShape, type Shape } from './shape.ts';
-import { empty, floats, type Tensor } from './tensor.ts';
+import { elements, empty, floats, type Tensor } from './tensor.ts';
 
 /** key[2], counter[4], lowest word first. */
 export type RandomState = Uint32Array;
@@ -46,6 +46,29 @@ export const defaultState: RandomState = randomState(Math.floor(Math.random() * 
 /** Starts the random numbers over: the same seed gives the same numbers on every backend. */
 export function seed(n: number): void {
   reseed('seed', defaultState, n);
+}
+
+/** A state as the words of int32, by which kernels copy it. */
+const wordsOf = (state: RandomState) => new Int32Array(state.buffer, state.byteOffset, state.length);
+const words = wordsOf(defaultState);
+
+/** Where programs draw the same numbers again; their lists name one array at each recording. */
+const replayed: RandomState = new Uint32Array(allocateBytes(24));
+const replayedWords = wordsOf(replayed);
+
+/** What the default state is now, for `stateOf`. */
+export function keepState(): Tensor {
+  const kept = empty([6], 'int32');
+  kernels.cast(elements(kept), words);
+  return kept;
+}
+
+/** A state that draws what was drawn after `keepState`; the next call may take its place. */
+export function stateOf(kept: Tensor): RandomState {
+  // An eager call may run beside a program.
+  const state = recording === null ? new Uint32Array(6) : replayed;
+  kernels.cast(recording === null ? wordsOf(state) : replayedWords, elements(kept));
+  return state;
 }
 
 export interface RandomOptions<D extends FloatDtype = FloatDtype> {

@@ -8,6 +8,7 @@ import { recording, type Use } from './kernels/recorder.ts';
 import {
   type Arrays,
   allocate,
+  allocateTensor,
   checkNested,
   type Dtype,
   type FloatDtype,
@@ -353,7 +354,7 @@ export function floats(x: Tensor): Float {
 export function empty(shape: Shape, dtype: Dtype): Tensor {
   const length = sizeOf(shape);
   return new Tensor(
-    recording === null ? allocate(length, dtype) : new Storage(dtype, length, null),
+    recording === null ? allocateTensor(length, dtype) : new Storage(dtype, length, null),
     shape,
     dtype,
   );

@@ -133,6 +133,42 @@ test.each([Float32Array, Float64Array])('convolve with any number of outputs a g
   }
 });
 
+/** Blocks of neighbouring pixels, at the borders and within, and last vectors that have some of the channels before. */
+test.each([Float32Array, Float64Array])('depthwise, with any number of channels, %o', (Floats) => {
+  const draw = integers(9);
+  for (let channels = 3; channels <= 40; channels += channels < 15 ? 4 : 1) {
+    const [kernel, stride] = [1 + (channels % 7), 1 + (channels % 2)];
+    const [height, width, pad] = [4 + (channels % 3), 5 + (channels % 13), kernel >> 1];
+    const side = (size: number) => Math.floor((size + 2 * pad - kernel) / stride) + 1;
+    const g: Geometry = {
+      ...{ batch: 2, height, width, channels, outHeight: side(height), outWidth: side(width) },
+      ...{
+        outChannels: channels,
+        kernelHeight: kernel,
+        kernelWidth: kernel,
+        strideY: stride,
+        strideX: stride,
+      },
+      ...{ dilationY: 1, dilationX: 1, padTop: pad, padLeft: pad, groups: channels },
+    };
+    const [x, weight, y] = [draw(inputLength(g)), draw(weightLength(g)), draw(outputLength(g))];
+    const expected = [new Floats(y.length), new Floats(x.length), new Floats(weight.length)];
+    eachProduct(g, (output, input, w) => {
+      expected[0][output] += x[input] * weight[w];
+      expected[1][input] += y[output] * weight[w];
+      expected[2][w] += y[output] * x[input];
+    });
+    const results = expected.map(({ length }) => new Floats(length).fill(Number.NaN));
+    const [image, weights, gradient] = [x, weight, y].map((values) => Floats.from(values));
+    kernels.convolve(results[0], image, weights, null, pack(g), -1, 0, 0);
+    kernels.convolveTransposed(results[1], gradient, weights, null, pack(g), -1, 0, 0);
+    kernels.convolveWeightGradient(results[2], image, gradient, pack(g), 0);
+    results.forEach((result, i) => {
+      expect(result.map((value) => value + 0)).toEqual(expected[i].map((value) => value + 0));
+    });
+  }
+});
+
 test('strides of any size are none where there is one output', () => {
   const one: Partial<Geometry> = {
     ...{ batch: 1, height: 3, width: 3, outHeight: 1, outWidth: 1, kernelHeight: 2, kernelWidth: 2 },

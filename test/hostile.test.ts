@@ -22,6 +22,7 @@ import {
   fit,
   full,
   gradCheck,
+  groupNorm,
   interpolate,
   LayerNorm,
   layerNorm,
@@ -33,11 +34,14 @@ import {
   Pad,
   Parameter,
   permutation,
+  RMSNorm,
   rand,
   randn,
+  rmsNorm,
   Sequential,
   SGD,
   SharedTensor,
+  scaledDotProductAttention,
   stack,
   type Tensor,
   tensor,
@@ -146,6 +150,7 @@ const shapes: Record<string, (shape: number[]) => { shape: readonly number[] }> 
   SharedTensor: (shape) => new SharedTensor(shape),
   Parameter: (shape) => new Parameter(shape),
   LayerNorm: (shape) => new LayerNorm(shape),
+  RMSNorm: (shape) => new RMSNorm(shape),
   'LayerNorm, weight': (shape) => new LayerNorm(shape).weight!,
   layerNorm: (shape) => layerNorm(zeros([2, 3]), shape),
   'inputShape of a Sequential': (shape) => ({
@@ -497,6 +502,10 @@ describe('no elements, in as many rows or columns as there can be', () => {
     matmul: (x) => x.matmul(zeros([0, 0])),
     'matmul, long sums': (x) => x.transpose().matmul(x),
     layerNorm: (x) => layerNorm(x, [0], zeros([0]), zeros([0])),
+    rmsNorm: (x) => rmsNorm(x, [0], zeros([0])),
+    groupNorm: (x) => groupNorm(x, 1),
+    'attention, no values': (x) =>
+      scaledDotProductAttention(x.reshape([1, 0]), x.reshape([1, 0]), zeros([1, 0])),
     batchNorm: (x) => batchNorm(x, zeros([0]).setRequiresGrad()),
     dropout: (x) => dropout(x, 0.5),
     'mean squared error': (x) => losses.mse(x, zeros([n, 0]), { reduction: 'sum' }),
@@ -507,6 +516,7 @@ describe('no elements, in as many rows or columns as there can be', () => {
     gather: (x) => x.gather(tensor([], { dtype: 'int32' })),
     'matmul, long sums': (x) => x.matmul(x.transpose()),
     layerNorm: (x) => layerNorm(x, n),
+    rmsNorm: (x) => rmsNorm(x, n),
     batchNorm: (x) => batchNorm(x),
     concat: (x) => concat([x, x]),
   };
@@ -515,6 +525,7 @@ describe('no elements, in as many rows or columns as there can be', () => {
     'the largest over an axis': (x) => x.max(1),
     'the place of the largest': (x) => x.argmax(1),
     layerNorm: (x) => layerNorm(x, [n, 0, 1]),
+    groupNorm: (x) => groupNorm(x, 1),
   };
   const calls = [
     ...Object.entries(wide).map(([name, call]) => [name, [n, 0], call] as const),

@@ -15,14 +15,20 @@ import {
   RMSprop,
   Sequential,
   SGD,
+  schedules,
   type Tensor,
   tensor,
 } from '../lib/index.ts';
 import { deviation, type Named, type Numbers, read } from './reference/read.ts';
 
+interface Scheduled {
+  name: 'cosine' | 'exponential';
+  options: never;
+}
+
 interface Run {
   options?: Record<string, unknown>;
-  groups?: readonly { of: readonly string[]; [option: string]: unknown }[];
+  groups?: readonly { of: readonly string[]; schedule?: Scheduled; [option: string]: unknown }[];
   losses: number[];
   end: Named;
 }
@@ -31,6 +37,8 @@ const classes = { SGD, Adam, AdamW, RMSprop, Adagrad, NAdam, Lion };
 const names = ['w1', 'b1', 'w2', 'b2'];
 const reference = read<Record<keyof typeof classes, Run[]>>('optimizers');
 const { start, x, t } = read<{ start: Named; x: Numbers; t: Numbers }>('trajectories');
+
+const scheduleOf = ({ name, options }: Scheduled) => schedules[name](options);
 
 function world(kind: keyof typeof classes, { options, groups }: Run) {
   const model = new Sequential([
@@ -42,8 +50,9 @@ function world(kind: keyof typeof classes, { options, groups }: Run) {
     parameter.data.set(start[names[i]].map(Number));
   });
   const given =
-    groups?.map(({ of, ...own }) => ({
+    groups?.map(({ of, schedule, ...own }) => ({
       ...own,
+      ...(schedule && { learningRate: scheduleOf(schedule) }),
       parameters: of.map((name) => parameters[names.indexOf(name)]),
     })) ?? parameters;
   const optimizer = new (classes[kind] as new (...args: unknown[]) => Optimizer)(given, options ?? {});
@@ -109,7 +118,7 @@ describe('twenty steps', () => {
     );
     // What was set since then is as it was.
     const after = world(kind, run);
-    for (const group of after.optimizer.groups) group.learningRate = 0.5;
+    for (const group of run.groups?.[0].schedule ? [] : after.optimizer.groups) group.learningRate = 0.5;
     saved.restore({ model: after.model, optimizer: after.optimizer });
     await steps(after, 'compiled', 11, 20);
     expect(after.parameters.flatMap((parameter) => [...parameter.data])).toEqual(ends[0]);

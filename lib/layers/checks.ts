@@ -3,7 +3,7 @@ import { describe } from '../arguments.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { leastPixels, positions, type Window } from '../ops/window.ts';
-import { readShape, show } from '../shape.ts';
+import { readShape, type Shape, sameShape, show } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { ExampleShape, Layer } from './layer.ts';
 
@@ -43,6 +43,13 @@ export function checkLayerDtype(layer: string, dtype: FloatDtype): FloatDtype {
 export function checkInputDtype(layer: Layer, x: Tensor, dtype: Dtype): void {
   if (x.dtype === dtype) return;
   throw new DtypeError(`${layer.label} expected ${dtype} input, received ${x.dtype}`);
+}
+
+/** @throws ShapeError, which names the layer, unless `received`, batch included, ends in these sizes. */
+export function checkEnd(layer: Layer, received: readonly (number | string)[], shape: Shape): void {
+  const lead = received.length - shape.length;
+  if (lead >= 1 && sameShape(received.slice(lead) as number[], shape)) return;
+  throw inputError(layer, `[batch, ..., ${shape.join(', ')}]`, received);
 }
 
 /** @throws ShapeError, which names the layer, unless `received`, batch included, are images of so many channels. */

@@ -1,16 +1,14 @@
 /** Layer normalisation as a layer. */
-import { isArray } from '../arguments.ts';
-import { ShapeError } from '../errors.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkEpsilon, layerNorm } from '../ops/normalize.ts';
 import { Parameter } from '../parameter.ts';
-import { checkSize, readShape, type Shape, sameShape } from '../shape.ts';
+import { checkSize, type Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkCount, checkInputDtype, inputError, readExample } from './checks.ts';
+import { checkEnd, checkInputDtype, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
-import { dtype, flag, layerForm, number, type OptionsOf, option } from './options.ts';
+import { dtype, flag, layerForm, normalizedShape, number, type OptionsOf } from './options.ts';
 
 export interface LayerNormLayerOptions<D extends FloatDtype = FloatDtype> {
   /** Added to the variance; default 1e-5. */
@@ -21,13 +19,7 @@ export interface LayerNormLayerOptions<D extends FloatDtype = FloatDtype> {
   dtype?: D;
 }
 
-const shape = option((layer, name, given: number | Shape): Shape => {
-  const own = isArray(given) ? readShape(layer, given) : [checkCount(layer, name, given)];
-  if (own.length > 0) return own;
-  throw new ShapeError(`${layer} expected a shape of at least one axis, got []`);
-});
-
-const form = layerForm('LayerNorm', { shape }, {
+const form = layerForm('LayerNorm', { shape: normalizedShape }, {
   epsilon: number(1e-5, checkEpsilon),
   affine: flag(true),
   dtype,
@@ -65,21 +57,15 @@ export class LayerNorm<D extends FloatDtype = 'float32'> extends Layer {
 
   forward(x: Tensor): Tensor<D> {
     checkTensor(this.label, x);
-    this.checkInput(x.shape);
+    checkEnd(this, x.shape, this.shape);
     checkInputDtype(this, x, this.dtype);
     return layerNorm(x, this.shape, this.weight, this.bias, { epsilon: this.epsilon });
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
     const example = readExample(this, input);
-    if (example) this.checkInput(['batch', ...example]);
+    if (example) checkEnd(this, ['batch', ...example], this.shape);
     return example;
-  }
-
-  private checkInput(received: readonly (number | string)[]): void {
-    const lead = received.length - this.shape.length;
-    if (lead >= 1 && sameShape(received.slice(lead) as number[], this.shape)) return;
-    throw inputError(this, `[batch, ..., ${this.shape.join(', ')}]`, received);
   }
 }
 

@@ -3,12 +3,13 @@
  * constructor reads, what `config` shows and what `layerFrom` makes follow from it.
  */
 import { type ActivationFunction, type ActivationName, resolveActivation } from '../activations.ts';
-import { checkBoolean, checkOptions, describe, isRecord, readOptions } from '../arguments.ts';
-import { ArgumentError } from '../errors.ts';
+import { checkBoolean, checkOptions, describe, isArray, isRecord, readOptions } from '../arguments.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Initializer, initializerBefore } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { checkPair, ownPadding, type Padding, type Pair } from '../ops/window.ts';
+import { readShape, type Shape } from '../shape.ts';
 import { checkCount, checkLayerDtype } from './checks.ts';
 import { registerLayer } from './config.ts';
 import type { Layer } from './layer.ts';
@@ -182,3 +183,10 @@ export const padding = option<Padding>(
   (layer, _, given) => ownPadding(layer, given),
   () => 'valid',
 );
+
+/** Of what is normalised together: the last axes, a number for the last alone. */
+export const normalizedShape = option((layer, name, given: number | Shape): Shape => {
+  const own = isArray(given) ? readShape(layer, given) : [checkCount(layer, name, given)];
+  if (own.length > 0) return own;
+  throw new ShapeError(`${layer} expected a shape of at least one axis, got []`);
+});

@@ -8,6 +8,12 @@ import { checkState, defaultState, type RandomState } from '../random.ts';
 import { checkElements, checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 
+/** @throws ArgumentError unless 0 ≤ rate < 1. */
+export function checkRate(op: string, rate: number, name = 'rate'): void {
+  if (typeof rate === 'number' && rate >= 0 && rate < 1) return;
+  throw new ArgumentError(`[${op}] expected ${name} to be at least 0 and less than 1, got ${describe(rate)}`);
+}
+
 /**
  * Sets each element to 0 with probability `rate` and scales the others by 1 / (1 − rate), so that the expectation stays.
  * @throws ArgumentError unless 0 ≤ rate < 1.
@@ -19,11 +25,7 @@ export function dropout<D extends FloatDtype>(
 ): Tensor<D> {
   checkTensor('dropout', x);
   const dtype = checkFloat('dropout', x);
-  if (typeof rate !== 'number' || !(rate >= 0 && rate < 1)) {
-    throw new ArgumentError(
-      `[dropout] expected rate to be at least 0 and less than 1, got ${describe(rate)}`,
-    );
-  }
+  checkRate('dropout', rate);
   checkState('dropout', state);
   // The random state moves on only where the rest will not fail.
   checkElements('dropout', x);

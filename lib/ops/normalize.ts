@@ -269,24 +269,14 @@ export function layerNorm<D extends FloatDtype>(
   options: LayerNormOptions = {},
 ): Tensor<D> {
   const op = 'layerNorm';
-  checkTensor(op, x);
-  const dtype = checkFloat(op, x);
+  const { dtype, own } = readNormalized(op, x, shape, { scale, shift });
   checkOptions(op, options, ['epsilon']);
   const { epsilon = 1e-5 } = options;
   checkEpsilon(op, epsilon);
-  const own = readShape(op, typeof shape === 'number' ? [shape] : shape);
-  const lead = x.rank - own.length;
-  if (own.length === 0 || lead < 0 || !sameShape(x.shape.slice(lead), own)) {
-    throw new ShapeError(
-      `[${op}] expected x of shape ${show(['...', ...own])}, got ${show(x.shape)} for shape ${show(own)}`,
-    );
-  }
-  checkOfShape(op, x, scale, 'scale', own);
-  checkOfShape(op, x, shift, 'shift', own);
   const y = empty(x.shape, dtype);
   tracing?.note(op, [x, scale, shift], y, { axes: own.length, epsilon });
   if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
-  const rows = sizeOf(x.shape.slice(0, lead));
+  const rows = sizeOf(x.shape.slice(0, x.rank - own.length));
   const size = sizeOf(own);
   const [mean, remainder, inverse] = [take(rows, dtype), take(rows, dtype), take(rows, dtype)];
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
@@ -313,12 +303,31 @@ export function layerNorm<D extends FloatDtype>(
   );
 }
 
-/** @throws ArgumentError, DtypeError or ShapeError unless it is null or a tensor of this shape, of x's dtype. */
-function checkOfShape(op: string, x: Tensor, given: Tensor | null, name: string, shape: Shape): void {
-  if (given === null) return;
-  checkTensor(op, given, name);
-  checkSameFloat(op, x, given);
-  if (!sameShape(given.shape, shape)) {
-    throw new ShapeError(`[${op}] expected ${name} ${show(shape)}, got ${show(given.shape)}`);
+/**
+ * The dtype of x and the shape of its last axes, which are normalised together.
+ * @throws ArgumentError, DtypeError or ShapeError unless x ends in it, and what else is given has it and x's dtype, or is null.
+ */
+export function readNormalized(
+  op: string,
+  x: Tensor,
+  shape: number | Shape,
+  others: Readonly<Record<string, Tensor | null>>,
+): { dtype: FloatDtype; own: Shape } {
+  checkTensor(op, x);
+  const dtype = checkFloat(op, x);
+  const own = readShape(op, typeof shape === 'number' ? [shape] : shape);
+  const lead = x.rank - own.length;
+  if (own.length === 0 || lead < 0 || !sameShape(x.shape.slice(lead), own)) {
+    throw new ShapeError(
+      `[${op}] expected x of shape ${show(['...', ...own])}, got ${show(x.shape)} for shape ${show(own)}`,
+    );
   }
+  for (const [name, given] of Object.entries(others)) {
+    if (given === null) continue;
+    checkTensor(op, given, name);
+    checkSameFloat(op, x, given);
+    if (sameShape(given.shape, own)) continue;
+    throw new ShapeError(`[${op}] expected ${name} ${show(own)}, got ${show(given.shape)}`);
+  }
+  return { dtype, own };
 }

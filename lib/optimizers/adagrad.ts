@@ -5,10 +5,11 @@ import type { ParametersOf } from './group.ts';
 import { checkNumber } from './hyper.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
+import type { Schedule } from './schedules.ts';
 
 export interface AdagradGroup {
   /** Default 0.01. */
-  learningRate?: number;
+  learningRate?: number | Schedule;
   /** δ of learningRate / (1 + (t − 1)·δ) at step t; default 0. */
   learningRateDecay?: number;
   /** Added to the root of the sum; default 1e-10. */

@@ -8,11 +8,12 @@ import type { ParametersOf } from './group.ts';
 import type { Hyperparameter } from './hyper.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
+import type { Schedule } from './schedules.ts';
 
 /** What a group of Adam or AdamW may have of its own, beside a decay of weights. */
 export interface AdamHyper {
   /** Default 0.001. */
-  learningRate?: number;
+  learningRate?: number | Schedule;
   /** Decay of the mean of gradients; default 0.9. */
   beta1?: number;
   /** Decay of the mean of squared gradients; default 0.999. */

@@ -13,6 +13,7 @@ import { allocateBytes } from '../memory.ts';
 import { isSharedArrayBuffer } from '../platform.ts';
 import { show } from '../shape.ts';
 import { floats, type Tensor } from '../tensor.ts';
+import type { Hyper } from './hyper.ts';
 
 interface Member {
   readonly parameter: Tensor;
@@ -39,7 +40,7 @@ export class Gather {
     /** The names of the state, in its order. */
     readonly slots: readonly string[],
     /** What the rule reads of the group. */
-    readonly hyper: Float64Array,
+    readonly hyper: Hyper,
   ) {}
 
   /**

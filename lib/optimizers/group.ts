@@ -16,7 +16,8 @@ export type ParametersOf<Options extends object> = Iterable<Tensor> | Iterable<G
 
 /**
  * A group of an optimizer. Each of its hyperparameters is a property of its name, that may be set at any time:
- * `optimizer.groups[0].learningRate = 0.01`. Steps and runs that are asked for from then on find it.
+ * `optimizer.groups[0].learningRate = 0.01`. Steps and runs that are asked for from then on find it. A learning rate that
+ * follows a schedule is what the next step has, and cannot be set.
  */
 export class ParameterGroup {
   static {
@@ -24,7 +25,7 @@ export class ParameterGroup {
   }
 
   readonly parameters: readonly Tensor[];
-  /** α, the size of a step. */
+  /** α, the size of a step. @throws ArgumentError to set one that follows a schedule */
   declare learningRate: number;
 
   /** @internal */

@@ -5,10 +5,11 @@ import type { Tensor } from '../tensor.ts';
 import type { ParametersOf } from './group.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
+import type { Schedule } from './schedules.ts';
 
 export interface LionOptions {
   /** Default 0.0001: three to ten times less than for AdamW, as every element moves by all of it. */
-  learningRate?: number;
+  learningRate?: number | Schedule;
   /** The share of the mean of gradients in the direction of a step; default 0.9. */
   beta1?: number;
   /** Decay of the mean of gradients; default 0.99. */

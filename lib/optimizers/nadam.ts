@@ -5,10 +5,11 @@ import type { Tensor } from '../tensor.ts';
 import type { ParametersOf } from './group.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
+import type { Schedule } from './schedules.ts';
 
 export interface NAdamOptions {
   /** Default 0.002. */
-  learningRate?: number;
+  learningRate?: number | Schedule;
   /** Decay of the mean of gradients; default 0.9. */
   beta1?: number;
   /** Decay of the mean of squared gradients; default 0.999. */

@@ -7,21 +7,23 @@ import { ArgumentError } from '../errors.ts';
 import type { Instructions } from '../kernels/elementwise.ts';
 import { type Call, type Float, kernels, reduceCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
-import { recording, refuseRecording } from '../kernels/recorder.ts';
+import { type Recording, recording, refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared, copyOf, type FloatDtype, release, take } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { where } from '../ops/binary.ts';
-import { Parameter } from '../parameter.ts';
+import { add_ } from '../ops/inPlace.ts';
+import { Parameter, SharedTensor } from '../parameter.ts';
 import { type Named, readState } from '../state.ts';
 import { floats, Tensor } from '../tensor.ts';
 import { Gather } from './gather.ts';
 import { ParameterGroup, type ParametersOf, readGroups } from './group.ts';
 import { checkNumber, type Domain, Hyper, HyperNames, type Hyperparameter } from './hyper.ts';
 import { traceRule } from './rule.ts';
+import type { Schedule } from './schedules.ts';
 
 /** What an optimizer is made of, beside its rule. */
 export interface OptimizerOptions {
-  readonly learningRate: number;
+  readonly learningRate: number | Schedule;
   /**
    * λ of λ/2·‖W‖²: λ·W is added to the gradient of weights (rank ≥ 2), not of biases, before the rule sees it. Default 0;
    * null for an optimizer that has none.
@@ -67,6 +69,11 @@ export abstract class Optimizer<HyperValues extends object = object> {
   private readonly scalars: readonly (readonly [name: string, domain: Domain])[];
   /** The rule for each kind of state. */
   private readonly instructions = new Map<string, Instructions>();
+  /** The steps that were taken, where a schedule asks for them. */
+  private readonly count: SharedTensor<'float64'> | null;
+  /** The recording in progress, and how many steps it has. */
+  private seenIn: Recording | null = null;
+  private seen = 0;
   /** One for each group and dtype, made at the first step. */
   private gathers: readonly Gather[] | null = null;
 
@@ -85,16 +92,16 @@ export abstract class Optimizer<HyperValues extends object = object> {
       state = [],
       scalars = {},
     } = readOptions(op, options, ['learningRate', 'l2', 'hyper', 'state', 'scalars']);
-    const all: [string, Hyperparameter][] = [
-      ['learningRate', { value: learningRate, low: 0 }],
+    const decay: [string, Hyperparameter][] = l2 === null ? [] : [['l2', { value: l2, low: 0 }]];
+    this.hyper = new HyperNames(op, [
+      ['learningRate', { value: learningRate as Schedule, low: 0 }],
       ...readEntries(op, 'hyper', hyper),
-      ...(l2 === null ? [] : [['l2', { value: l2, low: 0 }] as [string, Hyperparameter]]),
-    ];
-    this.hyper = new HyperNames(op, all);
+      ...decay,
+    ]);
     this.scalars = readEntries(op, 'scalars', scalars);
     const { names } = this.hyper;
     checkNames(op, ['parameters', ...names]);
-    const defaults = this.hyper.values({});
+    const { numbers: defaults } = this.hyper.read({});
     const slotsOf = (values: readonly number[]): string[] => {
       const slots = isFunction(state) ? state(this.hyper.record(values)) : state;
       const own = readList(op, 'state', slots);
@@ -104,14 +111,13 @@ export abstract class Optimizer<HyperValues extends object = object> {
     this.check(this.hyper.record(defaults), slotsOf(defaults));
     const groups = readGroups(op, parameters, names);
     this.own = groups.map(({ parameters: members, own }) => {
-      const values = this.hyper.values(own);
-      const slots = slotsOf(values);
-      return {
-        parameters: members,
-        slots,
-        hyper: new Hyper(this.hyper, values, (next) => this.check(next, slots)),
-      };
+      const values = this.hyper.read(own);
+      const slots = slotsOf(values.numbers);
+      const check = (next: Readonly<Record<string, number>>) => this.check(next, slots);
+      return { parameters: members, slots, hyper: new Hyper(this.hyper, values, check, () => this.taken) };
     });
+    const isScheduled = this.own.some(({ hyper: { schedule } }) => schedule !== null);
+    this.count = isScheduled ? new SharedTensor([], 'float64') : null;
     this.parameters = this.own.flatMap(({ parameters: members }) => members);
     this.groups = this.own.map(
       (own) => new ParameterGroup(own.parameters, this.hyper, own.hyper) as ParameterGroup & HyperValues,
@@ -150,8 +156,9 @@ export abstract class Optimizer<HyperValues extends object = object> {
   }
 
   /**
-   * α, the size of a step; may be set at any time. Of several groups it is that of the first one.
-   * @throws ArgumentError for a negative number or NaN, or to set it where groups have different ones
+   * α, the size of a step; may be set at any time. Of several groups it is that of the first one; where it follows a schedule,
+   * that of the next step.
+   * @throws ArgumentError for a negative number or NaN, or to set it where groups have different ones or follow a schedule
    */
   get learningRate(): number {
     return this.groups[0].learningRate;
@@ -181,19 +188,37 @@ export abstract class Optimizer<HyperValues extends object = object> {
    */
   step(): void {
     this.gathers ??= this.makeGathers();
-    const { gathers, own } = this;
+    const { gathers, own, count } = this;
     for (let i = 0; i < gathers.length; i++) gathers[i].gather();
+    const later = this.earlier();
     for (let i = 0; i < own.length; i++) {
       // A run that waits reads what was captured for it.
       if (recording === null) own[i].hyper.write();
-      else recording.settings.add(own[i].hyper);
+      else recording.settings.add(own[i].hyper.reading(later));
     }
     for (let i = 0; i < gathers.length; i++) {
       const gather = gathers[i];
       if (gather.gradients.length === 0) continue;
       gather.announce();
-      gather.run(() => this.update(gather, this.rows, gather.hyper));
+      gather.run(() => this.update(gather, this.rows, gather.hyper.reading(later).buffer));
     }
+    if (count !== null) add_(count, 1);
+  }
+
+  /** How many steps the function that is being recorded has made before this one. */
+  private earlier(): number {
+    this.seen = recording !== null && recording === this.seenIn ? this.seen + 1 : 0;
+    this.seenIn = recording;
+    return this.seen;
+  }
+
+  /** @internal Whether a learning rate follows a schedule. */
+  get isScheduled(): boolean {
+    return this.count !== null;
+  }
+
+  private get taken(): number {
+    return this.count === null ? 0 : this.count.storage.array![0];
   }
 
   /** @internal The call that runs the rule for what was gathered. A kernel that does the same faster may take its place. */
@@ -232,7 +257,7 @@ export abstract class Optimizer<HyperValues extends object = object> {
       return (['float32', 'float64'] as const)
         .map((dtype) => members.filter(({ parameter }) => parameter.dtype === dtype))
         .filter((some) => some.length > 0)
-        .map((some) => new Gather(some, slots, hyper.buffer));
+        .map((some) => new Gather(some, slots, hyper));
     });
   }
 
@@ -282,6 +307,7 @@ export abstract class Optimizer<HyperValues extends object = object> {
     own.forEach(([name], i) => {
       const domain = domains.get(name.slice(0, name.lastIndexOf('.')));
       if (domain !== undefined) checkNumber(this.constructor.name, name, values[i][0], domain);
+      if (name === 'steps') checkNumber(this.constructor.name, name, values[i][0], { low: 0, integer: true });
     });
     settleRuns();
     own.forEach(([, { data }], i) => {
@@ -311,6 +337,7 @@ export abstract class Optimizer<HyperValues extends object = object> {
     return [
       ['hyper', new Tensor(numbers, shape, 'float64')],
       ...(own.length > 1 ? [['groups', new Tensor(sizes, [own.length], 'int32')] as [string, Tensor]] : []),
+      ...(this.count === null ? [] : [['steps', this.count] as [string, Tensor]]),
       ...this.state().map(({ slot, at, values }): [string, Tensor] => {
         const { shape, dtype } = this.parameters[at];
         const isSlot = this.slots.has(slot);

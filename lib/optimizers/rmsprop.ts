@@ -6,10 +6,11 @@ import { maximum } from '../ops/binary.ts';
 import type { ParametersOf } from './group.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
+import type { Schedule } from './schedules.ts';
 
 export interface RMSpropGroup {
   /** Default 0.01. */
-  learningRate?: number;
+  learningRate?: number | Schedule;
   /** Decay of the mean of squared gradients; default 0.99. */
   alpha?: number;
   /** Added to the root of that mean; default 1e-8. */

@@ -8,10 +8,11 @@ import type { Gather } from './gather.ts';
 import type { ParametersOf } from './group.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
+import type { Schedule } from './schedules.ts';
 
 export interface SGDOptions {
   /** α of W ← W − α·∂J/∂W, equations (5) and (6) of the notes. */
-  learningRate: number;
+  learningRate: number | Schedule;
   /** β of v ← β·v + (1 − dampening)·∂J/∂W, W ← W − α·v, from v = 0. Default 0: no velocity. */
   momentum?: number;
   /** Default 0; with `dampening` equal to `momentum` it is the notes' momentum. */

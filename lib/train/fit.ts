@@ -385,6 +385,7 @@ async function run(
     checkState(model, optimizer, `at the end of epoch ${record.epoch}`);
     const penalty = optimizer.penalty();
     if (penalty > 0) record.penalty = penalty;
+    record.learningRate = optimizer.learningRate;
     if (validation) {
       const scores = await score(scorer(model, loss, training.compiled), validation, metrics, interruption);
       (record as { validation?: typeof scores }).validation = scores;

@@ -24,6 +24,8 @@ export type EpochRecord<Names extends string = any> = {
   loss: number;
   /** The L2 penalty λ/2·‖W‖² at the end of the epoch, which `loss` does not hold; only where there is one. */
   penalty?: number;
+  /** The learning rate of the optimizer, of its first group, at the end of the epoch; by a schedule that of the next step. */
+  learningRate?: number;
   /** Scores on the validation data at the end of the epoch. */
   validation?: Scores<Names>;
   /** The time of training in seconds, without validation. */
@@ -36,6 +38,7 @@ export const reservedNames: readonly string[] = [
   'epoch',
   'loss',
   'penalty',
+  'learningRate',
   'validation',
   'seconds',
   'examplesPerSecond',

@@ -31,18 +31,15 @@ struct Lanes {
   int64_t share;  // groups in one; 0 where too few fit for it to pay
 
   int64_t vectors() const { return (groups + share - 1) / share; }
-  /// Of vector v: its groups, the lanes that are read and those that are results.
-  int64_t count(int64_t v) const { return std::min(share, groups - v * share); }
+  /// Of vector v: its first group, how many there are, the lanes that are read and those that are results.
+  /// Where vectors are whole, the last one has some groups of the one before it.
+  int64_t first(int64_t v) const {
+    return share == all ? std::min(v * share, std::max<int64_t>(groups - all, 0)) : v * share;
+  }
+  int64_t count(int64_t v) const { return std::min(share, groups - first(v)); }
   bool isWhole(int64_t v) const { return count(v) * width == all && count(v) * outputs == all; }
-  int64_t from(int64_t v) const { return v * share * width; }
-  int64_t to(int64_t v) const { return v * share * outputs; }
-};
-
-/// How the pixels of a tile lie: `width` of them in a line, `step` apart in the source, whose own are
-/// `across` apart, and `spacing` in the result; windows are `taps` wide, neighbours of each other, or 0 where
-/// they are not.
-struct Lines {
-  int64_t width, step, across, spacing, taps;
+  int64_t from(int64_t v) const { return first(v) * width; }
+  int64_t to(int64_t v) const { return first(v) * outputs; }
 };
 
 /// Of a vector, at most: 64 bytes of float32.
@@ -145,20 +142,22 @@ void sumGroups(const Row<T>* rows, const Lanes& lanes, int64_t v, const int64_t*
   }
 }
 
-/// What sumSliding reads and writes: windows of lines of taps, `down` of them, whose pixels are `across`
-/// apart; pixel i of the block is stored at i · spacing.
+/// What sumSliding reads and writes: windows of `down` lines of taps, which are `line` elements times
+/// lines[i] from `from` on, and whose pixels are `across` apart. Of those that the block sees, [begin, end)
+/// are in the image; the first `count` sums are stored, sum i at i · spacing.
 template <class T>
 struct Sliding {
   const T* from;
-  const int64_t* taps;
-  int64_t down, across;
+  const int64_t* lines;
+  int64_t down, line, across, begin, end;
   T* to;
-  int64_t spacing;
+  int64_t spacing, count;
 };
 
 /// The sums of slidingPixels windows, taps × any number of lines, `step` pixels apart, in a whole vector of
-/// channels that are groups of their own. What several windows see is read once.
-template <int taps, int step, class T>
+/// channels that are groups of their own. What several windows see is read once. Only of a block at an `edge`
+/// are `begin`, `end` and `count` looked at.
+template <int taps, int step, bool edge, class T>
 void sumSliding(const Sliding<T>& s, const T* HWY_RESTRICT weights) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
@@ -166,10 +165,11 @@ void sumSliding(const Sliding<T>& s, const T* HWY_RESTRICT weights) {
   V sums[slidingPixels];
   for (int i = 0; i < slidingPixels; i++) sums[i] = hn::Zero(d);
   for (int64_t line = 0; line < s.down; line++, weights += taps * lanes) {
-    const T* const from = s.from + s.taps[line * taps];
+    const T* const from = s.from + s.lines[line] * s.line;
     V w[taps];
     for (int j = 0; j < taps; j++) w[j] = hn::Load(d, weights + j * lanes);
     unrolled<(slidingPixels - 1) * step + taps>([&](auto at) HWY_ATTR {
+      if (edge && (at < s.begin || at >= s.end)) return;
       const V x = hn::LoadU(d, from + at * s.across);
       unrolled<slidingPixels>([&](auto i) HWY_ATTR {
         constexpr int tap = decltype(at)::value - decltype(i)::value * step;
@@ -177,32 +177,85 @@ void sumSliding(const Sliding<T>& s, const T* HWY_RESTRICT weights) {
       });
     });
   }
-  unrolled<slidingPixels>([&](auto i) HWY_ATTR { hn::StoreU(sums[i], d, s.to + i * s.spacing); });
+  unrolled<slidingPixels>([&](auto i) HWY_ATTR {
+    if (!edge || i < s.count) hn::StoreU(sums[i], d, s.to + i * s.spacing);
+  });
 }
 
 template <class T>
 using SumSliding = void (*)(const Sliding<T>&, const T*);
 
 /// The version for windows so many taps wide, so many pixels apart, or null.
-template <class T>
+template <bool edge, class T>
 SumSliding<T> slidingFor(int64_t taps, int64_t step) {
   constexpr SumSliding<T> next[] = {nullptr,
-                                    sumSliding<1, 1, T>,
-                                    sumSliding<2, 1, T>,
-                                    sumSliding<3, 1, T>,
-                                    sumSliding<4, 1, T>,
-                                    sumSliding<5, 1, T>,
+                                    sumSliding<1, 1, edge, T>,
+                                    sumSliding<2, 1, edge, T>,
+                                    sumSliding<3, 1, edge, T>,
+                                    sumSliding<4, 1, edge, T>,
+                                    sumSliding<5, 1, edge, T>,
                                     nullptr,
-                                    sumSliding<7, 1, T>};
+                                    sumSliding<7, 1, edge, T>};
   if (step == 1) return taps <= 7 ? next[taps] : nullptr;
   if (step != 2) return nullptr;
-  return taps == 3 ? sumSliding<3, 2, T> : taps == 5 ? sumSliding<5, 2, T> : nullptr;
+  return taps == 3 ? sumSliding<3, 2, edge, T> : taps == 5 ? sumSliding<5, 2, edge, T> : nullptr;
+}
+
+/// Whether slideTile computes it.
+template <class T>
+bool slides(const Gather& gather, const Lanes& lanes) {
+  return lanes.width * lanes.outputs == 1 && lanes.groups >= lanes.all && gather.x.isRun() &&
+         slidingFor<false, T>(gather.x.size(), gather.x.step) != nullptr;
+}
+
+/// A tile of the result from the image as it lies.
+template <class T>
+void slideTile(T* out, int64_t height, int64_t width, const T* x, const Gather& gather, const Tile& tile,
+               const Lanes& lanes, const T* weights) {
+  const Axis &down = gather.y, &across = gather.x;
+  const int64_t taps = across.size(), channels = lanes.groups;
+  const auto inside = slidingFor<false, T>(taps, across.step), edge = slidingFor<true, T>(taps, across.step);
+  const int64_t seen = (slidingPixels - 1) * across.step + taps;
+  // As many vectors of a line, one after the other, as leave in the first-level cache what windows share; all
+  // of them where one takes more, so that memory is read in its order.
+  const int64_t lineSize = (tile.width * across.step + taps) * (down.size() + down.step) * lanes.all;
+  const int64_t some = lineSize > 6144 ? lanes.vectors() : 6144 / lineSize;
+  for (int64_t first = 0; first < lanes.vectors(); first += some) {
+    for (int64_t row = tile.row; row < tile.row + tile.rows; row++) {
+      const int64_t top = row % down.count * down.step;
+      int64_t begin = 0, end = down.size();
+      while (begin < end && top + down.offsets[static_cast<size_t>(begin)] < 0) begin++;
+      while (end > begin && top + down.offsets[static_cast<size_t>(end - 1)] >= down.source) end--;
+      const int64_t line = (row / down.count * down.source + top) * across.source;
+      T* const to = out + gather.target(row, tile.left, height, width) * channels;
+      for (int64_t i = 0; i < tile.width; i += slidingPixels) {
+        const int64_t left = (tile.left + i) * across.step + across.offsets[0];
+        Sliding<T> block{nullptr,
+                         down.offsets.data() + begin,
+                         end - begin,
+                         across.source * channels,
+                         channels,
+                         std::max<int64_t>(0, -left),
+                         std::min(seen, across.source - left),
+                         nullptr,
+                         across.spacing * channels,
+                         std::min<int64_t>(slidingPixels, tile.width - i)};
+        const bool isInside = block.begin == 0 && block.end == seen && block.count == slidingPixels;
+        const auto slide = isInside ? inside : edge;
+        for (int64_t v = first; v < std::min(first + some, lanes.vectors()); v++) {
+          block.from = x + (line + left) * channels + lanes.from(v);
+          block.to = to + i * block.spacing + lanes.to(v);
+          slide(block, weights + (v * down.size() + begin) * taps * lanes.all);
+        }
+      }
+    }
+  }
 }
 
 /// The same for any number of rows and all vectors; `nowhere` takes the results of a row.
 template <class T>
-void sumGroupsOfRows(const Row<T>* rows, int64_t count, const Lines& lines, const Lanes& lanes,
-                     const int64_t* taps, int64_t tapCount, const T* weights, T* nowhere) {
+void sumGroupsOfRows(const Row<T>* rows, int64_t count, const Lanes& lanes, const int64_t* taps,
+                     int64_t tapCount, const T* weights, T* nowhere) {
   const bool alone = lanes.width * lanes.outputs == 1;
   const auto sum = alone ? sumGroups<true, false, T> : sumGroups<false, false, T>;
   const auto sumWhole = alone ? sumGroups<true, true, T> : sumGroups<false, true, T>;
@@ -215,23 +268,8 @@ void sumGroupsOfRows(const Row<T>* rows, int64_t count, const Lines& lines, cons
   }
   // Two vectors of all rows, one after the other, so that what windows share is in the first-level cache.
   constexpr int64_t some = 2;
-  const auto slide = alone && lines.width >= slidingPixels ? slidingFor<T>(lines.taps, lines.step) : nullptr;
   for (int64_t first = 0; first < lanes.vectors(); first += some) {
     const int64_t end = std::min(first + some, lanes.vectors());
-    if (slide && lanes.isWhole(end - 1)) {
-      for (int64_t line = 0; line < count; line += lines.width) {
-        for (int64_t i = 0; i < lines.width; i += slidingPixels) {
-          // The last block of a line has some pixels of the one before it.
-          const Row<T>& row = rows[line + std::min(i, lines.width - slidingPixels)];
-          for (int64_t v = first; v < end; v++) {
-            slide({row.a + lanes.from(v), taps, tapCount / lines.taps, lines.across, row.c + lanes.to(v),
-                   lines.spacing},
-                  weights + v * tapCount * lanes.all);
-          }
-        }
-      }
-      continue;
-    }
     for (int64_t i = 0; i < count; i += groupedRows) {
       for (int64_t v = first; v < end; v++) {
         (lanes.isWhole(v) ? sumWhole : sum)(i < whole ? rows + i : last, lanes, v, taps, tapCount,
@@ -331,7 +369,7 @@ void convolveGroups(T* out, int64_t targetHeight, int64_t targetWidth, const T* 
         for (const int64_t j : gather.x.taps) {
           for (int64_t c = 0; c < lanes.width; c++, to += lanes.all) {
             for (int64_t lane = 0; lane < lanes.count(v) * lanes.outputs; lane++) {
-              to[lane] = weightOf(v * lanes.share + lane / lanes.outputs, lane % lanes.outputs, i, j, c);
+              to[lane] = weightOf(lanes.first(v) + lane / lanes.outputs, lane % lanes.outputs, i, j, c);
             }
           }
         }
@@ -339,6 +377,19 @@ void convolveGroups(T* out, int64_t targetHeight, int64_t targetWidth, const T* 
     }
   });
   const Tiles tiles(gather, tilePixels(gather, channels, outChannels));
+  const int64_t spacing = gather.x.spacing * outChannels;
+  if (AXPY_SIMD(slides<T>)(gather, lanes)) {
+    const auto slide = AXPY_SIMD(slideTile<T>);
+    return parallel::forEach(tiles.count(), [&](int64_t task) {
+      const Tile tile = tiles[task];
+      slide(out, targetHeight, targetWidth, x, gather, tile, lanes, weights.data());
+      if (!epilogue.present()) return;
+      for (int64_t row = tile.row; row < tile.row + tile.rows; row++) {
+        epilogue.apply(out + gather.target(row, tile.left, targetHeight, targetWidth) * outChannels, spacing,
+                       tile.width, outChannels, 0);
+      }
+    });
+  }
   const Patches<T> patches(gather, channels, lanes.width, tiles, false);
   Workspaces<T> spaces(tiles.count(), patches.size() + outChannels);
   Workspaces<Row<T>> rowSpaces(tiles.count(), tiles.rows() * tiles.width());
@@ -350,16 +401,14 @@ void convolveGroups(T* out, int64_t targetHeight, int64_t targetWidth, const T* 
     const typename Workspaces<int64_t>::Lease lines(lineSpaces);
     const Tile tile = tiles[task];
     const T* const base = patches.gather(tile, x, space.data(), lines.data());
-    const int64_t spacing = gather.x.spacing * outChannels;
     for (int64_t r = 0; r < tile.rows; r++) {
       T* const row = out + gather.target(tile.row + r, tile.left, targetHeight, targetWidth) * outChannels;
       for (int64_t i = 0; i < tile.width; i++) {
         rows.data()[r * tile.width + i] = {base + lines.data()[r] + i * patches.step(), row + i * spacing};
       }
     }
-    run(rows.data(), tile.pixels(),
-        {tile.width, patches.step() / channels, channels, spacing, gather.x.isRun() ? gather.x.size() : 0},
-        lanes, patches.taps().data(), gather.taps(), weights.data(), space.data() + patches.size());
+    run(rows.data(), tile.pixels(), lanes, patches.taps().data(), gather.taps(), weights.data(),
+        space.data() + patches.size());
     if (!epilogue.present()) return;
     for (int64_t r = 0; r < tile.rows; r++) {
       epilogue.apply(rows.data()[r * tile.width].c, spacing, tile.width, outChannels, 0);
@@ -437,7 +486,8 @@ void groupedWeightGradient(T* out, const T* x, const T* gradient, const Window& 
         for (int64_t lane = 0; lane < lanes.all; lane++)
           total[static_cast<size_t>(lane)] += static_cast<double>(from[lane]);
       }
-      for (int64_t lane = 0; lane < lanes.count(v) * outputs; lane++)
+      // Not those that the vector before it has as well.
+      for (int64_t lane = v * lanes.share * outputs - lanes.to(v); lane < lanes.count(v) * outputs; lane++)
         out[(lanes.to(v) + lane) * terms + term] = static_cast<T>(total[static_cast<size_t>(lane)]);
     }
   });

@@ -66,18 +66,19 @@ HWY_INLINE Exponentials<D> exponentialsOf(D d, hn::Vec<D> m) {
   return {from, hn::Add(rest, hn::Set(d, ConstantsOf<D>::expLeast)), power};
 }
 
-/// Quotients by the same number, of which those by itself are 1.
+/// Quotients by the same number, of which those by itself are 1: by a total and what was rounded away of it,
+/// which would otherwise be an error of the whole row.
 template <class D>
 struct Quotients {
   using V = hn::Vec<D>;
-  V divisor, reciprocal;
+  V divisor, rest, reciprocal;
 
-  HWY_INLINE Quotients(D d, V divisor)
-      : divisor(divisor), reciprocal(hn::Div(hn::Set(d, hn::TFromD<D>(1)), divisor)) {}
+  HWY_INLINE Quotients(D d, V divisor, V rest)
+      : divisor(divisor), rest(rest), reciprocal(hn::Div(hn::Set(d, hn::TFromD<D>(1)), divisor)) {}
   HWY_INLINE V operator()(V x) const {
 #if HWY_NATIVE_FMA
     const V q = hn::Mul(x, reciprocal);
-    return hn::MulAdd(hn::NegMulAdd(q, divisor, x), reciprocal, q);
+    return hn::MulAdd(hn::NegMulAdd(q, rest, hn::NegMulAdd(q, divisor, x)), reciprocal, q);
 #else
     return hn::Div(x, divisor);
 #endif
@@ -135,8 +136,8 @@ HWY_INLINE void mapWith(double constant, T* out, int64_t n, const F& f, In... in
   }
 }
 
-/// Σ exp(x) as `exponentials` has them, which are stored in out unless it is null. Four of them are added in
-/// T first unless the sum has to be `exact`, as a logarithm near 0 wants it.
+/// Σ exp(x) as `exponentials` has them, which are stored in out unless it is null. Two of them are added in T
+/// first unless the sum has to be `exact`, as a logarithm near 0 wants it.
 template <bool exact, class T, class D>
 HWY_INLINE double sumExponentials(T* out, const T* x, int64_t n, const Exponentials<D>& exponentials) {
   const D d;
@@ -151,7 +152,8 @@ HWY_INLINE double sumExponentials(T* out, const T* x, int64_t n, const Exponenti
   if constexpr (!exact) {
     for (; i + 4 * lanes <= n; i += 4 * lanes) {
       const auto a = next(i), b = next(i + lanes), c = next(i + 2 * lanes), e = next(i + 3 * lanes);
-      sum.add(hn::Add(hn::Add(a, b), hn::Add(c, e)));
+      sum.add(hn::Add(a, b));
+      sum.add(hn::Add(c, e));
     }
   }
   for (; i + lanes <= n; i += lanes) sum.add(next(i));
@@ -212,7 +214,8 @@ struct Rows {
   /// Of the exponentials of row i, their shares of the total.
   HWY_INLINE void divide(T* e, int64_t i, int64_t n) const {
     const hn::ScalableTag<T> d;
-    const Quotients quotients(d, hn::Set(d, static_cast<T>(totals[i])));
+    const auto total = static_cast<T>(totals[i]);
+    const Quotients quotients(d, hn::Set(d, total), hn::Set(d, static_cast<T>(totals[i] - total)));
     map(
         e, n, [&](auto, auto v) HWY_ATTR { return quotients(v); }, const_cast<const T*>(e));
   }
@@ -286,7 +289,7 @@ HWY_INLINE void softmaxLanes(T* out, const T* x, int64_t size, int64_t inner, in
     total = next;
   }
   const auto rest = log(d, hn::Div(total, exponentials(d, shift)));
-  const Quotients quotients(d, total);
+  const Quotients quotients(d, total, hn::Neg(lost));
   for (int64_t i = 0; i < size; i++) {
     const auto v = load(out + i * inner);
     store(asLog ? hn::Sub(v, rest) : quotients(v), out + i * inner);

@@ -1,5 +1,6 @@
 /** Every declaration, or those that AXPY_OPS names (npm run test:op). */
 import along from './along.ts';
+import attention from './attention.ts';
 import binary from './binary.ts';
 import broadcastTo from './broadcastTo.ts';
 import type { Declaration } from './case.ts';
@@ -54,6 +55,7 @@ const all: readonly Declaration[] = [
   cumsum,
   cumprod,
   softmax,
+  attention,
   loss,
   losses,
   reshape,

@@ -1,5 +1,7 @@
-/** lib/ops/normalize.ts: batchNorm and layerNorm. In PyTorch `first` and `last` move the channels. */
+/** lib/ops/normalize.ts, groupNorm.ts and rmsNorm.ts. In PyTorch `first` and `last` move the channels. */
+import { groupNorm } from '../../lib/ops/groupNorm.ts';
 import { batchNorm, layerNorm } from '../../lib/ops/normalize.ts';
+import { rmsNorm } from '../../lib/ops/rmsNorm.ts';
 import { type Tensor, tensor, type Values } from '../../lib/tensor.ts';
 import { type Case, constant, defineCases, given, uniform } from './case.ts';
 
@@ -196,6 +198,60 @@ export default defineCases({
       run: (a, b, c) => layerNorm(a, 3, b, c),
       torch: 'a * b + c',
     },
+    ...shapes
+      .filter(([, { length }]) => length > 2)
+      .flatMap(([name, shape]): Case[] => {
+        const channels = shape[shape.length - 1];
+        return [...new Set([1, channels])].map((groups) => ({
+          name: `${groups === 1 ? 'one group' : 'as many groups'}, ${name}`,
+          inputs: [uniform(shape), uniform([channels]), uniform([channels])],
+          run: (a, b, c) => groupNorm(a, groups, b, c),
+          torch: `last(F.group_norm(first(a), ${groups}, b, c))`,
+          tolerance,
+        }));
+      }),
+    {
+      name: 'two groups of three channels',
+      inputs: [uniform([2, 3, 2, 6]), uniform([6]), uniform([6])],
+      run: (a, b, c) => groupNorm(a, 2, b, c, { epsilon: 0.125 }),
+      torch: 'last(F.group_norm(first(a), 2, b, c, 0.125))',
+      tolerance,
+    },
+    {
+      name: 'two groups, no positions',
+      inputs: [uniform([5, 6])],
+      run: (a) => groupNorm(a, 2),
+      torch: 'F.group_norm(a, 2)',
+      tolerance,
+    },
+    {
+      name: 'two groups, no examples',
+      inputs: [uniform([0, 3, 4]), uniform([4]), uniform([4])],
+      run: (a, b, c) => groupNorm(a, 2, b, c),
+      torch: 'a * b + c',
+    },
+    ...layers.map(
+      ([name, shape, size]): Case => ({
+        name: `root mean square, ${name}`,
+        inputs: [uniform(shape), uniform([size])],
+        run: (a, b) => rmsNorm(a, size, b, { epsilon: 1e-6 }),
+        torch: 'a * torch.rsqrt(a.pow(2).mean(-1, keepdim=True) + 1e-6) * b',
+        tolerance,
+      }),
+    ),
+    {
+      name: 'root mean square, two axes, no scale',
+      inputs: [uniform([3, 2, 4])],
+      run: (a) => rmsNorm(a, [2, 4], null, { epsilon: 0.125 }),
+      torch: 'a * torch.rsqrt(a.pow(2).mean([-2, -1], keepdim=True) + 0.125)',
+      tolerance,
+    },
+    {
+      name: 'root mean square, no rows',
+      inputs: [uniform([0, 3]), uniform([3])],
+      run: (a, b) => rmsNorm(a, 3, b),
+      torch: 'a * b',
+    },
   ],
   bad: [
     {
@@ -294,6 +350,36 @@ export default defineCases({
       call: () => layerNorm(matrix(), 2, null, exact()),
       code: 'AXPY_DTYPE',
       message: /one dtype/,
+    },
+    {
+      name: 'groups, rank',
+      call: () => groupNorm(two(), 1),
+      code: 'AXPY_SHAPE',
+      message: /x \[batch, \.\.\., channels\], got \[2\]/,
+    },
+    {
+      name: 'groups',
+      call: () => groupNorm(matrix(), 3),
+      code: 'AXPY_ARGUMENT',
+      message: /groups to divide 2 channels, got 3/,
+    },
+    {
+      name: 'groups, shift',
+      call: () => groupNorm(matrix(), 1, null, tensor([1])),
+      code: 'AXPY_SHAPE',
+      message: /shift \[2\], got \[1\]/,
+    },
+    {
+      name: 'root mean square, scale',
+      call: () => rmsNorm(matrix(), 2, tensor([1])),
+      code: 'AXPY_SHAPE',
+      message: /scale \[2\], got \[1\]/,
+    },
+    {
+      name: 'root mean square, epsilon',
+      call: () => rmsNorm(matrix(), 2, null, { epsilon: -1 }),
+      code: 'AXPY_ARGUMENT',
+      message: /epsilon to be a finite number above 0, got -1/,
     },
   ],
   bench: [

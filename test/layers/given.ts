@@ -100,6 +100,11 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     overTime(),
     fc.tuple(fc.constant(4), fc.constant(2), fc.constant({ layers: 2, dropout: 0.5 })),
   ),
+  GroupNorm: fc.tuple(
+    fc.constantFrom(1, 2, 4),
+    fc.constant(4),
+    optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
+  ),
   LayerNorm: fc.tuple(
     fc.constantFrom<unknown>(4, [4], [6, 4]),
     optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
@@ -133,6 +138,10 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   ),
   RNN: overTime({ nonlinearity: fc.constantFrom('tanh', 'relu') }),
   ReLU: none,
+  RMSNorm: fc.tuple(
+    fc.constantFrom<unknown>(4, [4], [6, 4]),
+    optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
+  ),
   Rescale: fc.tuple(fc.constantFrom(0.5, -0, -3), fc.constantFrom(0, -1), fc.constant({ dtype: 'float64' })),
   SiLU: none,
   Sequential: none,

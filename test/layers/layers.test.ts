@@ -14,11 +14,13 @@ import {
   Flatten,
   fromChannelsFirst,
   GlobalAvgPool2D,
+  GroupNorm,
   type Layer,
   LayerNorm,
   MaxPool2D,
   Pad,
   ReLU,
+  RMSNorm,
   randn,
   Sequential,
   SGD,
@@ -82,6 +84,8 @@ describe('the shape that is announced is the one of the output', () => {
     ['BatchNorm of rows, silu', () => new BatchNorm(3, { activation: 'silu', affine: false }), [3], [3]],
     ['LayerNorm', () => new LayerNorm(3), [4, 3], [4, 3]],
     ['LayerNorm, two axes', () => new LayerNorm([4, 3], { affine: false }), [2, 4, 3], [2, 4, 3]],
+    ['RMSNorm', () => new RMSNorm([4, 3]), [2, 4, 3], [2, 4, 3]],
+    ['GroupNorm', () => new GroupNorm(2, 4), [5, 6, 4], [5, 6, 4]],
     ['Pad', () => new Pad([1, 2], { value: 3 }), [2, 3, 1], [4, 7, 1]],
     ['Pad, sides', () => new Pad({ bottom: 2 }), [2, 3, 1], [4, 3, 1]],
     ['Upsample', () => new Upsample([2, 3]), [2, 3, 4], [4, 9, 4]],
@@ -161,6 +165,12 @@ describe('a wrong input is refused by the name of the layer', () => {
       () => new LayerNorm([2, 3]).forward(zeros([4, 3])),
       /^LayerNorm expected input \[batch, \.\.\., 2, 3\]/,
     ],
+    ['rms norm', () => new RMSNorm(3).forward(zeros([4, 2])), /^RMSNorm expected input \[batch, \.\.\., 3\]/],
+    [
+      'group norm',
+      () => new GroupNorm(1, 3).forward(zeros([3])),
+      /^GroupNorm expected input \[batch, \.\.\., 3\]/,
+    ],
     [
       'pad',
       () => new Pad(1).forward(zeros([2, 3])),
@@ -174,12 +184,15 @@ describe('a wrong input is refused by the name of the layer', () => {
     expect(call).toThrow(message);
   });
 
-  test.each([new Conv2D(1, 1, 1), new BatchNorm(1), new LayerNorm(1, { affine: false })])(
-    'dtype, %#',
-    (layer) => {
-      expect(() => layer.forward(zeros([1, 1, 1, 1], { dtype: 'float64' }))).toThrow(DtypeError);
-    },
-  );
+  test.each([
+    new Conv2D(1, 1, 1),
+    new BatchNorm(1),
+    new LayerNorm(1, { affine: false }),
+    new RMSNorm(1),
+    new GroupNorm(1, 1),
+  ])('dtype, %#', (layer) => {
+    expect(() => layer.forward(zeros([1, 1, 1, 1], { dtype: 'float64' }))).toThrow(DtypeError);
+  });
 
   test('and so are numbers that make no layer', () => {
     expect(() => new Conv2D(3, 4, 3, { groups: 2 })).toThrow(
@@ -194,6 +207,7 @@ describe('a wrong input is refused by the name of the layer', () => {
     expect(() => new ConvTranspose2D(1, 1, 2, { stride: 2, outputPadding: 2 })).toThrow(/outputPadding/);
     expect(() => new Pad('same' as never)).toThrow(/Pad expected padding/);
     expect(() => new LayerNorm([])).toThrow(/at least one axis/);
+    expect(() => new GroupNorm(2, 3)).toThrow(/\[GroupNorm\] expected groups to divide 3 channels, got 2/);
   });
 });
 
@@ -265,11 +279,14 @@ describe('weights begin', () => {
   });
 
   test('as ones and zeros in a normalisation', () => {
-    for (const layer of [new BatchNorm(2), new LayerNorm(2)]) {
+    for (const layer of [new BatchNorm(2), new LayerNorm(2), new GroupNorm(1, 2)]) {
       expect([...layer.weight!.data]).toEqual([1, 1]);
       expect([...layer.bias!.data]).toEqual([0, 0]);
     }
     expect(new BatchNorm(2, { affine: false }).parameters()).toEqual([]);
+    expect([...new RMSNorm(2).weight!.data]).toEqual([1, 1]);
+    expect(new RMSNorm(2).epsilon).toBe(2 ** -23);
+    expect(new RMSNorm(2, { dtype: 'float64' }).epsilon).toBe(2 ** -52);
     expect(new Conv2D(1, 2, 3, { bias: false }).bias).toBeNull();
   });
 

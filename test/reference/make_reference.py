@@ -126,6 +126,24 @@ def last(x):
     return x.movedim(1, -1)
 
 
+def attention(q, k, v, mask=None, causal=False, scale=None, grouped=False):
+    """F.scaled_dot_product_attention, which this PyTorch lacks, as its documentation of 2.5 defines it."""
+    length, keys = q.shape[-2], k.shape[-2]
+    if grouped:
+        k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], -3) for x in (k, v))
+    bias = torch.zeros(length, keys, dtype=q.dtype)
+    if causal:
+        bias = bias.masked_fill(torch.ones(length, keys, dtype=torch.bool).tril().logical_not(), -math.inf)
+    if mask is not None and mask.dtype == torch.bool:
+        bias = bias + torch.zeros(mask.shape, dtype=q.dtype).masked_fill(mask.logical_not(), -math.inf)
+    elif mask is not None:
+        bias = bias + mask
+    # A query that sees no key: zeros, where softmax alone gives NaN.
+    none = (bias == -math.inf).all(-1, keepdim=True)
+    scores = q @ k.transpose(-2, -1) * (scale or 1 / math.sqrt(q.shape[-1])) + bias.masked_fill(none, 0)
+    return (torch.softmax(scores, -1) @ v).masked_fill(none, 0)
+
+
 def evaluate(case):
     op, name = case["op"], case["name"]
     inputs = []
@@ -137,7 +155,7 @@ def evaluate(case):
         if not spec.get("constant", False):
             x.requires_grad_()
         inputs.append(x)
-    scope = {"torch": torch, "F": F, "first": first, "last": last, **dict(zip("abcdefgh", inputs))}
+    scope = {"torch": torch, "F": F, "first": first, "last": last, "attention": attention, **dict(zip("abcdefgh", inputs))}
     y = eval(case["torch"], scope)
     gradients = None
     if case["gradient"] != "none" and y.requires_grad:
@@ -326,6 +344,13 @@ OPTIMIZERS = {
         dict(options=dict(learningRate=0.05, weightDecay=0.5)),
         dict(options=dict(learningRate=0.05, weightDecay=0.2, amsgrad=True, beta2=0.6)),
         dict(
+            options=dict(weightDecay=0.3),
+            groups=[
+                dict(of=["w1", "b1"], schedule=dict(name="cosine", options={"from": 0.05, "to": 0.001, "steps": 19})),
+                dict(of=["w2", "b2"], weightDecay=0, schedule=dict(name="exponential", options={"from": 0.02, "factor": 0.9})),
+            ],
+        ),
+        dict(
             options=dict(learningRate=0.05),
             groups=[dict(of=["w1", "w2"], weightDecay=0.3), dict(of=["b1", "b2"], weightDecay=0, epsilon=0.01)],
         ),
@@ -356,16 +381,26 @@ OPTIMIZERS = {
 }
 
 
+SPECIAL = ("beta1", "beta2", "l2", "of", "schedule")
+
+
 def torch_options(options):
-    own = {NAMES.get(name, name): value for name, value in options.items() if name not in ("beta1", "beta2", "l2", "of")}
+    own = {NAMES.get(name, name): value for name, value in options.items() if name not in SPECIAL}
     if "beta1" in options or "beta2" in options:
         own["betas"] = (options.get("beta1", 0.9), options.get("beta2", 0.999))
     return own
 
 
+RATES = {
+    "cosine": lambda own: lambda step: own["to"] + (own["from"] - own["to"]) * (1 + math.cos(math.pi * step / own["steps"])) / 2,
+    "exponential": lambda own: lambda step: own["from"] * own["factor"] ** step,
+}
+
+
 def twenty_steps(kind, case):
     p = network()
     options = case.get("options", {})
+    schedules = [given["schedule"] for given in case.get("groups", []) if "schedule" in given]
     groups = []
     for given in case.get("groups", [dict(of=list(p))]):
         l2 = given.get("l2", options.get("l2"))
@@ -389,7 +424,10 @@ def twenty_steps(kind, case):
         defaults["foreach"] = True
     optimizer = TORCH[kind](groups, **defaults)
     losses = []
+    rates = [RATES[schedule["name"]](schedule["options"]) for schedule in schedules]
     for step in range(20):
+        for group, rate in zip(optimizer.param_groups, rates):
+            group["lr"] = rate(step)
         # One parameter rests for a while.
         p["b1"].requires_grad_(not 5 <= step < 9)
         optimizer.zero_grad(set_to_none=True)
@@ -402,6 +440,108 @@ def twenty_steps(kind, case):
 
 def write_optimizers():
     write("optimizers.json", {kind: [twenty_steps(kind, case) for case in cases] for kind, cases in OPTIMIZERS.items()})
+
+
+# schedules: the rates of 30 steps; of OneCycleLR those that it has
+
+
+def scheduled(rate, schedule, steps=30):
+    p = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([p], lr=rate)
+    scheduler = schedule(torch.optim.lr_scheduler, optimizer)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def keras(formula):
+    """Where PyTorch has another formula: that of Keras's documentation."""
+    return [formula(step) for step in range(30)]
+
+
+def warm(s, o, start, steps, after):
+    return s.SequentialLR(o, [s.LinearLR(o, start, 1.0, steps), after], [steps])
+
+
+PLATEAUS = [
+    dict(patience=2, factor=0.5),
+    dict(patience=0, cooldown=2, threshold=0.05),
+    dict(patience=1, factor=0.5, threshold=0.05, thresholdMode="abs", minLearningRate=0.03),
+    dict(patience=1, mode="max", factor=0.5),
+    dict(patience=1, mode="max", factor=0.5, threshold=0.1, thresholdMode="abs", epsilon=0.02),
+]
+
+
+def plateaus():
+    content = []
+    for i, options in enumerate(PLATEAUS):
+        names = {"thresholdMode": "threshold_mode", "minLearningRate": "min_lr", "epsilon": "eps"}
+        p = torch.zeros(1, requires_grad=True)
+        optimizer = torch.optim.SGD([{"params": [p]}, {"params": [torch.zeros(1)], "lr": 1.0}], lr=0.1)
+        own = {names.get(name, name): value for name, value in options.items()}
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **own)
+        values = elements({"shape": [30], "recipe": "uniform", "low": -1 if i > 2 else 0.5, "high": 1}, f"plateau/{i}")
+        rates = []
+        for value in values:
+            scheduler.step(value)
+            rates.append([group["lr"] for group in optimizer.param_groups])
+        content.append({"options": options, "values": values, "rates": rates})
+    return content
+
+
+def write_schedules():
+    cases = [
+        ("cosine", {"from": 0.1, "to": 0.01, "steps": 29}, lambda s, o: s.CosineAnnealingLR(o, 29, 0.01)),
+        ("cosineRestarts", {"from": 0.1, "to": 0.01, "steps": 7}, lambda s, o: s.CosineAnnealingWarmRestarts(o, 7, 1, 0.01)),
+        ("cosineRestarts", {"from": 0.1, "steps": 4, "multiply": 2}, lambda s, o: s.CosineAnnealingWarmRestarts(o, 4, 2)),
+        ("polynomial", {"from": 0.1, "steps": 20}, lambda s, o: s.PolynomialLR(o, 20)),
+        ("polynomial", {"from": 0.1, "steps": 20, "power": 2.5}, lambda s, o: s.PolynomialLR(o, 20, 2.5)),
+        ("polynomial", {"from": 0.1, "to": 0.03, "steps": 12}, lambda s, o: s.LinearLR(o, 1.0, 0.3, 12)),
+        ("exponential", {"from": 0.1, "factor": 0.9}, lambda s, o: s.ExponentialLR(o, 0.9)),
+        ("stepDecay", {"from": 0.1, "every": 7}, lambda s, o: s.StepLR(o, 7)),
+        ("stepDecay", {"from": 0.1, "factor": 0.5, "at": [3, 11, 12]}, lambda s, o: s.MultiStepLR(o, [3, 11, 12], 0.5)),
+        ("oneCycle", {"max": 0.1, "steps": 30}, lambda s, o: s.OneCycleLR(o, 0.1, 30, cycle_momentum=False)),
+        (
+            "oneCycle",
+            {"max": 0.1, "steps": 22, "rising": 0.4, "divFactor": 10, "finalDivFactor": 50, "anneal": "linear"},
+            lambda s, o: s.OneCycleLR(
+                o, 0.1, 22, pct_start=0.4, div_factor=10, final_div_factor=50, anneal_strategy="linear", cycle_momentum=False
+            ),
+        ),
+        (
+            "oneCycle",
+            {"max": 0.1, "steps": 30, "rising": 0.4, "threePhase": True},
+            lambda s, o: s.OneCycleLR(o, 0.1, 30, pct_start=0.4, three_phase=True, cycle_momentum=False),
+        ),
+    ]
+    content = [
+        {"name": name, "options": options, "rates": scheduled(0.1, make, min(30, options["steps"]) if name == "oneCycle" else 30)}
+        for name, options, make in cases
+    ]
+    # Keras's CosineDecay with warmup_target and warmup_steps, and its ExponentialDecay.
+    half = lambda step: 0.1 * 0.5 * (1 + math.cos(math.pi * min(step, 24) / 24))
+    warmed = keras(lambda step: 0.1 * step / 5 if step < 5 else half(step - 5))
+    content.append({"name": "cosine", "options": {"from": 0.1, "steps": 29, "warmup": 5}, "rates": warmed})
+    content.append(
+        {
+            "name": "exponential",
+            "options": {"from": 0.1, "factor": 0.5, "every": 10},
+            "rates": keras(lambda step: 0.1 * 0.5 ** (step / 10)),
+        }
+    )
+    warmups = [
+        {
+            "steps": 6,
+            "from": 0.025,
+            "then": {"name": "exponential", "options": {"from": 0.1, "factor": 0.8}},
+            "rates": scheduled(0.1, lambda s, o: warm(s, o, 0.25, 6, s.ExponentialLR(o, 0.8))),
+        },
+        {"steps": 6, "from": 0.025, "then": 0.1, "rates": scheduled(0.1, lambda s, o: s.LinearLR(o, 0.25, 1.0, 6))},
+    ]
+    write("schedules.json", {"schedules": content, "warmups": warmups, "plateaus": plateaus()})
 
 
 # a convolutional network: six steps with batch normalisation and pooling, then an evaluation
@@ -672,6 +812,7 @@ def write_initializers():
 FILES = {
     "trajectories": write_trajectories,
     "optimizers": write_optimizers,
+    "schedules": write_schedules,
     "convolutional": write_convolutional,
     "programs": write_programs,
     "recurrent": write_recurrent,

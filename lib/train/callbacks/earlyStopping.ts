@@ -55,12 +55,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
   let weights: Readonly<Record<string, Tensor>> | null = null;
   return {
     onTrainBegin({ model, monitors }) {
-      if (!monitors.includes(monitor)) {
-        throw new ArgumentError(
-          `[${op}] expected monitor to be one of ${monitors.join(', ')}, got ${monitor}` +
-            (monitor.startsWith('validation.') ? ' (which wants validation data and the metric)' : ''),
-        );
-      }
+      checkMonitor(op, monitor, monitors);
       best = Infinity;
       waited = 0;
       trained = model;
@@ -99,6 +94,15 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       [weights, trained] = [null, null];
     },
   };
+}
+
+/** @throws ArgumentError for a number that will not be in the records */
+export function checkMonitor(op: string, monitor: string, monitors: readonly string[]): void {
+  if (monitors.includes(monitor)) return;
+  throw new ArgumentError(
+    `[${op}] expected monitor to be one of ${monitors.join(', ')}, got ${monitor}` +
+      (monitor.startsWith('validation.') ? ' (which wants validation data and the metric)' : ''),
+  );
 }
 
 /** 1 where less is better, −1 where more is. @throws ArgumentError where nobody knows */

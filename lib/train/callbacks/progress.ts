@@ -21,6 +21,8 @@ export interface ProgressOptions {
  * Writes a line for each epoch; on a terminal also a bar while the epoch runs. `fit` makes one with `progress: true`.
  *
  *     epoch 3/10  loss 0.3412  accuracy 0.8711  validation loss 0.3633  accuracy 0.8672  1.2 s  50,102 examples/s
+ *
+ * A learning rate that changes is in it as well.
  */
 export function progress(options: ProgressOptions = {}): Callback {
   checkOptions('progress', options, ['stream']);
@@ -76,10 +78,13 @@ function barFormat({ epoch, epochs }: TrainingContext, hasTotal: boolean): strin
   return `epoch ${epoch}/${epochs}  ${extent}{loss}`;
 }
 
-function epochLine({ epochs, monitors }: TrainingContext, record: EpochRecord): string {
+function epochLine({ epochs, monitors, optimizer, history }: TrainingContext, record: EpochRecord): string {
   const names = monitors.filter((name) => !name.startsWith('validation.'));
   const parts = [`epoch ${record.epoch}/${epochs}`, ...scores(record, names)];
   if (record.penalty !== undefined) parts.push(`penalty ${figure(record.penalty)}`);
+  const { learningRate } = record;
+  const moves = optimizer.isScheduled || history.epochs.some((other) => other.learningRate !== learningRate);
+  if (learningRate !== undefined && moves) parts.push(`learning rate ${figure(learningRate)}`);
   if (record.validation) parts.push(`validation ${scores(record.validation, names).join('  ')}`);
   const rate = Math.round(record.examplesPerSecond).toLocaleString('en-US');
   return [...parts, `${record.seconds.toFixed(1)} s`, `${rate} examples/s`].join('  ');
