@@ -14,6 +14,12 @@ export interface Positions {
   readonly shares: Float64Array;
 }
 
+/** Which of them a recurrent layer is. */
+export type RecurrentKind =
+  | { readonly type: 'LSTM' }
+  | { readonly type: 'GRU'; readonly resetAfter: boolean }
+  | { readonly type: 'RNN'; readonly nonlinearity: 'tanh' | 'relu' };
+
 /** The ops by name, with what they were told beside their inputs. */
 export interface Traced {
   /** The places of the first numbers in order. */
@@ -57,6 +63,11 @@ export interface Traced {
   readonly maxPool2d: { readonly window: Window };
   readonly oneHot: { readonly classes: number };
   readonly pad: { readonly ends: readonly (readonly [number, number])[]; readonly value: number };
+  /**
+   * One cell over all steps: of x, weightIh, weightHh, biasIh, biasHh, lengths and the states before the first step; the latter
+   * four null where there are none. Told once for each output: 0 is that of all steps, 1 and 2 are the states after the last.
+   */
+  readonly recurrent: RecurrentKind & { readonly backwards: boolean; readonly output: number };
   /** `scale` times that. */
   readonly reduce: {
     readonly op:
@@ -100,6 +111,17 @@ export let tracing: Listener | null = null;
 export function traced<Result>(listener: Listener, fn: () => Result): Result {
   const outer = tracing;
   tracing = listener;
+  try {
+    return fn();
+  } finally {
+    tracing = outer;
+  }
+}
+
+/** Runs a synchronous function, of whose ops nobody hears. */
+export function untraced<Result>(fn: () => Result): Result {
+  const outer = tracing;
+  tracing = null;
   try {
     return fn();
   } finally {

@@ -1,21 +1,15 @@
 /** Gated recurrent units. */
 import type { FloatDtype } from '../memory.ts';
-import { add, mul, sub } from '../ops/binary.ts';
-import { linear } from '../ops/linear.ts';
-import { pad } from '../ops/pad.ts';
-import { slice } from '../ops/slice.ts';
-import { sigmoid, tanh } from '../ops/unary.ts';
+import type { RecurrentKind } from '../trace.ts';
 import { flag, layerForm, type OptionsOf } from './options.ts';
 import {
-  addBoth,
-  columns,
   Recurrent,
   type RecurrentCell,
   type RecurrentOptions,
   recurrentArguments,
   recurrentOptions,
-  type Steps,
 } from './recurrent.ts';
+import { gruSteps, type Steps } from './steps.ts';
 
 export interface GRUOptions<D extends FloatDtype = FloatDtype> extends RecurrentOptions<D> {
   /**
@@ -45,24 +39,12 @@ export class GRU<D extends FloatDtype = 'float32'> extends Recurrent<'h', D> {
     this.resetAfter = own.resetAfter;
   }
 
-  protected steps({ weightHh, biasIh, biasHh }: RecurrentCell<D>): Steps {
-    const { hiddenSize: size, resetAfter } = this;
-    const [weightOfGates, weightOfNew] = [slice(weightHh, [[0, 2 * size]]), slice(weightHh, [[2 * size]])];
-    const isApart = resetAfter && biasHh !== null;
-    const biasOfNew = isApart ? slice(biasHh, [[2 * size]]) : null;
-    const bias = isApart ? pad(slice(biasHh, [[0, 2 * size]]), [[0, size]]) : biasHh;
-    return {
-      bias: addBoth(biasIh, bias),
-      step: (inputs, [h]) => {
-        const gates = add(columns(inputs, size, 0, 2), linear(h, weightOfGates));
-        const [r, z] = [0, 1].map((gate) => sigmoid(columns(gates, size, gate)));
-        const ofState = resetAfter
-          ? mul(r, linear(h, weightOfNew, biasOfNew))
-          : linear(mul(r, h), weightOfNew);
-        const n = tanh(add(columns(inputs, size, 2), ofState));
-        return [add(n, mul(z, sub(h, n)))];
-      },
-    };
+  protected steps(cell: RecurrentCell<D>): Steps {
+    return gruSteps(cell, this.resetAfter);
+  }
+
+  protected get kind(): RecurrentKind {
+    return { type: 'GRU', resetAfter: this.resetAfter };
   }
 }
 

@@ -1,19 +1,15 @@
 /** Long short-term memory. */
 import type { FloatDtype } from '../memory.ts';
-import { add, mul } from '../ops/binary.ts';
-import { linear } from '../ops/linear.ts';
-import { sigmoid, tanh } from '../ops/unary.ts';
+import type { RecurrentKind } from '../trace.ts';
 import { layerForm } from './options.ts';
 import {
-  addBoth,
-  columns,
   Recurrent,
   type RecurrentCell,
   type RecurrentOptions,
   recurrentArguments,
   recurrentOptions,
-  type Steps,
 } from './recurrent.ts';
+import { lstmSteps, type Steps } from './steps.ts';
 
 export interface LSTMOptions<D extends FloatDtype = FloatDtype> extends RecurrentOptions<D> {}
 
@@ -35,16 +31,12 @@ export class LSTM<D extends FloatDtype = 'float32'> extends Recurrent<'h' | 'c',
     super({ name: 'LSTM', gates: 4, states: ['h', 'c'] }, form.read([inputSize, hiddenSize], options));
   }
 
-  protected steps({ weightHh, biasIh, biasHh }: RecurrentCell<D>): Steps {
-    return {
-      bias: addBoth(biasIh, biasHh),
-      step: (inputs, [h, c]) => {
-        const z = add(inputs, linear(h, weightHh));
-        const [i, f, g, o] = [0, 1, 2, 3].map((gate) => columns(z, this.hiddenSize, gate));
-        const next = add(mul(sigmoid(f), c), mul(sigmoid(i), tanh(g)));
-        return [mul(sigmoid(o), tanh(next)), next];
-      },
-    };
+  protected steps(cell: RecurrentCell<D>): Steps {
+    return lstmSteps(cell);
+  }
+
+  protected get kind(): RecurrentKind {
+    return { type: 'LSTM' };
   }
 }
 

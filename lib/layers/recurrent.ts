@@ -4,20 +4,21 @@ import { arange, zeros } from '../create.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { type Initializer, initializeBoth } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
-import { add, greater, where } from '../ops/binary.ts';
+import { greater, where } from '../ops/binary.ts';
 import { concat, stack } from '../ops/concat.ts';
 import { dropout as drop } from '../ops/dropout.ts';
 import { gather } from '../ops/gather.ts';
-import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
 import { slice } from '../ops/slice.ts';
 import { Parameter } from '../parameter.ts';
 import { checkSize, show } from '../shape.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
+import { type RecurrentKind, tracing, untraced } from '../trace.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { choice, count, dtype, flag, initializer, number, type OptionsOf, option } from './options.ts';
+import { overTime, type Steps } from './steps.ts';
 
 export interface RecurrentOptions<D extends FloatDtype = FloatDtype> {
   /** How many levels there are, each of which takes the sequence that the one before gives; default 1. */
@@ -95,24 +96,11 @@ interface Kind<Names extends string> {
   readonly states: readonly Names[];
 }
 
-/** How a cell goes over time. */
-export interface Steps {
-  /** What is added to the inputs of all steps, or null. */
-  readonly bias: Tensor | null;
-  /**
-   * One step.
-   * @param inputs [batch, gates · hidden], what the gates get of the input, with the bias
-   * @param states [batch, hidden] each @returns those after the step
-   */
-  step(inputs: Tensor, states: readonly Tensor[]): readonly Tensor[];
+/** Lengths as they were given, and as [batch, 1] of the layer's dtype. */
+interface Lengths {
+  readonly given: Tensor;
+  readonly ends: Tensor;
 }
-
-/** Parts of so many columns, side by side. */
-export const columns = (x: Tensor, size: number, from: number, to = from + 1): Tensor =>
-  slice(x, [null, [from * size, to * size]]);
-
-/** Two vectors' sum, where there are such. */
-export const addBoth = (a: Tensor | null, b: Tensor | null): Tensor | null => a && b && add(a, b);
 
 /** 0 where sequences have ended, so that nothing comes of what stands there, not even by a gradient. */
 function withoutPadding(x: Tensor, ends: Tensor): Tensor {
@@ -173,8 +161,11 @@ export abstract class Recurrent<Names extends string, D extends FloatDtype = 'fl
     });
   }
 
-  /** Takes what is needed of a cell's parameters once, for all steps. */
+  /** What a step of a cell does. */
   protected abstract steps(cell: RecurrentCell<D>): Steps;
+
+  /** What other formats call it. */
+  protected abstract get kind(): RecurrentKind;
 
   /**
    * @param x [batch, time, inputSize]
@@ -203,18 +194,19 @@ export abstract class Recurrent<Names extends string, D extends FloatDtype = 'fl
     this.checkInput(x.shape);
     checkInputDtype(this, x, this.dtype);
     const initial = this.initialStates(x.shape[0], state);
-    const ends = lengths && this.endsOf(x, lengths);
+    const counted = lengths && { given: lengths, ends: this.endsOf(x, lengths) };
     const directions = this.bidirectional ? 2 : 1;
     const finals: (readonly Tensor[])[] = [];
-    let output = ends === null ? x : withoutPadding(x, ends);
+    let output = counted === null ? x : withoutPadding(x, counted.ends);
     for (let level = 0; level < this.layers; level++) {
       const isLast = level === this.layers - 1;
       const collects = !isLast || this.returns === 'sequence';
       const parts = Array.from({ length: directions }, (_, direction) => {
         const i = level * directions + direction;
-        const { outputs, states } = this.along(output, this.cells[i], initial(i), ends, direction === 1);
-        finals.push(states);
-        return collects ? stack(outputs, 1) : states[0];
+        const isBackwards = direction === 1;
+        const own = this.along(output, this.cells[i], initial(i), counted, isBackwards, collects);
+        finals.push(own.states);
+        return own.output;
       });
       output = directions === 1 ? parts[0] : concat(parts, -1);
       if (!isLast && this.training && this.dropout > 0) output = drop(output, this.dropout);
@@ -232,50 +224,43 @@ export abstract class Recurrent<Names extends string, D extends FloatDtype = 'fl
     return example && [example[0], size];
   }
 
-  /** A cell over all steps: its output after each, in the order of time, and its states after the last. */
+  /** A cell over all steps: its output after each, unless only the last is wanted, and its states after the last. */
   private along(
     x: Tensor,
     cell: RecurrentCell<D>,
-    initial: readonly Tensor[],
-    ends: Tensor | null,
+    initial: readonly (Tensor | null)[],
+    lengths: Lengths | null,
     backwards: boolean,
-  ): { outputs: Tensor[]; states: readonly Tensor[] } {
-    const [batch, time, size] = x.shape;
-    const rows = cell.weightIh.shape[0];
-    const { bias, step } = this.steps(cell);
-    // What the inputs give is one product for all steps.
-    const inputs = reshape(linear(reshape(x, [batch * time, size]), cell.weightIh, bias), [
-      batch,
-      time,
-      rows,
-    ]);
-    const outputs = new Array<Tensor>(time);
-    let states = initial;
-    for (let i = 0; i < time; i++) {
-      const t = backwards ? time - 1 - i : i;
-      const own = reshape(slice(inputs, [null, [t, t + 1]]), [batch, rows]);
-      const next = step(own, states);
-      if (ends === null) {
-        states = next;
-        outputs[t] = next[0];
-      } else {
-        const lasts = greater(ends, t);
-        outputs[t] = where(lasts, next[0], 0);
-        const before = states;
-        states = next.map((after, k) => where(lasts, after, before[k]));
-      }
+    collects: boolean,
+  ): { output: Tensor; states: readonly Tensor[] } {
+    const begin = initial.map(
+      (state) => state ?? zeros([x.shape[0], this.hiddenSize], { dtype: this.dtype }),
+    );
+    const run = () => overTime(x, cell.weightIh, this.steps(cell), begin, lengths?.ends ?? null, backwards);
+    if (tracing === null) {
+      const { outputs, states } = run();
+      return { output: collects ? stack(outputs, 1) : states[0], states };
     }
-    return { outputs, states };
+    // A graph has an operator for all of it.
+    const { weightIh, weightHh, biasIh, biasHh } = cell;
+    const inputs = [x, weightIh, weightHh, biasIh, biasHh, lengths?.given ?? null, ...initial];
+    const [output, ...states] = untraced(() => {
+      const { outputs, states } = run();
+      return [stack(outputs, 1), ...states];
+    });
+    [output, ...states].forEach((own, i) => {
+      tracing?.note('recurrent', inputs, own, { ...this.kind, backwards, output: i });
+    });
+    return { output: collects ? output : states[0], states };
   }
 
-  /** The states of a cell before the first step, by its number. */
+  /** The states of a cell before the first step, by its number; null for zeros. */
   private initialStates(
     batch: number,
     given: Partial<RecurrentState<Names, D>> | null,
-  ): (cell: number) => readonly Tensor[] {
+  ): (cell: number) => readonly (Tensor | null)[] {
     const { label, states, hiddenSize, dtype } = this;
-    const none = zeros([batch, hiddenSize], { dtype });
-    if (given === null) return () => states.map(() => none);
+    if (given === null) return () => states.map(() => null);
     if (!isRecord(given)) {
       throw new ArgumentError(
         `${label} expected a state { ${states.join(', ')} } or lengths, got ${describe(given)}`,
@@ -293,8 +278,7 @@ export abstract class Recurrent<Names extends string, D extends FloatDtype = 'fl
       if (x.dtype !== dtype) throw new DtypeError(`${label} expected ${dtype} ${name}, received ${x.dtype}`);
       return x;
     });
-    return (cell) =>
-      whole.map((x) => (x === null ? none : reshape(slice(x, [[cell, cell + 1]]), [batch, hiddenSize])));
+    return (cell) => whole.map((x) => x && reshape(slice(x, [[cell, cell + 1]]), [batch, hiddenSize]));
   }
 
   /** Lengths as [batch, 1] of the layer's dtype, looked up in a table, so that one out of range is an error at each run. */

@@ -1,18 +1,15 @@
 /** The plain recurrent layer. */
 import type { FloatDtype } from '../memory.ts';
-import { add } from '../ops/binary.ts';
-import { linear } from '../ops/linear.ts';
-import { relu, tanh } from '../ops/unary.ts';
+import type { RecurrentKind } from '../trace.ts';
 import { choice, layerForm, type OptionsOf } from './options.ts';
 import {
-  addBoth,
   Recurrent,
   type RecurrentCell,
   type RecurrentOptions,
   recurrentArguments,
   recurrentOptions,
-  type Steps,
 } from './recurrent.ts';
+import { rnnSteps, type Steps } from './steps.ts';
 
 export interface RNNOptions<D extends FloatDtype = FloatDtype> extends RecurrentOptions<D> {
   /** Default 'tanh'. */
@@ -38,12 +35,12 @@ export class RNN<D extends FloatDtype = 'float32'> extends Recurrent<'h', D> {
     this.nonlinearity = own.nonlinearity;
   }
 
-  protected steps({ weightHh, biasIh, biasHh }: RecurrentCell<D>): Steps {
-    const activate = this.nonlinearity === 'tanh' ? tanh : relu;
-    return {
-      bias: addBoth(biasIh, biasHh),
-      step: (inputs, [h]) => [activate(add(inputs, linear(h, weightHh)))],
-    };
+  protected steps(cell: RecurrentCell<D>): Steps {
+    return rnnSteps(cell, this.nonlinearity);
+  }
+
+  protected get kind(): RecurrentKind {
+    return { type: 'RNN', nonlinearity: this.nonlinearity };
   }
 }
 

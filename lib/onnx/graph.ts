@@ -83,6 +83,11 @@ export class Value {
   get isConstant(): boolean {
     return this.data.constant !== null;
   }
+
+  /** The elements of a constant, as they are, and what they are called. */
+  get constant(): { readonly name: string; readonly values: Elements } | null {
+    return this.data.constant;
+  }
 }
 
 /** Constants of at most so many elements are written once more rather than transposed. */
@@ -99,6 +104,7 @@ export class Graph {
   private readonly constants = new Map<string, Value>();
   private readonly booleans = new Map<string, string>();
   private readonly shared = new Map<string, string>();
+  private readonly outputs = new Map<string, readonly string[]>();
   private batch: string | null = null;
   /** What nodes are called after: the path of the layer they are for. */
   scope = '';
@@ -360,30 +366,48 @@ export class Graph {
 
   // ── nodes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * A node with one output, whose name is returned. An input may be '' for one that is left out.
-   * @param ignored how many outputs there are before it, which nobody reads
-   */
+  /** A node with one output, whose name is returned. An input may be '' for one that is left out. */
   node(
     opType: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, Attribute>> = {},
-    ignored = 0,
   ): string {
-    const own = this.scope === '' ? opType : `${this.scope}/${opType}`;
-    const others = Array.from({ length: ignored }, () => this.unique(`${own}_ignored`));
-    const name = this.unique(own);
+    return this.push(opType, inputs, attributes, 1)[0];
+  }
+
+  /** The names of the outputs of a node that has several, of which one is enough, whoever asks for it. */
+  several(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>>,
+    count: number,
+  ): readonly string[] {
+    const key = JSON.stringify([opType, inputs, attributes]);
+    const known = this.outputs.get(key) ?? this.push(opType, inputs, attributes, count);
+    this.outputs.set(key, known);
+    return known;
+  }
+
+  private push(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>>,
+    count: number,
+  ): string[] {
+    const [name, ...others] = Array.from({ length: count }, () =>
+      this.unique(this.scope === '' ? opType : `${this.scope}/${opType}`),
+    );
     const attribute = Object.entries(attributes).map(([key, value]) => attributeOf(key, value));
     this.nodes.push({
       input: [...inputs],
-      output: [...others, name],
+      output: [name, ...others],
       name,
       opType,
       attribute,
       docString: '',
       domain: '',
     });
-    return name;
+    return [name, ...others];
   }
 
   /** 1 or 0, of a type, for a node that computes what is true. */

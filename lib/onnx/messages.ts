@@ -26,7 +26,12 @@ export const codes: Readonly<Record<OnnxType, number>> = {
 export type Elements = Arrays[Dtype] | BigInt64Array;
 
 /** What an attribute may be: a number is an integer where it is not said to be a float. */
-export type Attribute = number | string | readonly number[] | { readonly float: number };
+export type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly texts: readonly string[] };
 
 export function info(name: string, shape: readonly Size[], type: OnnxType): ValueInfoProto {
   const dim = shape.map((size) =>
@@ -53,9 +58,9 @@ const emptyAttribute: Omit<AttributeProto, 'name' | 'type'> = {
 export function attributeOf(name: string, value: Attribute): AttributeProto {
   const own = { ...emptyAttribute, name };
   if (typeof value === 'number') return { ...own, type: attributeType.int, i: value };
-  if (typeof value === 'string') {
-    return { ...own, type: attributeType.string, s: new TextEncoder().encode(value) };
-  }
+  const encode = (text: string) => new TextEncoder().encode(text);
+  if (typeof value === 'string') return { ...own, type: attributeType.string, s: encode(value) };
+  if ('texts' in value) return { ...own, type: attributeType.strings, strings: value.texts.map(encode) };
   if ('float' in value) return { ...own, type: attributeType.float, f: value.float };
   return { ...own, type: attributeType.ints, ints: [...value] };
 }

@@ -180,6 +180,15 @@ export class OnnxNode {
     );
   }
 
+  texts(name: string, otherwise: readonly string[]): readonly string[] {
+    return this.read(
+      name,
+      'texts',
+      otherwise,
+      (value): value is string[] => isArray(value) && value.every((each) => typeof each === 'string'),
+    );
+  }
+
   /** One of some words. */
   choice<Word extends string>(name: string, words: readonly Word[], otherwise: Word): Word {
     const given = this.text(name, otherwise) as Word;

@@ -69,7 +69,13 @@ interface Built {
 }
 
 /** Of how many outputs operators may be read, where that is more than the first. */
-const outputsOf: Readonly<Record<string, number>> = { Split: Infinity, LayerNormalization: 3 };
+const outputsOf: Readonly<Record<string, number>> = {
+  Split: Infinity,
+  LayerNormalization: 3,
+  LSTM: 3,
+  GRU: 2,
+  RNN: 2,
+};
 
 /** How deep branches may lie in each other. */
 const deepest = 8;

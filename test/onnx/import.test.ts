@@ -671,9 +671,17 @@ describe('dropout', () => {
 
 it('docs/files.md lists the operators, and no others', () => {
   const page = readFileSync(fileURLToPath(new URL('../../docs/files.md', import.meta.url)), 'utf8');
-  const list = page.slice(page.indexOf('Elementwise: '), page.indexOf('Anything else, LSTM'));
+  const list = page.slice(page.indexOf('Elementwise: '), page.indexOf('Anything else, Loop'));
   const named = [...list.matchAll(/\b[A-Z][A-Za-z0-9]+\b/g)].map(([name]) => name);
-  const headings = ['Elementwise', 'Products', 'Images', 'Normalisation', 'Reductions', 'Shapes'];
+  const headings = [
+    'Elementwise',
+    'Products',
+    'Recurrent',
+    'Images',
+    'Normalisation',
+    'Reductions',
+    'Shapes',
+  ];
   const expected = [...operatorNames(), 'Constant', 'If', ...headings];
   expect(new Set(named)).toEqual(new Set(expected));
 });
@@ -682,7 +690,7 @@ describe('what the library cannot do', () => {
   it('is listed as a whole, with nodes and domains, before anything is made', async () => {
     const text: ModelText = {
       nodes: [
-        ['LSTM', ['x'], ['a'], {}, 'memory'],
+        ['Loop', ['x'], ['a'], {}, 'memory'],
         ['com.microsoft:FusedThing', ['a'], ['b']],
         ['MaxPool', ['b'], ['c'], { kernel_shape: [2, 2], dilations: [2, 2] }, 'pool'],
         ['QLinearConv', ['c'], ['y']],
@@ -694,7 +702,7 @@ describe('what the library cannot do', () => {
     const error = await imported(text).catch((thrown) => thrown);
     expect(error.code).toBe('AXPY_ARGUMENT');
     for (const part of [
-      "node 'memory' (LSTM)",
+      "node 'memory' (Loop)",
       "node 'b' (com.microsoft:FusedThing)",
       "node 'pool' (MaxPool)",
       'dilations of 1, got [2, 2]',

@@ -24,6 +24,7 @@ export const pytorchModels = [
   'text',
   'sequence',
   'program',
+  'recurrent',
   'fixed',
 ] as const;
 
@@ -33,6 +34,7 @@ export type Attribute =
   | number[]
   | { floats: number[] }
   | { float: number }
+  | { texts: string[] }
   | TensorProto
   | GraphProto;
 
@@ -58,12 +60,13 @@ const isTensorProto = (value: object): value is TensorProto => 'dims' in value;
 
 function attributeOf(name: string, value: Attribute): AttributeProto {
   const made = (own: Partial<AttributeProto>) => ({ name, ...own }) as AttributeProto;
-  if (typeof value === 'string')
-    return made({ type: attributeType.string, s: new TextEncoder().encode(value) });
+  const encode = (text: string) => new TextEncoder().encode(text);
+  if (typeof value === 'string') return made({ type: attributeType.string, s: encode(value) });
   if (typeof value === 'number') return made({ type: attributeType.int, i: value });
   if (Array.isArray(value)) return made({ type: attributeType.ints, ints: value });
   if ('floats' in value) return made({ type: attributeType.floats, floats: value.floats });
   if ('float' in value) return made({ type: attributeType.float, f: value.float });
+  if ('texts' in value) return made({ type: attributeType.strings, strings: value.texts.map(encode) });
   if (isTensorProto(value)) return made({ type: attributeType.tensor, t: value });
   return made({ type: attributeType.graph, g: value });
 }

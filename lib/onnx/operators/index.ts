@@ -4,10 +4,11 @@ import { elementwise } from './elementwise.ts';
 import { images } from './images.ts';
 import { normalize } from './normalize.ts';
 import { products } from './products.ts';
+import { recurrent } from './recurrent.ts';
 import { reductions } from './reductions.ts';
 import { shapes } from './shapes.ts';
 
-const families = [elementwise, images, normalize, products, reductions, shapes];
+const families = [elementwise, images, normalize, products, recurrent, reductions, shapes];
 
 /** Undefined for what is not known here. */
 export function operatorOf(op: string): Operator | undefined {

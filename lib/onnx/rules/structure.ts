@@ -139,7 +139,7 @@ export const structure: Rules<
     // Of nothing onnxruntime's TopK divides by 0, and ends the process.
     if (x.shape.includes(0)) return graph.filled(shape, 0, type);
     const attributes = { axis, largest: descending ? 1 : 0, sorted: 1 };
-    const name = graph.node('TopK', [graph.name(x), graph.integers([count])], attributes, 1);
+    const [, name] = graph.several('TopK', [graph.name(x), graph.integers([count])], attributes, 2);
     return graph.value(graph.cast(name, type), shape, type);
   },
 

@@ -153,6 +153,25 @@ class Sequence(nn.Module):
         return self.fc(x.amax(-1))
 
 
+class Recurrent(nn.Module):
+    """All kinds of cells, levels and directions, one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4)
+        self.lstm = nn.LSTM(4, 3, num_layers=2, bidirectional=True, batch_first=True)
+        self.gru = nn.GRU(6, 5, batch_first=True)
+        self.rnn = nn.RNN(5, 4, nonlinearity='relu', bidirectional=True, batch_first=True)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, tokens):
+        y, (h, c) = self.lstm(self.embedding(tokens))
+        y, last = self.gru(y)
+        y, _ = self.rnn(y)
+        # All with the batch in front.
+        return self.fc(y[:, -1]), h.transpose(0, 1), c.transpose(0, 1), last[0]
+
+
 class Program(nn.Module):
     """What models do beside layers: where, clamp, pad, view, permute, indexing, group normalisation."""
 
@@ -199,6 +218,7 @@ models = {
     'encoder': (Encoder, rows(5, 8), 13, False, True),
     'text': (Text, lambda n: (torch.randint(0, 20, (n, 7)),), 16, True, True),
     'sequence': (Sequence, rows(3, 23), 10, True, True),
+    'recurrent': (Recurrent, lambda n: (torch.randint(0, 9, (n, 6)),), 14, False, True),
     'program': (Program, images(4, 5, 9), 13, True, True),
     'fixed': (cnn, images(2, 6, 6), 13, True, False),
 }
