@@ -298,3 +298,4 @@ export {
   trainTestSplit,
 } from './train/split.ts';
 export type { GradientTransform, InputsOf } from './train/step.ts';
+export { WeightAverage, type WeightAverageOptions } from './train/weightAverage.ts';

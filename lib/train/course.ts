@@ -7,6 +7,7 @@ import { type Checkpoint, capture, checkLayers, prepare } from '../files/snapsho
 import type { Layer } from '../layers/layer.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
+import { readState } from '../state.ts';
 import type { Interruption } from './abort.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import { type Keeper, keeperOf, type Resting, sayLost } from './callbacks/keeper.ts';
@@ -16,6 +17,8 @@ import type { EpochRecord, History } from './history.ts';
 import type { AnyMetric } from './metrics.ts';
 import { StateLog } from './stateLog.ts';
 import { Tally } from './tally.ts';
+import type { WeightAverage } from './weightAverage.ts';
+import { Window } from './window.ts';
 
 /** What has to be as it was for a training to go on; null for what does not matter or was not given. */
 export type Conditions = Readonly<Record<string, number | boolean | null>>;
@@ -23,6 +26,8 @@ export type Conditions = Readonly<Record<string, number | boolean | null>>;
 interface Trained {
   readonly model: Layer;
   readonly optimizer: Optimizer;
+  readonly accumulate: number;
+  readonly averageWeights: WeightAverage | undefined;
   readonly metrics: readonly AnyMetric[];
   readonly callbacks: readonly Callback[];
   readonly conditions: Conditions;
@@ -64,6 +69,8 @@ export class Course implements Resting {
   batch = 0;
   step = 0;
   resumedFrom: string | undefined;
+  /** The gradients that wait for an update. */
+  readonly window: Window;
   private pass: Pass | null = null;
   /** Since when the epoch under way goes on. */
   private since = 0;
@@ -80,6 +87,7 @@ export class Course implements Resting {
     private readonly training: Trained,
     private readonly context: Progress,
   ) {
+    this.window = new Window(training.accumulate);
     this.keepers = training.callbacks
       .map(keeperOf)
       .filter((keeper): keeper is Keeper => keeper !== undefined);
@@ -235,7 +243,7 @@ export class Course implements Resting {
 
   capture(): Checkpoint {
     const { training, history, pass, batch, step, random } = this;
-    const { model, optimizer, conditions, callbacks, metrics } = training;
+    const { model, optimizer, conditions, callbacks, metrics, averageWeights } = training;
     const { length } = history.epochs;
     checkState(
       model,
@@ -249,6 +257,7 @@ export class Course implements Resting {
       tally: batch === 0 ? null : pass.tally.stateDict(),
       start: pass.start,
       log: pass.log?.stateDict() ?? null,
+      window: this.window.stateDict(optimizer),
       seconds: this.seconds,
     };
     const state = {
@@ -257,6 +266,7 @@ export class Course implements Resting {
       epoch,
       shuffle: training.random === defaultState ? null : shuffle,
       callbacks: callbacks.filter(isStateful).map((callback) => callback.stateDict!()),
+      averageWeights: averageWeights?.stateDict(),
     };
     return capture(op, { model, optimizer, step }, { training: state }, random);
   }
@@ -281,12 +291,25 @@ export class Course implements Resting {
         `[${op}] expected ${states.length} callbacks with a state, as in ${title}, got ${stateful.length}`,
       );
     }
+    const { averageWeights } = training;
+    if (saved.has('averageWeights') !== (averageWeights !== undefined)) {
+      const [known, own] = [saved.has('averageWeights'), averageWeights !== undefined].map((has) =>
+        has ? 'some' : 'none',
+      );
+      throw new ArgumentError(`[${op}] expected averageWeights, ${known} as in ${title}, got ${own}`);
+    }
+    const average = averageWeights && saved.tensors('averageWeights');
+    if (average) readState(op, Object.entries(averageWeights.stateDict()), average);
     const history = readHistory(saved.inner('history'));
     const shuffle = saved.has('shuffle') ? words(saved, 'shuffle') : null;
     const pass = saved.has('epoch')
       ? this.readPass(title, saved.inner('epoch'), shuffle ?? defaultState)
       : null;
     const batch = pass === null ? 0 : saved.inner('epoch').count('batch');
+    const gradients =
+      pass !== null && saved.inner('epoch').has('window')
+        ? this.window.read(saved.inner('epoch').inner('window'), training.optimizer)
+        : undefined;
     const { random, step } = checkpoint;
 
     [this.pass, this.batch, this.step] = [pass, batch, step];
@@ -296,6 +319,8 @@ export class Course implements Resting {
     context.epoch = history.epochs.length;
     return () => {
       loadCallbacks(stateful, states, write);
+      if (average) averageWeights?.loadStateDict(average);
+      gradients?.();
       this.random.set(random);
       // The data of the epoch under way is taken again as it was.
       const isTaken = pass !== null && this.goesOn && context.history.stopped === undefined;
@@ -363,6 +388,7 @@ export function statelessError(op: string, metric: string): ArgumentError {
 const reasons: Readonly<Record<string, string>> = {
   examples: 'data of another length has other batches',
   batches: 'data of another length has other batches',
+  accumulate: 'updates would be others',
 };
 
 /** @throws ArgumentError that says both of the first that differs */

@@ -18,10 +18,11 @@ import type { Checkpoint } from '../files/snapshot.ts';
 import { checkLayer, type Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { concat } from '../ops/concat.ts';
+import { clipGradNorm, clipGradValue } from '../optimizers/clip.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { turn } from '../platform.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
-import type { Tensor } from '../tensor.ts';
+import { type Tensor, tensor } from '../tensor.ts';
 import { type Interruption, interruptible, type Signal } from './abort.ts';
 import type { Callback, Outcome } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
@@ -43,7 +44,10 @@ import {
   type OutputOf,
   type StepResult,
   trainingStep,
+  updateStep,
 } from './step.ts';
+import { checkAverage, type WeightAverage } from './weightAverage.ts';
+import type { Window } from './window.ts';
 
 export interface FitOptions<
   Model extends Layer = Layer,
@@ -90,8 +94,20 @@ export interface FitOptions<
    * the event loop free. Default true; false for models that branch on values.
    */
   compiled?: boolean;
-  /** Changes gradients in place, between backward and the update: `(parameters) => clipGradNorm(parameters, 1)`. */
+  /** Changes gradients in place, between backward and the update. */
   transformGradients?: GradientTransform | undefined;
+  /** What the common norm of all gradients is limited to, after that: see the function `clipGradNorm`. */
+  clipGradNorm?: number | undefined;
+  /** What each element of gradients is limited to, instead: see the function `clipGradValue`. */
+  clipGradValue?: number | undefined;
+  /**
+   * Of how many batches gradients make an update together, for batches that do not fit in memory: the mean over all of their
+   * examples, as of one large batch. What is left at the end of an epoch makes one as well. Default 1. Steps, callbacks and
+   * records are by the batch; schedules and `averageWeights` by the update; BatchNorm knows one batch at a time.
+   */
+  accumulate?: number;
+  /** An average of the model's weights, which takes them in after each update, and which validation is made with. */
+  averageWeights?: WeightAverage | undefined;
   /** Whether to write how far training is to standard error; default false. See `progress` for another stream. */
   progress?: boolean;
   /**
@@ -118,6 +134,10 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'seed',
   'compiled',
   'transformGradients',
+  'clipGradNorm',
+  'clipGradValue',
+  'accumulate',
+  'averageWeights',
   'progress',
   'resume',
 ];
@@ -137,6 +157,8 @@ interface Training {
   readonly epochs: number;
   readonly compiled: boolean;
   readonly transform: GradientTransform | undefined;
+  readonly accumulate: number;
+  readonly averageWeights: WeightAverage | undefined;
   readonly resume: Source | Checkpoint | undefined;
   /** What the batches depend on. */
   readonly conditions: Conditions;
@@ -249,7 +271,9 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     shuffle = true,
     progress = false,
     compiled = true,
-    transformGradients: transform,
+    transformGradients,
+    accumulate = 1,
+    averageWeights,
     resume,
   } = options;
   checkOptimizer(op, model, optimizer);
@@ -260,7 +284,9 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
   checkBoolean(op, 'progress', progress);
   checkBoolean(op, 'compiled', compiled);
   checkSignal(op, signal);
-  if (transform !== undefined) checkFunction(op, 'transformGradients', transform);
+  const transform = transformOf(op, transformGradients, options);
+  checkPositive(op, 'accumulate', accumulate);
+  if (averageWeights !== undefined) checkAverage(op, model, averageWeights);
   const listeners = readCallbacks(op, callbacks);
   if (inTraining.has(model)) {
     throw new ArgumentError(`[${op}] expected a model that is not in training already: await the first fit`);
@@ -288,8 +314,10 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
     epochs,
     compiled,
     transform,
+    accumulate,
+    averageWeights,
     resume,
-    conditions: conditionsOf(examples, { batchSize, dropLast, shuffle, seed }),
+    conditions: conditionsOf(examples, { batchSize, dropLast, shuffle, seed }, accumulate),
     random,
     isStreamed: examples.examples === undefined,
   };
@@ -299,10 +327,36 @@ function prepare(model: Layer, data: Data, options: FitOptions): Training {
 function conditionsOf(
   { examples, batchCount }: Dataset,
   own: Readonly<Record<string, number | boolean | undefined>>,
+  accumulate: number,
 ): Conditions {
   const given = examples === undefined ? { batches: batchCount } : own;
-  const entries = Object.entries({ examples, ...given });
+  // What was kept before there was such an option was by the batch.
+  const together = accumulate === 1 ? undefined : accumulate;
+  const entries = Object.entries({ examples, ...given, accumulate: together });
   return Object.fromEntries(entries.map(([name, value]) => [name, value ?? null]));
+}
+
+/** What is done with gradients before an update. @throws ArgumentError for what is none, or both ways to clip */
+function transformOf(
+  op: string,
+  own: GradientTransform | undefined,
+  { clipGradNorm: norm, clipGradValue: value }: FitOptions,
+): GradientTransform | undefined {
+  if (own !== undefined) checkFunction(op, 'transformGradients', own);
+  for (const [name, limit] of Object.entries({ clipGradNorm: norm, clipGradValue: value })) {
+    if (limit !== undefined && !(typeof limit === 'number' && limit > 0)) {
+      throw new ArgumentError(`[${op}] expected ${name} to be a limit above 0, got ${describe(limit)}`);
+    }
+  }
+  if (norm !== undefined && value !== undefined) {
+    throw new ArgumentError(`[${op}] expected clipGradNorm or clipGradValue, got both`);
+  }
+  if (norm === undefined && value === undefined) return own;
+  return (parameters) => {
+    own?.(parameters);
+    if (norm !== undefined) clipGradNorm(parameters, norm);
+    if (value !== undefined) clipGradValue(parameters, value);
+  };
 }
 
 function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
@@ -347,12 +401,14 @@ function readCallbacks(op: string, callbacks: readonly Callback[]): Callback[] {
   return own;
 }
 
-function begin({ model, optimizer, data, validation, metrics, epochs }: Training): Progress {
+function begin(training: Training): Progress {
+  const { model, optimizer, averageWeights, data, validation, metrics, epochs } = training;
   const history: History = { epochs: [] };
   const scores = ['loss', ...metrics.map(({ name }) => name)];
   return {
     model,
     optimizer,
+    averageWeights,
     history,
     epoch: 0,
     epochs,
@@ -387,7 +443,9 @@ async function run(
     if (penalty > 0) record.penalty = penalty;
     record.learningRate = optimizer.learningRate;
     if (validation) {
-      const scores = await score(scorer(model, loss, training.compiled), validation, metrics, interruption);
+      const scores = await withAverage(training, () =>
+        score(scorer(model, loss, training.compiled), validation, metrics, interruption),
+      );
       (record as { validation?: typeof scores }).validation = scores;
     }
     course.endEpoch(record);
@@ -396,21 +454,37 @@ async function run(
   }
 }
 
-type Take = (x: Tensors, y: Tensors, epoch: number, batch: number) => Promise<StepResult>;
+/** Runs `fn` while the model has the average of its weights, where there is one. */
+async function withAverage<Result>({ averageWeights }: Training, fn: () => Promise<Result>): Promise<Result> {
+  averageWeights?.swap();
+  try {
+    return await fn();
+  } finally {
+    averageWeights?.swap();
+  }
+}
+
+type Take = (x: Tensors, y: Tensors, epoch: number, batch: number, window: Window) => Promise<StepResult>;
 
 /** Steps, and word that code of a user has run in between. */
 interface Steps {
+  /** With an update where the window is full by it. */
   readonly take: Take;
+  /** An update by what gradients there are. */
+  finish(window: Window): Promise<void>;
   /** @throws what a forward pass of such a batch throws; changes nothing, and computes nothing where steps are compiled. */
   rehearse(x: Tensors, why: string): void;
   doubt(between: 'epochs' | 'steps'): void;
 }
 
 /** Steps that refuse a loss which is not finite. */
-function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Steps {
+function stepsOf(parts: Training): Steps {
+  const { model, loss, optimizer, compiled, accumulate } = parts;
   const random = new Uint32Array(defaultState.length);
-  const eager = trainingStep(model, loss, optimizer, transform);
-  const steps = compiled ? compileSteps(eager, false) : { soon: eager, doubt: () => {} };
+  const compiling = <Args extends unknown[], Returned>(fn: (...args: Args) => Returned) =>
+    compiled ? compileSteps(fn, false) : { soon: fn, doubt: () => {} };
+  const steps = compiling(trainingStep(model, loss, parts));
+  const updates = compiling(updateStep(parts));
   // A model in evaluation mode trains; where only some of its layers are, they stay so.
   const training = <Result>(fn: () => Result): Result => inMode(model.training ? null : true, fn);
   const forward = (x: Tensors) => forwardOf(model, x);
@@ -439,20 +513,31 @@ function stepsOf({ model, loss, optimizer, compiled, transform }: Training): Ste
   };
   return {
     rehearse,
-    async take(x, y, epoch, batch) {
+    async take(x, y, epoch, batch, window) {
       if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
       random.set(defaultState);
       try {
-        return await training(() => steps.soon(x, y));
+        if (accumulate === 1) return await training(() => steps.soon(x, y));
+        const own = window.add(rowsOf(x));
+        const result = await training(() => steps.soon(x, y, own));
+        if (own.isLast) window.close();
+        else if (window.isFull) await this.finish(window);
+        return result;
       } catch (error) {
         if (!(error instanceof NonFiniteError)) throw error;
         throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
       }
     },
+    async finish(window) {
+      const { scale } = window;
+      await updates.soon(scale === 1 ? null : tensor(scale, { dtype: 'float64' }));
+      window.close();
+    },
     doubt(between) {
       // Not after each step: of batches of one example every pass would be made twice.
       if (between === 'epochs') isRehearsed = compiled;
       steps.doubt();
+      updates.doubt();
     },
   };
 }
@@ -473,7 +558,7 @@ async function trainEpoch(
   const batches = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
   for await (const { x, y } of batches) {
     interruption.check();
-    const { loss, prediction } = await steps.take(x, y, epoch, course.batch + 1);
+    const { loss, prediction } = await steps.take(x, y, epoch, course.batch + 1, course.window);
     const value = loss.item();
     tally.add(prediction, y, value);
     course.took();
@@ -485,6 +570,7 @@ async function trainEpoch(
     interruption.check();
     if (history.stopped !== undefined) break;
   }
+  if (course.window.isOpen) await steps.finish(course.window);
   const { seconds } = course;
   const examplesPerSecond = tally.examples / seconds;
   return { epoch, loss: tally.loss, ...tally.metrics(), seconds, examplesPerSecond } as EpochRecord;

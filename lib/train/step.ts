@@ -5,6 +5,8 @@ import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { recording } from '../kernels/recorder.ts';
 import type { Layer, PlainInputs } from '../layers/layer.ts';
+import { cast } from '../ops/cast.ts';
+import { mul_ } from '../ops/inPlace.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
@@ -12,6 +14,8 @@ import { checkFloat, checkTensor, floats, isTensor, type Tensor } from '../tenso
 import { isContainer, walk } from '../tree.ts';
 import type { Tensors } from './examples.ts';
 import type { AnyLoss } from './loss.ts';
+import type { WeightAverage } from './weightAverage.ts';
+import type { Turn } from './window.ts';
 
 export interface StepResult {
   /** The batch's mean loss, before the update. */
@@ -28,6 +32,9 @@ export function forwardOf(model: Layer, x: Tensors): Tensors {
     `[${model.label}] expected the output of forward to be a tensor, or arrays, objects or Maps of tensors, got ${describe(y)}`,
   );
 }
+
+/** A batch whose update is its own. */
+const alone: Turn = { isFirst: true, share: 1, isLast: true };
 
 /** What a model returns for a batch, where its type tells. */
 export type OutputOf<Model extends Layer> = ReturnType<Model['forward']>;
@@ -46,6 +53,13 @@ export function batchLoss(loss: AnyLoss, prediction: Tensors, target: Tensors): 
   return value.size === 1 ? value : value.mean();
 }
 
+/** What becomes of gradients in a step. */
+export interface Updating {
+  readonly optimizer: Optimizer;
+  readonly transform: GradientTransform | undefined;
+  readonly averageWeights: WeightAverage | undefined;
+}
+
 /** Changes gradients in place after backward and before the update: `clipGradNorm`, say. */
 export type GradientTransform = (parameters: readonly Tensor[]) => void;
 
@@ -62,27 +76,43 @@ function checkLeaves(model: Layer, optimizer: Optimizer, leaves: readonly Tensor
 }
 
 /**
- * Forward, loss, backward, update. A loss that is not finite ends the step with NonFiniteError before its backward pass,
+ * Forward, loss, backward, and at the end of a turn the update. A loss that is not finite ends the step with NonFiniteError before its backward pass,
  * compiled or not, and leaves parameters and optimizer as they are.
  */
 export function trainingStep(
   model: Layer,
   loss: AnyLoss,
-  optimizer: Optimizer,
-  transform: GradientTransform | undefined,
-): (x: Tensors, y: Tensors) => StepResult {
-  let isFirst = true;
-  return (x, y) => {
+  updating: Updating,
+): (x: Tensors, y: Tensors, turn?: Turn) => StepResult {
+  const { optimizer } = updating;
+  const update = updateStep(updating);
+  let isNew = true;
+  return (x, y, { isFirst, share, isLast } = alone) => {
     const prediction = forwardOf(model, x);
     const value = batchLoss(loss, prediction, y);
     checkFloat('loss', value);
     kernels.checkFinite(floats(value));
-    optimizer.zeroGrad();
-    const leaves = runBackward(value, null);
-    if (isFirst || recording !== null) checkLeaves(model, optimizer, leaves);
-    isFirst = false;
+    if (isFirst) optimizer.zeroGrad();
+    const leaves = runBackward(share === 1 ? value : value.mul(share), null);
+    if (isNew || recording !== null) checkLeaves(model, optimizer, leaves);
+    isNew = false;
+    if (isLast) update(null);
+    return { loss: value, prediction };
+  };
+}
+
+/** What comes after backward, with gradients multiplied by a number where it is given. */
+export function updateStep({
+  optimizer,
+  transform,
+  averageWeights,
+}: Updating): (scale: Tensor<'float64'> | null) => void {
+  return (scale) => {
+    if (scale !== null) {
+      for (const { grad } of optimizer.parameters) if (grad !== null) mul_(grad, cast(scale, grad.dtype));
+    }
     transform?.(optimizer.parameters);
     optimizer.step();
-    return { loss: value, prediction };
+    averageWeights?.update();
   };
 }

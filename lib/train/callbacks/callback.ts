@@ -3,11 +3,14 @@ import type { SavedState } from '../../files/savedState.ts';
 import type { Layer } from '../../layers/layer.ts';
 import type { Optimizer } from '../../optimizers/optimizer.ts';
 import type { EpochRecord, History } from '../history.ts';
+import type { WeightAverage } from '../weightAverage.ts';
 
 /** One training, the same object for all calls. */
 export interface TrainingContext {
   readonly model: Layer;
   readonly optimizer: Optimizer;
+  /** The average of the model's weights that is kept, where there is one; while callbacks run, the model has its own. */
+  readonly averageWeights: WeightAverage | undefined;
   /** The records so far; that of the epoch that ended is the last one in `onEpochEnd`. */
   readonly history: History;
   /** The epoch under way, counted from 1; 0 before the first. */

@@ -29,7 +29,7 @@ export interface EarlyStoppingOptions {
  *
  * With `restoreBest` the model has the parameters of the best epoch whichever way training ends, once an epoch is
  * complete: stopped here or by another callback, at its last epoch, by an abort or by an error. The optimizer's state
- * stays that of the last step. Checkpoints hold what it knows, with the best parameters. May serve several trainings, one after the other.
+ * stays that of the last step; an average of weights is that of the best epoch as well. Checkpoints hold what it knows, with the best parameters. May serve several trainings, one after the other.
  * @throws ArgumentError for options out of their domains; and `fit` throws it, before training, when the number to watch
  *   will not be in the records.
  */
@@ -53,6 +53,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
   let waited = 0;
   let trained: Layer | null = null;
   let weights: Readonly<Record<string, Tensor>> | null = null;
+  let average: Readonly<Record<string, Tensor>> | null = null;
   return {
     onTrainBegin({ model, monitors }) {
       checkMonitor(op, monitor, monitors);
@@ -60,7 +61,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       waited = 0;
       trained = model;
     },
-    onEpochEnd({ model, history, stop }, record) {
+    onEpochEnd({ model, averageWeights, history, stop }, record) {
       const value = valueAt(record, monitor) ?? Number.NaN;
       const cost = sign * value;
       // The first finite number improves on Infinity, whatever minDelta.
@@ -68,13 +69,13 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
         best = cost;
         waited = 0;
         history.bestEpoch = record.epoch;
-        if (restoreBest) weights = model.stateDict();
+        if (restoreBest) [weights, average] = [model.stateDict(), averageWeights?.stateDict() ?? null];
         return;
       }
       waited++;
       if (waited >= patience) stop(`${monitor} did not improve for ${patience} epochs`);
     },
-    stateDict: () => ({ monitor, sign, best, waited, weights }),
+    stateDict: () => ({ monitor, sign, best, waited, weights, average }),
     loadStateDict(state) {
       const fields = new Fields(`the state of ${op}`, state);
       const [known, direction] = [fields.text('monitor'), fields.number('sign')];
@@ -88,10 +89,12 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       if (own !== null && trained !== null) readState(op, trained.namedTensors(), own);
       [best, waited] = [fields.number('best'), fields.count('waited')];
       weights = restoreBest ? own : null;
+      average = restoreBest && fields.has('average') ? fields.tensors('average') : null;
     },
-    onTrainEnd({ model }) {
+    onTrainEnd({ model, averageWeights }) {
       if (weights !== null) model.loadStateDict(weights);
-      [weights, trained] = [null, null];
+      if (average !== null) averageWeights?.loadStateDict(average);
+      [weights, average, trained] = [null, null, null];
     },
   };
 }
