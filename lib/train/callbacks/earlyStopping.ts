@@ -8,6 +8,7 @@ import { readState } from '../../state.ts';
 import type { Tensor } from '../../tensor.ts';
 import { valueAt } from '../history.ts';
 import { higherIsBetter } from '../metrics.ts';
+import type { WeightAverage } from '../weightAverage.ts';
 import type { Callback } from './callback.ts';
 
 export interface EarlyStoppingOptions {
@@ -52,14 +53,16 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
   let best = Infinity;
   let waited = 0;
   let trained: Layer | null = null;
+  let averaged: WeightAverage | undefined;
   let weights: Readonly<Record<string, Tensor>> | null = null;
   let average: Readonly<Record<string, Tensor>> | null = null;
   return {
-    onTrainBegin({ model, monitors }) {
+    onTrainBegin({ model, averageWeights, monitors }) {
       checkMonitor(op, monitor, monitors);
       best = Infinity;
       waited = 0;
       trained = model;
+      averaged = averageWeights;
     },
     onEpochEnd({ model, averageWeights, history, stop }, record) {
       const value = valueAt(record, monitor) ?? Number.NaN;
@@ -87,14 +90,15 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       }
       const own = fields.has('weights') ? fields.tensors('weights') : null;
       if (own !== null && trained !== null) readState(op, trained.namedTensors(), own);
+      const mean = fields.has('average') ? fields.tensors('average') : null;
+      if (mean !== null && averaged !== undefined) readState(op, Object.entries(averaged.stateDict()), mean);
       [best, waited] = [fields.number('best'), fields.count('waited')];
-      weights = restoreBest ? own : null;
-      average = restoreBest && fields.has('average') ? fields.tensors('average') : null;
+      [weights, average] = restoreBest ? [own, mean] : [null, null];
     },
     onTrainEnd({ model, averageWeights }) {
       if (weights !== null) model.loadStateDict(weights);
       if (average !== null) averageWeights?.loadStateDict(average);
-      [weights, average, trained] = [null, null, null];
+      [weights, average, trained, averaged] = [null, null, null, undefined];
     },
   };
 }
