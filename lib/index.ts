@@ -114,6 +114,7 @@ export { Embedding, type EmbeddingOptions } from './layers/embedding.ts';
 export { Flatten } from './layers/flatten.ts';
 export { GroupNorm } from './layers/groupNorm.ts';
 export { GRU, type GRUOptions } from './layers/gru.ts';
+export { KeyValueCache } from './layers/keyValueCache.ts';
 export {
   type AnyModel,
   type ExampleShape,
@@ -124,6 +125,11 @@ export {
 } from './layers/layer.ts';
 export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { LSTM, type LSTMOptions } from './layers/lstm.ts';
+export {
+  type Attending,
+  MultiHeadAttention,
+  type MultiHeadAttentionOptions,
+} from './layers/multiHeadAttention.ts';
 export { Normalize, type NormalizeOptions } from './layers/normalize.ts';
 export { OneHot, type OneHotOptions } from './layers/oneHot.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
@@ -134,6 +140,7 @@ export {
   MaxPool2D,
   type Pool2DLayerOptions,
 } from './layers/pool2d.ts';
+export { PositionEmbedding, type PositionEmbeddingOptions } from './layers/positionEmbedding.ts';
 export type { RecurrentCell, RecurrentOptions, RecurrentState } from './layers/recurrent.ts';
 export { Rescale, type RescaleOptions } from './layers/rescale.ts';
 export { RMSNorm, type RMSNormLayerOptions } from './layers/rmsNorm.ts';
@@ -141,6 +148,7 @@ export { RNN, type RNNOptions } from './layers/rnn.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { StringLookup, type StringLookupOptions } from './layers/stringLookup.ts';
 export type { Texts } from './layers/texts.ts';
+export { TransformerBlock, type TransformerBlockOptions } from './layers/transformerBlock.ts';
 export { Upsample } from './layers/upsample.ts';
 export type { WeightedLossOptions } from './losses/binary.ts';
 export type { ClassLossOptions, CrossEntropyOptions } from './losses/classes.ts';
@@ -204,6 +212,7 @@ export { pad } from './ops/pad.ts';
 export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export type { ReduceOptions } from './ops/reduction.ts';
 export { type RMSNormOptions, rmsNorm } from './ops/rmsNorm.ts';
+export { type RotaryOptions, type RotaryStyle, rotary } from './ops/rotary.ts';
 export type { Range } from './ops/slice.ts';
 export type { Sorted, SortOptions, TopKOptions } from './ops/sort.ts';
 export type { Padding, Pair, Sides } from './ops/window.ts';

@@ -9,7 +9,10 @@ import { Embedding } from '../layers/embedding.ts';
 import { Flatten } from '../layers/flatten.ts';
 import type { ExampleShape, Layer } from '../layers/layer.ts';
 import { LayerNorm } from '../layers/layerNorm.ts';
+import { MultiHeadAttention } from '../layers/multiHeadAttention.ts';
 import { Recurrent } from '../layers/recurrent.ts';
+import { RMSNorm } from '../layers/rmsNorm.ts';
+import { TransformerBlock } from '../layers/transformerBlock.ts';
 import {
   denseFromChannelsFirst,
   denseToChannelsFirst,
@@ -59,6 +62,28 @@ function nameInCell(name: string, layers: ReadonlyMap<string, Layer>): string | 
   return `${path}${what}_${from.toLowerCase()}_l${Math.floor(Number(cell) / directions)}${end}`;
 }
 
+/** Names of the tensors of attention. */
+const namesInAttention = new Map([
+  ['inProjWeight', 'in_proj_weight'],
+  ['qProjWeight', 'q_proj_weight'],
+  ['kProjWeight', 'k_proj_weight'],
+  ['vProjWeight', 'v_proj_weight'],
+  ['inProjBias', 'in_proj_bias'],
+  ['outProjWeight', 'out_proj.weight'],
+  ['outProjBias', 'out_proj.bias'],
+]);
+
+/** What a parameter of attention is called, with the name of attention itself in a block; null for all others. */
+function nameInAttention(name: string, layers: ReadonlyMap<string, Layer>): string | null {
+  const [, path = '', own = ''] = /^(.*\.)?(\w+)$/.exec(name) ?? [];
+  const foreign = namesInAttention.get(own);
+  if (foreign === undefined || !(layers.get(path.slice(0, -1)) instanceof MultiHeadAttention)) return null;
+  const [, before = ''] = /^(.*\.|)selfAttention\.$/.exec(path) ?? [];
+  const isInBlock =
+    path.endsWith('selfAttention.') && layers.get(before.slice(0, -1)) instanceof TransformerBlock;
+  return (isInBlock ? `${before}self_attn.` : path) + foreign;
+}
+
 /** What PyTorch keeps beside, and nobody here needs. */
 export const ignored = /(^|\.)num_batches_tracked$/;
 
@@ -97,7 +122,11 @@ class Flattened {
       const isImage = input === undefined || input.length === 3 || (input.length === 2 && hasChannels);
       if (isImage && hasChannels !== false && this.image === undefined) this.image = input ?? null;
     } else if (this.image !== undefined && !(layer instanceof Activation || layer instanceof Dropout)) {
-      const isAlong = layer instanceof Dense || layer instanceof BatchNorm || layer instanceof LayerNorm;
+      const isAlong =
+        layer instanceof Dense ||
+        layer instanceof BatchNorm ||
+        layer instanceof LayerNorm ||
+        layer instanceof RMSNorm;
       if (isAlong) this.images.set(layer, this.image);
       if (!isAlong || layer instanceof Dense) this.image = undefined;
     }
@@ -130,7 +159,7 @@ export function pytorch(
   const mayFollowImage = (layer: Layer | undefined) =>
     layer instanceof Dense && !found.seen.has(layer) && layer.inFeatures > most;
   return (name) => {
-    const inCell = nameInCell(name, layers);
+    const inCell = nameInCell(name, layers) ?? nameInAttention(name, layers);
     if (inCell !== null) return { name: inCell, ...unchanged };
     const dot = name.lastIndexOf('.');
     const [path, own] = [name.slice(0, Math.max(dot, 0)), name.slice(dot + 1)];

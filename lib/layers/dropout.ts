@@ -8,7 +8,8 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { layerForm, option } from './options.ts';
 
-const rate = option(
+/** A probability of what is dropped. */
+export const rate = option(
   (layer, name, given: number) => {
     if (typeof given === 'number' && given >= 0 && given < 1) return given;
     throw new ArgumentError(

@@ -23,6 +23,7 @@ except ImportError:
     raise SystemExit("PyTorch is missing. Run: apt-get install --no-install-recommends python3-torch")
 import torch.nn.functional as F
 from recurrent import recurrent
+from transformer import transformer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MASK = 0xFFFFFFFF
@@ -782,6 +783,11 @@ def write_programs():
     write("programs.json", {name: [value for x in seen for value in plain(x)] for name, seen in programs.items()})
 
 
+def write_transformer():
+    seen = transformer(rows)
+    write("transformer.json", {name: [value for x in tensors for value in plain(x)] for name, tensors in seen.items()})
+
+
 def write_recurrent():
     seen = recurrent(rows)
     write("recurrent.json", {name: [value for x in tensors for value in plain(x)] for name, tensors in seen.items()})
@@ -816,6 +822,7 @@ FILES = {
     "convolutional": write_convolutional,
     "programs": write_programs,
     "recurrent": write_recurrent,
+    "transformer": write_transformer,
     "initializers": write_initializers,
 }
 
