@@ -64,6 +64,24 @@ export const rotaryStyle = option<RotaryStyle | false>(
   () => false,
 );
 
+/** @throws ArgumentError unless so many heads are of one size, an even one for rotary */
+export function checkHeads(
+  layer: string,
+  size: number,
+  heads: number,
+  kvHeads: number,
+  rotary: RotaryStyle | false,
+): void {
+  if (size % heads !== 0 || heads % kvHeads !== 0) {
+    throw new ArgumentError(
+      `${layer} expected heads to divide size and kvHeads to divide heads, got ${heads} of ${size} and ${kvHeads}`,
+    );
+  }
+  if (rotary && (size / heads) % 2 !== 0) {
+    throw new ArgumentError(`${layer} expected heads of an even size for rotary, got ${size / heads}`);
+  }
+}
+
 const form = layerForm('MultiHeadAttention', { size: count, heads: count }, {
   kvSize: { ...count, otherwise: ({ size }) => size as number },
   kvHeads: { ...count, otherwise: ({ heads }) => heads as number },
@@ -118,16 +136,7 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
     super();
     const own = form.read([size, heads], options);
     configure(this, own);
-    if (size % heads !== 0 || heads % own.kvHeads !== 0) {
-      throw new ArgumentError(
-        `MultiHeadAttention expected heads to divide size and kvHeads to divide heads, got ${heads} of ${size} and ${own.kvHeads}`,
-      );
-    }
-    if (own.rotary && (size / heads) % 2 !== 0) {
-      throw new ArgumentError(
-        `MultiHeadAttention expected heads of an even size for rotary, got ${size / heads}`,
-      );
-    }
+    checkHeads('MultiHeadAttention', own.size, own.heads, own.kvHeads, own.rotary);
     this.size = own.size;
     this.heads = own.heads;
     this.kvSize = own.kvSize;

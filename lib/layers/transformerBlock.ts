@@ -5,6 +5,7 @@ import type { FloatDtype } from '../memory.ts';
 import { add } from '../ops/binary.ts';
 import { dropout } from '../ops/dropout.ts';
 import type { RotaryStyle } from '../ops/rotary.ts';
+import { checkSize } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -12,7 +13,7 @@ import { Dense } from './dense.ts';
 import { rate } from './dropout.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { LayerNorm } from './layerNorm.ts';
-import { type Attending, MultiHeadAttention, rotaryStyle } from './multiHeadAttention.ts';
+import { type Attending, checkHeads, MultiHeadAttention, rotaryStyle } from './multiHeadAttention.ts';
 import { activation, choice, count, dtype, flag, layerForm, type OptionsOf } from './options.ts';
 import { RMSNorm } from './rmsNorm.ts';
 
@@ -75,6 +76,9 @@ export class TransformerBlock<D extends FloatDtype = 'float32'> extends Layer {
     configure(this, own);
     const { hidden, causal, rotary, kvHeads, bias } = own;
     const dtype = own.dtype as D;
+    checkHeads('TransformerBlock', size, heads, kvHeads, rotary);
+    checkSize('TransformerBlock', [3 * size, size]);
+    checkSize('TransformerBlock', [hidden, size]);
     const norm = () => (own.norm === 'layer' ? new LayerNorm(size, { dtype }) : new RMSNorm(size, { dtype }));
     this.preNorm = own.preNorm;
     this.dropout = own.dropout;

@@ -36,6 +36,17 @@ const inputs: Readonly<Record<string, unknown>> = {
   StringLookup: ['', 'ab', 'no word'],
 };
 
+/** Of those that take sequences. */
+const sequences = [
+  'Conv1D',
+  'GRU',
+  'LSTM',
+  'MultiHeadAttention',
+  'PositionEmbedding',
+  'RNN',
+  'TransformerBlock',
+];
+
 /** What a layer makes of images, or of sequences, as its class takes them. */
 async function outputOf(name: string, layer: Layer): Promise<unknown> {
   if (Object.hasOwn(inputs, name)) {
@@ -43,7 +54,7 @@ async function outputOf(name: string, layer: Layer): Promise<unknown> {
     return { shape: y.shape, values: [...y.data] };
   }
   const dtype = (layer.config.dtype ?? layer.inputDtype ?? 'float64') as 'float32';
-  const shape = ['Conv1D', 'GRU', 'LSTM', 'RNN'].includes(name) ? [2, 6, 4] : [2, 6, 6, 4];
+  const shape = sequences.includes(name) ? [2, 6, 4] : [2, 6, 6, 4];
   seed(7);
   const y = await predict(layer, axpy.randn(shape, { dtype }));
   return { shape: y.shape, values: [...y.data] };

@@ -111,6 +111,19 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   ),
   LeakyReLU: fc.oneof(none, fc.tuple(fc.constant(0.2))),
   MaxPool2D: fc.tuple(pair, optional({ stride: pair })),
+  MultiHeadAttention: fc.tuple(
+    fc.constant(4),
+    fc.constantFrom(1, 2),
+    optional({
+      kvHeads: fc.constant(1),
+      bias: flag,
+      dropout: fc.constant(0.5),
+      causal: flag,
+      rotary: fc.constantFrom(false, 'halves', 'pairs'),
+      init,
+      dtype,
+    }),
+  ),
   Normalize: fc.tuple(fc.constantFrom<unknown>(4, [6, 4], []), optional({ invert: flag, dtype })),
   OneHot: fc.tuple(fc.constantFrom(5, 9), optional({ unknown: fc.constantFrom('error', 'zeros'), dtype })),
   Pad: fc.tuple(
@@ -137,6 +150,11 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     }),
   ),
   RNN: overTime({ nonlinearity: fc.constantFrom('tanh', 'relu') }),
+  PositionEmbedding: fc.tuple(
+    fc.constantFrom(6, 9),
+    fc.constant(4),
+    optional({ kind: fc.constantFrom('learned', 'sinusoidal'), init, dtype }),
+  ),
   ReLU: none,
   RMSNorm: fc.tuple(
     fc.constantFrom<unknown>(4, [4], [6, 4]),
@@ -153,6 +171,22 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     optional({ unknown: fc.constant('index'), limit: fc.constantFrom(null, 3) }),
   ),
   Tanh: none,
+  TransformerBlock: fc.tuple(
+    fc.constant(4),
+    fc.constantFrom(1, 2),
+    optional({
+      hidden: fc.constant(3),
+      activation,
+      causal: flag,
+      norm: fc.constantFrom('layer', 'rms'),
+      preNorm: flag,
+      dropout: fc.constant(0.5),
+      rotary: fc.constantFrom(false, 'halves'),
+      kvHeads: fc.constant(1),
+      bias: flag,
+      dtype,
+    }),
+  ),
   Upsample: fc.oneof(
     fc.tuple(
       fc.oneof(pair, fc.constantFrom<unknown>(0.5, [1.5, 2.7])),

@@ -39,7 +39,8 @@ const configs = `
   const layers = [
     new axpy.Dense(2, 2), new axpy.Conv1D(1, 1, 1), new axpy.Conv2D(1, 1, 1), new axpy.ConvTranspose2D(1, 1, 1),
     new axpy.MaxPool2D(2), new axpy.AvgPool2D(2), new axpy.GlobalAvgPool2D(), new axpy.BatchNorm(1), new axpy.LayerNorm(1),
-    new axpy.RMSNorm(1), new axpy.GroupNorm(1, 1),
+    new axpy.RMSNorm(1), new axpy.MultiHeadAttention(2, 1),
+    new axpy.PositionEmbedding(2, 2), new axpy.TransformerBlock(2, 1), new axpy.GroupNorm(1, 1),
     new axpy.Pad(1), new axpy.Upsample(2), new axpy.Flatten(), new axpy.Embedding(2, 1),
     new axpy.LSTM(1, 1), new axpy.GRU(1, 1), new axpy.RNN(1, 1), new axpy.Dropout(0.5), new axpy.Activation('relu'),
     new axpy.ReLU(), new axpy.LeakyReLU(), new axpy.ELU(), new axpy.GELU(), new axpy.SiLU(), new axpy.Softplus(),
