@@ -59,7 +59,7 @@ function layerOf(name: string, dtype: FloatDtype): { layer: Kind; hasLengths: bo
 }
 
 describe.each<[FloatDtype, number]>([
-  ['float64', 1e-11],
+  ['float64', 1e-12],
   ['float32', 5e-5],
 ])('%s', (dtype, tolerance) => {
   const rows = (name: string, shape: readonly number[]): Tensor =>

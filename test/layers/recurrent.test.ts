@@ -23,6 +23,7 @@ import {
   loadWeights,
   losses,
   predict,
+  profile,
   RNN,
   randn,
   Sequential,
@@ -313,6 +314,24 @@ describe.each(Object.entries(kinds))('%s', (name, Kind) => {
       Math.fround(0.1),
     ]);
     expect(own.parameters().map(({ decays }) => decays)).toEqual([true, true, false, false]);
+  });
+
+  it('is recorded in calls that grow with time by as many a step', () => {
+    const layer = new Kind(2, 3, { bidirectional: true, returns: 'last' });
+    const learn = compile((x: Tensor) => {
+      for (const parameter of layer.parameters()) parameter.zeroGrad();
+      const loss = layer.forward(x).square().sum();
+      loss.backward();
+      return loss;
+    });
+    const counts = [8, 16, 24, 40].map((time) => {
+      const x = randn([2, time, 2]);
+      learn.sync(x);
+      return profile(learn, [x], { print: false, runs: 1 }).calls.length;
+    });
+    const perStep = (counts[1] - counts[0]) / 8;
+    expect(counts.slice(2)).toEqual([counts[1] + 8 * perStep, counts[1] + 24 * perStep]);
+    expect(perStep).toBeLessThan(100);
   });
 
   it('has gradients as finite differences say', () => {
