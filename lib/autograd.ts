@@ -7,26 +7,31 @@ import { checkFunction, isInstance } from './arguments.ts';
 import { AutogradError, DataError } from './errors.ts';
 import { Gaps, type Part } from './gaps.ts';
 import { binaryCode, type Float, kernels } from './kernels/index.ts';
-import { changing, nextPass, recording } from './kernels/recorder.ts';
-import {
-  agePool,
-  allocate,
-  allocateShared,
-  type FloatDtype,
-  lending,
-  release,
-  Storage,
-  take,
-} from './memory.ts';
+import { changing, recording } from './kernels/recorder.ts';
+import { allocate, allocateShared, type FloatDtype, release, Storage, take } from './memory.ts';
 import { show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
+
+/** What an input gets of a gradient, in tensors; as a function where it costs something, as not every input is asked for. */
+export type Share = Tensor | null | (() => Tensor | null);
+
+/**
+ * dL/dinputs, in the order of the inputs, of dL/doutput: in ops, and so with a history and a derivative of its own. Or the name
+ * of an op that has no such form.
+ */
+export type Derivative = string | ((dy: Tensor) => readonly Share[]);
 
 /** Where a tensor came from. */
 export interface GraphNode {
   /** The inputs that want a gradient. */
   readonly inputs: readonly Tensor[];
+  /** All inputs, in the order of what `derivative` gives. */
+  readonly sources: readonly (Tensor | null)[];
   /** Null once it has run. */
   readonly backward: ((gradient: Float) => void) | null;
+  readonly derivative: Derivative;
+  /** Whether a gradient's history reads what the op has saved. */
+  isLent: boolean;
   /** Creation order, which is a topological order. */
   readonly order: number;
   /** The tensors that backward reads. */
@@ -36,7 +41,16 @@ export interface GraphNode {
 }
 
 /** Takes the place of a node that has run, so that a loss kept for a plot does not keep its whole history. */
-const spent: GraphNode = { inputs: [], backward: null, order: -1, saved: [], versions: 0 };
+export const spent: GraphNode = {
+  inputs: [],
+  sources: [],
+  backward: null,
+  derivative: '',
+  isLent: false,
+  order: -1,
+  saved: [],
+  versions: 0,
+};
 
 let gradEnabled = true;
 let created = 0;
@@ -52,22 +66,30 @@ export function isGradEnabled(): boolean {
  */
 export function noGrad<Result>(fn: () => Result): Result {
   checkFunction('noGrad', 'fn', fn);
+  return withGrad(false, () => synchronous('noGrad', fn()));
+}
+
+/** Runs `fn` with histories kept, or not. */
+export function withGrad<Result>(enabled: boolean, fn: () => Result): Result {
   const before = gradEnabled;
-  gradEnabled = false;
+  gradEnabled = enabled;
   try {
-    const result = fn();
-    if (isInstance(result, Promise)) {
-      // Nobody will wait for it, and a rejection that nobody hears ends the process.
-      result.catch(() => {});
-      throw new AutogradError('[noGrad] expected a synchronous function, got one that returns a promise');
-    }
-    return result;
+    return fn();
   } finally {
     gradEnabled = before;
   }
 }
 
-function sumVersions(tensors: readonly (Tensor | null)[]): number {
+/** What a function returned. @throws AutogradError for a promise */
+export function synchronous<Result>(op: string, result: Result): Result {
+  if (!isInstance(result, Promise)) return result;
+  // Nobody will wait for it, and a rejection that nobody hears ends the process.
+  result.catch(() => {});
+  throw new AutogradError(`[${op}] expected a synchronous function, got one that returns a promise`);
+}
+
+/** Of the tensors that an op has saved. */
+export function sumVersions(tensors: readonly (Tensor | null)[]): number {
   let sum = 0;
   for (let i = 0; i < tensors.length; i++) {
     const x = tensors[i];
@@ -83,22 +105,32 @@ export function wantsGradient(inputs: readonly (Tensor | null)[]): boolean {
   return false;
 }
 
-const nothing: readonly Tensor[] = [];
-
 /**
- * Gives `output` its history, if any input wants a gradient. `backward` is called at most once.
+ * Gives `output` its history, if any input wants a gradient. `backward` is called once, but for histories that are kept.
  * @param saved the tensors whose elements `backward` reads, whether or not they want a gradient: an error when they change
+ * @param derivative the same in ops, for gradients that are differentiated themselves; it reads no other elements than those
+ *   of `saved` and of the output
  */
 export function track(
   output: Tensor,
   inputs: readonly (Tensor | null)[],
   backward: (gradient: Float) => void,
-  saved: readonly (Tensor | null)[] = nothing,
+  saved: readonly (Tensor | null)[],
+  derivative: Derivative,
 ): Tensor {
   if (!wantsGradient(inputs)) return output;
   const wanting = inputs.filter((input): input is Tensor => input?.requiresGrad === true);
   if (recording !== null) checkOwn(wanting);
-  output.node = { inputs: wanting, backward, order: created++, saved, versions: sumVersions(saved) };
+  output.node = {
+    inputs: wanting,
+    sources: inputs,
+    backward,
+    derivative,
+    isLent: false,
+    order: created++,
+    saved,
+    versions: sumVersions(saved),
+  };
   output.wantsGradient = true;
   return output;
 }
@@ -114,13 +146,51 @@ function checkOwn(inputs: readonly Tensor[]): void {
   }
 }
 
+/** A walk back through a history (backward.ts). */
+export interface Walk {
+  /** Its number. */
+  readonly pass: number;
+  /** What leads to the tensors whose gradients are asked for; null where it is every leaf, in its `grad`. */
+  readonly asked: ReadonlySet<Tensor> | null;
+  /** The leaves that it has written to, with what their gradients were. */
+  readonly touched: { leaf: Tensor; before: Float | null }[];
+  /** Whether what the op at hand has saved is read again, by another walk. */
+  isKept: boolean;
+}
+
+/** The one under way. */
+let walk: Walk = { pass: 0, asked: null, touched: [], isKept: false };
+
+export const walkUnderWay = (): Walk => walk;
+
+/** Makes a walk the one under way while `fn` runs. */
+export function inWalk<Result>(own: Walk, fn: () => Result): Result {
+  const outer = walk;
+  walk = own;
+  try {
+    return fn();
+  } finally {
+    walk = outer;
+  }
+}
+
+/** Whether the walk under way has a use for the gradient of a tensor. */
+export function isAsked(x: Tensor | null): x is Tensor {
+  return x?.requiresGrad === true && (walk.asked === null || walk.asked.has(x));
+}
+
+/** Gives back a buffer that an op has saved for its backward, unless it is going to be read again. */
+export function releaseSaved(buffer: Float): void {
+  if (!walk.isKept) release(buffer);
+}
+
 /**
  * Adds to the gradient of `target` what `write` computes; nothing, when it wants none. `write` overwrites its buffer,
  * as long as the target's data. `add`, where an op has it, adds instead and saves a buffer.
  */
 export function contribute(target: Tensor, write: (out: Float) => void, add?: (out: Float) => void): void {
-  if (!target.requiresGrad) return;
-  if (target.node === null) prepareLeaf(target);
+  if (!isAsked(target)) return;
+  if (target.node === null && walk.asked === null) prepareLeaf(target);
   const sum = target.gradient;
   if (sum === null) {
     begin(target, write);
@@ -156,8 +226,8 @@ export function contributePart(
   write: (out: Float) => void,
   add: (out: Float) => void,
 ): void {
-  if (!target.requiresGrad) return;
-  if (target.node === null) prepareLeaf(target);
+  if (!isAsked(target)) return;
+  if (target.node === null && walk.asked === null) prepareLeaf(target);
   const sum = target.gradient;
   if (sum === null) {
     begin(target, write);
@@ -174,31 +244,27 @@ export function contributePart(
 function prepareLeaf(target: Tensor): void {
   checkLeaf(target);
   target.observeGradient('update');
-  if (target.pass !== pass) remember(target);
+  target.derived = null;
+  if (target.pass !== walk.pass) remember(target);
   if (target.gradient === null) prepareGradient(target);
   changing('backward', target.gradientStorage!);
 }
 
 /** The first share of a gradient. */
 function begin(target: Tensor, write: (out: Float) => void): void {
-  const fresh = target.node === null ? gradientMemory(target) : take(target.size, target.dtype as FloatDtype);
+  const isLeaf = target.node === null && walk.asked === null;
+  const fresh = isLeaf ? gradientMemory(target) : take(target.size, target.dtype as FloatDtype);
   write(fresh);
   target.gradient = fresh;
 }
 
 /** Where no part was written, a gradient is 0. */
-function fillGaps(target: Tensor): void {
+export function fillGaps(target: Tensor): void {
   const { gaps } = target;
   if (gaps === null) return;
   target.gaps = null;
   if (!gaps.isEmpty) gaps.fill(target.gradient!, target.dtype as FloatDtype);
 }
-
-/** The number of the backward pass under way. */
-let pass = 0;
-
-/** The leaves that the pass under way has written to, with what their gradients were. */
-let touched: { leaf: Tensor; before: Float | null }[] = [];
 
 /**
  * Before a pass first writes to a leaf's gradient, so that it can be undone: shares go straight to where they belong, and a
@@ -206,6 +272,7 @@ let touched: { leaf: Tensor; before: Float | null }[] = [];
  */
 function remember(leaf: Tensor): void {
   const { gradient } = leaf;
+  const { pass, touched } = walk;
   if (recording !== null) {
     touched.push({ leaf, before: gradient });
     return;
@@ -252,138 +319,4 @@ function prepareGradient(leaf: Tensor): void {
 /** What kernels take for it. */
 function gradientMemory({ gradientStorage }: Tensor): Float {
   return (gradientStorage!.array ?? gradientStorage) as Float;
-}
-
-/**
- * Runs the nodes behind `root`, latest first, from dL/droot, or 1. Iterative: depth costs no stack.
- * @returns the leaves that have got a gradient
- */
-export function runBackward(root: Tensor, gradient: Float | null): Tensor[] {
-  if (!root.requiresGrad) {
-    throw new AutogradError('[backward] expected a tensor with a history or requiresGrad, got one without');
-  }
-  if (gradient === null && root.size !== 1) {
-    throw new AutogradError(
-      `[backward] expected a gradient argument for shape ${show(root.shape)}, as only one element needs none`,
-    );
-  }
-  const pending = collect(root);
-  const outer = { pass, touched };
-  pass = nextPass();
-  touched = [];
-  try {
-    contribute(root, (out) => {
-      if (gradient === null) kernels.fill(out, 1);
-      else kernels.cast(out, gradient);
-    });
-    runNodes(pending);
-    for (const { leaf } of touched) fillGaps(leaf);
-    for (const { before } of touched) if (before !== null) release(before);
-    return touched.map(({ leaf }) => leaf);
-  } catch (error) {
-    undo(pending);
-    throw error;
-  } finally {
-    ({ pass, touched } = outer);
-    if (recording === null) agePool();
-  }
-}
-
-/** Calls each closure with its tensor's gradient, which no other will add to. */
-function runNodes(pending: readonly Tensor[]): void {
-  for (const tensor of pending) {
-    const run = tensor.node!.backward!;
-    const dy = tensor.gradient;
-    fillGaps(tensor);
-    tensor.node = spent;
-    tensor.gradient = null;
-    if (dy === null) continue;
-    run(dy);
-    release(dy);
-  }
-}
-
-/** After an error: leaves have the gradients of before the pass, everything else none. */
-function undo(pending: readonly Tensor[]): void {
-  for (const tensor of pending) {
-    if (tensor.gradient !== null) release(tensor.gradient);
-    tensor.gradient = null;
-    tensor.gaps = null;
-  }
-  for (const { leaf, before } of touched.reverse()) {
-    leaf.gaps = null;
-    if (before === null || recording !== null) {
-      leaf.gradient = before;
-    } else {
-      leaf.gradient!.set(before);
-      release(before);
-    }
-  }
-}
-
-/**
- * Within a backward pass, runs `fn` again with a history, and that history from dL/dresult: for ops that keep their inputs
- * rather than what they made of them. `fn` gets the inputs as views at which the history ends; their gradients are the inputs'.
- */
-export function differentiate(
-  inputs: readonly (Tensor | null)[],
-  fn: (inputs: readonly (Tensor | null)[]) => Tensor,
-  gradient: Float,
-): void {
-  const before = gradEnabled;
-  gradEnabled = true;
-  try {
-    lending(() => {
-      const result = fn(inputs.map((input) => input && viewOf(input)));
-      const pending = collect(result);
-      contributeSame(result, gradient);
-      runNodes(pending);
-      return null;
-    });
-  } finally {
-    gradEnabled = before;
-  }
-}
-
-/** The same elements, with a history that hands its gradient to x and ends there. */
-function viewOf(x: Tensor): Tensor {
-  const view = x.detach();
-  if (!x.requiresGrad) return view;
-  const backward = (dy: Float) => contributeSame(x, dy);
-  view.node = { inputs: [], backward, order: created++, saved: [], versions: 0 };
-  view.wantsGradient = true;
-  return view;
-}
-
-/** Every tensor with a node behind `root`, latest first; checked before the first kernel runs. */
-function collect(root: Tensor): Tensor[] {
-  const found: Tensor[] = [];
-  if (root.node === null) return found;
-  const seen = new Set<Tensor>([root]);
-  const stack = [root];
-  for (let tensor = stack.pop(); tensor !== undefined; tensor = stack.pop()) {
-    const node = tensor.node!;
-    if (node.backward === null) {
-      throw new AutogradError(
-        '[backward] expected a history that was not used yet: backward ran through it before and freed what it saved',
-      );
-    }
-    if (sumVersions(node.saved) !== node.versions) throw changed(node.saved);
-    found.push(tensor);
-    for (const input of node.inputs) {
-      if (input.node !== null && !seen.has(input)) {
-        seen.add(input);
-        stack.push(input);
-      }
-    }
-  }
-  return found.sort((a, b) => b.node!.order - a.node!.order);
-}
-
-function changed(saved: readonly (Tensor | null)[]): AutogradError {
-  const shapes = saved.flatMap((x) => (x === null ? [] : [show(x.shape)])).join(', ');
-  return new AutogradError(
-    `[backward] expected tensors as the forward pass saw them: one of shapes ${shapes} was updated in place in between ` +
-      '(optimizer step, loadStateDict, assign, another backward); run the forward pass again',
-  );
 }

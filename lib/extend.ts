@@ -3,7 +3,6 @@
  * what they are given as well.
  */
 import { checkFunction, checkOptions as checkNames, describe, readList } from './arguments.ts';
-import { contribute as contributeTo, noGrad, track as trackOutput } from './autograd.ts';
 import { ArgumentError, AutogradError, ShapeError } from './errors.ts';
 import {
   type Fans,
@@ -11,7 +10,6 @@ import {
   initialize as initializeOne,
   initializeBoth as initializePair,
 } from './initializers.ts';
-import { kernels } from './kernels/index.ts';
 import {
   checkCount as checkCounted,
   checkInputDtype as checkDtypeOf,
@@ -19,23 +17,20 @@ import {
 } from './layers/checks.ts';
 import { checkLayer, type Layer } from './layers/layer.ts';
 import type { Dtype, FloatDtype } from './memory.ts';
+import { clone } from './ops/cast.ts';
+import { trackInOps } from './ops/derivative.ts';
 import { type Activation, readActivation } from './ops/epilogue.ts';
 import { linear as linearOf } from './ops/linear.ts';
 import { readShape, type Shape, sameShape, show } from './shape.ts';
-import {
-  checkFloat as checkFloats,
-  checkTensor as checkIsTensor,
-  empty,
-  floats,
-  type Tensor,
-} from './tensor.ts';
+import { checkFloat as checkFloats, checkTensor as checkIsTensor, type Tensor } from './tensor.ts';
 
 /** Who asks, in messages. */
 const text = (name: unknown): string => (typeof name === 'string' ? name : describe(name));
 
 /**
  * Gives the output of an op its own derivative, as PyTorch's `autograd.Function`: `backward` gets dL/doutput and returns
- * dL/dinput for each input, or null for none. It is called at most once, computes with ops, and so runs compiled as well.
+ * dL/dinput for each input, or null for none. It computes with ops, and so runs compiled as well, and is differentiated itself
+ * where gradients of gradients are asked for. It is called once, but for histories that are kept.
  * @param output computed without a history, under `noGrad` or of detached tensors
  * @param inputs tensors, or null for one that was left out
  * @param saved the tensors that `backward` reads, whose change before it is an error; by default inputs and output
@@ -59,33 +54,24 @@ export function track(
   if (output.requiresGrad) {
     throw new AutogradError(`[${op}] expected an output without a history, got one that requires a gradient`);
   }
-  return trackOutput(
-    output,
-    own,
-    (dy) => {
-      // A copy, as the buffer of a gradient serves again.
-      const gradient = empty(output.shape, output.dtype);
-      kernels.cast(floats(gradient), dy);
-      const given = noGrad(() => readList(op, 'what backward returns', backward(gradient)));
-      if (given.length !== own.length) {
-        throw new ArgumentError(
-          `[${op}] expected ${own.length} gradients from backward, got ${given.length}`,
+  return trackInOps(output, own, read, (dy) => {
+    // A copy of what is no user's, as the buffer of a gradient serves again.
+    const given = readList(op, 'what backward returns', backward(dy.node === null ? clone(dy) : dy));
+    if (given.length !== own.length) {
+      throw new ArgumentError(`[${op}] expected ${own.length} gradients from backward, got ${given.length}`);
+    }
+    given.forEach((share, i) => {
+      const input = own[i];
+      if (share === null || input === null) return;
+      checkIsTensor(op, share, `gradient ${i}`);
+      if (share.dtype !== input.dtype || !sameShape(share.shape, input.shape)) {
+        throw new ShapeError(
+          `[${op}] expected gradient ${i} to be ${input.dtype} ${show(input.shape)}, got ${share.dtype} ${show(share.shape)}`,
         );
       }
-      given.forEach((share, i) => {
-        const input = own[i];
-        if (share === null || input === null) return;
-        checkIsTensor(op, share, `gradient ${i}`);
-        if (share.dtype !== input.dtype || !sameShape(share.shape, input.shape)) {
-          throw new ShapeError(
-            `[${op}] expected gradient ${i} to be ${input.dtype} ${show(input.shape)}, got ${share.dtype} ${show(share.shape)}`,
-          );
-        }
-        contributeTo(input, (out) => kernels.cast(out, floats(share)));
-      });
-    },
-    read,
-  );
+    });
+    return given;
+  });
 }
 
 /** As `initialize` of a Parameter's values: for a weight [out, …, in], unless `fans` says otherwise. @throws as `Dense` */

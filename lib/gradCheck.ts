@@ -3,11 +3,13 @@
 import { checkFunction, checkOptions, describe, readList } from './arguments.ts';
 import { noGrad } from './autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from './errors.ts';
+import { gradients } from './gradients.ts';
 import { kernels } from './kernels/index.ts';
 import { refuseRecording } from './kernels/recorder.ts';
 import { copyOf, lengthOf } from './memory.ts';
+import { concat } from './ops/concat.ts';
 import { randomState } from './random.ts';
-import { sameShape, show } from './shape.ts';
+import { type Shape, sameShape, show } from './shape.ts';
 import { checkElements, checkTensor, empty, floats, type Tensor } from './tensor.ts';
 
 export interface GradCheckOptions {
@@ -15,6 +17,11 @@ export interface GradCheckOptions {
   epsilon?: number;
   /** The largest error allowed; default 1e-6. */
   tolerance?: number;
+  /**
+   * 1 (default): backward against differences of `fn`. 2: the gradient of the gradient, as PyTorch's `gradgradcheck`: backward
+   * through what `gradients` makes of `fn` with `createGraph`, against differences of the gradient without it.
+   */
+  order?: 1 | 2;
 }
 
 export interface GradCheckResult {
@@ -44,8 +51,11 @@ export function gradCheck(
   refuseRecording('gradCheck');
   const leaves = readList('gradCheck', 'inputs', inputs);
   if (leaves.length === 0) throw new ArgumentError('[gradCheck] expected at least one input, got none');
-  checkOptions('gradCheck', options, ['epsilon', 'tolerance']);
-  const { epsilon = 1e-6, tolerance = 1e-6 } = options;
+  checkOptions('gradCheck', options, ['epsilon', 'tolerance', 'order']);
+  const { epsilon = 1e-6, tolerance = 1e-6, order = 1 } = options;
+  if (order !== 1 && order !== 2) {
+    throw new ArgumentError(`[gradCheck] expected order to be 1 or 2, got ${describe(order)}`);
+  }
   for (const [name, value] of Object.entries({ epsilon, tolerance })) {
     if (!(Number.isFinite(value) && value > 0)) {
       throw new ArgumentError(
@@ -62,23 +72,52 @@ export function gradCheck(
   const restore = leaves.map(snapshot);
   try {
     for (const input of leaves) input.setRequiresGrad().zeroGrad();
-    const output = checkResult(fn(...leaves));
-    const cotangent = empty(output.shape, 'float64');
-    kernels.randomNormal(floats(cotangent), randomState(1), 0, 1);
-    if (output.requiresGrad) output.backward(cotangent);
-    const project = () => {
-      const result = checkResult(noGrad(() => fn(...leaves)));
-      if (!sameShape(result.shape, output.shape)) {
-        throw new ShapeError(
-          `[gradCheck] expected the result of fn to keep its shape ${show(output.shape)}, got ${show(result.shape)}`,
-        );
-      }
-      return dot(cotangent.storage.array!, result.data);
+    const value = () => checkResult(fn(...leaves));
+    if (order === 1) {
+      return check(leaves, value, () => noGrad(value), epsilon, tolerance);
+    }
+    const cotangent = normal(noGrad(value).shape, 2).setRequiresGrad();
+    const gradient = (createGraph: boolean) => () => {
+      const output = value();
+      const shares = output.requiresGrad
+        ? gradients(output, leaves, { gradOutputs: cotangent, createGraph, allowUnused: true })
+        : [];
+      return concat([normal([0], 1), ...shares.flatMap((share) => share?.reshape([-1]) ?? [])]);
     };
-    return compare(leaves, project, epsilon, tolerance);
+    return check([...leaves, cotangent], gradient(true), gradient(false), epsilon, tolerance);
   } finally {
     for (const put of restore) put();
   }
+}
+
+/** Independent N(0, 1) values. */
+function normal(shape: Shape, seed: number): Tensor {
+  const x = empty(shape, 'float64');
+  kernels.randomNormal(floats(x), randomState(seed), 0, 1);
+  return x;
+}
+
+/** Backward through `value` against differences of `plain`, which is the same, by one random cotangent. */
+function check(
+  leaves: readonly Tensor[],
+  value: () => Tensor,
+  plain: () => Tensor,
+  epsilon: number,
+  tolerance: number,
+): GradCheckResult {
+  const output = value();
+  const cotangent = normal(output.shape, 1);
+  if (output.requiresGrad) output.backward(cotangent);
+  const project = () => {
+    const result = plain();
+    if (!sameShape(result.shape, output.shape)) {
+      throw new ShapeError(
+        `[gradCheck] expected the result of fn to keep its shape ${show(output.shape)}, got ${show(result.shape)}`,
+      );
+    }
+    return dot(cotangent.storage.array!, result.data);
+  };
+  return compare(leaves, project, epsilon, tolerance);
 }
 
 /** What fn returned. @throws ArgumentError, DtypeError unless it is a float64 tensor */

@@ -76,6 +76,14 @@ export {
 } from './files/weights.ts';
 export { type GradCheckOptions, type GradCheckResult, gradCheck } from './gradCheck.ts';
 export {
+  type ArgumentNumbers,
+  type GradientsOptions,
+  type GradOptions,
+  grad,
+  gradients,
+  valueAndGrad,
+} from './gradients.ts';
+export {
   type Fans,
   type Initializer,
   type InitializerName,
@@ -256,6 +264,7 @@ export {
 } from './random.ts';
 export type { Shape } from './shape.ts';
 export {
+  type BackwardOptions,
   type Nested,
   Tensor,
   type TensorOptions,

@@ -1,9 +1,10 @@
 /** The Tensor: a contiguous, row-major array with a shape, and its place in the history that backward walks. */
-import { checkBoolean, checkOptions, describe } from './arguments.ts';
-import { type GraphNode, runBackward } from './autograd.ts';
+import { checkBoolean, checkOptions, describe, isRecord, readOptions } from './arguments.ts';
+import type { GraphNode } from './autograd.ts';
+import { runBackward } from './backward.ts';
 import { ArgumentError, AutogradError, DataError, DtypeError, ShapeError } from './errors.ts';
 import type { Gaps } from './gaps.ts';
-import type { Float } from './kernels/index.ts';
+import { type Float, kernels } from './kernels/index.ts';
 import { recording, type Use } from './kernels/recorder.ts';
 import {
   type Arrays,
@@ -25,6 +26,18 @@ import { type Float32Values, fill, natureOf, type Rows, type Values } from './va
 export type Nested = number | readonly Nested[];
 
 export type { Values } from './values.ts';
+
+export interface BackwardOptions<D extends Dtype = Dtype> {
+  /** dL/dthis, of this shape and dtype; may be left out for a tensor of one element, where it is 1. */
+  gradient?: Tensor<D>;
+  /** Whether the history can be used again, for another backward; it keeps what ops have saved. Default: `createGraph`. */
+  retainGraph?: boolean;
+  /**
+   * Whether gradients have a history themselves, so that they can be differentiated: `x.grad` is then a computed tensor, until
+   * the next backward adds to it. Default false; `gradients` and `grad` leave no trace in leaves.
+   */
+  createGraph?: boolean;
+}
 
 /** D itself; every dtype for `any`, of which a condition takes all branches. */
 type Known<D extends Dtype> = D extends 'float32' ? 'float32' : D extends 'float64' ? 'float64' : 'int32';
@@ -58,6 +71,8 @@ export class Tensor<out D extends Dtype = any> {
   node: GraphNode | null = null;
   /** @internal The gradient summed so far: for a leaf across calls of backward, otherwise within one. */
   gradient: Float | null = null;
+  /** @internal The same with a history, where backward was told to create one; in memory of its own. */
+  derived: Tensor | null = null;
   /** @internal What is left to write of it, where it is made of parts. */
   gaps: Gaps | null = null;
   /** @internal A leaf's gradient memory, kept between steps. */
@@ -117,6 +132,7 @@ export class Tensor<out D extends Dtype = any> {
     if (this.node !== null) return null;
     this.observeGradient('read');
     if (this.gradient === null) return null;
+    if (this.derived !== null) return this.derived;
     return new Tensor(this.gradientStorage!, this.shape, this.dtype);
   }
 
@@ -126,6 +142,7 @@ export class Tensor<out D extends Dtype = any> {
     if (this.node !== null) return;
     this.observeGradient('set');
     this.gradient = null;
+    this.derived = null;
   }
 
   /** @internal Before a leaf's gradient is looked at, written or forgotten: a program depends on whether there is one. */
@@ -134,9 +151,11 @@ export class Tensor<out D extends Dtype = any> {
       get: () => this.gradient !== null,
       set: (present) => {
         this.gradient = present ? (this.gradientStorage!.array as Float) : null;
+        this.derived = null;
       },
       leave: (present, pass, isNew) => {
         this.gradient = present ? (this.gradientStorage!.array as Float) : null;
+        this.derived = null;
         if (isNew) this.pass = pass;
       },
       abandon: (pass) => {
@@ -160,22 +179,21 @@ export class Tensor<out D extends Dtype = any> {
    *
    * When this throws, every `grad` is as it was. What of the history had run by then is used up all the same; what had not
    * can still serve another tensor that was computed from it.
-   * @param gradient dL/dthis, of this shape and dtype; may be left out for a tensor of one element, where it is 1.
+   * @param gradient dL/dthis, of this shape and dtype; may be left out for a tensor of one element, where it is 1. Or options.
    * @throws AutogradError without a history, on a second pass through it, or when a parameter changed since; what a kernel
    *   throws, for a buffer that was detached in the meantime, say.
    */
-  backward(gradient?: Tensor<D>): void {
-    checkTensor('backward', this);
-    if (gradient !== undefined) {
-      checkTensor('backward', gradient, 'gradient');
-      if (!sameShape(gradient.shape, this.shape) || gradient.dtype !== this.dtype) {
-        throw new AutogradError(
-          `[backward] expected a gradient of shape ${show(this.shape)} and dtype ${this.dtype}, ` +
-            `got ${show(gradient.shape)} and ${gradient.dtype}`,
-        );
-      }
-    }
-    runBackward(this, gradient === undefined ? null : floats(gradient));
+  backward(gradient?: Tensor<D> | BackwardOptions<D>): void {
+    const op = 'backward';
+    checkTensor(op, this);
+    if (gradient === undefined) return void runBackward(this, null);
+    const { gradient: given, createGraph = false, retainGraph = createGraph } = readBackward(op, gradient);
+    checkBoolean(op, 'createGraph', createGraph);
+    checkBoolean(op, 'retainGraph', retainGraph);
+    if (given !== undefined) checkGradient(op, given, this);
+    const dy = given === undefined ? null : floats(given);
+    if (!createGraph) return void runBackward(this, dy, retainGraph);
+    runBackward(this, dy, retainGraph, given ?? onesLike(this));
   }
 
   /** The same data without the history. Shares memory. */
@@ -264,6 +282,32 @@ export class Tensor<out D extends Dtype = any> {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
+}
+
+/** A gradient alone, or options. */
+function readBackward(op: string, given: Tensor | BackwardOptions): BackwardOptions {
+  if (!isTensor(given) && isRecord(given)) {
+    return readOptions(op, given as BackwardOptions, ['gradient', 'retainGraph', 'createGraph']);
+  }
+  checkTensor(op, given, 'gradient');
+  return { gradient: given };
+}
+
+/** @throws ArgumentError or AutogradError unless it is a tensor of x's shape and dtype. */
+export function checkGradient(op: string, gradient: unknown, x: Tensor): asserts gradient is Tensor {
+  checkTensor(op, gradient, 'gradient');
+  if (sameShape(gradient.shape, x.shape) && gradient.dtype === x.dtype) return;
+  throw new AutogradError(
+    `[${op}] expected a gradient of shape ${show(x.shape)} and dtype ${x.dtype}, ` +
+      `got ${show(gradient.shape)} and ${gradient.dtype}`,
+  );
+}
+
+/** @internal dx/dx of a float tensor. */
+export function onesLike(x: Tensor): Tensor {
+  const ones = empty(x.shape, x.dtype);
+  kernels.fill(floats(ones), 1);
+  return ones;
 }
 
 /** As JSON, which has no NaN and no Infinity. */

@@ -667,10 +667,11 @@ describe('backward', () => {
     const x = tensor([1], { requiresGrad: true });
     if (had) x.mul(10).backward();
     const shared = x.mul(2);
-    const bad = track(zeros([]), [shared, x], () => {
+    const fail = () => {
       for (const input of [shared, x]) contribute(input, (out) => kernels.fill(out, 77));
       throw new RangeError('closure');
-    });
+    };
+    const bad = track(zeros([]), [shared, x], fail, [], 'bad');
     const worse = shared.sum().add(bad);
     expect(() => worse.backward()).toThrow('closure');
 

@@ -1,11 +1,12 @@
 /** Elements by their places along one axis. */
 import { contribute, contributeSame, track } from '../autograd.ts';
 import { inNameOf, ShapeError } from '../errors.ts';
-import { type Float, kernels } from '../kernels/index.ts';
+import { type Data, type Float, kernels } from '../kernels/index.ts';
 import { broadcastShapes, normalizeAxis, type Shape, sameShape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { broadcastTo } from './broadcastTo.ts';
+import { linearMap } from './derivative.ts';
 import { checkIndices } from './gather.ts';
 
 /** How kernels see an axis: what lies before it, its size, how many indices there are along it, what lies behind it. */
@@ -52,23 +53,24 @@ export function takeAlongAxis(x: Tensor, indices: Tensor<'int32'>, axis = -1): T
   const sizes = sizesOf(source.shape, wide[along], along);
   const y = empty(wide, x.dtype);
   const index = elements<'int32'>(places);
-  inNameOf(name, 'gatherAlong', () => kernels.gatherAlong(elements(y), elements(source), index, ...sizes));
+  const take = (out: Data, from: Data) => kernels.gatherAlong(out, from, index, ...sizes);
+  const put = (dx: Float, dy: Float) => {
+    kernels.fill(dx, 0);
+    kernels.scatterAddAlong(dx, dy, index, ...sizes);
+  };
+  inNameOf(name, 'gatherAlong', () => take(elements(y), elements(source)));
   tracing?.note('takeAlongAxis', [source, places], y, { axis: along });
   return track(
     y,
     [source],
-    (dy) => {
-      const add = (dx: Float) => kernels.scatterAddAlong(dx, dy, index, ...sizes);
+    (dy) =>
       contribute(
         source,
-        (dx) => {
-          kernels.fill(dx, 0);
-          add(dx);
-        },
-        add,
-      );
-    },
+        (dx) => put(dx, dy),
+        (dx) => kernels.scatterAddAlong(dx, dy, index, ...sizes),
+      ),
     [places],
+    (dy) => [linearMap(dy, source.shape, put, take)],
   );
 }
 
@@ -108,5 +110,6 @@ export function scatterAdd(x: Tensor, indices: Tensor<'int32'>, updates: Tensor,
       contribute(updates, (dx) => kernels.gatherAlong(dx, dy, index, ...sizes));
     },
     [places],
+    (dy) => [dy, () => takeAlongAxis(dy, places, along)],
   );
 }

@@ -1,6 +1,7 @@
 /** Scaled dot-product attention. */
 import { checkBoolean, checkOptions, describe } from '../arguments.ts';
-import { differentiate, noGrad, track } from '../autograd.ts';
+import { noGrad, track } from '../autograd.ts';
+import { derivativeOf, differentiate } from '../backward.ts';
 import { arange } from '../create.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { type FloatDtype, lending } from '../memory.ts';
@@ -205,15 +206,14 @@ function byParts(operands: Operands, plan: Plan): Tensor {
   const rows = Math.max(fewest, Math.floor((most * queries) / scores));
   const y = ranges(queries, rows).map(([from, to]) => {
     const kept = plan.rate > 0 ? keepState() : null;
+    const again = (inputs: readonly (Tensor | null)[]) =>
+      attend(inputs as unknown as Operands, plan, from, to, kept === null ? undefined : stateOf(kept));
     return track(
       lending(() => noGrad(() => attend(operands, plan, from, to))),
       operands,
-      (dy) => {
-        const again = (inputs: readonly (Tensor | null)[]) =>
-          attend(inputs as unknown as Operands, plan, from, to, kept === null ? undefined : stateOf(kept));
-        differentiate(operands, again, dy);
-      },
+      (dy) => differentiate(operands, again, dy),
       operands,
+      derivativeOf(operands, again),
     );
   });
   return y.length === 1 ? y[0] : concat(y, -2);

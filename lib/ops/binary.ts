@@ -1,7 +1,7 @@
 /** Elementwise functions of two tensors, or of a tensor and a number, with broadcasting (NumPy's rule). */
 import { contribute, contributeSame, track } from '../autograd.ts';
 import { DtypeError } from '../errors.ts';
-import { type BinaryOp, binaryCode, type Float, kernels } from '../kernels/index.ts';
+import { type BinaryOp, binaryCode, type Flag, type Float, kernels } from '../kernels/index.ts';
 import { type Dtype, type FloatDtype, release, take } from '../memory.ts';
 import { broadcastLayout, broadcastShapes, type Shape, sameShape, sizeOf } from '../shape.ts';
 import {
@@ -16,9 +16,10 @@ import {
 } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { cast } from './cast.ts';
+import { linearMap, sumToShape, trackInOps } from './derivative.ts';
 import { isInteger, scalarLike, withNumber } from './integer.ts';
 import { sumTo } from './reduceInto.ts';
-import { unary } from './unary.ts';
+import { log, square, unary } from './unary.ts';
 
 /** y = f(a, b), each broadcast to the common shape. da = the sum of dy·∂f/∂a over what was broadcast; db likewise. */
 function binary(name: BinaryOp, a: Tensor, b: Tensor): Tensor {
@@ -43,8 +44,49 @@ function binary(name: BinaryOp, a: Tensor, b: Tensor): Tensor {
       }
     },
     savedBy(name, a, b),
+    (dy) =>
+      ([0, 1] as const).map((operand) => {
+        const x = operand === 0 ? a : b;
+        return () => {
+          const wide = binaryDerivative(name, operand, dy, a, b, y);
+          return wide && sumToShape(wide, x.shape);
+        };
+      }),
   );
 }
+
+/** dy·∂f/∂a, or that of b for operand 1, of the broadcast shape, in ops; null where it is 0. */
+function binaryDerivative(
+  name: BinaryOp,
+  operand: Flag,
+  dy: Tensor,
+  a: Tensor,
+  b: Tensor,
+  y: Tensor,
+): Tensor | null {
+  if (name === 'mul') return mul(dy, operand === 0 ? b : a);
+  if (name === 'div') return operand === 0 ? div(dy, b) : mul(div(mul(dy, y), b), -1);
+  const isChoice = name === 'maximum' || name === 'minimum';
+  if (!isChoice && name !== 'pow') return null;
+  const layout = sameShape(a.shape, b.shape) ? null : broadcastLayout(dy.shape, [a.shape, b.shape]);
+  const [left, right] = [floats(a), floats(b)];
+  const times = (out: Float, x: Float) =>
+    kernels.binaryGradient(out, x, left, right, layout, binaryCode[name], operand);
+  // Which one was taken does not change.
+  if (isChoice) return linearMap(dy, dy.shape, times, times);
+  const z = empty(dy.shape, dy.dtype);
+  times(floats(z), floats(dy));
+  return trackInOps(z, [dy, a, b], [dy, a, b], (g) => [
+    () => binaryDerivative('pow', operand, g, a, b, y),
+    () => sumToShape(mul(mul(g, dy), operand === 0 ? twiceByBase(a, b) : mixed(a, b)), a.shape),
+    () => sumToShape(mul(mul(g, dy), operand === 0 ? mixed(a, b) : mul(pow(a, b), square(log(a)))), b.shape),
+  ]);
+}
+
+/** b(b − 1)aᵇ⁻² */
+const twiceByBase = (a: Tensor, b: Tensor) => mul(mul(b, sub(b, 1)), pow(a, sub(b, 2)));
+/** aᵇ⁻¹(1 + b log a) */
+const mixed = (a: Tensor, b: Tensor) => mul(pow(a, sub(b, 1)), add(mul(b, log(a)), 1));
 
 /** What backward reads: of a product the other factor, of a quotient a for the gradient of b alone. */
 function savedBy(name: BinaryOp, a: Tensor, b: Tensor): (Tensor | null)[] {
@@ -84,12 +126,16 @@ function sum(name: 'add' | 'sub', a: Tensor, b: Tensor): Tensor {
   const y = empty(shape, dtype);
   kernels.binary(elements(y), elements(a), elements(b), layout, binaryCode[name]);
   tracing?.note('binary', [a, b], y, { op: name });
-  return track(y, [a, b], (dy) => {
+  const backward = (dy: Float) => {
     if (a.size === y.size) contributeSame(a, dy);
     else contribute(a, (da) => sumTo(da, dy, a.shape, shape, dtype as FloatDtype, 1));
     if (name === 'add' && b.size === y.size) contributeSame(b, dy);
     else contribute(b, (db) => sumTo(db, dy, b.shape, shape, dtype as FloatDtype, name === 'add' ? 1 : -1));
-  });
+  };
+  return track(y, [a, b], backward, [], (dy) => [
+    () => sumToShape(dy, a.shape),
+    () => sumToShape(name === 'add' ? dy : mul(dy, -1), b.shape),
+  ]);
 }
 
 /** a + b; of int32, as of differences and products, it wraps around, as in PyTorch. */
@@ -205,5 +251,9 @@ function choose(condition: Tensor, left: Tensor, right: Tensor, dtype: Dtype): T
       release(zero);
     },
     [condition],
+    (dy) => [
+      () => sumToShape(where(condition, dy, 0), left.shape),
+      () => sumToShape(where(condition, 0, dy), right.shape),
+    ],
   );
 }

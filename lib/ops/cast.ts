@@ -15,7 +15,14 @@ export function cast(x: Tensor, dtype: Dtype): Tensor {
   const y = empty(x.shape, dtype);
   kernels.cast(elements(y), elements(x));
   tracing?.note('cast', [x], y, null);
-  return dtype === 'int32' ? y : track(y, [x], (dy) => contribute(x, (dx) => kernels.cast(dx, dy)));
+  if (dtype === 'int32') return y;
+  return track(
+    y,
+    [x],
+    (dy) => contribute(x, (dx) => kernels.cast(dx, dy)),
+    [],
+    (dy) => [cast(dy, x.dtype)],
+  );
 }
 
 /** A copy with memory of its own; the gradient passes. */

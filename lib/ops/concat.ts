@@ -3,12 +3,13 @@
 import { readArray } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
-import { kernels } from '../kernels/index.ts';
+import { type Float, kernels } from '../kernels/index.ts';
 import type { Dtype } from '../memory.ts';
 import { checkSize, normalizeAxis, packLayout, sameShape, show, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { reshape } from './reshape.ts';
+import { slice } from './slice.ts';
 
 /** How many tensors can be joined at once. */
 const most = 2 ** 24;
@@ -65,12 +66,21 @@ export function concat<D extends Dtype>(tensors: readonly Tensor<D>[], axis = 0)
       );
   });
   tracing?.note('concat', list, y, { axis: along });
-  return track(y, list, (dy) => {
+  const backward = (dy: Float) => {
     list.forEach((x, i) => {
       contribute(x, (dx) => {
         if (x.size > 0)
           kernels.copy(dx, dy, packLayout(x.shape, [stridesOf(x.shape), strides], [0, offsets[i]]));
       });
+    });
+  };
+  return track(y, list, backward, [], (dy) => {
+    const whole = first.shape.slice(0, along).map(() => null);
+    let start = 0;
+    return list.map((x) => {
+      const from = start;
+      start += x.shape[along];
+      return () => slice(dy, [...whole, [from, from + x.shape[along]]]);
     });
   });
 }

@@ -12,10 +12,13 @@ import { variable } from '../platform.ts';
 import { checkSize, type Shape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
+import { trackInOps } from './derivative.ts';
 import {
   type Activation,
   activationCode,
+  biasDerivative,
   checkVector,
+  epilogueDerivative,
   epilogueGradient,
   readActivation,
 } from './epilogue.ts';
@@ -230,6 +233,40 @@ function convolve(
       contribute(x, (dx) => kernels.convolveTransposed(dx, dz, floats(weight), null, geometry, -1, 0, fast));
     },
     saved(x, weight, y, activation),
+    (dy) => {
+      const dz = epilogueDerivative(dy, y, activation);
+      const tied = { x, weight, y: dz };
+      return [
+        () => tie('x', tied, geometry, fast),
+        () => tie('weight', tied, geometry, fast),
+        biasDerivative(dz, bias),
+      ];
+    },
+  );
+}
+
+/** What a convolution, y = x ∗ weight, ties together. */
+interface Tied {
+  x: Tensor;
+  weight: Tensor;
+  y: Tensor;
+}
+
+/**
+ * Σ y ⊙ (x ∗ weight) is linear in each of the three: its derivative by one of them, of which the shape alone counts here, is
+ * made of the two others. Those are the convolution and its gradients, and so are theirs.
+ */
+function tie(of: keyof Tied, tied: Tied, geometry: Int32Array, fast: Flag): Tensor {
+  const { x, weight, y } = tied;
+  const out = empty(tied[of].shape, x.dtype);
+  if (of === 'x')
+    kernels.convolveTransposed(floats(out), floats(y), floats(weight), null, geometry, -1, 0, fast);
+  else if (of === 'y') kernels.convolve(floats(out), floats(x), floats(weight), null, geometry, -1, 0, fast);
+  else kernels.convolveWeightGradient(floats(out), floats(x), floats(y), geometry, fast);
+  const others = (['x', 'weight', 'y'] as const).filter((name) => name !== of);
+  const inputs = others.map((name) => tied[name]);
+  return trackInOps(out, inputs, inputs, (g) =>
+    others.map((name) => () => tie(name, { ...tied, [of]: g }, geometry, fast)),
   );
 }
 
@@ -304,6 +341,15 @@ export function convTranspose2d<D extends FloatDtype>(
       contribute(x, (dx) => kernels.convolve(dx, dz, floats(weight), null, geometry, -1, 0, fast));
     },
     saved(x, weight, y, activation),
+    (dy) => {
+      const dz = epilogueDerivative(dy, y, activation);
+      const tied = { x: dz, weight, y: x };
+      return [
+        () => tie('y', tied, geometry, fast),
+        () => tie('weight', tied, geometry, fast),
+        biasDerivative(dz, bias),
+      ];
+    },
   );
 }
 

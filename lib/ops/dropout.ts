@@ -1,12 +1,13 @@
 /** Dropout (Srivastava et al., 2014), in its inverted form. */
 import { describe } from '../arguments.ts';
-import { contribute, track, wantsGradient } from '../autograd.ts';
+import { contribute, releaseSaved, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
-import { binaryCode, kernels } from '../kernels/index.ts';
+import { binaryCode, type Float, kernels } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { checkState, defaultState, type RandomState } from '../random.ts';
-import { checkElements, checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
+import { checkElements, checkFloat, checkTensor, empty, floats, Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
+import { mul } from './binary.ts';
 
 /** @throws ArgumentError unless 0 ≤ rate < 1. */
 export function checkRate(op: string, rate: number, name = 'rate'): void {
@@ -38,8 +39,9 @@ export function dropout<D extends FloatDtype>(
     release(mask);
     return y;
   }
-  return track(y, [x], (dy) => {
+  const backward = (dy: Float) => {
     contribute(x, (dx) => kernels.binary(dx, dy, mask, null, binaryCode.mul));
-    release(mask);
-  });
+    releaseSaved(mask);
+  };
+  return track(y, [x], backward, [], (dy) => [mul(dy, new Tensor(mask as never, x.shape, dtype))]);
 }

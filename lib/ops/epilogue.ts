@@ -1,6 +1,6 @@
 /** What ends a product or a convolution within the same kernel call: the bias and the activation. */
 import { isRecord } from '../arguments.ts';
-import { contribute } from '../autograd.ts';
+import { contribute, isAsked } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import {
   type Float,
@@ -12,6 +12,8 @@ import {
 } from '../kernels/index.ts';
 import { show } from '../shape.ts';
 import { checkElements, checkSameFloat, checkTensor, type Tensor } from '../tensor.ts';
+import { sumToShape } from './derivative.ts';
+import { unaryDerivative } from './unaryDerivative.ts';
 
 /** An elementwise activation with its first parameter. */
 export interface Activation {
@@ -60,6 +62,16 @@ export function activationCode(activation: Activation | null): number {
   return activation === null ? -1 : unaryCode[activation.op];
 }
 
+/** dz in ops, as what follows computes it in place. */
+export function epilogueDerivative(dy: Tensor, y: Tensor, activation: Activation | null): Tensor {
+  return activation === null ? dy : unaryDerivative(activation.op, dy, y, activation.parameter, 0);
+}
+
+/** db in ops, the sum of dz over all but the last axis. */
+export function biasDerivative(dz: Tensor, bias: Tensor | null): () => Tensor | null {
+  return () => bias && sumToShape(dz, bias.shape);
+}
+
 /**
  * The backward pass of the epilogue of y = g(z + b), rows × columns: turns dy into dz, in place, and contributes
  * db = Σ dz over the rows. The gradient that an op's backward receives is its own, so that it may be overwritten.
@@ -76,7 +88,7 @@ export function epilogueGradient(
   const parameter = activation?.parameter ?? 0;
   if (activation === null) {
     if (bias) contribute(bias, (db) => kernels.reduce(db, dy, 1, rows, columns, 1, reduceCode.sum, 1));
-  } else if (bias?.requiresGrad) {
+  } else if (isAsked(bias)) {
     contribute(bias, (db) => kernels.epilogueGradient(dy, db, dy, y, rows, columns, code, parameter));
   } else {
     kernels.epilogueGradient(dy, null, dy, y, rows, columns, code, parameter);

@@ -2,11 +2,12 @@
 import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
-import { kernels } from '../kernels/index.ts';
+import { type Data, type Float, kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkSize, show, sizeOf } from '../shape.ts';
 import { checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
+import { linearMap } from './derivative.ts';
 
 export function checkIndices(name: string, indices: Tensor): Int32Array {
   checkTensor(name, indices, 'indices');
@@ -31,7 +32,12 @@ export function gather(x: Tensor, indices: Tensor<'int32'>): Tensor {
   const shape = [...indices.shape, ...x.shape.slice(1)];
   checkSize('gather', shape);
   const y = empty(shape, x.dtype);
-  kernels.gather(elements(y), elements(x), index, indices.size, rows, width);
+  const take = (out: Data, whole: Data) => kernels.gather(out, whole, index, indices.size, rows, width);
+  const scatter = (dx: Float, dy: Float) => {
+    kernels.fill(dx, 0);
+    kernels.scatterAdd(dx, dy, index, indices.size, rows, width);
+  };
+  take(elements(y), elements(x));
   tracing?.note('gather', [x, indices], y, null);
   return track(
     y,
@@ -39,13 +45,11 @@ export function gather(x: Tensor, indices: Tensor<'int32'>): Tensor {
     (dy) =>
       contribute(
         x,
-        (dx) => {
-          kernels.fill(dx, 0);
-          kernels.scatterAdd(dx, dy, index, indices.size, rows, width);
-        },
+        (dx) => scatter(dx, dy),
         (dx) => kernels.scatterAdd(dx, dy, index, indices.size, rows, width),
       ),
     [indices],
+    (dy) => [linearMap(dy, x.shape, scatter, take)],
   );
 }
 

@@ -26,7 +26,15 @@ import * as triangle from './triangle.ts';
 import * as unary from './unary.ts';
 
 /** What other ops use, and functions that are not methods. */
-const helpers = ['checkIndices', 'oneHot', 'unary', 'unaryGradient', 'where', 'withoutBroadcast'] as const;
+const helpers = [
+  'checkIndices',
+  'aboutMean',
+  'oneHot',
+  'trackSoftmax',
+  'unary',
+  'where',
+  'withoutBroadcast',
+] as const;
 type Helper = (typeof helpers)[number];
 
 /** A tensor without a dtype in the signature of an op, as an operand or the result, has that of the tensor it is called on. */

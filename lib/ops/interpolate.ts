@@ -2,11 +2,12 @@
 import { checkBoolean, describe, readOptions } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { kernels } from '../kernels/index.ts';
+import { type Float, kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkSize, show } from '../shape.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { type Positions, tracing } from '../trace.ts';
+import { linearMap } from './derivative.ts';
 import { checkPair, type Pair, readPair } from './window.ts';
 
 export type UpsampleMode = 'nearest' | 'bilinear';
@@ -139,12 +140,20 @@ function resize<D extends FloatDtype>(op: string, x: Tensor<D>, to: Resizing): T
   // An image without pixels may be said to be of any size.
   const [rows, columns] = y.size === 0 ? [none, none] : [axisOf(x, y, to, 0), axisOf(x, y, to, 1)];
   const axes = [rows.first, rows.shares, columns.first, columns.shares] as const;
-  if (y.size > 0) kernels.interpolate(floats(y), floats(x), ...axes, batch, height, width, channels);
+  const forth = (out: Float, image: Float) => {
+    if (out.length > 0) kernels.interpolate(out, image, ...axes, batch, height, width, channels);
+  };
+  const back = (dx: Float, dy: Float) => {
+    if (dx.length > 0) kernels.interpolateGradient(dx, dy, ...axes, batch, height, width, channels);
+  };
+  forth(floats(y), floats(x));
   tracing?.note('interpolate', [x], y, { mode: to.mode, alignCorners: to.alignCorners, rows, columns });
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) => {
-      if (dx.length > 0) kernels.interpolateGradient(dx, dy, ...axes, batch, height, width, channels);
-    }),
+  return track(
+    y,
+    [x],
+    (dy) => contribute(x, (dx) => back(dx, dy)),
+    [],
+    (dy) => [linearMap(dy, x.shape, back, forth)],
   );
 }
 

@@ -7,7 +7,15 @@ import type { FloatDtype } from '../memory.ts';
 import { show } from '../shape.ts';
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
-import { type Activation, activationCode, checkVector, epilogueGradient } from './epilogue.ts';
+import {
+  type Activation,
+  activationCode,
+  biasDerivative,
+  checkVector,
+  epilogueDerivative,
+  epilogueGradient,
+} from './epilogue.ts';
+import { matmul } from './matmul.ts';
 
 /**
  * g(X·Wᵀ + b): the notes' z = W x + b for each row of X, equation (1), with the bias and the activation g applied while
@@ -55,5 +63,9 @@ export function linear<D extends FloatDtype>(
       contribute(x, (dx) => kernels.gemm(dx, dz, floats(weight), null, 1, m, k, n, 0, 0, 0, 0, -1, 0, null));
     },
     [weight.requiresGrad ? x : null, x.requiresGrad ? weight : null, activation && y],
+    (dy) => {
+      const dz = epilogueDerivative(dy, y, activation);
+      return [() => matmul(dz, weight), () => matmul(dz, x, { transposeA: true }), biasDerivative(dz, bias)];
+    },
   );
 }

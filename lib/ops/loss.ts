@@ -1,11 +1,13 @@
 /** Losses as single ops: forward to the reduced value, backward straight to the gradient of the prediction. */
 import { describe } from '../arguments.ts';
-import { contribute, track, wantsGradient } from '../autograd.ts';
+import { contribute, releaseSaved, track, wantsGradient } from '../autograd.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
 import { kernels, type LossOp, lossCode } from '../kernels/index.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { sameShape, show } from '../shape.ts';
-import { checkFloat, checkSameFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
+import { checkFloat, checkSameFloat, checkTensor, elements, empty, floats, Tensor } from '../tensor.ts';
+import { oneHot } from './gather.ts';
+import { trackSoftmax } from './softmax.ts';
 
 /** How the losses of single elements or examples become the result: their mean, their sum, or each by itself. */
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -25,6 +27,21 @@ export function checkSome(name: string, count: number, reduction: Reduction): vo
     throw new ShapeError(`[${name}] expected at least one example to take the mean of, got none`);
   }
 }
+
+/** ∂l/∂p and ∂l/∂t of each loss, in ops. */
+const derivatives: {
+  readonly [Op in LossOp]: readonly ((p: Tensor, t: Tensor, parameter: number) => Tensor)[];
+} = {
+  squaredError: [(p, t) => p.sub(t).mul(2), (p, t) => t.sub(p).mul(2)],
+  absoluteError: [(p, t) => p.sub(t).sign(), (p, t) => t.sub(p).sign()],
+  huber: [(p, t, delta) => p.sub(t).clip(-delta, delta), (p, t, delta) => t.sub(p).clip(-delta, delta)],
+  binaryCrossEntropy: [
+    (p, t) => p.sub(t).div(p.mul(p.neg().add(1)).maximum(1e-12)),
+    (p) => p.neg().log1p().maximum(-100).sub(p.log().maximum(-100)),
+  ],
+  binaryCrossEntropyWithLogits: [(p, t) => p.sigmoid().sub(t), (p) => p.neg()],
+  crossEntropy: [(_, t) => t.neg(), (p) => p.neg()],
+};
 
 /**
  * l(prediction, target) element by element, for an op of codes.ts. Differentiable in both.
@@ -66,6 +83,10 @@ export function elementwiseLoss(
       }
     },
     [prediction, target],
+    (dy) => {
+      const share = dy.mul(scale);
+      return derivatives[code].map((own) => () => own(prediction, target, parameter).mul(share));
+    },
   );
 }
 
@@ -114,8 +135,19 @@ export function softmaxCrossEntropyWithLabels(logits: Tensor, labels: Tensor, re
       contribute(logits, (dx) =>
         kernels.softmaxCrossEntropyGradient(dx, dy, probabilities, y, rows, classes, scale),
       );
-      release(probabilities);
+      releaseSaved(probabilities);
     },
     [labels],
+    (dy) => {
+      const own = trackSoftmax(
+        new Tensor(probabilities as never, logits.shape, dtype),
+        logits,
+        logits.rank - 1,
+        0,
+      );
+      const share = dy.mul(scale);
+      const each = reduction === 'none' ? share.reshape([...labels.shape, 1]) : share;
+      return [own.sub(oneHot(labels, classes, dtype)).mul(each)];
+    },
   );
 }

@@ -7,6 +7,7 @@ import { broadcastShapes, checkSize, type Shape, sameShape, show, sizeOf } from 
 import { checkSameFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { broadcastTo } from './broadcastTo.ts';
+import { sumToShape } from './derivative.ts';
 import { reshape } from './reshape.ts';
 
 export interface MatmulOptions {
@@ -103,6 +104,28 @@ function batched(a: Tensor, b: Tensor, transposeA: Flag, transposeB: Flag): Tens
       );
     },
     [b.requiresGrad ? a : null, a.requiresGrad ? b : null],
+    (dy) => {
+      const [ta, tb] = [transposeA === 1, transposeB === 1];
+      // A matrix for all rows: one product of them all.
+      const isOne = right.stride === 0 && !ta && batch > 1;
+      const rows = (x: Tensor) =>
+        isOne ? reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape[x.rank - 1]]) : x;
+      return [
+        () => {
+          const da = ta
+            ? matmul(b, dy, { transposeA: tb, transposeB: true })
+            : matmul(dy, b, { transposeB: !tb });
+          return sumToShape(da, a.shape);
+        },
+        () => {
+          const [of, by] = [rows(a), rows(dy)];
+          const db = tb
+            ? matmul(by, of, { transposeA: true, transposeB: ta })
+            : matmul(of, by, { transposeA: !ta });
+          return sumToShape(db, b.shape);
+        },
+      ];
+    },
   );
 }
 

@@ -7,17 +7,25 @@ import { release, take } from '../memory.ts';
 import { packLayout, sizeOf, stridesOf } from '../shape.ts';
 import { checkFloat, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
-import { div, equal, pow, sub, where } from './binary.ts';
+import { div, equal, mul, pow, sub, where } from './binary.ts';
 import { max, mean, sum } from './reduce.ts';
 import {
   type Axes,
   axesOf,
+  kept,
   type ReduceOptions,
   reduction,
   spreadLayout,
   spreadStrides,
 } from './reduction.ts';
 import { abs } from './unary.ts';
+
+/** What is reduced, as a function of what has the history; its transpose leaves it as it is. */
+interface Source {
+  readonly input: Tensor;
+  /** The same again with the history. */
+  value(): Tensor;
+}
 
 /** scale · the sum of squares over axes, which float32 need not hold; dx = 2·scale·dy·x. */
 function scaledSquares(
@@ -26,6 +34,7 @@ function scaledSquares(
   over: readonly number[],
   options: ReduceOptions,
   scale: number,
+  of: Source,
 ): Tensor {
   const { y, count, dtype, keepDims, finish } = reduction(name, 'sumOfSquares', x, over, options);
   finish(scale);
@@ -34,9 +43,9 @@ function scaledSquares(
   tracing?.note('reduce', [x], y, { op, axes: over, keepDims, scale: isMean ? 1 : scale });
   return track(
     y,
-    [x],
+    [of.input],
     (dy) =>
-      contribute(x, (dx) => {
+      contribute(of.input, (dx) => {
         const share = take(y.size, dtype);
         kernels.unary(share, dy, unaryCode.scale, 2 * scale, 0);
         const layout =
@@ -45,6 +54,7 @@ function scaledSquares(
         release(share);
       }),
     [x],
+    (dy) => [mul(of.value(), mul(kept(dy, x, over), 2 * scale))],
   );
 }
 
@@ -55,15 +65,16 @@ function scaledNorm(
   over: readonly number[],
   options: ReduceOptions,
   scale: number,
+  of: Source,
 ): Tensor {
   const { y, dtype, keepDims, finish } = reduction(name, 'norm', x, over, options);
   finish(scale);
   tracing?.note('reduce', [x], y, { op: 'norm', axes: over, keepDims, scale });
   return track(
     y,
-    [x],
+    [of.input],
     (dy) =>
-      contribute(x, (dx) => {
+      contribute(of.input, (dx) => {
         const isSpread = y.size !== 1 && y.size !== x.size;
         const [own, spread] = [stridesOf(x.shape), spreadStrides(x.shape, over)];
         const layout = (...strides: number[][]) => (isSpread ? packLayout(x.shape, strides) : null);
@@ -79,6 +90,10 @@ function scaledNorm(
         for (const buffer of [end, divisor, share]) release(buffer);
       }),
     [x, y],
+    (dy) => {
+      const [share, divisor] = [where(y, dy, 0), where(y, y, 1)].map((t) => kept(t, x, over));
+      return [mul(mul(div(of.value(), divisor), share), scale ** 2)];
+    },
   );
 }
 
@@ -100,7 +115,7 @@ export function norm(x: Tensor, axes?: Axes, options: NormOptions = {}): Tensor 
   if (typeof ord !== 'number' || !(ord >= 1)) {
     throw new ArgumentError(`[norm] expected ord to be a number of at least 1, got ${describe(ord)}`);
   }
-  if (ord === 2) return scaledNorm('norm', x, over, rest, 1);
+  if (ord === 2) return scaledNorm('norm', x, over, rest, 1, { input: x, value: () => x });
   if (ord === 1) return inNameOf('norm', 'sum', () => sum(abs(x), over, rest));
   if (ord === Infinity) return inNameOf('norm', 'max', () => max(abs(x), over, rest));
   const total = inNameOf('norm', 'sum', () => sum(pow(abs(x), ord), over, rest));
@@ -120,7 +135,7 @@ function deviations(
   x: Tensor,
   axes: Axes | undefined,
   options: VarianceOptions,
-): { centered: Tensor; over: number[]; count: number; rest: ReduceOptions } {
+): { centered: Tensor; of: Source; over: number[]; count: number; rest: ReduceOptions } {
   const over = axesOf(name, x, axes);
   checkFloat(name, x);
   checkOptions(name, options, ['keepDims', 'correction']);
@@ -130,28 +145,33 @@ function deviations(
       `[${name}] expected correction to be a finite number of at least 0, got ${describe(correction)}`,
     );
   }
-  // Deviations add up to 0, so that the mean passes no gradient on. That of float32 is rounded: the second takes the rest.
-  const about = (values: Tensor): Tensor =>
-    sub(
-      values,
-      noGrad(() => mean(values, over, { keepDims: true })),
-    );
   const count = sizeOf(over.map((axis) => x.shape[axis])) - correction;
-  return { centered: about(about(x)), over, count, rest };
+  // Deviations add up to 0, so that the mean passes no gradient on.
+  const centered = noGrad(() => aboutMean(x, over));
+  return { centered, of: { input: x, value: () => aboutMean(x, over) }, over, count, rest };
+}
+
+/** x less its mean over axes. The mean of float32 is rounded: the second takes the rest, and adds nothing to the gradient. */
+export function aboutMean(x: Tensor, over: readonly number[]): Tensor {
+  const first = sub(x, mean(x, over, { keepDims: true }));
+  return sub(
+    first,
+    noGrad(() => mean(first, over, { keepDims: true })),
+  );
 }
 
 /** The mean squared deviation from the mean over axes, divided by count − correction. */
 export function variance(x: Tensor, axes?: Axes, options: VarianceOptions = {}): Tensor {
-  const { centered, over, count, rest } = deviations('variance', x, axes, options);
+  const { centered, of, over, count, rest } = deviations('variance', x, axes, options);
   return count <= 0
-    ? div(scaledSquares('variance', centered, over, rest, 1), 0)
-    : scaledSquares('variance', centered, over, rest, 1 / count);
+    ? div(scaledSquares('variance', centered, over, rest, 1, of), 0)
+    : scaledSquares('variance', centered, over, rest, 1 / count, of);
 }
 
 /** The standard deviation, which is the root of `variance`; where it is 0, so is the gradient. */
 export function std(x: Tensor, axes?: Axes, options: VarianceOptions = {}): Tensor {
-  const { centered, over, count, rest } = deviations('std', x, axes, options);
+  const { centered, of, over, count, rest } = deviations('std', x, axes, options);
   return count <= 0
-    ? div(scaledNorm('std', centered, over, rest, 1), 0)
-    : scaledNorm('std', centered, over, rest, 1 / Math.sqrt(count));
+    ? div(scaledNorm('std', centered, over, rest, 1, of), 0)
+    : scaledNorm('std', centered, over, rest, 1 / Math.sqrt(count), of);
 }

@@ -1,22 +1,23 @@
 /** Normalisation: of each channel over a batch, and of each example over its features. */
 import { checkBoolean, checkOptions, describe, isRecord } from '../arguments.ts';
-import { contribute, track, wantsGradient } from '../autograd.ts';
+import { contribute, isAsked, releaseSaved, type Share, track, wantsGradient } from '../autograd.ts';
+import { zeros } from '../create.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type Float, kernels, unaryCode } from '../kernels/index.ts';
 import { changing } from '../kernels/recorder.ts';
 import { type FloatDtype, release, take } from '../memory.ts';
 import { readShape, type Shape, sameShape, show, sizeOf } from '../shape.ts';
-import {
-  checkElements,
-  checkFloat,
-  checkSameFloat,
-  checkTensor,
-  empty,
-  floats,
-  type Tensor,
-} from '../tensor.ts';
+import { checkElements, checkFloat, checkSameFloat, checkTensor, empty, floats, Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
-import { type Activation, activationCode, checkVector, readActivation } from './epilogue.ts';
+import { sumToShape, trackInOps } from './derivative.ts';
+import {
+  type Activation,
+  activationCode,
+  checkVector,
+  epilogueDerivative,
+  readActivation,
+} from './epilogue.ts';
+import { aboutMean } from './norm.ts';
 
 /** The mean and variance of each channel that batch normalisation has seen so far, both [channels]. */
 export interface RunningStatistics {
@@ -141,7 +142,7 @@ export function batchNorm<D extends FloatDtype>(
     activation,
     moves: training && running !== null,
   });
-  if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
+  if (x.size === 0) return trackNothing(y, [x, scale, shift]);
   const mean = take(channels, dtype);
   const inverse = take(channels, dtype);
   // Running statistics are what they are.
@@ -170,9 +171,9 @@ export function batchNorm<D extends FloatDtype>(
   const parameter = activation?.parameter ?? 0;
   kernels.batchNorm(floats(y), floats(x), mean, remainder, inverse, a, b, rows, channels, code, parameter);
   const finish = () => {
-    release(mean);
-    if (remainder) release(remainder);
-    release(inverse);
+    releaseSaved(mean);
+    if (remainder) releaseSaved(remainder);
+    releaseSaved(inverse);
   };
   if (!wantsGradient([x, scale, shift])) {
     finish();
@@ -204,6 +205,16 @@ export function batchNorm<D extends FloatDtype>(
       finish();
     },
     [x, scale, activation && shift],
+    (dy) => {
+      const by = training
+        ? standardize(x, Array.from(x.shape.keys()).slice(0, -1), epsilon)
+        : standardizeBy(
+            x,
+            new Tensor(mean as never, [channels], dtype),
+            new Tensor(inverse as never, [channels], dtype),
+          );
+      return standardizedShares(epilogueDerivative(dy, y, activation), by, scale, shift);
+    },
   );
 }
 
@@ -221,9 +232,52 @@ function inverseDeviation(out: Float, variance: Float, epsilon: number): void {
   kernels.unary(out, out, unaryCode.reciprocal, 0, 0);
 }
 
-/** The gradients of what was computed of no elements, in however many rows or channels. */
-function contributeZeros(inputs: readonly (Tensor | null)[]): void {
-  for (const input of inputs) if (input) contribute(input, (out) => kernels.fill(out, 0));
+/** The history of what was computed of no elements, in however many rows or channels. */
+function trackNothing(y: Tensor, inputs: readonly (Tensor | null)[]): Tensor {
+  return trackInOps(y, inputs, [], () =>
+    inputs.map((input) => input && (() => zeros(input.shape, { dtype: input.dtype }))),
+  );
+}
+
+/** What the gradients of a normalisation, h = (x − μ)·r, are made of. */
+interface Standardized {
+  h: Tensor;
+  r: Tensor;
+  /** What μ and r are of, in axes of x; null where they do not depend on x. */
+  axes: readonly number[] | null;
+}
+
+/** h and r in ops. */
+function standardize(x: Tensor, axes: readonly number[], epsilon: number): Standardized {
+  const centered = aboutMean(x, axes);
+  const r = centered.square().mean(axes, { keepDims: true }).add(epsilon).sqrt().reciprocal();
+  return { h: centered.mul(r), r, axes };
+}
+
+function standardizeBy(x: Tensor, mean: Tensor, r: Tensor): Standardized {
+  return { h: x.sub(mean).mul(r), r, axes: null };
+}
+
+/** The gradients of h · scale + shift in ops. */
+function standardizedShares(
+  dz: Tensor,
+  { h, r, axes }: Standardized,
+  scale: Tensor | null,
+  shift: Tensor | null,
+): Share[] {
+  return [
+    () => {
+      const dh = scale ? dz.mul(scale) : dz;
+      if (axes === null) return dh.mul(r);
+      const mean = (values: Tensor) => values.mean(axes, { keepDims: true });
+      return dh
+        .sub(mean(dh))
+        .sub(h.mul(mean(dh.mul(h))))
+        .mul(r);
+    },
+    () => scale && sumToShape(dz.mul(h), scale.shape),
+    () => shift && sumToShape(dz, shift.shape),
+  ];
 }
 
 /** Contributes what one kernel computes at once: the gradients of x, scale and shift. */
@@ -238,7 +292,7 @@ function gradients(
 ): void {
   const [dScale, dShift] = [take(length, dtype), take(length, dtype)];
   // Where x wants no gradient, the one of y makes room for it.
-  if (x.requiresGrad) contribute(x, (dx) => write(dx, dScale, dShift));
+  if (isAsked(x)) contribute(x, (dx) => write(dx, dScale, dShift));
   else write(dy, dScale, dShift);
   if (scale) contribute(scale, (out) => kernels.cast(out, dScale));
   if (shift) contribute(shift, (out) => kernels.cast(out, dShift));
@@ -275,16 +329,17 @@ export function layerNorm<D extends FloatDtype>(
   checkEpsilon(op, epsilon);
   const y = empty(x.shape, dtype);
   tracing?.note(op, [x, scale, shift], y, { axes: own.length, epsilon });
-  if (x.size === 0) return track(y, [x, scale, shift], () => contributeZeros([x, scale, shift]));
-  const rows = sizeOf(x.shape.slice(0, x.rank - own.length));
+  if (x.size === 0) return trackNothing(y, [x, scale, shift]);
+  const lead = x.rank - own.length;
+  const rows = sizeOf(x.shape.slice(0, lead));
   const size = sizeOf(own);
   const [mean, remainder, inverse] = [take(rows, dtype), take(rows, dtype), take(rows, dtype)];
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
   kernels.layerNorm(floats(y), mean, remainder, inverse, floats(x), a, b, rows, size, epsilon);
   const finish = () => {
-    release(mean);
-    release(remainder);
-    release(inverse);
+    releaseSaved(mean);
+    releaseSaved(remainder);
+    releaseSaved(inverse);
   };
   if (!wantsGradient([x, scale, shift])) {
     finish();
@@ -300,6 +355,10 @@ export function layerNorm<D extends FloatDtype>(
       finish();
     },
     [x, scale],
+    (dy) => {
+      const axes = own.map((_, i) => lead + i);
+      return standardizedShares(dy, standardize(x, axes, epsilon), scale, shift);
+    },
   );
 }
 

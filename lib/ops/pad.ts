@@ -6,6 +6,7 @@ import { kernels } from '../kernels/index.ts';
 import { checkSize, packLayout, show, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
+import { slice } from './slice.ts';
 
 /**
  * x within a larger tensor of `value`.
@@ -41,10 +42,20 @@ export function pad(
   kernels.fill(elements(y), value);
   if (x.size > 0) kernels.copy(elements(y), elements(x), packLayout(x.shape, [strides, own], [offset, 0]));
   tracing?.note(op, [x], y, { ends: pairs, value });
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) => {
-      if (x.size > 0) kernels.copy(dx, dy, packLayout(x.shape, [own, strides], [0, offset]));
-    }),
+  return track(
+    y,
+    [x],
+    (dy) =>
+      contribute(x, (dx) => {
+        if (x.size > 0) kernels.copy(dx, dy, packLayout(x.shape, [own, strides], [0, offset]));
+      }),
+    [],
+    (dy) => [
+      slice(
+        dy,
+        pairs.map(([before], axis) => [before, before + x.shape[axis]]),
+      ),
+    ],
   );
 }
 

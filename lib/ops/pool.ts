@@ -3,11 +3,12 @@
 import { checkBoolean, checkOptions } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { kernels } from '../kernels/index.ts';
+import { binaryCode, type Float, geometryFields, kernels } from '../kernels/index.ts';
 import type { FloatDtype } from '../memory.ts';
 import { checkSize, show } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
+import { linearMap } from './derivative.ts';
 import {
   checkPair,
   checkPositions,
@@ -94,7 +95,28 @@ export function maxPool2d<D extends FloatDtype>(
   const indices = elements<'int32'>(empty(y.shape, 'int32'));
   kernels.maxPool(floats(y), indices, floats(x), geometry);
   tracing?.note(op, [x], y, { window });
-  return track(y, [x], (dy) => contribute(x, (dx) => kernels.maxPoolGradient(dx, dy, indices, geometry)));
+  const scatter = (dx: Float, dy: Float) => kernels.maxPoolGradient(dx, dy, indices, geometry);
+  // Where each largest one is in the image, for gradients of gradients alone.
+  const gather = (out: Float, whole: Float) => {
+    const place = elements<'int32'>(empty(y.shape, 'int32'));
+    kernels.gather(
+      place,
+      offsetsOf(geometry),
+      indices,
+      y.size,
+      window.vertical.kernel * window.horizontal.kernel,
+      1,
+    );
+    kernels.binary(place, place, originsOf(geometry), null, binaryCode.add);
+    kernels.gather(out, whole, place, y.size, x.size, 1);
+  };
+  return track(
+    y,
+    [x],
+    (dy) => contribute(x, (dx) => scatter(dx, dy)),
+    [],
+    (dy) => [linearMap(dy, x.shape, scatter, gather)],
+  );
 }
 
 /**
@@ -118,5 +140,44 @@ export function averagePool2d<D extends FloatDtype>(
   const count = countPadding ? 1 : 0;
   kernels.averagePool(floats(y), floats(x), geometry, count);
   tracing?.note(op, [x], y, { window, countPadding });
-  return track(y, [x], (dy) => contribute(x, (dx) => kernels.averagePoolGradient(dx, dy, geometry, count)));
+  const spread = (dx: Float, dy: Float) => kernels.averagePoolGradient(dx, dy, geometry, count);
+  const average = (out: Float, whole: Float) => kernels.averagePool(out, whole, geometry, count);
+  return track(
+    y,
+    [x],
+    (dy) => contribute(x, (dx) => spread(dx, dy)),
+    [],
+    (dy) => [linearMap(dy, x.shape, spread, average)],
+  );
+}
+
+/** The numbers of a geometry by name. */
+function fieldsOf(geometry: Int32Array): Record<(typeof geometryFields)[number], number> {
+  return Object.fromEntries(geometryFields.map((name, i) => [name, geometry[i]])) as never;
+}
+
+/** From a window's first place to each of its places, in elements of the image. */
+function offsetsOf(geometry: Int32Array): Int32Array {
+  const { kernelHeight, kernelWidth, width, channels } = fieldsOf(geometry);
+  return Int32Array.from(
+    { length: kernelHeight * kernelWidth },
+    (_, i) => (Math.floor(i / kernelWidth) * width + (i % kernelWidth)) * channels,
+  );
+}
+
+/** The first place of the window of each element of the result, which may lie outside of the image. */
+function originsOf(geometry: Int32Array): Int32Array {
+  const g = fieldsOf(geometry);
+  const origins = new Int32Array(g.batch * g.outHeight * g.outWidth * g.channels);
+  let at = 0;
+  for (let image = 0; image < g.batch; image++) {
+    for (let i = 0; i < g.outHeight; i++) {
+      for (let j = 0; j < g.outWidth; j++) {
+        const row = image * g.height + i * g.strideY - g.padTop;
+        const first = (row * g.width + j * g.strideX - g.padLeft) * g.channels;
+        for (let channel = 0; channel < g.channels; channel++) origins[at++] = first + channel;
+      }
+    }
+  }
+  return origins;
 }

@@ -1,17 +1,19 @@
 /** Reductions over axes: sum, mean, max, min, logSumExp, argmax, argmin. */
 import { checkBoolean, checkOptions } from '../arguments.ts';
-import { contribute, track } from '../autograd.ts';
+import { contribute, noGrad, track } from '../autograd.ts';
 import { ShapeError } from '../errors.ts';
-import { binaryCode, kernels } from '../kernels/index.ts';
+import { binaryCode, type Float, kernels } from '../kernels/index.ts';
 import { release, take } from '../memory.ts';
 import { normalizeAxis, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkFloat, checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
-import { div } from './binary.ts';
+import { add, div, equal, mul, sub } from './binary.ts';
+import { broadcastTo } from './broadcastTo.ts';
 import { reduceInto } from './reduceInto.ts';
 import {
   type Axes,
   axesOf,
+  kept,
   type ReduceOptions,
   reducedShape,
   reduction,
@@ -31,7 +33,7 @@ function scaledSum(
   const scale = scaleOf(count);
   finish(scale);
   tracing?.note('reduce', [x], y, { op: scale === 1 ? 'sum' : 'mean', axes: over, keepDims, scale: 1 });
-  return track(y, [x], (dy) =>
+  const backward = (dy: Float) =>
     contribute(x, (dx) => {
       const factor = take(1, dtype);
       kernels.fill(factor, scale);
@@ -39,8 +41,8 @@ function scaledSum(
       const layout = dy.length === 1 || dy.length === dx.length ? null : spreadLayout(x.shape, over, zeros);
       kernels.binary(dx, dy, factor, layout, binaryCode.mul);
       release(factor);
-    }),
-  );
+    });
+  return track(y, [x], backward, [], (dy) => [broadcastTo(kept(dy, x, over), x.shape).mul(scale)]);
 }
 
 /**
@@ -53,13 +55,14 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 
 /** The mean over axes (all of them by default); NaN over nothing. */
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  // The mean of nothing is 0 · (0 / 0), as in NumPy; a kernel takes no NaN as a scale, so the zeros are divided.
+  // The mean of nothing is 0 / 0, as in NumPy; a kernel takes no NaN as a scale, so the zeros are divided.
   const over = axesOf('mean', x, axes);
   checkFloat('mean', x);
   if (over.some((axis) => x.shape[axis] === 0)) {
-    return div(
-      scaledSum('mean', x, over, options, () => 1),
-      0,
+    const none = scaledSum('mean', x, over, options, () => 1);
+    return add(
+      none,
+      noGrad(() => div(none, 0)),
     );
   }
   return scaledSum('mean', x, over, options, (count) => 1 / count);
@@ -92,6 +95,14 @@ function extreme(name: 'max' | 'min', x: Tensor, axes: Axes | undefined, options
         release(share);
       }),
     [x, y],
+    (dy) => {
+      // Which ones were taken does not change.
+      const shares = noGrad(() => {
+        const taken = equal(x, kept(y, x, over));
+        return div(taken, taken.sum(over, { keepDims: true }));
+      });
+      return [mul(shares, kept(dy, x, over))];
+    },
   );
 }
 
@@ -125,6 +136,10 @@ function logSumExpOver(x: Tensor, first: number, last: number, shape: Shape): Te
         kernels.binary(dx, dy, dx, layout, binaryCode.mul);
       }),
     [x],
+    (dy) => {
+      const over = Array.from({ length: last - first }, (_, i) => first + i);
+      return [mul(sub(x, kept(y, x, over)).exp(), kept(dy, x, over))];
+    },
   );
 }
 

@@ -7,6 +7,7 @@ import { normalizeAxes, packLayout, type Shape, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, floats, type Tensor } from '../tensor.ts';
 import { isInteger } from './integer.ts';
 import { groups, reduceInto } from './reduceInto.ts';
+import { reshape } from './reshape.ts';
 import { transpose } from './transpose.ts';
 
 export interface ReduceOptions {
@@ -31,6 +32,11 @@ export function spreadStrides(shape: Shape, axes: readonly number[]): number[] {
 /** The layout for `binary` over `shape` whose first operand has been reduced over `axes`, and whose second is given. */
 export function spreadLayout(shape: Shape, axes: readonly number[], second: readonly number[]): Int32Array {
   return packLayout(shape, [spreadStrides(shape, axes), second]);
+}
+
+/** The gradient of what was reduced, in a shape that meets that of x. */
+export function kept(dy: Tensor, x: Tensor, over: readonly number[]): Tensor {
+  return reshape(dy, reducedShape(x.shape, over, true));
 }
 
 /** The axes of x to reduce over. */

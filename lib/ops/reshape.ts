@@ -14,7 +14,13 @@ import {
 import { checkTensor, Tensor } from '../tensor.ts';
 
 function view(x: Tensor, shape: Shape): Tensor {
-  return track(new Tensor(x.storage, shape, x.dtype), [x], (dy) => contributeSame(x, dy));
+  return track(
+    new Tensor(x.storage, shape, x.dtype),
+    [x],
+    (dy) => contributeSame(x, dy),
+    [],
+    (dy) => [view(dy, x.shape)],
+  );
 }
 
 /**

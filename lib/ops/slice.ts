@@ -3,10 +3,11 @@ import { readArray } from '../arguments.ts';
 import { contribute, contributePart, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Part } from '../gaps.ts';
-import { type Float, kernels } from '../kernels/index.ts';
+import { type Data, type Float, kernels } from '../kernels/index.ts';
 import { normalizeAxes, packLayout, type Shape, show, sizeOf, stridesOf } from '../shape.ts';
 import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
+import { linearMap } from './derivative.ts';
 
 /** For one axis: [start, end) or [start, end, step], negative positions counted from the end; null for all of it. */
 export type Range = readonly [start: number, end?: number | undefined, step?: number] | null;
@@ -44,14 +45,20 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
     offset += own[axis] * start;
   }
   const y = empty(shape, x.dtype);
-  if (y.size > 0)
-    kernels.copy(elements(y), elements(x), packLayout(shape, [stridesOf(shape), strides], [0, offset]));
+  const cut = (out: Data, whole: Data) => {
+    if (y.size > 0) kernels.copy(out, whole, packLayout(shape, [stridesOf(shape), strides], [0, offset]));
+  };
+  cut(elements(y), elements(x));
   tracing?.note('slice', [x], y, { ranges: taken });
-  return track(y, [x], (dy) => {
-    const place = packLayout(shape, [strides, stridesOf(shape)], [offset, 0]);
-    const write = (dx: Float) => {
-      if (y.size > 0) kernels.copy(dx, dy, place);
-    };
+  const put = (dx: Float, dy: Float) => {
+    if (y.size > 0) kernels.copy(dx, dy, packLayout(shape, [strides, stridesOf(shape)], [offset, 0]));
+  };
+  const putAlone = (dx: Float, dy: Float) => {
+    kernels.fill(dx, 0);
+    put(dx, dy);
+  };
+  const backward = (dy: Float) => {
+    const write = (dx: Float) => put(dx, dy);
     // Of many parts of one tensor, each concerns itself alone.
     const add = (dx: Float) => {
       if (y.size === 0) return;
@@ -63,12 +70,9 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
       contributePart(x, part, write, add);
       return;
     }
-    const whole = (dx: Float) => {
-      kernels.fill(dx, 0);
-      write(dx);
-    };
-    contribute(x, whole, add);
-  });
+    contribute(x, (dx) => putAlone(dx, dy), add);
+  };
+  return track(y, [x], backward, [], (dy) => [linearMap(dy, x.shape, putAlone, cut)]);
 }
 
 /** A copy with the elements of these axes (all by default) in reverse order. */

@@ -24,7 +24,16 @@ export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
   const target = stridesOf(shape);
   kernels.copy(elements(y), elements(x), packLayout(shape, [target, source], [0, 0]));
   tracing?.note('transpose', [x], y, { order });
-  return track(y, [x], (dy) =>
-    contribute(x, (dx) => kernels.copy(dx, dy, packLayout(shape, [source, target], [0, 0]))),
+  return track(
+    y,
+    [x],
+    (dy) => contribute(x, (dx) => kernels.copy(dx, dy, packLayout(shape, [source, target], [0, 0]))),
+    [],
+    (dy) => [
+      transpose(
+        dy,
+        order.map((_, axis) => order.indexOf(axis)),
+      ),
+    ],
   );
 }

@@ -5,11 +5,12 @@
 import { describe } from '../arguments.ts';
 import { contribute, track } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
-import { type Float, gradientFromOutput, kernels, type UnaryOp, unaryCode } from '../kernels/index.ts';
+import { gradientFromOutput, kernels, type UnaryOp, unaryCode } from '../kernels/index.ts';
 import { checkFloat, checkTensor, empty, floats, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { absoluteIntegers, isInteger, signsOfIntegers, withNumber } from './integer.ts';
 import { reshape } from './reshape.ts';
+import { unaryDerivative, unaryGradient } from './unaryDerivative.ts';
 
 const fromOutput: ReadonlySet<UnaryOp> = new Set<UnaryOp>(gradientFromOutput);
 /** Those whose derivative depends on neither. */
@@ -31,20 +32,8 @@ export function unary(name: UnaryOp, x: Tensor, p = 0, q = 0, caller: string = n
         unaryGradient(name, dx, dy, fromOutput.has(name) ? null : floats(x), floats(y), p, q),
       ),
     isConstant.has(name) ? [] : [fromOutput.has(name) ? y : x],
+    (dy) => [unaryDerivative(name, dy, fromOutput.has(name) ? y : x, p, q)],
   );
-}
-
-/** dx = dy · f′, handing the kernel only what it reads. */
-export function unaryGradient(
-  name: UnaryOp,
-  dx: Float,
-  dy: Float,
-  x: Float | null,
-  y: Float,
-  p: number,
-  q: number,
-): void {
-  kernels.unaryGradient(dx, dy, x, fromOutput.has(name) ? y : null, unaryCode[name], p, q);
 }
 
 /** −x */

@@ -1,6 +1,6 @@
 /** One step of training. */
 import { describe } from '../arguments.ts';
-import { runBackward } from '../autograd.ts';
+import { runBackward } from '../backward.ts';
 import { ArgumentError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { recording } from '../kernels/recorder.ts';

@@ -4,6 +4,7 @@
  *
  *   contract.native.test.ts  its kernel calls, forward and backward, on both implementations
  *   gradient.test.ts         backward against central differences
+ *   gradgrad.test.ts         the gradient of the gradient likewise, and gradients with a history against those without
  *   reference.test.ts        values and gradients against PyTorch's (`npm run reference` evaluates `torch`)
  *   errors.test.ts           its bad calls
  *   bench:kernels            its bench sizes
