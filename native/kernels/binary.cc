@@ -10,8 +10,7 @@
 #include "hwy/foreach_target.h"
 
 #include "hwy/highway.h"
-#include "loops-inl.h"
-#include "math-inl.h"
+#include "formulas-inl.h"
 
 #include <cmath>
 #include <type_traits>
@@ -19,104 +18,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
-
-// ── f and its derivatives
-// ───────────────────────────────────────────────────────────────────────────────────────────
-//
-// Forward gets a and b; Backward the gradient g, a and b, and returns g · ∂f/∂(operand).
-
-template <BinaryOp op>
-struct Forward;
-template <BinaryOp op, int operand>
-struct Backward;
-
-#define AXPY_FORWARD(OP, ...)                                       \
-  template <>                                                       \
-  struct Forward<BinaryOp::OP> {                                    \
-    template <class D, class V>                                     \
-    HWY_INLINE V operator()([[maybe_unused]] D d, V a, V b) const { \
-      __VA_ARGS__                                                   \
-    }                                                               \
-  }
-#define AXPY_BACKWARD(OP, OPERAND, ...)                                                       \
-  template <>                                                                                 \
-  struct Backward<BinaryOp::OP, OPERAND> {                                                    \
-    template <class D, class V>                                                               \
-    HWY_INLINE V operator()([[maybe_unused]] D d, [[maybe_unused]] V g, [[maybe_unused]] V a, \
-                            [[maybe_unused]] V b) const {                                     \
-      __VA_ARGS__                                                                             \
-    }                                                                                         \
-  }
-
-template <class D>
-HWY_INLINE hn::Vec<D> constant(D d, double value) {
-  return hn::Set(d, static_cast<hn::TFromD<D>>(value));
-}
-
-/// 1 where the mask holds, else 0.
-template <class D, class M>
-HWY_INLINE hn::Vec<D> indicator(D d, M mask) {
-  return hn::IfThenElseZero(mask, constant(d, 1));
-}
-
-/// What the winner of a comparison gets of the gradient: all, half at a tie, else 0 whatever it is; NaN for
-/// NaN.
-template <class D, class V>
-HWY_INLINE V share(D d, V g, V winner, V loser) {
-  const V ahead = hn::IfThenElseZero(hn::Gt(winner, loser), g);
-  const V decided = hn::IfThenElse(hn::Eq(winner, loser), hn::Mul(g, constant(d, 0.5)), ahead);
-  return hn::IfThenElse(hn::Or(hn::IsNaN(winner), hn::IsNaN(loser)), hn::Add(winner, loser), decided);
-}
-
-/// Nothing of int32 is NaN.
-template <class D, class V>
-HWY_INLINE hn::Mask<D> isNaN(D, V x) {
-  if constexpr (std::is_integral_v<hn::TFromD<D>>) {
-    return hn::Lt(x, x);
-  } else {
-    return hn::IsNaN(x);
-  }
-}
-
-/// 1 where a ≥ b, else 0. Highway has no Ge of integers.
-template <class D, class V>
-HWY_INLINE V isAtLeast(D d, V a, V b) {
-  if constexpr (std::is_integral_v<hn::TFromD<D>>) {
-    return hn::IfThenZeroElse(hn::Lt(a, b), constant(d, 1));
-  } else {
-    return indicator(d, hn::Ge(a, b));
-  }
-}
-
-AXPY_FORWARD(add, return hn::Add(a, b););
-AXPY_FORWARD(sub, return hn::Sub(a, b););
-AXPY_FORWARD(mul, return hn::Mul(a, b););
-AXPY_FORWARD(div, return hn::Div(a, b););
-AXPY_FORWARD(maximum, return hn::IfThenElse(hn::Or(hn::Gt(a, b), isNaN(d, a)), a, b););
-AXPY_FORWARD(minimum, return hn::IfThenElse(hn::Or(hn::Lt(a, b), isNaN(d, a)), a, b););
-AXPY_FORWARD(equal, return indicator(d, hn::Eq(a, b)););
-// Ne is false for NaN with AVX-512.
-AXPY_FORWARD(notEqual, return hn::IfThenZeroElse(hn::Eq(a, b), constant(d, 1)););
-AXPY_FORWARD(greater, return indicator(d, hn::Gt(a, b)););
-AXPY_FORWARD(greaterEqual, return isAtLeast(d, a, b););
-AXPY_FORWARD(less, return indicator(d, hn::Lt(a, b)););
-AXPY_FORWARD(lessEqual, return isAtLeast(d, b, a););
-
-AXPY_BACKWARD(add, 0, return g;);
-AXPY_BACKWARD(add, 1, return g;);
-AXPY_BACKWARD(sub, 0, return g;);
-AXPY_BACKWARD(sub, 1, return hn::Neg(g););
-AXPY_BACKWARD(mul, 0, return hn::Mul(g, b););
-AXPY_BACKWARD(mul, 1, return hn::Mul(g, a););
-AXPY_BACKWARD(div, 0, return hn::Div(g, b););
-AXPY_BACKWARD(div, 1, return hn::Neg(hn::Mul(g, hn::Div(hn::Div(a, b), b))););
-AXPY_BACKWARD(maximum, 0, return share(d, g, a, b););
-AXPY_BACKWARD(maximum, 1, return share(d, g, b, a););
-AXPY_BACKWARD(minimum, 0, return share(d, g, b, a););
-AXPY_BACKWARD(minimum, 1, return share(d, g, a, b););
-
-#undef AXPY_FORWARD
-#undef AXPY_BACKWARD
 
 /// The gradient of a / b by b for operands of float32: none of the products leaves the range of float64.
 struct QuotientSlope {
@@ -154,14 +55,6 @@ struct PowerSlopeOfExponent {
     const auto isFlat = hn::And(hn::Eq(a, zero), hn::Ge(b, zero));
     const V slope = hn::Mul(pow<precise>(d, a, b), log(d, a));
     return hn::Mul(g, hn::IfThenZeroElse(isFlat, slope));
-  }
-};
-
-/// condition ≠ 0 ? a : b
-struct Choose {
-  template <class D, class V>
-  HWY_INLINE V operator()(D d, V condition, V a, V b) const {
-    return hn::IfThenElse(hn::Eq(condition, hn::Zero(d)), b, a);
   }
 };
 
@@ -214,7 +107,7 @@ void forward(T* out, int64_t n, const T* a, int64_t stepA, const T* b, int64_t s
     return mapBlocks(out, n, Wide<Power<sizeof(T) == sizeof(double)>>(), a, stepA, b, stepB);
   }
   select<add, sub, mul, div, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
-      op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
+      op, [&](auto constant) HWY_ATTR { mapPair(out, n, Binary<constant.value>(), a, stepA, b, stepB); });
 }
 
 /// Of int32; sums, differences and products wrap around.
@@ -222,7 +115,7 @@ void forwardInteger(int32_t* out, int64_t n, const int32_t* a, int64_t stepA, co
                     BinaryOp op) {
   using enum BinaryOp;
   select<add, sub, mul, maximum, minimum, equal, notEqual, greater, greaterEqual, less, lessEqual>(
-      op, [&](auto constant) HWY_ATTR { mapPair(out, n, Forward<constant.value>(), a, stepA, b, stepB); });
+      op, [&](auto constant) HWY_ATTR { mapPair(out, n, Binary<constant.value>(), a, stepA, b, stepB); });
 }
 
 template <class T>
@@ -240,9 +133,9 @@ void backward(T* out, int64_t n, const T* g, const T* a, int64_t stepA, const T*
   }
   select<add, sub, mul, div, maximum, minimum>(op, [&](auto constant) HWY_ATTR {
     if (operand == 0) {
-      mapPair(out, n, Backward<constant.value, 0>(), a, stepA, b, stepB, g);
+      mapPair(out, n, BinarySlope<constant.value, 0>(), a, stepA, b, stepB, g);
     } else {
-      mapPair(out, n, Backward<constant.value, 1>(), a, stepA, b, stepB, g);
+      mapPair(out, n, BinarySlope<constant.value, 1>(), a, stepA, b, stepB, g);
     }
   });
 }

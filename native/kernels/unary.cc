@@ -10,132 +10,13 @@
 #include "hwy/foreach_target.h"
 
 #include "hwy/highway.h"
-#include "loops-inl.h"
-#include "math-inl.h"
+#include "formulas-inl.h"
 
 #include <cmath>
 
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
-
-// ── f
-// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-//
-// Each gets the tag, the input and the two parameters as vectors.
-
-template <UnaryOp op>
-struct Forward;
-
-#define AXPY_FORWARD(OP, ...)                                                             \
-  template <>                                                                             \
-  struct Forward<UnaryOp::OP> {                                                           \
-    template <class D, class V>                                                           \
-    HWY_INLINE V operator()(D d, V x, [[maybe_unused]] V p, [[maybe_unused]] V q) const { \
-      __VA_ARGS__                                                                         \
-    }                                                                                     \
-  }
-
-template <class D>
-HWY_INLINE hn::Vec<D> constant(D d, double value) {
-  return hn::Set(d, static_cast<hn::TFromD<D>>(value));
-}
-
-AXPY_FORWARD(neg, (void)d; return hn::Neg(x););
-AXPY_FORWARD(exp, return exp(d, x););
-AXPY_FORWARD(log, return log(d, x););
-AXPY_FORWARD(sqrt, (void)d; return hn::Sqrt(x););
-AXPY_FORWARD(abs, (void)d; return hn::Abs(x););
-AXPY_FORWARD(square, (void)d; return hn::Mul(x, x););
-AXPY_FORWARD(reciprocal, return hn::Div(constant(d, 1), x););
-AXPY_FORWARD(sign, return signOf(d, x););
-AXPY_FORWARD(scale, (void)d; return hn::MulAdd(p, x, q););
-// A bound that is NaN gives NaN, as x does.
-AXPY_FORWARD(clip, (void)d; const V raised = hn::IfThenElse(hn::Or(hn::Ge(x, p), hn::IsNaN(x)), x, p);
-             return hn::IfThenElse(hn::Or(hn::Le(raised, q), hn::IsNaN(raised)), raised, q););
-AXPY_FORWARD(relu, return hn::IfThenElse(hn::Le(x, hn::Zero(d)), hn::Zero(d), x););
-AXPY_FORWARD(leakyRelu, return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul(p, x)););
-AXPY_FORWARD(elu, const auto positive = hn::Gt(x, hn::Zero(d));
-             const V below = expm1NonPositive(d, hn::IfThenZeroElse(positive, x));
-             return hn::IfThenElse(positive, x, hn::Mul(p, below)););
-AXPY_FORWARD(gelu, return gelu(d, x););
-AXPY_FORWARD(silu, return silu(d, x););
-AXPY_FORWARD(softplus, return softplus(d, x););
-AXPY_FORWARD(sigmoid, return sigmoid(d, x););
-AXPY_FORWARD(tanh, return tanh(d, x););
-AXPY_FORWARD(log1p, return log1p(d, x););
-AXPY_FORWARD(expm1, return expm1(d, x););
-AXPY_FORWARD(logSigmoid, return logSigmoid(d, x););
-AXPY_FORWARD(sin, return sin(d, x););
-AXPY_FORWARD(cos, return cos(d, x););
-AXPY_FORWARD(floor, (void)d; return hn::Floor(x););
-AXPY_FORWARD(ceil, (void)d; return hn::Ceil(x););
-AXPY_FORWARD(round, (void)d; return hn::Round(x););
-
-// ── f′
-// ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-//
-// Each gets the gradient g and s, the input or the output as `readsOutput` says, and returns g · f′.
-
-template <UnaryOp op>
-struct Backward;
-
-#define AXPY_BACKWARD(OP, ...)                                                                 \
-  template <>                                                                                  \
-  struct Backward<UnaryOp::OP> {                                                               \
-    template <class D, class V>                                                                \
-    HWY_INLINE V operator()(D d, V g, V s, [[maybe_unused]] V p, [[maybe_unused]] V q) const { \
-      __VA_ARGS__                                                                              \
-    }                                                                                          \
-  }
-
-/// The gradient where the mask holds, else 0 whatever it is; NaN where s is.
-template <class D, class M, class V>
-HWY_INLINE V masked(D d, M mask, V g, V s) {
-  return hn::IfThenElse(hn::IsNaN(s), s, hn::IfThenElse(mask, g, hn::Zero(d)));
-}
-
-// Products are taken in an order in which nothing leaves the range on the way to a result that does not.
-AXPY_BACKWARD(neg, (void)d; (void)s; return hn::Neg(g););
-AXPY_BACKWARD(exp, (void)d; return hn::Mul(g, s););
-AXPY_BACKWARD(log, (void)d; return hn::Div(g, s););
-AXPY_BACKWARD(sqrt, const auto large = hn::Gt(hn::Abs(s), constant(d, 1));
-              return hn::Div(hn::IfThenElse(large, hn::Mul(constant(d, 0.5), g), g),
-                             hn::IfThenElse(large, s, hn::Add(s, s))););
-AXPY_BACKWARD(abs, return hn::Mul(g, signOf(d, s)););
-AXPY_BACKWARD(square, return hn::Mul(constant(d, 2), hn::Mul(g, s)););
-AXPY_BACKWARD(reciprocal, using C = ConstantsOf<D>; const V square = hn::Mul(s, s);
-              const auto inRange = hn::And(hn::Ge(square, hn::Set(d, C::minNormal)),
-                                           hn::Le(square, hn::Set(d, C::most)));
-              return hn::Neg(hn::IfThenElse(inRange, hn::Mul(g, square), hn::Mul(hn::Mul(g, s), s))););
-AXPY_BACKWARD(sign, (void)g; (void)s; return hn::Zero(d););
-AXPY_BACKWARD(scale, (void)d; (void)s; return hn::Mul(g, p););
-AXPY_BACKWARD(clip, return masked(d, hn::And(hn::Ge(s, p), hn::Le(s, q)), g, s););
-AXPY_BACKWARD(relu, return masked(d, hn::Gt(s, hn::Zero(d)), g, s););
-AXPY_BACKWARD(leakyRelu, const V slope = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), p);
-              return hn::Mul(g, hn::IfThenElse(hn::IsNaN(s), s, slope)););
-AXPY_BACKWARD(elu, return hn::Mul(g, hn::IfThenElse(hn::Gt(s, hn::Zero(d)), constant(d, 1), hn::Add(s, p))););
-AXPY_BACKWARD(gelu, return hn::Mul(g, geluSlope(d, s)););
-AXPY_BACKWARD(silu, V complement; const V y = sigmoid(d, s, complement);
-              const V slope = hn::MulAdd(finite(d, s), complement, constant(d, 1));
-              return hn::Mul(g, hn::Mul(y, slope)););
-AXPY_BACKWARD(softplus, const V y = hn::IfThenElse(hn::Lt(s, hn::Zero(d)), hn::Zero(d), s);
-              return hn::Mul(g, hn::Neg(expm1NonPositive(d, hn::Neg(y)))););
-AXPY_BACKWARD(sigmoid, return hn::Mul(hn::Mul(g, s), hn::Sub(constant(d, 1), s)););
-AXPY_BACKWARD(tanh, const V y = hn::Abs(s); const V one = constant(d, 1);
-              return hn::Mul(hn::Mul(g, hn::Sub(one, y)), hn::Add(one, y)););
-AXPY_BACKWARD(log1p, return hn::Div(g, hn::Add(constant(d, 1), s)););
-AXPY_BACKWARD(expm1, return hn::Mul(g, exp(d, s)););
-AXPY_BACKWARD(logSigmoid, const V y = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), hn::Zero(d), s);
-              return hn::Mul(g, hn::Neg(expm1NonPositive(d, y))););
-AXPY_BACKWARD(sin, return hn::Mul(g, cos(d, s)););
-AXPY_BACKWARD(cos, return hn::Mul(g, hn::Neg(sin(d, s))););
-AXPY_BACKWARD(floor, (void)g; (void)s; return hn::Zero(d););
-AXPY_BACKWARD(ceil, (void)g; (void)s; return hn::Zero(d););
-AXPY_BACKWARD(round, (void)g; (void)s; return hn::Zero(d););
-
-#undef AXPY_FORWARD
-#undef AXPY_BACKWARD
 
 // ── loops
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,9 +122,9 @@ HWY_INLINE void selectOp(UnaryOp op, const F& f) {
 template <class T>
 void forwardPower(T* out, const T* x, int64_t n, double p) {
   if (p == 2) {
-    map(out, n, WithParameters<Forward<UnaryOp::square>>{{}, 0, 0}, x);
+    map(out, n, WithParameters<Unary<UnaryOp::square>>{{}, 0, 0}, x);
   } else if (p == -1) {
-    map(out, n, WithParameters<Forward<UnaryOp::reciprocal>>{{}, 0, 0}, x);
+    map(out, n, WithParameters<Unary<UnaryOp::reciprocal>>{{}, 0, 0}, x);
   } else if (p == 0.5 || p == -0.5) {
     map(out, n, PowerByProducts{HalfSteps(p)}, x);
   } else if (HalfSteps::fit<T>(p)) {
@@ -259,7 +140,7 @@ void backwardPower(T* out, const T* g, const T* x, int64_t n, double p) {
     // x⁰ is constant, at 0 too, where the formula would give 0 · ∞.
     std::fill(out, out + n, T(0));
   } else if (p == 2) {
-    map(out, n, WithParameters<Backward<UnaryOp::square>>{{}, 0, 0}, g, x);
+    map(out, n, WithParameters<UnarySlope<UnaryOp::square>>{{}, 0, 0}, g, x);
   } else if (p == 0.5) {
     map(out, n, PowerSlopeByProducts{p, HalfSteps(p - 1)}, g, x);
   } else if (HalfSteps::fit<T>(p - 1)) {
@@ -273,7 +154,7 @@ template <class T>
 void forward(T* out, const T* x, int64_t n, UnaryOp op, double p, double q) {
   if (op == UnaryOp::powScalar) return forwardPower(out, x, n, p);
   selectOp(op, [&](auto code) HWY_ATTR {
-    bind<code.value, T, Forward>(p, q, [&](const auto& f) HWY_ATTR { map(out, n, f, x); });
+    bind<code.value, T, Unary>(p, q, [&](const auto& f) HWY_ATTR { map(out, n, f, x); });
   });
 }
 
@@ -284,8 +165,8 @@ void forwardBiased(T* out, const T* x, const T* bias, int64_t n, UnaryOp op, dou
     return forwardPower(out, out, n, p);
   }
   selectOp(op, [&](auto code) HWY_ATTR {
-    bind<code.value, T, Forward>(p, q,
-                                 [&]<class F>(const F& f) HWY_ATTR { map(out, n, Biased<F>{f}, x, bias); });
+    bind<code.value, T, Unary>(p, q,
+                               [&]<class F>(const F& f) HWY_ATTR { map(out, n, Biased<F>{f}, x, bias); });
   });
 }
 
@@ -293,7 +174,7 @@ template <class T>
 void backward(T* out, const T* g, const T* s, int64_t n, UnaryOp op, double p, double q) {
   if (op == UnaryOp::powScalar) return backwardPower(out, g, s, n, p);
   selectOp(op, [&](auto code) HWY_ATTR {
-    bind<code.value, T, Backward>(p, q, [&](const auto& f) HWY_ATTR { map(out, n, f, g, s); });
+    bind<code.value, T, UnarySlope>(p, q, [&](const auto& f) HWY_ATTR { map(out, n, f, g, s); });
   });
 }
 
