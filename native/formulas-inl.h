@@ -64,6 +64,11 @@ AXPY_UNARY(tanh, return tanh(d, x););
 AXPY_UNARY(log1p, return log1p(d, x););
 AXPY_UNARY(expm1, return expm1(d, x););
 AXPY_UNARY(logSigmoid, return logSigmoid(d, x););
+AXPY_UNARY(sin, return sin(d, x););
+AXPY_UNARY(cos, return cos(d, x););
+AXPY_UNARY(floor, (void)d; return hn::Floor(x););
+AXPY_UNARY(ceil, (void)d; return hn::Ceil(x););
+AXPY_UNARY(round, (void)d; return hn::Round(x););
 
 // ── f′(x)
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,6 +127,11 @@ AXPY_UNARY_SLOPE(log1p, return hn::Div(g, hn::Add(constant(d, 1), s)););
 AXPY_UNARY_SLOPE(expm1, return hn::Mul(g, exp(d, s)););
 AXPY_UNARY_SLOPE(logSigmoid, const V y = hn::IfThenElse(hn::Gt(s, hn::Zero(d)), hn::Zero(d), s);
                  return hn::Mul(g, hn::Neg(expm1NonPositive(d, y))););
+AXPY_UNARY_SLOPE(sin, return hn::Mul(g, cos(d, s)););
+AXPY_UNARY_SLOPE(cos, return hn::Mul(g, hn::Neg(sin(d, s))););
+AXPY_UNARY_SLOPE(floor, (void)g; (void)s; return hn::Zero(d););
+AXPY_UNARY_SLOPE(ceil, (void)g; (void)s; return hn::Zero(d););
+AXPY_UNARY_SLOPE(round, (void)g; (void)s; return hn::Zero(d););
 
 #undef AXPY_UNARY
 #undef AXPY_UNARY_SLOPE

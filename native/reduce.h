@@ -21,6 +21,14 @@ inline constexpr int64_t reduceBlock = 32768;
 template <class T>
 void reduceRowsOf(double* sums, const T* x, int64_t count, int64_t length, ReduceOp op);
 
+/// A row that comes by parts keeps so many numbers in between; but for the last part, their lengths are
+/// multiples of that.
+inline constexpr int64_t rowUnit = 32;
+
+/// One more part; of the last one R(x), with the bits of the whole row.
+template <class T>
+double reducePart(double* kept, const T* x, int64_t n, bool isFirst, bool isLast, ReduceOp op);
+
 /// sums[columns] = R of `rows` rows of x, which are `stride` apart.
 template <class T>
 void reduceColumnsOf(double* sums, const T* x, int64_t rows, int64_t columns, int64_t stride, ReduceOp op);
@@ -44,7 +52,8 @@ struct Reduced {
 
 /// An array as a source. A source has a Reader, which a task makes for itself; that is asked for `rows` runs
 /// of `columns` values, `stride` apart, no more than `reduceBlock` together, and then says for each reduction
-/// where they are, and how far apart the runs are there. All runs asked for differ.
+/// where they are, and how far apart the runs are there. Or it reduces a run itself, and gives the results of
+/// the reductions `apart` from each other. All runs asked for differ.
 template <class T>
 struct ArraySource {
   using Value = T;
@@ -60,6 +69,10 @@ struct ArraySource {
     }
     const T* values(int) const { return at_; }
     int64_t stride(int) const { return stride_; }
+    template <class Out>
+    void reduce(int64_t begin, int64_t n, const Reduction<Out>* reductions, double* sums, int64_t) const {
+      reduceRowsOf(sums, x_ + begin, 1, n, reductions->op);
+    }
 
    private:
     const T* x_;
@@ -135,12 +148,8 @@ class Reducing {
     const Sums partial(count_ * count * blocks);
     parallel::forEach(count * blocks, [&](int64_t task) {
       const int64_t begin = task % blocks * reduceBlock, size = std::min(reduceBlock, length - begin);
-      Reader reader(source_);
-      reader.read(task / blocks * length + begin, 1, size, 0);
-      for (int which = 0; which < count_; which++) {
-        reduceRowsOf(partial + (which * count * blocks + task), reader.values(which), 1, size,
-                     reductions_[which].op);
-      }
+      Reader(source_).reduce(task / blocks * length + begin, size, reductions_, partial + task,
+                             count * blocks);
     });
     for (int which = 0; which < count_; which++) {
       for (int64_t i = 0; i < count; i++) {

@@ -131,6 +131,63 @@ test.each(ops.map((op, number) => [`${op.form} ${op.code} by ${op.operand}`, op,
   },
 );
 
+test.each(ops.map((op, number) => [`${op.form} ${op.code} by ${op.operand}`, op, number] as const))(
+  '%s among others, by what the one before makes and by what lies in memory',
+  (_, op, number) => {
+    const neg = opNumber('unary', unaryCode.neg);
+    const sub = opNumber('binary', binaryCode.sub);
+    const first = op.form === 'lossSlope' ? 1 : 0;
+    const made = 5;
+    const choices = [0, 1, 2].slice(first, op.arrays).map((k) => [0, 1, 2].map((x) => (x === k ? made : x)));
+    for (const dtype of ['float32', 'float64'] as const) {
+      const n = 1337;
+      const ins = [0, 1, 2].map((k) =>
+        all(dtype, n, (i) =>
+          i % 41 === 7 * k ? ends[dtype][(i + k) % ends[dtype].length] : ((i * (k + 5)) % 19) / 8 - 1.1,
+        ),
+      );
+      const layout = Int32Array.from([1, 1, 1, n, 1, n, 0, 1, 0, 1, 0, 1]);
+      for (const operands of [...choices, [first === 0 ? made : 0, made, made], [0, 1, 2]]) {
+        for (const constants of [
+          [0.5, 1.25],
+          [2, 0.75],
+          [-1, 2000],
+        ]) {
+          const own = [...operands.slice(0, op.arrays), ...[3, 4].slice(0, op.parameters)];
+          const code = [
+            3,
+            6,
+            -1,
+            -1,
+            7,
+            -1,
+            -1,
+            7,
+            reduceCode.sum,
+            3,
+            neg,
+            0,
+            -1,
+            -1,
+            number,
+            ...own,
+            sub,
+            made,
+            6,
+          ];
+          expectOneByOne({
+            outs: [n, n, 1].map((length) => allocate(length, dtype) as Float),
+            ins,
+            layout,
+            code: Int32Array.from(code),
+            constants: Float64Array.from(constants),
+          });
+        }
+      }
+    }
+  },
+);
+
 const op = { unary: unaryCode, binary: binaryCode };
 const at = (kind: 'in' | 'result', index: number) => ({ kind, at: index }) as const;
 

@@ -71,30 +71,61 @@ HWY_INLINE hn::Vec<D64> loadWide(D64 dd, D d, const T* p) {
   }
 }
 
-/// R of n contiguous values.
-template <ReduceOp op, class T>
-HWY_INLINE double reduceRow(const T* x, int64_t n) {
+/// R of contiguous values, which may come by parts.
+template <ReduceOp op>
+class Row {
+ public:
   using R = Reducer<op>;
-  const hn::ScalableTag<double> dd;
-  const hn::Rebind<T, decltype(dd)> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(dd));
-  auto s0 = hn::Set(dd, R::identity), s1 = s0, s2 = s0, s3 = s0;
-  int64_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    s0 = R::add(s0, loadWide(dd, d, x + i));
-    s1 = R::add(s1, loadWide(dd, d, x + i + lanes));
-    s2 = R::add(s2, loadWide(dd, d, x + i + 2 * lanes));
-    s3 = R::add(s3, loadWide(dd, d, x + i + 3 * lanes));
+  using D = hn::ScalableTag<double>;
+
+  HWY_INLINE Row() : s0_(hn::Set(D(), R::identity)), s1_(s0_), s2_(s0_), s3_(s0_) {}
+  HWY_INLINE explicit Row(const double* kept)
+      : s0_(hn::LoadU(D(), kept)),
+        s1_(hn::LoadU(D(), kept + lanes())),
+        s2_(hn::LoadU(D(), kept + 2 * lanes())),
+        s3_(hn::LoadU(D(), kept + 3 * lanes())) {}
+  HWY_INLINE void keep(double* kept) const {
+    hn::StoreU(s0_, D(), kept);
+    hn::StoreU(s1_, D(), kept + lanes());
+    hn::StoreU(s2_, D(), kept + 2 * lanes());
+    hn::StoreU(s3_, D(), kept + 3 * lanes());
   }
-  for (; i + lanes <= n; i += lanes) s0 = R::add(s0, loadWide(dd, d, x + i));
-  HWY_ALIGN double partial[hn::MaxLanes(dd)];
-  hn::Store(R::merge(R::merge(s0, s1), R::merge(s2, s3)), dd, partial);
-  const hn::CappedTag<double, 1> one;
-  auto total = hn::Set(one, partial[0]);
-  for (int64_t lane = 1; lane < lanes; lane++) total = R::merge(total, hn::Set(one, partial[lane]));
-  for (; i < n; i++) total = R::add(total, hn::Set(one, static_cast<double>(x[i])));
-  return hn::GetLane(total);
-}
+
+  /// Those that fill all accumulators; returns how many they are.
+  template <class T>
+  HWY_INLINE int64_t add(const T* x, int64_t n) {
+    const D dd;
+    const hn::Rebind<T, D> d;
+    int64_t i = 0;
+    for (; i + 4 * lanes() <= n; i += 4 * lanes()) {
+      s0_ = R::add(s0_, loadWide(dd, d, x + i));
+      s1_ = R::add(s1_, loadWide(dd, d, x + i + lanes()));
+      s2_ = R::add(s2_, loadWide(dd, d, x + i + 2 * lanes()));
+      s3_ = R::add(s3_, loadWide(dd, d, x + i + 3 * lanes()));
+    }
+    return i;
+  }
+  /// With the last ones.
+  template <class T>
+  HWY_INLINE double total(const T* x, int64_t n) {
+    const D dd;
+    const hn::Rebind<T, D> d;
+    int64_t i = add(x, n);
+    for (; i + lanes() <= n; i += lanes()) s0_ = R::add(s0_, loadWide(dd, d, x + i));
+    HWY_ALIGN double partial[hn::MaxLanes(dd)];
+    hn::Store(R::merge(R::merge(s0_, s1_), R::merge(s2_, s3_)), dd, partial);
+    const hn::CappedTag<double, 1> one;
+    auto sum = hn::Set(one, partial[0]);
+    for (int64_t lane = 1; lane < lanes(); lane++) sum = R::merge(sum, hn::Set(one, partial[lane]));
+    for (; i < n; i++) sum = R::add(sum, hn::Set(one, static_cast<double>(x[i])));
+    return hn::GetLane(sum);
+  }
+
+ private:
+  static HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(D())); }
+
+  hn::Vec<D> s0_, s1_, s2_, s3_;
+};
 
 /// sums[columns] = R of `rows` rows of x, which are `stride` apart.
 template <ReduceOp op, class T>
@@ -155,8 +186,23 @@ HWY_INLINE void selectOp(ReduceOp op, const F& f) {
 template <class T>
 void rows(double* sums, const T* x, int64_t count, int64_t length, ReduceOp op) {
   selectOp(op, [&](auto constant) HWY_ATTR {
-    for (int64_t i = 0; i < count; i++) sums[i] = reduceRow<constant.value>(x + i * length, length);
+    for (int64_t i = 0; i < count; i++) sums[i] = Row<constant.value>().total(x + i * length, length);
   });
+}
+
+template <class T>
+double part(double* kept, const T* x, int64_t n, bool isFirst, bool isLast, ReduceOp op) {
+  double total = 0;
+  selectOp(op, [&](auto constant) HWY_ATTR {
+    auto row = isFirst ? Row<constant.value>() : Row<constant.value>(kept);
+    if (isLast) {
+      total = row.total(x, n);
+    } else {
+      row.add(x, n);
+      row.keep(kept);
+    }
+  });
+  return total;
 }
 
 template <class T>
@@ -229,6 +275,11 @@ void reduceRowsOf(double* sums, const T* x, int64_t count, int64_t length, Reduc
 }
 
 template <class T>
+double reducePart(double* kept, const T* x, int64_t n, bool isFirst, bool isLast, ReduceOp op) {
+  return AXPY_SIMD(part<T>)(kept, x, n, isFirst, isLast, op);
+}
+
+template <class T>
 void reduceColumnsOf(double* sums, const T* x, int64_t count, int64_t width, int64_t stride, ReduceOp op) {
   AXPY_SIMD(columns<T>)(sums, x, count, width, stride, op);
 }
@@ -237,8 +288,9 @@ void mergeReduced(double* sums, int64_t count, int64_t width, ReduceOp op) {
   AXPY_SIMD(merge)(sums, count, width, op);
 }
 
-#define AXPY_INSTANTIATE(T)                                                  \
-  template void reduceRowsOf(double*, const T*, int64_t, int64_t, ReduceOp); \
+#define AXPY_INSTANTIATE(T)                                                     \
+  template void reduceRowsOf(double*, const T*, int64_t, int64_t, ReduceOp);    \
+  template double reducePart(double*, const T*, int64_t, bool, bool, ReduceOp); \
   template void reduceColumnsOf(double*, const T*, int64_t, int64_t, int64_t, ReduceOp)
 AXPY_INSTANTIATE(float);
 AXPY_INSTANTIATE(double);

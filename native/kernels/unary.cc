@@ -33,8 +33,7 @@ struct WithParameters {
   }
 };
 
-/// Calls run with F and its parameters bound, in float64 where float32 is too narrow for them: as they are,
-/// or as large as the terms that they are added to.
+/// Calls run with F and its parameters bound, in float64 where float32 is too narrow for them.
 template <UnaryOp op, class T, template <UnaryOp> class F, class Run>
 HWY_INLINE void bind(double p, double q, const Run& run) {
   const WithParameters<F<op>> f{{}, p, q};
@@ -44,9 +43,7 @@ HWY_INLINE void bind(double p, double q, const Run& run) {
   } else {
     if constexpr (sizeof(T) == sizeof(float) && (op == UnaryOp::scale || op == UnaryOp::clip ||
                                                  op == UnaryOp::leakyRelu || op == UnaryOp::elu)) {
-      const double added = op == UnaryOp::scale ? q : op == UnaryOp::elu ? p : 0;
-      const bool isLarge = std::fabs(added) > 0x1p100;
-      if (!fits<T>(p) || !fits<T>(q) || isLarge) return run(Wide<decltype(f)>{f});
+      if (leavesRange<T>(op, p, q)) return run(Wide<decltype(f)>{f});
     }
     run(f);
   }
