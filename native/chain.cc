@@ -15,10 +15,10 @@ constexpr int64_t largeBytes = int64_t{1} << 21;
 /// Elements of a block of a chain with so many values at hand, which together stay in the first cache; long
 /// blocks where these are few and instructions go over the whole block, as each costs something by itself.
 template <class T>
-int64_t blockOf(int64_t atHand, bool isHeavy) {
+int64_t blockOf(int64_t atHand, bool isRun) {
   constexpr int64_t cacheBytes = 48 << 10, unit = 256, longest = 4 * instructionBlock<T>;
   const int64_t fitting = cacheBytes / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(1, atHand);
-  return isHeavy ? std::clamp(fitting / unit * unit, instructionBlock<T>, longest) : instructionBlock<T>;
+  return isRun ? instructionBlock<T> : std::clamp(fitting / unit * unit, instructionBlock<T>, longest);
 }
 
 }  // namespace
@@ -166,6 +166,7 @@ void Chain<T>::findPlaces() {
   chunk = heavy > 0 ? std::max(least, parallel::heavyChunk / heavy / least * least)
           : list.values - list.firstResult > few ? parallel::heavyChunk
                                                  : parallel::lightChunk;
+  isRun = heavy == 0 && list.values - list.firstResult > 1;
   mayBeAgain = std::any_of(reductions.begin(), reductions.end(),
                            [](const Reduction<T>& own) { return mayLeaveRange<T>(own.op); });
   isLarge = positions * static_cast<int64_t>(sizeof(T) * (ins.size() + ends.size())) > largeBytes;
@@ -217,7 +218,7 @@ void Chain<T>::assignRegisters() {
     }
   }
   const int64_t atHand = registers + static_cast<int64_t>(ends.size());
-  block = std::min(blockOf<T>(atHand, heavyInstructions() > 0), (positions + 15) / 16 * 16);
+  block = std::min(blockOf<T>(atHand, isRun), (positions + 15) / 16 * 16);
 }
 
 template struct Chain<float>;

@@ -101,6 +101,8 @@ struct Chain {
   std::vector<Reduction<T>> reductions;
   Reduced shape{};
   int64_t positions = 0, block = 0, chunk = 0;
+  /// Whether it is simple instructions alone, which go by strips.
+  bool isRun = false;
   /// Whether the arrays are larger than the nearer caches.
   bool isLarge = false;
   /// Of what is one number for all, and of others where the first one is asked for.

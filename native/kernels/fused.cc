@@ -120,6 +120,14 @@ class Fused<T>::Source::Reader {
   }
   void reduce(int64_t begin, int64_t n, const Reduction<T>* reductions, double* sums, int64_t apart) {
     const auto count = static_cast<int>(chain_.reductions.size());
+    if (!chain_.isRun) {
+      read(begin, 1, n, 0);
+      for (int which = 0; which < count; which++) {
+        reduceRowsOf(sums + which * apart, values(which), 1, n, reductions[which].op);
+      }
+      return;
+    }
+    // What strips make is reduced while it is near; other lists gain nothing by that.
     for (int64_t i = 0; i < n; i += chain_.block) {
       const Block block{begin + i, 1, std::min(chain_.block, n - i),
                         0,         0, std::min(chain_.block, chain_.positions - begin - i - chain_.block)};
