@@ -246,20 +246,24 @@ void computeStep(const Step<V>& step, int64_t at, int64_t n) {
 
 template <class V>
 void findStrips(Step<V>* steps, int count) {
-  std::array<Simple, maxValues> all;
-  for (int i = 0; i < count; i++) all[i] = simpleOf<V>(*steps[i].op, steps[i].parameters);
-  const auto isSimple = [&](int i) { return i >= 0 && i < count && all[i].change >= 0; };
-  std::array<bool, maxValues> isRead{};
+  const auto simple = [&](int i) { return simpleOf<V>(*steps[i].op, steps[i].parameters); };
+  for (int i = 0; i < count; i++) steps[i].change = simple(i).change;
+  const auto isSimple = [&](int i) { return i >= 0 && i < count && steps[i].change >= 0; };
+  std::array<bool, maxValues> isRead;
+  for (int i = 0; i < count; i++) isRead[steps[i].value] = false;
   for (int i = count - 1; i >= 0; i--) {
     Step<V>& step = steps[i];
     const bool isInRun = isSimple(i) && (isSimple(i - 1) || isSimple(i + 1));
-    step.change = -1;
+    step.atHand = step.inMemory = 0;
     step.stores = step.isKept || isRead[step.value];
     if (!isInRun) {
+      step.change = -1;
       for (int k = 0; k < step.op->arrays; k++) isRead[step.reads[k]] = true;
       continue;
     }
-    const auto& [change, arity, operands] = all[i];
+    const Simple own = simple(i);
+    const int change = own.change, arity = own.arity;
+    const std::array<int, 3>& operands = own.operands;
     const int made = isSimple(i - 1) ? steps[i - 1].value : -1;
     const auto isMade = [&](int k) { return k < arity && step.reads[operands[k]] == made; };
     const bool isSecond = arity == 2 && isMade(1) && !isMade(0);

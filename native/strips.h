@@ -9,7 +9,8 @@
 
 namespace axpy {
 
-/// An instruction with its operands at hand.
+/// An instruction with its operands at hand. Not initialised, as there are arrays of many of which few are
+/// used.
 template <class V>
 struct Step {
   const Op* op;
@@ -25,8 +26,8 @@ struct Step {
   /// What `findStrips` finds: how the step changes the vectors at hand, −1 for one that goes over the block;
   /// the operands that are at hand, loaded if they are not what the step before made, and in memory; whether
   /// the result is stored.
-  int change = -1, atHand = 0, inMemory = 0;
-  bool loads = false, stores = false;
+  int change, atHand, inMemory;
+  bool loads, stores;
 };
 
 /// As many of a number as the longest vector has.
