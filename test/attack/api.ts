@@ -398,7 +398,7 @@ const onnx =
   '{inputShape:exampleShapes,layout:onnxLayout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
 const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride,padding,dilation}';
 const recurrent =
-  '{layers:size,bidirectional:boolean,dropout:rate,returns,bias,init,recurrentInit:init,biasInit,dtype}';
+  '{layers:size,bidirectional:boolean,dropout:rate,returns:returns,bias,init,recurrentInit:init,biasInit,dtype}';
 
 /** How each export is called: the kinds of its arguments, and options in braces; `name:kind` where a kind differs. */
 const recipes: Readonly<Record<string, string>> = {
@@ -447,10 +447,10 @@ const recipes: Readonly<Record<string, string>> = {
   ConvTranspose2D: `size size pair ${convolution.replace('}', ',outputPadding}')}`,
   Dense: 'size size {activation,bias,init,biasInit,dtype}',
   Dropout: 'rate',
-  Embedding: 'size size {paddingIndex,init,dtype}',
+  Embedding: 'size size {paddingIndex:paddingIndex,init,dtype}',
   GRU: `size size ${recurrent.replace('}', ',resetAfter:boolean}')}`,
   LSTM: `size size ${recurrent}`,
-  RNN: `size size ${recurrent.replace('}', ',nonlinearity}')}`,
+  RNN: `size size ${recurrent.replace('}', ',nonlinearity:nonlinearity}')}`,
   Columns: 'columnLayers {widths}',
   Normalize: 'features {invert,dtype}',
   OneHot: 'classes {unknown:unknownIndex,dtype}',
@@ -646,6 +646,10 @@ const internal = new Set([
   'constructor',
   'exampleFrom',
   'checkInput',
+  'along',
+  'endsOf',
+  'initialStates',
+  'steps',
   'observeGradient',
   'collectTensors',
   'namedTensors',
