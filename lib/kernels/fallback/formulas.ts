@@ -156,11 +156,12 @@ const backward: Partial<Record<UnaryOp, Vectors>> = {
     const { cdf, gauss } = normal(x, keep);
     return mul(g, add(cdf, mul(finite(x), mul(number(density), gauss))));
   }),
+  // Where e⁻ˣ leaves float64 the slope is 0, as that of scalars is.
   silu: approximate((v, [g, x], keep) => {
     const e = keep(exp(f64x2.neg(x), keep));
     const up = keep(div(one, add(one, e)));
     const down = mul(e, up);
-    return mul(g, mul(masked(up, v.ne(x, number(-Infinity))), add(one, mul(finite(x), down))));
+    return mul(g, mul(masked(up, v.gt(x, number(-745.2))), add(one, mul(finite(x), down))));
   }),
   sigmoid: wide((_, [g, y]) => mul(mul(g, y), sub(one, y))),
   tanh: wide((_, [g, y]) => mul(mul(g, sub(one, abs(y))), add(one, abs(y)))),
