@@ -1,5 +1,5 @@
 /** Numbers that a rule reads of a group of parameters: what they may be, and which values a step finds. */
-import { describe, isFunction } from '../arguments.ts';
+import { describe, isFunction, isRecord } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { allocateShared } from '../memory.ts';
@@ -42,6 +42,30 @@ export function checkNumber(
   ].join(' and ');
   const of = kind !== '' && bounds !== '' ? ' of ' : '';
   throw new ArgumentError(`[${op}] expected ${name} to be ${kind}${of}${bounds}, got ${describe(value)}`);
+}
+
+/** A record of records, read once. */
+export function readEntries<Kind extends object>(
+  op: string,
+  name: string,
+  record: Readonly<Record<string, Kind>>,
+): [name: string, entry: Kind][] {
+  const entries = isRecord(record) ? Object.entries(record) : null;
+  if (entries?.every(([, entry]) => isRecord(entry)))
+    return entries.map(([key, entry]) => [key, { ...entry }]);
+  throw new ArgumentError(`[${op}] expected ${name} to be a record of objects, got ${describe(record)}`);
+}
+
+/** @throws ArgumentError for a name that is none, or is there twice */
+export function checkNames(op: string, names: readonly string[]): void {
+  for (const name of names) {
+    if (typeof name !== 'string') {
+      throw new ArgumentError(`[${op}] expected names of state, got ${describe(name)}`);
+    }
+  }
+  const repeated = names.find((name, i) => names.indexOf(name) !== i);
+  if (repeated === undefined) return;
+  throw new ArgumentError(`[${op}] expected each name once, got ${describe(repeated)} twice`);
 }
 
 /** Where the learning rate is among them. */

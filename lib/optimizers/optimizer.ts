@@ -2,7 +2,7 @@
  * What optimizers share. An optimizer is a rule for one parameter, written with ops on tensors: the base class keeps the
  * state that the rule names, and runs it for all parameters in one call of a kernel.
  */
-import { describe, isFunction, isRecord, readList, readOptions } from '../arguments.ts';
+import { isFunction, readList, readOptions } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Instructions } from '../kernels/elementwise.ts';
 import { type Call, type Float, kernels, reduceCode } from '../kernels/index.ts';
@@ -17,7 +17,15 @@ import { type Named, readState } from '../state.ts';
 import { floats, Tensor } from '../tensor.ts';
 import { Gather } from './gather.ts';
 import { ParameterGroup, type ParametersOf, readGroups } from './group.ts';
-import { checkNumber, type Domain, Hyper, HyperNames, type Hyperparameter } from './hyper.ts';
+import {
+  checkNames,
+  checkNumber,
+  type Domain,
+  Hyper,
+  HyperNames,
+  type Hyperparameter,
+  readEntries,
+} from './hyper.ts';
 import { traceRule } from './rule.ts';
 import type { Schedule } from './schedules.ts';
 
@@ -359,29 +367,6 @@ export abstract class Optimizer<HyperValues extends object = object> {
     );
     return [...arrays, ...numbers];
   }
-}
-
-/** A record of records, read once. */
-function readEntries<Kind extends object>(
-  op: string,
-  name: string,
-  record: Readonly<Record<string, Kind>>,
-): [name: string, entry: Kind][] {
-  const entries = isRecord(record) ? Object.entries(record) : null;
-  if (entries?.every(([, entry]) => isRecord(entry)))
-    return entries.map(([key, entry]) => [key, { ...entry }]);
-  throw new ArgumentError(`[${op}] expected ${name} to be a record of objects, got ${describe(record)}`);
-}
-
-function checkNames(op: string, names: readonly string[]): void {
-  for (const name of names) {
-    if (typeof name !== 'string') {
-      throw new ArgumentError(`[${op}] expected names of state, got ${describe(name)}`);
-    }
-  }
-  const repeated = names.find((name, i) => names.indexOf(name) !== i);
-  if (repeated === undefined) return;
-  throw new ArgumentError(`[${op}] expected each name once, got ${describe(repeated)} twice`);
 }
 
 /** L2 applies to what says so, by default to weights (rank ≥ 2), not to biases. */

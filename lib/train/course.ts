@@ -7,7 +7,6 @@ import { type Checkpoint, capture, checkLayers, prepare } from '../files/snapsho
 import type { Layer } from '../layers/layer.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { defaultState, type RandomState } from '../random.ts';
-import { readState } from '../state.ts';
 import type { Interruption } from './abort.ts';
 import type { Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import { type Keeper, keeperOf, type Resting, sayLost } from './callbacks/keeper.ts';
@@ -17,7 +16,7 @@ import type { EpochRecord, History } from './history.ts';
 import type { AnyMetric } from './metrics.ts';
 import { StateLog } from './stateLog.ts';
 import { Tally } from './tally.ts';
-import type { WeightAverage } from './weightAverage.ts';
+import { readAverage, type WeightAverage } from './weightAverage.ts';
 import { Window } from './window.ts';
 
 /** What has to be as it was for a training to go on; null for what does not matter or was not given. */
@@ -292,14 +291,7 @@ export class Course implements Resting {
       );
     }
     const { averageWeights } = training;
-    if (saved.has('averageWeights') !== (averageWeights !== undefined)) {
-      const [known, own] = [saved.has('averageWeights'), averageWeights !== undefined].map((has) =>
-        has ? 'some' : 'none',
-      );
-      throw new ArgumentError(`[${op}] expected averageWeights, ${known} as in ${title}, got ${own}`);
-    }
-    const average = averageWeights && saved.tensors('averageWeights');
-    if (average) readState(op, Object.entries(averageWeights.stateDict()), average);
+    const average = readAverage(op, title, saved, averageWeights);
     const history = readHistory(saved.inner('history'));
     const shuffle = saved.has('shuffle') ? words(saved, 'shuffle') : null;
     const pass = saved.has('epoch')
@@ -319,7 +311,7 @@ export class Course implements Resting {
     context.epoch = history.epochs.length;
     return () => {
       loadCallbacks(stateful, states, write);
-      if (average) averageWeights?.loadStateDict(average);
+      if (average !== undefined) averageWeights!.loadStateDict(average);
       gradients?.();
       this.random.set(random);
       // The data of the epoch under way is taken again as it was.

@@ -10,44 +10,30 @@ import {
   isRecord,
   readList,
 } from '../arguments.ts';
-import { noGrad } from '../autograd.ts';
-import { ArgumentError, AxpyError, NonFiniteError, ShapeError } from '../errors.ts';
+import { ArgumentError, AxpyError } from '../errors.ts';
 import { openResume } from '../files/checkpoint.ts';
 import type { Source } from '../files/disk.ts';
 import type { Checkpoint } from '../files/snapshot.ts';
 import { checkLayer, type Layer } from '../layers/layer.ts';
-import { inMode } from '../layers/mode.ts';
-import { concat } from '../ops/concat.ts';
-import { clipGradNorm, clipGradValue } from '../optimizers/clip.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { turn } from '../platform.ts';
 import { defaultState, permutation, type RandomState, randomState } from '../random.ts';
-import { type Tensor, tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { type Interruption, interruptible, type Signal } from './abort.ts';
 import type { Callback, Outcome } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
-import { compileSteps } from './compile.ts';
 import { type Conditions, Course, knowing, type Progress } from './course.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import { score, scorer } from './evaluate.ts';
-import { conversionFor, type Inputs, mapTensors, rowsOf, type Tensors, type TensorsOf } from './examples.ts';
-import { checkState, explainNonFinite, replay } from './explain.ts';
+import { conversionFor, type Inputs, rowsOf, type TensorsOf } from './examples.ts';
+import { checkState } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
 import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
-import { checkSignal, type MetricChoices } from './options.ts';
-import { trace } from './program.ts';
-import {
-  forwardOf,
-  type GradientTransform,
-  type InputsOf,
-  type OutputOf,
-  type StepResult,
-  trainingStep,
-  updateStep,
-} from './step.ts';
+import { checkSignal, type MetricChoices, transformOf } from './options.ts';
+import type { GradientTransform, InputsOf, OutputOf } from './step.ts';
+import { type Steps, stepsOf } from './steps.ts';
 import { checkAverage, type WeightAverage } from './weightAverage.ts';
-import type { Window } from './window.ts';
 
 export interface FitOptions<
   Model extends Layer = Layer,
@@ -336,29 +322,6 @@ function conditionsOf(
   return Object.fromEntries(entries.map(([name, value]) => [name, value ?? null]));
 }
 
-/** What is done with gradients before an update. @throws ArgumentError for what is none, or both ways to clip */
-function transformOf(
-  op: string,
-  own: GradientTransform | undefined,
-  { clipGradNorm: norm, clipGradValue: value }: FitOptions,
-): GradientTransform | undefined {
-  if (own !== undefined) checkFunction(op, 'transformGradients', own);
-  for (const [name, limit] of Object.entries({ clipGradNorm: norm, clipGradValue: value })) {
-    if (limit !== undefined && !(typeof limit === 'number' && limit > 0)) {
-      throw new ArgumentError(`[${op}] expected ${name} to be a limit above 0, got ${describe(limit)}`);
-    }
-  }
-  if (norm !== undefined && value !== undefined) {
-    throw new ArgumentError(`[${op}] expected clipGradNorm or clipGradValue, got both`);
-  }
-  if (norm === undefined && value === undefined) return own;
-  return (parameters) => {
-    own?.(parameters);
-    if (norm !== undefined) clipGradNorm(parameters, norm);
-    if (value !== undefined) clipGradValue(parameters, value);
-  };
-}
-
 function checkOptimizer(op: string, model: Layer, optimizer: unknown): void {
   if (!isInstance(optimizer, Optimizer)) {
     throw new ArgumentError(`[${op}] expected optimizer to be an Optimizer, got ${describe(optimizer)}`);
@@ -462,84 +425,6 @@ async function withAverage<Result>({ averageWeights }: Training, fn: () => Promi
   } finally {
     averageWeights?.swap();
   }
-}
-
-type Take = (x: Tensors, y: Tensors, epoch: number, batch: number, window: Window) => Promise<StepResult>;
-
-/** Steps, and word that code of a user has run in between. */
-interface Steps {
-  /** With an update where the window is full by it. */
-  readonly take: Take;
-  /** An update by what gradients there are. */
-  finish(window: Window): Promise<void>;
-  /** @throws what a forward pass of such a batch throws; changes nothing, and computes nothing where steps are compiled. */
-  rehearse(x: Tensors, why: string): void;
-  doubt(between: 'epochs' | 'steps'): void;
-}
-
-/** Steps that refuse a loss which is not finite. */
-function stepsOf(parts: Training): Steps {
-  const { model, loss, optimizer, compiled, accumulate } = parts;
-  const random = new Uint32Array(defaultState.length);
-  const compiling = <Args extends unknown[], Returned>(fn: (...args: Args) => Returned) =>
-    compiled ? compileSteps(fn, false) : { soon: fn, doubt: () => {} };
-  const steps = compiling(trainingStep(model, loss, parts));
-  const updates = compiling(updateStep(parts));
-  // A model in evaluation mode trains; where only some of its layers are, they stay so.
-  const training = <Result>(fn: () => Result): Result => inMode(model.training ? null : true, fn);
-  const forward = (x: Tensors) => forwardOf(model, x);
-  // One example may be less than a layer takes, which an eager step would find when layers before that have been changed.
-  let isRehearsed = compiled;
-  const pass = (x: Tensors) =>
-    training(() => (compiled ? trace(forward, [x]) : replay(defaultState.slice(), model, () => forward(x))));
-  const fits = (x: Tensors): boolean => {
-    try {
-      pass(x);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  const rehearse = (x: Tensors, why: string) => {
-    try {
-      pass(x);
-    } catch (error) {
-      if (!(error instanceof ShapeError) || why === '') throw error;
-      // What two do not fit either is no matter of their number: the first step will tell.
-      if (!fits(noGrad(() => mapTensors(x, (one) => concat([one, one]))))) return;
-      throw new ShapeError(`${error.message}; ${why}`);
-    }
-    isRehearsed = true;
-  };
-  return {
-    rehearse,
-    async take(x, y, epoch, batch, window) {
-      if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
-      random.set(defaultState);
-      try {
-        if (accumulate === 1) return await training(() => steps.soon(x, y));
-        const own = window.add(rowsOf(x));
-        const result = await training(() => steps.soon(x, y, own));
-        if (own.isLast) window.close();
-        else if (window.isFull) await this.finish(window);
-        return result;
-      } catch (error) {
-        if (!(error instanceof NonFiniteError)) throw error;
-        throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
-      }
-    },
-    async finish(window) {
-      const { scale } = window;
-      await updates.soon(scale === 1 ? null : tensor(scale, { dtype: 'float64' }));
-      window.close();
-    },
-    doubt(between) {
-      // Not after each step: of batches of one example every pass would be made twice.
-      if (between === 'epochs') isRehearsed = compiled;
-      steps.doubt();
-      updates.doubt();
-    },
-  };
 }
 
 async function trainEpoch(

@@ -2,6 +2,7 @@
 import { checkOptions, describe, isInstance } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Fields } from '../files/fields.ts';
 import { settleRuns } from '../kernels/queue.ts';
 import { changing, refuseRecording } from '../kernels/recorder.ts';
 import { checkLayer, type Layer } from '../layers/layer.ts';
@@ -181,4 +182,22 @@ export function checkAverage(op: string, model: Layer, average: unknown): assert
       `[${op}] expected the model to have its weights, got those of averageWeights: swap() back before training`,
     );
   }
+}
+
+/** What a checkpoint has of an average, checked. @throws ArgumentError where one of them has one alone, or of another model */
+export function readAverage(
+  op: string,
+  title: string,
+  saved: Fields,
+  average: WeightAverage | undefined,
+): Readonly<Record<string, Tensor>> | undefined {
+  const has = saved.has('averageWeights');
+  if (has !== (average !== undefined)) {
+    const [known, own] = has ? ['some', 'none'] : ['none', 'some'];
+    throw new ArgumentError(`[${op}] expected averageWeights, ${known} as in ${title}, got ${own}`);
+  }
+  if (average === undefined) return undefined;
+  const state = saved.tensors('averageWeights');
+  readState(op, Object.entries(average.stateDict()), state);
+  return state;
 }
