@@ -23,6 +23,7 @@ except ImportError:
     raise SystemExit("PyTorch is missing. Run: apt-get install --no-install-recommends python3-torch")
 import torch.nn.functional as F
 from recurrent import recurrent
+from second_order import second_order
 from transformer import transformer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -793,6 +794,11 @@ def write_recurrent():
     write("recurrent.json", {name: [value for x in tensors for value in plain(x)] for name, tensors in seen.items()})
 
 
+def write_second_order():
+    seen = second_order(rows)
+    write("secondOrder.json", {name: [value for x in tensors for value in plain(x)] for name, tensors in seen.items()})
+
+
 # initializers: the mean, the standard deviation and the bound of many draws
 
 INITIALIZERS = {
@@ -822,6 +828,7 @@ FILES = {
     "convolutional": write_convolutional,
     "programs": write_programs,
     "recurrent": write_recurrent,
+    "secondOrder": write_second_order,
     "transformer": write_transformer,
     "initializers": write_initializers,
 }
