@@ -120,9 +120,11 @@ export { Dense, type DenseOptions } from './layers/dense.ts';
 export { Dropout } from './layers/dropout.ts';
 export { Embedding, type EmbeddingOptions } from './layers/embedding.ts';
 export { Flatten } from './layers/flatten.ts';
+export { Graph, type GraphNode, type GraphOptions } from './layers/graph.ts';
 export { GroupNorm } from './layers/groupNorm.ts';
 export { GRU, type GRUOptions } from './layers/gru.ts';
 export { KeyValueCache } from './layers/keyValueCache.ts';
+export { Lambda, type LambdaOptions } from './layers/lambda.ts';
 export {
   type AnyModel,
   type ExampleShape,
@@ -133,6 +135,7 @@ export {
 } from './layers/layer.ts';
 export { LayerNorm, type LayerNormLayerOptions } from './layers/layerNorm.ts';
 export { LSTM, type LSTMOptions } from './layers/lstm.ts';
+export { Add, Concatenate, Multiply } from './layers/merge.ts';
 export {
   type Attending,
   MultiHeadAttention,
@@ -142,15 +145,27 @@ export { Normalize, type NormalizeOptions } from './layers/normalize.ts';
 export { OneHot, type OneHotOptions } from './layers/oneHot.ts';
 export { Pad, type PadOptions } from './layers/pad.ts';
 export {
+  AvgPool1D,
+  type AvgPool1DLayerOptions,
+  GlobalAvgPool1D,
+  GlobalMaxPool1D,
+  MaxPool1D,
+  type Pool1DLayerOptions,
+} from './layers/pool1d.ts';
+export {
   AvgPool2D,
   type AvgPool2DLayerOptions,
   GlobalAvgPool2D,
+  GlobalMaxPool2D,
   MaxPool2D,
   type Pool2DLayerOptions,
 } from './layers/pool2d.ts';
 export { PositionEmbedding, type PositionEmbeddingOptions } from './layers/positionEmbedding.ts';
+export { PReLU, type PReLUOptions } from './layers/prelu.ts';
 export type { RecurrentCell, RecurrentOptions, RecurrentState } from './layers/recurrent.ts';
 export { Rescale, type RescaleOptions } from './layers/rescale.ts';
+export { Reshape } from './layers/reshape.ts';
+export { Residual, type ResidualOptions } from './layers/residual.ts';
 export { RMSNorm, type RMSNormLayerOptions } from './layers/rmsNorm.ts';
 export { RNN, type RNNOptions } from './layers/rnn.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';

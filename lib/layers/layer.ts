@@ -21,7 +21,7 @@ import type { passesOn } from './adapt.ts';
 import { configOf, type LayerConfig, typeOf } from './config.ts';
 import { dtypesOf, type Inputs, readInputs, type Tensors } from './inputs.ts';
 import { modeInForce } from './mode.ts';
-import { summarize } from './summary.ts';
+import { type GraphRow, summarize } from './summary.ts';
 
 /** The shape of one example, without the batch; undefined when it depends on an input that is not known. */
 export type ExampleShape = Shape | undefined;
@@ -216,6 +216,11 @@ export abstract class Layer {
 
   /** @internal The layers of which each takes the output of the one before; null where nobody knows of such. */
   chain(): { readonly layers: readonly Layer[]; readonly inputShape: ExampleShape } | null {
+    return null;
+  }
+
+  /** @internal The layers by name, with what each takes; null where nobody knows of such. */
+  graph(_input: ExampleShape): readonly GraphRow[] | null {
     return null;
   }
 

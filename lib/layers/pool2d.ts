@@ -1,5 +1,6 @@
 /** Pooling of images as layers. */
 import { averagePool2d, maxPool2d, poolingWindow } from '../ops/pool.ts';
+import { max } from '../ops/reduce.ts';
 import type { Padding, Pair, Window } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import { checkFloat, checkTensor, type Tensor } from '../tensor.ts';
@@ -99,13 +100,12 @@ export class AvgPool2D extends Pool2D {
   }
 }
 
-/** The mean of each channel over the image: [batch, height, width, channels] → [batch, channels]. */
-export class GlobalAvgPool2D extends Layer {
+abstract class GlobalPool2D extends Layer {
   forward(x: Tensor): Tensor {
     checkTensor(this.label, x);
     checkImages(this, x.shape);
     checkFloat(this.label, x);
-    return x.mean([1, 2]);
+    return this.pool(x);
   }
 
   override outputShape(input: ExampleShape): ExampleShape {
@@ -114,8 +114,25 @@ export class GlobalAvgPool2D extends Layer {
     checkImages(this, ['batch', ...example]);
     return [example[2]];
   }
+
+  protected abstract pool(x: Tensor): Tensor;
+}
+
+/** The mean of each channel over the image: [batch, height, width, channels] → [batch, channels]. */
+export class GlobalAvgPool2D extends GlobalPool2D {
+  protected pool(x: Tensor): Tensor {
+    return x.mean([1, 2]);
+  }
+}
+
+/** The largest of each channel in the image: [batch, height, width, channels] → [batch, channels]. */
+export class GlobalMaxPool2D extends GlobalPool2D {
+  protected pool(x: Tensor): Tensor {
+    return max(x, [1, 2]);
+  }
 }
 
 maxForm.register(MaxPool2D);
 averageForm.register(AvgPool2D);
 layerForm('GlobalAvgPool2D', {}, {}).register(GlobalAvgPool2D);
+layerForm('GlobalMaxPool2D', {}, {}).register(GlobalMaxPool2D);

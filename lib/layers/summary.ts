@@ -1,30 +1,50 @@
 /** The table of a model's layers. */
 import type { Shape } from '../shape.ts';
 import { readExample } from './checks.ts';
+import { typeOf } from './config.ts';
 import type { ExampleShape, Layer } from './layer.ts';
+
+/** A layer of a graph, or an input of it. */
+export interface GraphRow {
+  readonly name: string;
+  /** Null for an input. */
+  readonly layer: Layer | null;
+  /** The names of what it is given. */
+  readonly from: readonly string[];
+  readonly shape: ExampleShape;
+}
 
 /** The shape of an example that a layer gets, as far as it is known; null where nobody knows who calls it with what. */
 type Input = { shape: ExampleShape } | null;
 
+const columns = ['layer', 'output shape', 'parameters', 'from'];
+
+const shown = (shape: ExampleShape) => (shape === undefined ? '?' : `[${['batch', ...shape].join(', ')}]`);
+const counted = (layer: Layer) => layer.parameterCount().toLocaleString('en-US');
+
 /** The rows of a table, layer by layer. */
 class Rows {
-  readonly rows = [['layer', 'output shape', 'parameters']];
+  readonly rows = [columns];
   private readonly seen = new Set<Layer>();
 
   /** The row of a layer, and indented those of the layers in it. */
   add(layer: Layer, indent: number, input: Input): ExampleShape {
     const shape = input === null ? undefined : readExample(layer, layer.outputShape(input.shape));
-    const output = shape === undefined ? '?' : `[${['batch', ...shape].join(', ')}]`;
-    const count = layer.parameterCount().toLocaleString('en-US');
-    this.rows.push([' '.repeat(indent) + layer.label, input === null ? '' : output, count]);
+    const output = input === null ? '' : shown(shape);
+    this.rows.push([' '.repeat(indent) + layer.label, output, counted(layer), '']);
     this.addInner(layer, indent + 2, input);
     return shape;
   }
 
-  /** The layers in a layer: those of a Sequential one after the other, others each by itself. */
+  /** The layers in a layer: those of a Sequential one after the other, of a Graph by name, others each by itself. */
   addInner(layer: Layer, indent: number, input: Input): void {
     if (this.seen.has(layer)) return;
     this.seen.add(layer);
+    const graph = layer.graph(input?.shape);
+    if (graph !== null) {
+      this.addGraph(graph, indent);
+      return;
+    }
     const { layers, inputShape } = layer.chain() ?? { layers: [], inputShape: undefined };
     const isKnown = input !== null || inputShape !== undefined;
     let shape = input?.shape ?? inputShape;
@@ -33,23 +53,43 @@ class Rows {
       if (!layers.includes(child) && !this.seen.has(child)) this.add(child, indent, null);
     }
   }
+
+  private addGraph(graph: readonly GraphRow[], indent: number): void {
+    const shapes = new Map(graph.map(({ name, shape }) => [name, shape]));
+    for (const { name, layer, from, shape } of graph) {
+      const title = `${' '.repeat(indent)}${name} (${layer === null ? 'input' : typeOf(layer)})`;
+      const isAgain = layer !== null && this.seen.has(layer);
+      const count = layer === null ? '' : isAgain ? 'shared' : counted(layer);
+      this.rows.push([title, shown(shape), count, from.join(', ')]);
+      if (layer !== null)
+        this.addInner(layer, indent + 2, { shape: from.length === 1 ? shapes.get(from[0]) : undefined });
+    }
+  }
 }
 
 /**
  * A line for each layer and, indented, for those in it, and the total. The output's shape stands where it is known: for the
- * layers of a Sequential, one after the other, and where a layer of one's own tells it; not for those that such a one calls.
+ * layers of a Sequential, one after the other, for those of a Graph, with what they take, and where a layer of one's own tells it; not for those that such a one calls.
  */
 export function summarize(model: Layer, inputShape?: Shape): string {
   const table = new Rows();
   const input = { shape: inputShape };
-  if (model.chain() === null) table.add(model, 0, input);
+  if (model.chain() === null && model.graph(inputShape) === null) table.add(model, 0, input);
   else table.addInner(model, 0, input);
-  const { rows } = table;
-  rows.push(['total', '', model.parameterCount().toLocaleString('en-US')]);
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((cells) => cells[column].length)));
-  const lines = rows.map(([name, output, count]) =>
-    [name.padEnd(widths[0]), output.padEnd(widths[1]), count.padStart(widths[2])].join('  '),
+  const total = ['total', '', counted(model), ''];
+  const used = columns
+    .map((_, i) => i)
+    .filter((i) => table.rows.slice(1).some((cells) => cells[i] !== '') || i < 3);
+  const rows = [...table.rows, total];
+  const widths = used.map((i) => Math.max(...rows.map((cells) => cells[i].length)));
+  const lines = rows.map((cells) =>
+    used
+      .map((i, at) =>
+        columns[i] === 'parameters' ? cells[i].padStart(widths[at]) : cells[i].padEnd(widths[at]),
+      )
+      .join('  ')
+      .trimEnd(),
   );
-  const rule = '─'.repeat(widths[0] + widths[1] + widths[2] + 4);
+  const rule = '─'.repeat(widths.reduce((sum, width) => sum + width + 2, -2));
   return [lines[0], rule, ...lines.slice(1, -1), rule, lines[lines.length - 1]].join('\n');
 }

@@ -95,7 +95,6 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   Flatten: none,
   GELU: none,
   GRU: overTime({ resetAfter: flag }),
-  GlobalAvgPool2D: none,
   LSTM: fc.oneof(
     overTime(),
     fc.tuple(fc.constant(4), fc.constant(2), fc.constant({ layers: 2, dropout: 0.5 })),
@@ -105,6 +104,36 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     fc.constant(4),
     optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
   ),
+  Add: none,
+  AvgPool1D: fc.tuple(fc.constant(2), optional({ stride: fc.constant(1), countPadding: flag })),
+  Concatenate: fc.oneof(none, fc.tuple(fc.constantFrom(1, -2))),
+  GlobalAvgPool1D: none,
+  GlobalAvgPool2D: none,
+  GlobalMaxPool1D: none,
+  GlobalMaxPool2D: none,
+  MaxPool1D: fc.tuple(
+    fc.constant(2),
+    optional({ stride: fc.constant(3), padding: fc.constantFrom<unknown>('same', { left: 1 }) }),
+  ),
+  Multiply: none,
+  PReLU: fc.oneof(none, fc.tuple(fc.constant(4), optional({ slope: number, dtype }))),
+  Reshape: fc.tuple(fc.constantFrom([2, -1], [-1], [12, 12])),
+  Graph: fc.tuple(
+    fc.record({
+      inputs: fc.constantFrom<unknown>(['x'], { x: null }, { x: [6, 6, 4] }),
+      layers: flag.map((isShared) => {
+        const a = new axpy.Dense(4, 4, { dtype: 'float64', activation: 'relu' });
+        const b = isShared ? a : new axpy.Dense(4, 4, { dtype: 'float64' });
+        return {
+          a: { layer: a, from: 'x' },
+          b: { layer: b, from: ['a'] },
+          sum: { layer: new axpy.Concatenate(), from: ['x', 'b'] },
+        };
+      }),
+      outputs: fc.constant('sum'),
+    }),
+  ),
+  Lambda: fc.tuple(fc.constant((x: axpy.Tensor) => x)),
   LayerNorm: fc.tuple(
     fc.constantFrom<unknown>(4, [4], [6, 4]),
     optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
@@ -160,6 +189,10 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     fc.constantFrom<unknown>(4, [4], [6, 4]),
     optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
   ),
+  Residual: flag.map((hasShortcut) => {
+    const dense = () => new axpy.Dense(4, 4, { dtype: 'float64' });
+    return [[dense(), dense()], hasShortcut ? { shortcut: dense() } : {}];
+  }),
   Rescale: fc.tuple(fc.constantFrom(0.5, -0, -3), fc.constantFrom(0, -1), fc.constant({ dtype: 'float64' })),
   SiLU: none,
   Sequential: none,

@@ -1,0 +1,66 @@
+/** A connection past a layer. */
+import { checkOptions, describe, isArray, isInstance } from '../arguments.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
+import { nameClass } from '../names.ts';
+import { add } from '../ops/binary.ts';
+import { sameShape, show } from '../shape.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { readExample } from './checks.ts';
+import { configure, type LayerConfig, layerFrom, registerLayer } from './config.ts';
+import { type ExampleShape, Layer } from './layer.ts';
+import { Sequential } from './sequential.ts';
+
+export interface ResidualOptions {
+  /** What the input goes through on its way past, a 1×1 convolution where shapes differ, say; default nothing. */
+  shortcut?: Layer | null | undefined;
+}
+
+/** x + body(x), or shortcut(x) + body(x) (He, Zhang, Ren & Sun, 2016). */
+export class Residual extends Layer {
+  readonly body: Layer;
+  readonly shortcut: Layer | null;
+
+  /** @param body a layer, or several one after the other @throws ArgumentError for what is no layer */
+  constructor(body: Layer | readonly Layer[], options: ResidualOptions = {}) {
+    super();
+    checkOptions('Residual', options, ['shortcut']);
+    const { shortcut = null } = options;
+    this.body = isArray(body) ? new Sequential(body) : body;
+    this.shortcut = shortcut;
+    for (const [name, layer] of Object.entries({ body: this.body, shortcut })) {
+      if (isInstance(layer, Layer) || (name === 'shortcut' && layer === null)) continue;
+      throw new ArgumentError(`Residual expected ${name} to be a layer, got ${describe(layer)}`);
+    }
+    configure(this, { body: this.body, shortcut });
+  }
+
+  forward(x: Tensor): Tensor {
+    checkTensor(this.label, x);
+    const past = this.shortcut ? (this.shortcut.forward(x) as Tensor) : x;
+    const y = this.body.forward(x) as Tensor;
+    this.check(past.shape, y.shape);
+    return add(past, y);
+  }
+
+  override outputShape(input: ExampleShape): ExampleShape {
+    const example = readExample(this, input);
+    const past = this.shortcut ? this.shortcut.outputShape(example) : example;
+    const y = this.body.outputShape(example);
+    if (past && y) this.check(past, y);
+    return past ?? y;
+  }
+
+  private check(past: readonly number[], y: readonly number[]): void {
+    if (sameShape(past, y)) return;
+    throw new ShapeError(
+      `${this.label} expected its body to return the shape ${show(past)} that goes past it, got ${show(y)}` +
+        (this.shortcut ? '' : '; a shortcut can change that'),
+    );
+  }
+}
+
+nameClass(Residual, 'Residual');
+registerLayer('Residual', Residual, ({ body, shortcut = null, ...options }) => {
+  const inner = shortcut === null ? null : layerFrom(shortcut as LayerConfig);
+  return new Residual(layerFrom(body as LayerConfig), { ...options, shortcut: inner });
+});
