@@ -122,8 +122,8 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     fc.record({
       inputs: fc.constantFrom<unknown>(['x'], { x: null }, { x: [6, 6, 4] }),
       layers: flag.map((isShared) => {
-        const a = new axpy.Dense(4, 4, { dtype: 'float64', activation: 'relu' });
-        const b = isShared ? a : new axpy.Dense(4, 4, { dtype: 'float64' });
+        const a = new axpy.Tanh();
+        const b = isShared ? a : new axpy.GELU();
         return {
           a: { layer: a, from: 'x' },
           b: { layer: b, from: ['a'] },
@@ -190,8 +190,8 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     optional({ epsilon: fc.constant(1e-3), affine: flag, dtype }),
   ),
   Residual: flag.map((hasShortcut) => {
-    const dense = () => new axpy.Dense(4, 4, { dtype: 'float64' });
-    return [[dense(), dense()], hasShortcut ? { shortcut: dense() } : {}];
+    const shortcut = new axpy.Sigmoid();
+    return [[new axpy.Tanh(), new axpy.GELU()], hasShortcut ? { shortcut } : {}];
   }),
   Rescale: fc.tuple(fc.constantFrom(0.5, -0, -3), fc.constantFrom(0, -1), fc.constant({ dtype: 'float64' })),
   SiLU: none,

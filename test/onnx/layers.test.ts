@@ -26,8 +26,12 @@ function settle(layer: Layer): void {
 
 /** The shapes of examples; images for all others. */
 const shapes: Readonly<Record<string, ExampleShapes>> = {
+  AvgPool1D: [6, 4],
   Conv1D: [6, 4],
   GRU: [6, 4],
+  GlobalAvgPool1D: [6, 4],
+  GlobalMaxPool1D: [6, 4],
+  MaxPool1D: [6, 4],
   LSTM: [6, 4],
   RNN: [6, 4],
   Columns: { city: [], size: [] },
