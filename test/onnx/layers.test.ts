@@ -32,6 +32,8 @@ const shapes: Readonly<Record<string, ExampleShapes>> = {
   GlobalAvgPool1D: [6, 4],
   GlobalMaxPool1D: [6, 4],
   MaxPool1D: [6, 4],
+  MultiHeadAttention: [6, 4],
+  TransformerBlock: [6, 4],
   LSTM: [6, 4],
   RNN: [6, 4],
   Columns: { city: [], size: [] },
