@@ -14,6 +14,7 @@ import {
   Flatten,
   fit,
   GRU,
+  grad,
   gradCheck,
   IndexError,
   Layer,
@@ -344,6 +345,28 @@ describe.each(Object.entries(kinds))('%s', (name, Kind) => {
     };
     expect(gradCheck(loss, [x.setRequiresGrad()]).ok).toBe(true);
     for (const parameter of layer.parameters()) expect(gradCheck(() => loss(x), [parameter]).ok).toBe(true);
+  });
+
+  it('has gradients of its gradients', () => {
+    seed(1);
+    const layer = new Kind(2, 3, { bidirectional: true, dtype: 'float64' });
+    const lengths = int32([3, 2]);
+    const slope = grad((x: Tensor) => layer.forward(x, lengths).square().sum(), 0, { createGraph: true });
+    const x = randn([2, 3, 2], { dtype: 'float64' }).setRequiresGrad();
+    const penalty = () => slope(x).square().sum();
+    penalty().backward();
+    for (const leaf of [x, layer.cells[0].weightHh, layer.cells[1].weightIh]) {
+      const { data } = leaf;
+      numbers(leaf.grad!).forEach((value, i) => {
+        const own = data[i];
+        const [above, below] = [own + 1e-5, own - 1e-5].map((moved) => {
+          data[i] = moved;
+          return penalty().item();
+        });
+        data[i] = own;
+        expect((above - below) / 2e-5).toBeCloseTo(value, 6);
+      });
+    }
   });
 
   it('is named in files of PyTorch as there, level by level and direction by direction', async () => {
