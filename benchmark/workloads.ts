@@ -1,13 +1,15 @@
 /** The networks that `bench:train` times: what one step and one inference of each do, eagerly and compiled. */
 import {
   Adam,
+  AdamW,
   BatchNorm,
   Conv2D,
   compile,
   Dense,
+  Embedding,
   Flatten,
   GRU,
-  initialize,
+  type KeyValueCache,
   Layer,
   LayerNorm,
   type LossFunction,
@@ -15,8 +17,8 @@ import {
   losses,
   MaxPool2D,
   noGrad,
-  Optimizer,
-  Parameter,
+  type Optimizer,
+  PositionEmbedding,
   type Profile,
   profile,
   randn,
@@ -24,8 +26,8 @@ import {
   SGD,
   seed,
   type Tensor,
+  TransformerBlock,
   tensor,
-  where,
 } from 'axpy';
 
 interface Ways extends Record<'eager' | 'compiled', { step: () => void; inference: () => void }> {
@@ -144,124 +146,47 @@ const vgg = workload(
   },
 );
 
-/** x @ W.T + b over the last axis, causal attention and a feed-forward net, each on a normalised input and added to it. */
-class Block extends Layer {
-  readonly norms: [LayerNorm, LayerNorm];
-  readonly qkv: Dense;
-  readonly out: Dense;
-  readonly up: Dense;
-  readonly down: Dense;
-
-  constructor(
-    readonly width: number,
-    readonly heads: number,
-    /** [length, length], 1 where a position lies ahead of another; a function, as a layer keeps what it learns in its fields. */
-    private readonly future: () => Tensor,
-  ) {
-    super();
-    this.norms = [new LayerNorm(width), new LayerNorm(width)];
-    this.qkv = new Dense(width, 3 * width);
-    this.out = new Dense(width, width);
-    this.up = new Dense(width, 4 * width, { activation: 'gelu' });
-    this.down = new Dense(4 * width, width);
-  }
-
-  private attend(x: Tensor): Tensor {
-    const [batch, length, width] = x.shape;
-    const size = width / this.heads;
-    const parts = this.qkv
-      .forward(x)
-      .reshape([batch, length, 3, this.heads, size])
-      .transpose([2, 0, 3, 1, 4]);
-    const [q, k, v] = [0, 1, 2].map((i) =>
-      parts.slice([[i, i + 1]]).reshape([batch, this.heads, length, size]),
-    );
-    const scores = q.matmul(k, { transposeB: true }).mul(1 / Math.sqrt(size));
-    const weights = where(this.future(), -Infinity, scores).softmax(-1);
-    return this.out.forward(weights.matmul(v).transpose([0, 2, 1, 3]).reshape([batch, length, width]));
-  }
-
-  forward(x: Tensor): Tensor {
-    const attended = x.add(this.attend(this.norms[0].forward(x)));
-    return attended.add(this.down.forward(this.up.forward(this.norms[1].forward(attended))));
-  }
-}
-
 /** Characters to the logits of those that follow. */
-class Gpt extends Layer {
+export class Gpt extends Layer {
   override readonly inputDtype = 'int32';
-  readonly embedding: Parameter;
-  readonly positions: Parameter;
-  readonly blocks: Block[];
+  readonly embedding: Embedding;
+  readonly positions: PositionEmbedding;
+  readonly blocks: TransformerBlock[];
   readonly norm: LayerNorm;
   readonly out: Dense;
 
   constructor(vocabulary: number, length: number, width: number, layers: number, heads: number) {
     super();
-    this.embedding = new Parameter([vocabulary, width]);
-    this.positions = new Parameter([length, width]);
-    initialize(this.embedding, 'normal');
-    initialize(this.positions, 'normal');
-    const future = tensor(
-      Int32Array.from({ length: length * length }, (_, i) => Number(i % length > Math.floor(i / length))),
-      { shape: [length, length] },
-    );
-    this.blocks = Array.from({ length: layers }, () => new Block(width, heads, () => future));
+    this.embedding = new Embedding(vocabulary, width);
+    this.positions = new PositionEmbedding(length, width);
+    this.blocks = Array.from({ length: layers }, () => new TransformerBlock(width, heads));
     this.norm = new LayerNorm(width);
     this.out = new Dense(width, vocabulary);
   }
 
-  forward(tokens: Tensor): Tensor {
-    let x = this.embedding.gather(tokens as Tensor<'int32'>).add(this.positions);
-    for (const block of this.blocks) x = block.forward(x);
+  /** @param options.cache for characters that follow those it has seen */
+  forward(tokens: Tensor, options: { cache?: KeyValueCache } = {}): Tensor {
+    let x: Tensor = this.positions.forward(this.embedding.forward(tokens), options);
+    for (const block of this.blocks) x = block.forward(x, options);
     return this.out.forward(this.norm.forward(x));
   }
 }
 
-type Values = Readonly<Record<string, Tensor>>;
-
-/** Adam with the decay apart from the gradient (Loshchilov & Hutter, 2019). */
-class AdamW extends Optimizer {
-  constructor(parameters: Iterable<Tensor>, learningRate: number) {
-    super(parameters, {
-      learningRate,
-      hyper: { decay: { value: 0.01, low: 0 }, beta1: { value: 0.9 }, beta2: { value: 0.999 } },
-      state: ['mean', 'square'],
-      scalars: { step: { low: 0, integer: true } },
-    });
-  }
-
-  protected rule({ p, g, mean, square, step }: Values, { learningRate, decay, beta1, beta2 }: Values) {
-    const next = step.add(1);
-    const left = (x: Tensor) => x.neg().add(1);
-    const m = mean.mul(beta1).add(g.mul(left(beta1)));
-    const v = square.mul(beta2).add(g.square().mul(left(beta2)));
-    const root = left(beta2.pow(next)).sqrt();
-    const rate = learningRate.mul(root).div(left(beta1.pow(next)));
-    const kept = p.mul(left(learningRate.mul(decay)));
-    return { p: kept.sub(m.div(v.sqrt().add(root.mul(1e-8))).mul(rate)), mean: m, square: v, step: next };
-  }
-}
-
-/** A small GPT: 4 layers, 128 wide, 4 heads, 64 characters of 65, batch 16, AdamW. Written with ops. */
-const gpt = workload(
-  'gpt of ops: 4 layers, 128 wide, 4 heads, 64 tokens, batch 16, cross-entropy, AdamW',
-  () => {
-    seed(0);
-    const tokens = (count: number) =>
-      tensor(
-        Int32Array.from({ length: count * 64 }, (_, i) => (i * 31) % 65),
-        { shape: [count, 64] },
-      );
-    return bothWays(
-      () => new Gpt(65, 64, 128, 4, 4),
-      (model) => new AdamW(model.parameters(), 1e-3),
-      (logits, target) =>
-        losses.softmaxCrossEntropy(logits.reshape([logits.size / 65, 65]), target.flatten(0)),
-      [tokens(16), tokens(16), tokens(1)],
+/** A small GPT: 4 layers, 128 wide, 4 heads, 64 characters of 65, batch 16, AdamW. */
+const gpt = workload('gpt: 4 layers, 128 wide, 4 heads, 64 tokens, batch 16, cross-entropy, AdamW', () => {
+  seed(0);
+  const tokens = (count: number) =>
+    tensor(
+      Int32Array.from({ length: count * 64 }, (_, i) => (i * 31) % 65),
+      { shape: [count, 64] },
     );
-  },
-);
+  return bothWays(
+    () => new Gpt(65, 64, 128, 4, 4),
+    (model) => new AdamW(model.parameters(), { learningRate: 1e-3 }),
+    (logits, target) => losses.softmaxCrossEntropy(logits.reshape([logits.size / 65, 65]), target.flatten(0)),
+    [tokens(16), tokens(16), tokens(1)],
+  );
+});
 
 /** A recurrent layer over 50 steps of 32 numbers, and a dense one on what it ends with; batch 64, squared error, Adam. */
 const overTime = (name: string, make: () => Layer, width = 128) =>

@@ -4,10 +4,10 @@ import { noGrad, track } from '../autograd.ts';
 import { derivativeOf, differentiate } from '../backward.ts';
 import { arange } from '../create.ts';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.ts';
-import { type FloatDtype, lending } from '../memory.ts';
+import { allocate, type FloatDtype, lending } from '../memory.ts';
 import { keepState, type RandomState, stateOf } from '../random.ts';
 import { broadcastShapes, type Shape, sameShape, show, sizeOf } from '../shape.ts';
-import { checkSameFloat, checkTensor, type Tensor } from '../tensor.ts';
+import { checkSameFloat, checkTensor, Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { add, greater, mul, notEqual, where } from './binary.ts';
 import { broadcastTo } from './broadcastTo.ts';
@@ -163,9 +163,7 @@ function attend(
   if (rows !== shape) scores = reshape(scores, [...shape, end]);
   let bias = mask && part(part(mask, 2, from, to), 1, 0, end);
   if (causal) {
-    const { dtype } = q;
-    const positions = reshape(arange(from, to, 1, { dtype }), [to - from, 1]);
-    const ahead = where(greater(arange(0, end, 1, { dtype }), positions), -Infinity, 0);
+    const ahead = futureOf(from, to, end, q.dtype as FloatDtype);
     bias = bias === null ? ahead : add(bias, ahead);
   }
   let some: Tensor | null = null;
@@ -180,6 +178,20 @@ function attend(
   let y = matmul(fold(weights, end), values);
   if (rows !== shape) y = reshape(y, [...shape, values.shape[values.rank - 1]]);
   return some === null ? y : where(some, y, 0);
+}
+
+/** [to − from, keys]: −Infinity where a key lies ahead of a query. Of few it is a constant, which costs a program nothing. */
+function futureOf(from: number, to: number, keys: number, dtype: FloatDtype): Tensor {
+  const queries = to - from;
+  if (queries * keys > fewest ** 2) {
+    const positions = reshape(arange(from, to, 1, { dtype }), [queries, 1]);
+    return where(greater(arange(0, keys, 1, { dtype }), positions), -Infinity, 0);
+  }
+  const values = allocate(queries * keys, dtype);
+  for (let i = 0; i < queries; i++) {
+    values.fill(-Infinity, i * keys + Math.min(from + i + 1, keys), (i + 1) * keys);
+  }
+  return new Tensor(values, [queries, keys], dtype);
 }
 
 /** The same by parts of the first axis that are few enough scores, or of queries. */
