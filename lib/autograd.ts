@@ -135,6 +135,9 @@ export function track(
   return output;
 }
 
+/** The order of the next tensor with a history: what comes after this moment has no smaller one. */
+export const nextOrder = (): number => created;
+
 /** A history that began outside could be used up only once. */
 function checkOwn(inputs: readonly Tensor[]): void {
   for (const { node, shape } of inputs.filter((input) => !recording?.owns(input))) {

@@ -9,6 +9,7 @@ import {
   type GraphNode,
   inWalk,
   isAsked,
+  nextOrder,
   type Share,
   spent,
   sumVersions,
@@ -108,7 +109,12 @@ export function runGradients(
   const leaves = [...found.keys()].filter(({ node }) => node === null);
   const before = leaves.map(({ gradient, gaps }) => ({ gradient, gaps }));
   for (const leaf of leaves) Object.assign(leaf, { gradient: null, gaps: null });
-  const walk: Walk = { pass: nextPass(), asked: leadingTo(pending, found), touched: [], isKept: false };
+  const walk: Walk = {
+    pass: nextPass(),
+    asked: leadingTo(pending, found.keys()),
+    touched: [],
+    isKept: false,
+  };
   return inWalk(walk, () => {
     try {
       outputs.forEach((output, i) => {
@@ -133,8 +139,8 @@ export function runGradients(
 }
 
 /** The inputs, and of what is pending all that depends on one of them. */
-export function leadingTo(pending: readonly Tensor[], inputs: ReadonlyMap<Tensor, unknown>): Set<Tensor> {
-  const leading = new Set(inputs.keys());
+export function leadingTo(pending: readonly Tensor[], inputs: Iterable<Tensor>): Set<Tensor> {
+  const leading = new Set(inputs);
   for (let i = pending.length - 1; i >= 0; i--) {
     if (pending[i].node!.inputs.some((input) => leading.has(input))) leading.add(pending[i]);
   }
@@ -180,9 +186,10 @@ export function derive(
   seeds: readonly Tensor[],
   inputs: readonly Tensor[] | null,
   keep: boolean,
+  from = 0,
 ): Map<Tensor, Tensor> {
-  const pending = collect(outputs);
-  const wanted = inputs && new Map(inputs.map((input) => [input, true]));
+  const pending = collect(outputs, from);
+  const wanted = inputs && new Set(inputs);
   const leading = wanted && leadingTo(pending, wanted);
   const isWanted = (x: Tensor | null): x is Tensor =>
     x?.requiresGrad === true && (leading === null || leading.has(x));
@@ -256,7 +263,7 @@ export function differentiate(
         ...(outer.asked ?? []),
         ...views.filter((view, i) => view !== null && isAsked(inputs[i])),
       ];
-      const asked = outer.asked && leadingTo(pending, new Map(ends.map((end) => [end as Tensor, null])));
+      const asked = outer.asked && leadingTo(pending, ends as Tensor[]);
       const walk = { ...outer, asked, isKept: false };
       return inWalk(walk, () => {
         contributeSame(result, gradient);
@@ -265,6 +272,39 @@ export function differentiate(
       });
     }),
   );
+}
+
+/** Within a backward pass, runs `fn` again with a history, and what of that history is new from dL/dresult. */
+export function differentiateNew(fn: () => Tensor, gradient: Float): void {
+  const outer = walkUnderWay();
+  withGrad(true, () => {
+    const from = nextOrder();
+    const result = fn();
+    const pending = collect([result], from);
+    const asked = outer.asked && leadingTo(pending, outer.asked);
+    const walk = { ...outer, asked, isKept: false };
+    inWalk(walk, () => {
+      contributeSame(result, gradient);
+      runNodes(pending, false, walk);
+    });
+  });
+}
+
+/** The same in tensors: what of dL/dresult comes to where the new history begins. */
+export function deriveNew(fn: () => Tensor, dy: Tensor, begins: readonly Tensor[]): Share[] {
+  return withGrad(true, () => {
+    const from = nextOrder();
+    const sums = derive([fn()], [dy], begins, true, from);
+    return begins.map((begin) => sums.get(begin) ?? null);
+  });
+}
+
+/** Where the history of `root` that is no older than `from` begins: leaves and computed tensors that want a gradient. */
+export function beginsOf(root: Tensor, from: number): Tensor[] {
+  const pending = collect([root], from);
+  const own = new Set(pending);
+  const begins = new Set(pending.flatMap(({ node }) => node!.inputs.filter((input) => !own.has(input))));
+  return [...begins];
 }
 
 /** The same elements, with a history that hands its gradient to x and ends there. */
@@ -291,10 +331,11 @@ export function derivativeOf(
     });
 }
 
-/** Every tensor with a node behind `roots`, latest first; checked before the first kernel runs. */
-function collect(roots: readonly Tensor[]): Tensor[] {
+/** Every tensor with a node behind `roots`, not older than `from`, latest first; checked before the first kernel runs. */
+function collect(roots: readonly Tensor[], from = 0): Tensor[] {
   const found: Tensor[] = [];
-  const stack = roots.filter(({ node }, i) => node !== null && roots.indexOf(roots[i]) === i);
+  const isNew = ({ node }: Tensor) => node !== null && !(node.order < from && node !== spent);
+  const stack = roots.filter((root, i) => isNew(root) && roots.indexOf(root) === i);
   const seen = new Set<Tensor>(stack);
   for (let tensor = stack.pop(); tensor !== undefined; tensor = stack.pop()) {
     const node = tensor.node!;
@@ -306,7 +347,7 @@ function collect(roots: readonly Tensor[]): Tensor[] {
     if (sumVersions(node.saved) !== node.versions) throw changed(node.saved);
     found.push(tensor);
     for (const input of node.inputs) {
-      if (input.node !== null && !seen.has(input)) {
+      if (isNew(input) && !seen.has(input)) {
         seen.add(input);
         stack.push(input);
       }

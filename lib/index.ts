@@ -277,6 +277,7 @@ export {
   randomState,
   seed,
 } from './random.ts';
+export { recompute } from './recompute.ts';
 export type { Shape } from './shape.ts';
 export {
   type BackwardOptions,

@@ -4,7 +4,7 @@
  */
 
 import { checkBoolean, checkOptions, describe } from './arguments.ts';
-import { ArgumentError, DtypeError } from './errors.ts';
+import { ArgumentError, AutogradError, DtypeError } from './errors.ts';
 import { kernels } from './kernels/index.ts';
 import { settleRuns } from './kernels/queue.ts';
 import { recording, refuseRecording } from './kernels/recorder.ts';
@@ -36,6 +36,11 @@ function reseed(op: string, state: RandomState, seed: number): void {
 
 /** @throws ArgumentError unless it is six words, as `randomState` gives. */
 export function checkState(op: string, state: RandomState): void {
+  if (isKept && state !== defaultState) {
+    throw new AutogradError(
+      `[${op}] expected the default random state in a function that recompute runs again, got another one`,
+    );
+  }
   if (typedArrayName.call(state) === 'Uint32Array' && lengthOf(state) === 6) return;
   throw new ArgumentError(`[${op}] expected state to be a Uint32Array of 6 words, got ${describe(state)}`);
 }
@@ -61,6 +66,31 @@ export function keepState(): Tensor {
   const kept = empty([6], 'int32');
   kernels.cast(elements(kept), words);
   return kept;
+}
+
+/** Whether a function runs whose random numbers are drawn again later, or are drawn again now. */
+let isKept = false;
+
+/** Runs `fn`, whose numbers of the default state can be drawn again, and no others. */
+export function keepingRandom<Result>(fn: () => Result): Result {
+  const before = isKept;
+  isKept = true;
+  try {
+    return fn();
+  } finally {
+    isKept = before;
+  }
+}
+
+/** Runs `fn` with the default state as it was at `keepState`, which is as before afterwards. */
+export function replayRandom<Result>(kept: Tensor, fn: () => Result): Result {
+  const present = keepState();
+  kernels.cast(words, elements(kept));
+  try {
+    return keepingRandom(fn);
+  } finally {
+    kernels.cast(words, elements(present));
+  }
 }
 
 /** A state that draws what was drawn after `keepState`; the next call may take its place. */

@@ -2,6 +2,7 @@
  * Updates in place, of parameters, their gradients and other state: averages of weights, target networks, clipped gradients,
  * optimizers of one's own. They are not differentiated; a backward pass whose history needs the elements as they were says so.
  */
+import { refuseAgain } from '../again.ts';
 import { AutogradError, DtypeError, inNameOf, ShapeError } from '../errors.ts';
 import { type BinaryOp, binaryCode, type Data, kernels, unaryCode } from '../kernels/index.ts';
 import { settleRuns } from '../kernels/queue.ts';
@@ -26,6 +27,7 @@ import { isInteger, scalarLike } from './integer.ts';
 /** @throws AutogradError for what has a history, DataError for what has lost its elements. */
 function checkTarget(op: string, x: Tensor): void {
   checkTensor(op, x);
+  refuseAgain(op);
   checkElements(op, x);
   if (x.node === null) {
     // Runs that were asked for before may read and write it.

@@ -1,4 +1,6 @@
 /** Normalisation: of each channel over a batch, and of each example over its features. */
+
+import { isAgain } from '../again.ts';
 import { checkBoolean, checkOptions, describe, isRecord } from '../arguments.ts';
 import { contribute, isAsked, releaseSaved, type Share, track, wantsGradient } from '../autograd.ts';
 import { zeros } from '../create.ts';
@@ -220,7 +222,7 @@ export function batchNorm<D extends FloatDtype>(
 
 /** The elements of a statistic that is about to be updated. */
 function moving(statistic: Tensor | null | undefined): Float | null {
-  if (!statistic) return null;
+  if (!statistic || isAgain()) return null;
   changing('batchNorm', statistic.storage);
   return floats(statistic);
 }
