@@ -243,7 +243,7 @@ export { Adagrad, type AdagradGroup, type AdagradOptions } from './optimizers/ad
 export { Adam, type AdamGroup, type AdamHyper, type AdamOptions } from './optimizers/adam.ts';
 export { AdamW, type AdamWGroup, type AdamWOptions } from './optimizers/adamW.ts';
 export { clipGradNorm, clipGradValue } from './optimizers/clip.ts';
-export { type GroupOptions, ParameterGroup, type ParametersOf } from './optimizers/group.ts';
+export type { GroupOptions, ParameterGroup, ParametersOf } from './optimizers/group.ts';
 export type { Domain, Hyperparameter } from './optimizers/hyper.ts';
 export { Lion, type LionOptions } from './optimizers/lion.ts';
 export { NAdam, type NAdamOptions } from './optimizers/nadam.ts';

@@ -150,6 +150,9 @@ test('a state knows how many steps were taken', () => {
 
 describe('options', () => {
   test.each<[string, () => unknown, RegExp]>([
+    ['none, of one cycle', () => schedules.oneCycle(undefined as never), /\[oneCycle\] expected options/],
+    ['none, of steps', () => schedules.stepDecay(null as never), /\[stepDecay\] expected options/],
+    ['none, of a warmup', () => schedules.warmup(2, 1, null as never), /\[warmup\] expected options/],
     ['none', () => schedules.cosine(undefined as never), /\[cosine\] expected options to be an object/],
     [
       'left out',

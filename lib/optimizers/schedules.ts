@@ -51,14 +51,10 @@ const fall = (share: number) => (1 + Math.cos(Math.PI * share)) / 2;
  * @param then a schedule, or the rate that stays
  * @param from the rate of the first step; default 0
  */
-export function warmup(
-  steps: number,
-  then: Schedule | number,
-  { from = 0 }: { from?: number } = {},
-): Schedule {
+export function warmup(steps: number, then: Schedule | number, options: { from?: number } = {}): Schedule {
   const op = 'warmup';
   checkPositive(op, 'steps', steps);
-  checkNumber(op, 'from', from, { low: 0 });
+  const { from } = read(op, { from: 0 }, options);
   if (!isFunction(then)) checkNumber(op, 'then', then, { low: 0 });
   const after: Schedule = isFunction(then) ? then : () => then as number;
   return (step) => (step < steps ? from + ((after(0) - from) * step) / steps : after(step - steps));
@@ -157,6 +153,7 @@ export interface StepDecayOptions {
 /** from·factor^k, where k counts how often it was time. */
 export function stepDecay(options: StepDecayOptions): Schedule {
   const op = 'stepDecay';
+  checkOptions(op, options, ['from', 'factor', 'every', 'at']);
   const { at, every, ...others } = options;
   const { from, factor } = read(op, { from: needed, factor: 0.1 }, others);
   if ((at === undefined) === (every === undefined)) {
@@ -193,6 +190,15 @@ export interface OneCycleOptions {
  */
 export function oneCycle(options: OneCycleOptions): Schedule {
   const op = 'oneCycle';
+  checkOptions(op, options, [
+    'max',
+    'steps',
+    'rising',
+    'divFactor',
+    'finalDivFactor',
+    'anneal',
+    'threePhase',
+  ]);
   const { anneal = 'cos', threePhase = false, ...others } = options;
   const { max, steps, rising, divFactor, finalDivFactor } = read(
     op,
