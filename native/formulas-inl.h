@@ -66,9 +66,10 @@ AXPY_UNARY(expm1, return expm1(d, x););
 AXPY_UNARY(logSigmoid, return logSigmoid(d, x););
 AXPY_UNARY(sin, return sin(d, x););
 AXPY_UNARY(cos, return cos(d, x););
-AXPY_UNARY(floor, (void)d; return hn::Floor(x););
-AXPY_UNARY(ceil, (void)d; return hn::Ceil(x););
-AXPY_UNARY(round, (void)d; return hn::Round(x););
+// Where vectors have no such instruction, the sign of −0 is lost.
+AXPY_UNARY(floor, (void)d; return hn::CopySign(hn::Floor(x), x););
+AXPY_UNARY(ceil, (void)d; return hn::CopySign(hn::Ceil(x), x););
+AXPY_UNARY(round, (void)d; return hn::CopySign(hn::Round(x), x););
 
 // ── f′(x)
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────
