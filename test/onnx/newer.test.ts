@@ -119,6 +119,12 @@ const cases: Readonly<Record<string, Case>> = {
   Einsum: one(['Einsum', ['x', 'w'], ['y'], { equation: 'bchw, kc -> bkhw' }], 13, image, [
     values('w', [3, 4]),
   ]),
+  'Einsum of three, with diagonals and an ellipsis': one(
+    ['Einsum', ['x', 'w', 'w'], ['y'], { equation: '...hw,cc,dc->d...w' }],
+    13,
+    image,
+    [values('w', [3, 3])],
+  ),
   'Einsum of one': one(['Einsum', ['x'], ['y'], { equation: 'bchw->hc' }], 13),
   DepthToSpace: one(['DepthToSpace', ['x'], ['y'], { blocksize: 2, mode: 'CRD' }], 13),
   SpaceToDepth: one(['SpaceToDepth', ['x'], ['y'], { blocksize: 2 }], 13, [2, 3, 4, 6]),
@@ -130,6 +136,15 @@ const cases: Readonly<Record<string, Case>> = {
     [2, 1, 2, 4],
     [ints('i', [0, -1, 3, 1], [2, 1, 2, 1])],
   ),
+  ScatterElements: one(
+    ['ScatterElements', ['x', 'i', 'u'], ['y'], { axis: 2, reduction: 'add' }],
+    18,
+    [2, 1, 3, 2],
+    [ints('i', [0, -1, 2, 2, 1, 1, 0, 0], [2, 1, 2, 2]), values('u', [2, 1, 2, 2])],
+  ),
+  TopK: one(['TopK', ['x', 'k'], ['y', 'places'], { axis: 1, largest: 0 }], 11, image, [ints('k', [2])]),
+  Sin: one(['Sin', ['x'], ['y']], 13),
+  Cos: one(['Cos', ['x'], ['y']], 13),
   CumSum: one(['CumSum', ['x', 'i'], ['y'], { reverse: 1, exclusive: 1 }], 14, image, [ints('i', [2], [])]),
   Trilu: one(['Trilu', ['x', 'k'], ['y'], { upper: 0 }], 14, image, [ints('k', [-1], [])]),
   'Resize of two axes': one(['Resize', ['x', '', 's'], ['y'], { axes: [2, 3], mode: 'linear' }], 18, image, [

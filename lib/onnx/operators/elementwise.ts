@@ -39,30 +39,6 @@ const unaryBy =
 
 // ── what axpy has no kernel for ─────────────────────────────────────────────────────────────────────────────────────
 
-/** What is rounded to whole numbers, and has no gradient but 0. */
-const steps =
-  (f: OnTensor): OnTensor =>
-  (x) =>
-    x.dtype === 'int32' ? x : noGrad(() => f(x));
-
-/** The nearest whole numbers, halves to even ones: adding what leaves no room for fractions lets the processor round. */
-const round: OnTensor = (x) => {
-  const digits = x.dtype === 'float32' ? 2 ** 23 : 2 ** 52;
-  const near = x.add(1.5 * digits).sub(1.5 * digits);
-  // Beyond, all numbers are whole; NaN stays as well.
-  return where(x.abs().less(digits / 2), near, x);
-};
-
-export const floor: OnTensor = (x) => {
-  const near = round(x);
-  return near.sub(near.greater(x));
-};
-
-const ceil: OnTensor = (x) => {
-  const near = round(x);
-  return near.add(near.less(x));
-};
-
 /** erf(x) = 2·Φ(√2·x) − 1, with Φ from gelu(z) = z·Φ(z); the gradient is that of erf, as z may be 0. */
 const erf: OnTensor = (x) => {
   const y = noGrad(() => {
@@ -151,14 +127,14 @@ const div = (a: Tensor, b: Tensor | number): Tensor =>
 /** a − b·⌊a / b⌋, of the sign of b. */
 const mod = (a: Tensor, b: Tensor | number): Tensor => {
   const [x, y] = [a.cast('float64'), wide(b)];
-  return x.sub(floor(x.div(y)).mul(y)).cast(a.dtype);
+  return x.sub(x.div(y).floor().mul(y)).cast(a.dtype);
 };
 
 /** Of the sign of a. */
 const fmod = (a: Tensor, b: Tensor | number): Tensor => {
   const [x, y] = [a.cast('float64'), wide(b)];
   const quotient = x.div(y);
-  return x.sub(floor(quotient.abs()).mul(quotient.sign()).mul(y)).cast(a.dtype);
+  return x.sub(quotient.abs().floor().mul(quotient.sign()).mul(y)).cast(a.dtype);
 };
 
 const pow: Operator = (node) => {
@@ -258,9 +234,11 @@ export const elementwise: Readonly<Record<string, Operator>> = {
     (x) => 1 / x,
   ),
   Sign: unary((x) => x.sign(), Math.sign),
-  Floor: unary(steps(floor), Math.floor),
-  Ceil: unary(steps(ceil), Math.ceil),
-  Round: unary(steps(round)),
+  Floor: unary((x) => x.floor(), Math.floor),
+  Ceil: unary((x) => x.ceil(), Math.ceil),
+  Round: unary((x) => x.round()),
+  Sin: unary((x) => x.sin(), Math.sin),
+  Cos: unary((x) => x.cos(), Math.cos),
   Erf: unary(erf),
   IsNaN: unary((x) => truth(x.notEqual(x))),
   IsInf: (node) => {

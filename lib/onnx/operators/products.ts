@@ -1,12 +1,13 @@
 /** Products of matrices. */
 
+import { einsum } from '../../ops/einsum.ts';
 import { linear } from '../../ops/linear.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { reshape } from '../../ops/reshape.ts';
 import { sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { Operator } from '../node.ts';
-import { Held, isHeld, permute, toHeld, type Value } from '../value.ts';
+import { Held, isHeld, toHeld, type Value } from '../value.ts';
 import { applyActivation, type FusedActivation } from './epilogue.ts';
 
 /** g(x·Wᵀ + b) for the last axis of x, as Dense. */
@@ -65,79 +66,18 @@ const gemm: Operator = (node) => {
   };
 };
 
-// ── Einsum ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Of one operand, or of two, each letter once in an operand: what a product of matrices does. */
-const einsum: Operator = (node) => {
+const einsumOperator: Operator = (node) => {
   node.checkInputs(1, Infinity);
-  const equation = node.text('equation').replaceAll(' ', '');
-  const [left, given] = equation.split('->');
-  const terms = left.split(',');
-  const isPlain = [...terms, given ?? ''].every(
-    (term) => /^[A-Za-z]*$/.test(term) && new Set(term).size === term.length,
-  );
-  if (!isPlain || terms.length > 2 || terms.length !== node.inputs.length) {
-    throw node.refusal(
-      'an equation of one or two operands, with no letter twice in one',
-      `'${equation.slice(0, 60)}'`,
-    );
-  }
-  const once = [...new Set(left.replace(',', ''))].filter((letter) => left.split(letter).length === 2);
-  const out = given ?? once.sort().join('');
-  if (new Set(out).size !== out.length || ![...out].every((letter) => left.includes(letter))) {
-    throw node.error('a result of letters that operands have, each once', `'${out}'`);
-  }
+  const equation = node.text('equation');
   return (inputs) => {
-    const tensors = inputs.map((x) => toHeld(x!).first);
-    tensors.forEach((x, i) => {
-      if (x.rank !== terms[i].length)
-        throw node.error(`operand ${i} of ${terms[i].length} axes`, `${x.rank}`);
-    });
-    return Held.first(
-      tensors.length === 1 ? sumTo(tensors[0], terms[0], out) : contract(tensors, terms, out),
-    );
+    const [first, ...others] = inputs.map((x) => toHeld(x!));
+    return Held.first(einsum(equation, first.first, ...others.map((x) => x.first)));
   };
 };
-
-/** x summed over the letters that are not in `out`, in the order of those that are. */
-function sumTo(x: Tensor, term: string, out: string): Tensor {
-  const gone = [...term].flatMap((letter, axis) => (out.includes(letter) ? [] : [axis]));
-  const kept = [...term].filter((letter) => out.includes(letter));
-  const summed = gone.length === 0 ? x : x.sum(gone);
-  return permute(
-    summed,
-    [...out].map((letter) => kept.indexOf(letter)),
-  );
-}
-
-function contract([a, b]: readonly Tensor[], [termA, termB]: readonly string[], out: string): Tensor {
-  const sizes = new Map<string, number>();
-  for (const [term, { shape }] of [
-    [termA, a],
-    [termB, b],
-  ] as const) {
-    for (const [i, letter] of [...term].entries()) sizes.set(letter, shape[i]);
-  }
-  const letters = (term: string, test: (letter: string) => boolean) => [...term].filter(test).join('');
-  const both = letters(termA, (x) => termB.includes(x) && out.includes(x));
-  const inner = letters(termA, (x) => termB.includes(x) && !out.includes(x));
-  const left = letters(termA, (x) => !termB.includes(x) && out.includes(x));
-  const right = letters(termB, (x) => !termA.includes(x) && out.includes(x));
-  const shapeOf = (...groups: string[]) =>
-    groups.map((group) => sizeOf([...group].map((x) => sizes.get(x)!)));
-  const x = reshape(sumTo(a, termA, both + left + inner), shapeOf(both, left, inner));
-  const y = reshape(sumTo(b, termB, both + inner + right), shapeOf(both, inner, right));
-  const term = both + left + right;
-  const all = reshape(
-    matmul(x, y),
-    [...term].map((letter) => sizes.get(letter)!),
-  );
-  return sumTo(all, term, out);
-}
 
 export const products: Readonly<Record<string, Operator>> = {
   MatMul: matMul,
   Gemm: gemm,
-  Einsum: einsum,
+  Einsum: einsumOperator,
   'axpy:Dense': denseOperator,
 };

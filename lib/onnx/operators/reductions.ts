@@ -1,9 +1,6 @@
 /** Sums, means and extremes over axes. */
 
-import { concat } from '../../ops/concat.ts';
-import { pad } from '../../ops/pad.ts';
 import { reshape } from '../../ops/reshape.ts';
-import { slice } from '../../ops/slice.ts';
 import type { Tensor } from '../../tensor.ts';
 import { type Element, type Known, reduceKnown, reshapeKnown } from '../known.ts';
 import type { OnnxNode, Operator } from '../node.ts';
@@ -43,26 +40,9 @@ function overAxes(x: Held, axes: readonly number[], keepDims: boolean, f: OnTens
   return keepsLayout ? Held.last(y) : Held.first(y);
 }
 
-/** Half by half, so that few products make it, each with its gradient. */
-const product: OnTensor = (x, axes, { keepDims }) => {
-  const all = axes.reduce((own, axis) => {
-    let y = own;
-    const part = (from: number, to: number) => slice(y, [...new Array<null>(axis).fill(null), [from, to]]);
-    if (y.shape[axis] === 0)
-      return pad(
-        y,
-        y.shape.map((_, i) => [0, i === axis ? 1 : 0] as const),
-        1,
-      );
-    for (let size = y.shape[axis]; size > 1; size = y.shape[axis]) {
-      const half = Math.floor(size / 2);
-      const halves = part(0, half).mul(part(half, 2 * half));
-      y = size % 2 === 0 ? halves : concat([halves, part(size - 1, size)], axis);
-    }
-    return y;
-  }, x);
-  return keepDims ? all : reshape(all, without(all.shape, axes));
-};
+/** Of integers by way of float64. */
+const product: OnTensor = (x, axes, options) =>
+  x.dtype === 'int32' ? x.cast('float64').prod(axes, options).cast('int32') : x.prod(axes, options);
 
 const reduction =
   (f: OnTensor, g: OnNumbers, elementOf: (dtype: Element) => Element = (dtype) => dtype): Operator =>
@@ -137,7 +117,7 @@ export const reductions: Readonly<Record<string, Operator>> = {
     (values) => sumOf(values.map(Math.abs)),
   ),
   ReduceL2: reduction(
-    (x, axes, options) => x.square().sum(axes, options).sqrt(),
+    (x, axes, options) => x.norm(axes, options),
     (values) => Math.hypot(...values),
   ),
   ReduceSumSquare: reduction(

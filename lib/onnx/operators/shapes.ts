@@ -5,7 +5,6 @@ import { where } from '../../ops/binary.ts';
 import { broadcastTo } from '../../ops/broadcastTo.ts';
 import { concat } from '../../ops/concat.ts';
 import { gather, oneHot } from '../../ops/gather.ts';
-import { matmul } from '../../ops/matmul.ts';
 import { pad } from '../../ops/pad.ts';
 import { reshape } from '../../ops/reshape.ts';
 import { type Range, slice } from '../../ops/slice.ts';
@@ -411,35 +410,60 @@ const gatherElements: Operator = (node) => {
       indices.rank === x.rank && indices.shape.every((size, i) => i === axis || size <= x.shape[i]);
     if (!fits)
       throw node.error(`indices of ${x.rank} axes, no longer than ${show(x.shape)}`, show(indices.shape));
-    const strides = stridesOf(x.shape);
-    const own = fromFront(indices, x.shape[axis]).mul(strides[axis]);
-    const places = indices.shape.reduce((sum, size, i) => {
-      if (i === axis) return sum;
-      const steps = arange(0, size, 1, { dtype: 'int32' }).mul(strides[i]);
-      return sum.add(reshape(steps, [size, ...new Array<number>(x.rank - 1 - i).fill(1)]));
-    }, own);
-    return Held.first(gather(reshape(x, [x.size]), places));
+    const some = x.slice(indices.shape.map((size, i) => (i === axis ? null : [0, size])));
+    return Held.first(some.takeAlongAxis(fromFront(indices, x.shape[axis]), axis));
   };
 };
 
-/** Sums of all up to an element, as a product with a triangle of ones. */
+/** Updates added at places of an axis. */
+const scatterElements: Operator = (node) => {
+  node.checkInputs(3);
+  const given = node.int('axis', 0);
+  const reduction = node.has('reduction') ? node.text('reduction') : 'none';
+  if (reduction !== 'add') throw node.refusal("the reduction 'add'", `'${reduction}'`);
+  return ([x0, indices0, updates]) => {
+    const { first: x, dtype } = toHeld(x0!);
+    const axis = node.axis(given, x.rank);
+    const indices = fromFront(toHeld(indices0!, 'int32').first, x.shape[axis]);
+    return Held.first(x.scatterAdd(indices, toHeld(updates!, dtype).first, axis));
+  };
+};
+
+/** The k largest or smallest along an axis, and where they are. */
+const topK: Operator = (node) => {
+  node.checkInputs(1, 2);
+  const given = node.int('axis', -1);
+  const largest = node.flag('largest', true);
+  const attribute = node.opset < 10 ? node.int('k') : null;
+  return ([x, input]) => {
+    const { first } = toHeld(x!);
+    const axis = node.axis(given, first.rank);
+    const k = attribute ?? node.ints1d(input, 'k')[0];
+    const { values, indices } = first.topK(k, axis, { largest });
+    return [Held.first(values), Held.first(indices)];
+  };
+};
+
+/** Sums of all up to an element. */
 const cumSum: Operator = (node) => {
   node.checkInputs(2);
   const [isExclusive, isReverse] = [node.flag('exclusive', false), node.flag('reverse', false)];
   return ([x0, axis0]) => {
     const { first: x } = toHeld(x0!);
     const axis = node.axis(node.scalar(axis0, 'the axis'), x.rank);
-    const size = x.shape[axis];
-    const int = { dtype: 'int32' } as const;
-    const away = reshape(arange(0, size, 1, int), [size, 1]).sub(arange(0, size, 1, int));
-    const counted = isReverse ? away.neg() : away;
-    const dtype = x.dtype === 'int32' ? 'float64' : x.dtype;
-    const triangle = (isExclusive ? counted.greater(0) : counted.greaterEqual(0)).cast(dtype);
-    const parts = [sizeOf(x.shape.slice(0, axis)), size, sizeOf(x.shape.slice(axis + 1))];
-    const y = reshape(matmul(triangle, reshape(x.cast(dtype), parts)), x.shape);
-    return Held.first(y.cast(x.dtype));
+    const own = x.dtype === 'int32' ? x.cast('float64') : x;
+    const sums = (isReverse ? own.flip(axis) : own).cumsum(axis);
+    const before = isExclusive ? shifted(sums, axis) : sums;
+    return Held.first((isReverse ? before.flip(axis) : before).cast(x.dtype));
   };
 };
+
+/** Each element at the next place of an axis, and 0 at the first. */
+function shifted(x: Tensor, axis: number): Tensor {
+  const ranges = x.shape.map((size, i): [number, number] => [0, i === axis ? Math.max(size - 1, 0) : size]);
+  const ends = x.shape.map((size, i): [number, number] => [i === axis ? Math.min(size, 1) : 0, 0]);
+  return pad(x.slice(ranges), ends);
+}
 
 /** On and off values by [depth], along a new axis. */
 const oneHotOperator: Operator = (node) => {
@@ -473,16 +497,9 @@ const trilu: Operator = (node) => {
     const held = toHeld(x!);
     const { rank, shape } = held;
     if (rank < 2) throw node.error('a matrix', show(shape));
-    const [rows, columns] = shape.slice(-2);
-    const int = { dtype: 'int32' } as const;
-    const away = arange(0, columns, 1, int).sub(reshape(arange(0, rows, 1, int), [rows, 1]));
-    const kept = isUpper ? away.greaterEqual(clampInt(k)) : away.lessEqual(clampInt(k));
-    return Held.first(where(kept, held.first, 0));
+    return Held.first(isUpper ? held.first.triu(k) : held.first.tril(k));
   };
 };
-
-/** Diagonals further away than any matrix is large are all alike. */
-const clampInt = (k: number) => Math.min(Math.max(k, -(2 ** 30)), 2 ** 30);
 
 // ── values that come of nothing else ────────────────────────────────────────────────────────────────────────────────
 
@@ -574,6 +591,8 @@ export const shapes: Readonly<Record<string, Operator>> = {
   Pad: padOperator,
   Gather: gatherOperator,
   GatherElements: gatherElements,
+  ScatterElements: scatterElements,
+  TopK: topK,
   CumSum: cumSum,
   NonZero: nonZero,
   OneHot: oneHotOperator,
