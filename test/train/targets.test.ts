@@ -131,14 +131,58 @@ cases.push(
     DataError,
     /got 100 at row 0, position 2/,
   ],
+  [
+    'focal',
+    'labels from 1',
+    column((i) => 1 + (i % 2)),
+    DataError,
+    /between 0 and 1 for focal, got 2 at row 1/,
+  ],
+  ...(['hinge', 'squaredHinge'] as const).map(
+    (loss): Case => [
+      loss,
+      '0 and 1',
+      column(none),
+      DataError,
+      new RegExp(`targets -1 and 1 for ${loss}, got 0 at row 0, .*2 · y − 1`),
+    ],
+  ),
+  [
+    'multiMargin',
+    'a label too large',
+    whole((i) => (i === 39 ? 3 : undefined)),
+    IndexError,
+    /y.* labels from 0 to 2 for multiMargin, got 3 at row 39/,
+  ],
+  [
+    'multiMargin',
+    'fractions',
+    whole((i) => i / 2),
+    DataError,
+    /integer labels for multiMargin, got 0\.5 at row 1/,
+  ],
+  [
+    'klDivergence',
+    'several labels',
+    hot((i) => (i === 7 ? [1, 1, 0] : undefined)),
+    DataError,
+    /sum to 1 for klDivergence, got a sum of 2 in row 7/,
+  ],
 );
+
+/** What each loss takes. */
+function goodFor(loss: LossName): { outputs: number; good: unknown } {
+  if (loss === 'softmaxCrossEntropy' || loss === 'klDivergence') return { outputs: 3, good: hot(none) };
+  if (loss === 'multiMargin') return { outputs: 3, good: whole(none) };
+  const isSigned = loss === 'hinge' || loss === 'squaredHinge';
+  return { outputs: 1, good: column((i) => (isSigned ? 1 - 2 * (i % 2) : i % 2)) };
+}
 
 describe('targets out of the domain of a loss', () => {
   for (const [loss, what, bad, kind, message] of cases) {
-    const isBinary = loss !== 'softmaxCrossEntropy';
-    const good = isBinary ? column(none) : hot(none);
+    const { outputs, good } = goodFor(loss);
     it(`are refused before the first step: ${what} for ${loss}`, async () => {
-      const { net, before, later } = ways(loss, isBinary ? 1 : 3, bad, good);
+      const { net, before, later } = ways(loss, outputs, bad, good);
       for (const way of before) await refuses(net, way, kind, message);
       for (const way of later) {
         const error = await rejection(way());
@@ -183,6 +227,10 @@ describe('targets that are none too many', () => {
       ['binaryCrossEntropyWithLogits', 3, hot((i) => [1, i % 2, 0])],
       ['softmaxCrossEntropy', 3, hot((i) => (i % 2 ? [0.33, 0.33, 0.33] : [0.9, 0.05, 0.05]))],
       ['softmaxCrossEntropy', 3, whole(none)],
+      ['focal', 1, column((i) => i / 39)],
+      ['hinge', 1, column((i) => 1 - 2 * (i % 2))],
+      ['multiMargin', 3, whole(none)],
+      ['klDivergence', 3, hot((i) => (i % 2 ? [0.33, 0.33, 0.33] : undefined))],
     ];
     for (const [loss, outputs, y] of accepted) {
       const net = model(outputs);
