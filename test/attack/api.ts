@@ -197,6 +197,17 @@ const kinds = {
     (...xs: axpy.Tensor[]) =>
       xs[0].square().sum(),
   plainFunction: () => () => 1,
+  tensorFunction: () => (x: axpy.Tensor) => x.mul(2),
+  items: (random) =>
+    random.pick([[1, 2, 3], new Set(['a']), { x: [[1], [2]], y: [0, 1] }, () => [1], filled(random, [4, 3])]),
+  branches: () => ({
+    inputs: { a: [3], b: null },
+    layers: {
+      left: { layer: new axpy.Dense(3, 2), from: 'a' },
+      both: { layer: new axpy.Concatenate(), from: ['left', 'b'] },
+    },
+    outputs: ['left', 'both'],
+  }),
   // A step of one's own has to bear what it is called with.
   step: () => (x: unknown) => (x instanceof Tensor ? x.mul(2).add(1) : x),
   compiled: () => {
@@ -473,6 +484,19 @@ const recipes: Readonly<Record<string, string>> = {
   'schedules.exponential': '{from,factor,every}',
   'schedules.stepDecay': '{from,factor,every,at:widths}',
   'schedules.oneCycle': '{max,steps,rising,divFactor,finalDivFactor,anneal:anneal,threePhase}',
+  GlobalMaxPool2D: '',
+  GlobalAvgPool1D: '',
+  GlobalMaxPool1D: '',
+  MaxPool1D: 'size {stride:size,padding:padding1d}',
+  AvgPool1D: 'size {stride:size,padding:padding1d,countPadding}',
+  PReLU: 'size {slope:number,dtype}',
+  Reshape: 'shape',
+  Residual: 'layer {shortcut:layer}',
+  Lambda: 'tensorFunction {outputShape:plainFunction}',
+  Add: '',
+  Multiply: '',
+  Concatenate: 'axis',
+  Graph: 'branches',
   SGD: 'parameters {learningRate,momentum,dampening,nesterov,l2}',
   AvgPool2D: 'pair {stride,padding,countPadding}',
   MaxPool2D: 'pair {stride,padding}',
@@ -498,6 +522,8 @@ const recipes: Readonly<Record<string, string>> = {
   OneHot: 'classes {unknown:unknownIndex,dtype}',
   Rescale: 'number number {dtype}',
   StringLookup: 'vocabulary {unknown:unknownText,limit}',
+  stream: 'items',
+  zip: 'items items',
   trainTestSplit: 'examples {testSize,shuffle,seed,stratify,groups:kindsOf8}',
   kFold: 'examplesOrCount {folds,shuffle,seed,stratify,groups:kindsOf8}',
   Pad: 'sides {value}',
@@ -611,7 +637,7 @@ const recipes: Readonly<Record<string, string>> = {
 };
 
 /** Classes that nobody makes by themselves: their constructors are not for users. */
-const unmade = new Set<string>(['Tensor', 'Layer', 'Optimizer', 'Profile']);
+const unmade = new Set<string>(['Tensor', 'Layer', 'Optimizer', 'Profile', 'Stream']);
 
 /** How methods are called, whatever they belong to; one that is not here gets anything. */
 const methodRecipes: Readonly<Record<string, string>> = {
@@ -729,6 +755,14 @@ const internal = new Set([
   'apply',
   'place',
   'pool',
+  'merge',
+  'mergedShape',
+  'refuse',
+  'graph',
+  'named',
+  'shapes',
+  'takerOf',
+  'outputNames',
 ]);
 
 // ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────────

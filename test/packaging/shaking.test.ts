@@ -41,6 +41,10 @@ const configs = `
     new axpy.MaxPool2D(2), new axpy.AvgPool2D(2), new axpy.GlobalAvgPool2D(), new axpy.BatchNorm(1), new axpy.LayerNorm(1),
     new axpy.RMSNorm(1), new axpy.MultiHeadAttention(2, 1),
     new axpy.PositionEmbedding(2, 2), new axpy.TransformerBlock(2, 1), new axpy.GroupNorm(1, 1),
+    new axpy.MaxPool1D(2), new axpy.AvgPool1D(2), new axpy.GlobalAvgPool1D(), new axpy.GlobalMaxPool1D(), new axpy.GlobalMaxPool2D(),
+    new axpy.PReLU(), new axpy.Reshape([1]), new axpy.Add(), new axpy.Multiply(), new axpy.Concatenate(),
+    new axpy.Residual(new axpy.ReLU()),
+    new axpy.Graph({ inputs: ['x'], layers: { y: { layer: new axpy.ReLU(), from: 'x' } }, outputs: 'y' }),
     new axpy.Pad(1), new axpy.Upsample(2), new axpy.Flatten(), new axpy.Embedding(2, 1),
     new axpy.LSTM(1, 1), new axpy.GRU(1, 1), new axpy.RNN(1, 1), new axpy.Dropout(0.5), new axpy.Activation('relu'),
     new axpy.ReLU(), new axpy.LeakyReLU(), new axpy.ELU(), new axpy.GELU(), new axpy.SiLU(), new axpy.Softplus(),
@@ -54,7 +58,7 @@ const configs = `
     }),
   ];
   const known = new Set(layers.map(({ constructor }) => constructor));
-  const missing = Object.values(axpy).filter((one) => one.prototype instanceof axpy.Layer && !known.has(one));
+  const missing = Object.values(axpy).filter((one) => one.prototype instanceof axpy.Layer && !known.has(one) && one !== axpy.Lambda);
   if (missing.length > 0) throw new Error(missing.map(({ name }) => name).join(' '));
   console.log(JSON.stringify(layers.map(({ config }) => config)));`;
 
