@@ -102,6 +102,13 @@ export {
   Softplus,
   Tanh,
 } from './layers/activation.ts';
+export {
+  RandomBrightness,
+  RandomContrast,
+  RandomCrop,
+  type RandomCropOptions,
+  RandomFlip,
+} from './layers/augment.ts';
 export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
 export { Columns, type ColumnsOptions } from './layers/columns.ts';
 export {

@@ -117,6 +117,10 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   ),
   Multiply: none,
   PReLU: fc.oneof(none, fc.tuple(fc.constant(4), optional({ slope: number, dtype }))),
+  RandomBrightness: fc.tuple(fc.constantFrom(0, 0.2)),
+  RandomContrast: fc.tuple(fc.constantFrom(0, 0.2)),
+  RandomCrop: fc.tuple(fc.constant(4), fc.constant(7), fc.constantFrom({ padding: 1 }, { padding: 3 })),
+  RandomFlip: fc.oneof(none, fc.tuple(fc.constantFrom('vertical', 'both'))),
   Reshape: fc.tuple(fc.constantFrom([2, -1], [-1], [12, 12])),
   Graph: fc.tuple(
     fc.record({
