@@ -8,6 +8,7 @@ import { ArgumentError } from '../errors.ts';
 import { add, greaterEqual, less, maximum, minimum, mul, sub, where } from '../ops/binary.ts';
 import { cast } from '../ops/cast.ts';
 import { gather } from '../ops/gather.ts';
+import { pad } from '../ops/pad.ts';
 import { mean } from '../ops/reduce.ts';
 import { reshape } from '../ops/reshape.ts';
 import { slice } from '../ops/slice.ts';
@@ -172,10 +173,18 @@ export class RandomCrop extends Augmentation {
 
   protected override still(x: Tensor): Tensor {
     const { height, width } = this;
-    const [top, left] = [(x.shape[1] - height) >> 1, (x.shape[2] - width) >> 1];
-    if (top >= 0 && left >= 0) return slice(x, [null, [top, top + height], [left, left + width]]);
-    const rows = add(places(height, [1, height, 1]), top);
-    return pixelsAt(x, rows, add(places(width, [1, 1, width]), left));
+    const [above, beside] = [Math.max(0, height - x.shape[1]), Math.max(0, width - x.shape[2])];
+    const [first, before] = [(above + 1) >> 1, (beside + 1) >> 1];
+    const whole =
+      above + beside === 0
+        ? x
+        : pad(x, [
+            [0, 0],
+            [first, above - first],
+            [before, beside - before],
+          ]);
+    const [top, left] = [(whole.shape[1] - height) >> 1, (whole.shape[2] - width) >> 1];
+    return slice(whole, [null, [top, top + height], [left, left + width]]);
   }
 }
 
