@@ -74,7 +74,7 @@ function pullOf<Item>(iterator: Iterator<Item> | AsyncIterator<Item>): Pull<Item
 }
 
 /** The passes over a source. @throws DataError for what gives no items, now or when a function has been called */
-export function openingOf<Item>(source: unknown): Opening<Item> {
+export function openingOf<Item>(source: unknown, op = 'stream'): Opening<Item> {
   if (isFunction(source)) {
     return (pass) => {
       let inner: Pull<Item> | null = null;
@@ -82,7 +82,7 @@ export function openingOf<Item>(source: unknown): Opening<Item> {
         const opened = passOf<Item>(given, pass) ?? openItems<Item>(given);
         if (opened) return opened;
         throw new DataError(
-          `[stream] expected the function to return an array, an iterable or a ReadableStream, got ${describe(given)}`,
+          `[${op}] expected the function to return an array, an iterable or a ReadableStream, got ${describe(given)}`,
         );
       };
       return {
@@ -97,11 +97,11 @@ export function openingOf<Item>(source: unknown): Opening<Item> {
       };
     };
   }
-  const rows = rowsFrom(source);
+  const rows = rowsFrom(op, source);
   if (rows) return () => pullOf(rows() as Iterator<Item>);
   if (typeof source !== 'object' || source === null || !isOpen(source)) {
     throw new DataError(
-      '[stream] expected an array, an iterable, a ReadableStream, tensors or arrays by name as { x, y }, or a function that ' +
+      `[${op}] expected an array, an iterable, a ReadableStream, tensors or arrays by name as { x, y }, or a function that ` +
         `returns items, got ${describe(source)}`,
     );
   }
@@ -111,7 +111,7 @@ export function openingOf<Item>(source: unknown): Opening<Item> {
     if (own) return own;
     if (isSpent) {
       throw new DataError(
-        '[stream] expected a source that gives its items again, got one that runs only once, as generators and ' +
+        `[${op}] expected a source that gives its items again, got one that runs only once, as generators and ` +
           'ReadableStreams do: pass a function that returns a new one',
       );
     }
@@ -133,15 +133,15 @@ function passOf<Item>(source: unknown, pass: number): Pull<Item> | undefined {
 }
 
 /** The rows of a tensor, or of tensors and arrays by name, as records; undefined for something else. */
-function rowsFrom(source: unknown): (() => Iterator<unknown>) | undefined {
+function rowsFrom(op: string, source: unknown): (() => Iterator<unknown>) | undefined {
   if (!isTensor(source) && !(isPlain(source) && !isOpen(source))) return undefined;
   const counts: [name: string, count: number][] = [];
-  const reader = readerOf('', source, counts);
+  const reader = readerOf(op, '', source, counts);
   const [first, ...others] = counts;
   const other = others.find(([, count]) => count !== first[1]);
   if (other) {
     throw new DataError(
-      `[stream] expected as many rows everywhere, got ${first[1]} in ${first[0]} and ${other[1]} in ${other[0]}`,
+      `[${op}] expected as many rows everywhere, got ${first[1]} in ${first[0]} and ${other[1]} in ${other[0]}`,
     );
   }
   return function* () {
@@ -151,10 +151,10 @@ function rowsFrom(source: unknown): (() => Iterator<unknown>) | undefined {
 
 type Reader = (row: number) => unknown;
 
-function readerOf(name: string, source: unknown, counts: [string, number][]): Reader {
+function readerOf(op: string, name: string, source: unknown, counts: [string, number][]): Reader {
   if (isTensor(source)) {
     if (source.rank === 0)
-      throw new DataError(`[stream] expected rows in ${name || 'a tensor'}, got a scalar`);
+      throw new DataError(`[${op}] expected rows in ${name || 'a tensor'}, got a scalar`);
     const { shape, dtype } = source;
     const inner = shape.slice(1);
     const width = shape[0] === 0 ? 0 : source.size / shape[0];
@@ -168,18 +168,16 @@ function readerOf(name: string, source: unknown, counts: [string, number][]): Re
   const inner = (key: string | number) => (name === '' ? String(key) : `${name}.${key}`);
   if (isPlain(source)) {
     const entries = Object.entries(source).map(
-      ([key, part]) => [key, readerOf(inner(key), part, counts)] as const,
+      ([key, part]) => [key, readerOf(op, inner(key), part, counts)] as const,
     );
     if (entries.length > 0)
       return (row) => Object.fromEntries(entries.map(([key, read]) => [key, read(row)]));
   } else if (Array.isArray(source) && isSeveral(source) && source.every(isTensor)) {
-    const readers = source.map((part, i) => readerOf(inner(i), part, counts));
+    const readers = source.map((part, i) => readerOf(op, inner(i), part, counts));
     return (row) => readers.map((read) => read(row));
   } else if (isArrayLike(source)) {
     counts.push([name, source.length]);
     return (row) => source[row];
   }
-  throw new DataError(
-    `[stream] expected tensors or arrays in ${name || 'a record'}, got ${describe(source)}`,
-  );
+  throw new DataError(`[${op}] expected tensors or arrays in ${name || 'a record'}, got ${describe(source)}`);
 }

@@ -124,7 +124,7 @@ export class Stream<Item> implements AsyncIterable<Item> {
         return after(outer.next(), (next) => {
           if (next === end) return end;
           return after(fn(next, position++), (items) => {
-            inner = openingOf<Result>(items)(pass);
+            inner = openingOf<Result>(items, 'flatMap')(pass);
             return more;
           });
         });
@@ -298,7 +298,7 @@ export function zip<Sources extends readonly Items<unknown>[]>(
 ): Stream<{ -readonly [Place in keyof Sources]: Sources[Place] extends Items<infer Item> ? Item : never }>;
 export function zip(...sources: readonly Items<unknown>[]): Stream<unknown> {
   if (sources.length === 0) throw new ArgumentError('[zip] expected at least one source, got none');
-  const openings = sources.map(openingOf);
+  const openings = sources.map((source) => openingOf(source, 'zip'));
   return new Stream((pass) => {
     const pulls = openings.map((open) => open(pass));
     return {

@@ -4,6 +4,7 @@ import type { FloatDtype } from '../memory.ts';
 import { add, minimum, mul } from '../ops/binary.ts';
 import { relu } from '../ops/unary.ts';
 import { Parameter } from '../parameter.ts';
+import { checkSize } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -32,6 +33,7 @@ export class PReLU<D extends FloatDtype = 'float32'> extends Layer {
     super();
     const own = form.read([channels], options);
     configure(this, own);
+    checkSize('PReLU', [own.channels]);
     this.weight = new Parameter([own.channels], own.dtype as D, { decays: false });
     initialize(this.weight, { name: 'constant', value: own.slope });
   }

@@ -194,7 +194,7 @@ export abstract class Recurrent<Names extends string, D extends FloatDtype = 'fl
     this.checkInput(x.shape);
     checkInputDtype(this, x, this.dtype);
     const initial = this.initialStates(x.shape[0], state);
-    const counted = lengths && { given: lengths, ends: this.endsOf(x, lengths) };
+    const counted = lengths === null ? null : { given: lengths, ends: this.endsOf(x, lengths) };
     const directions = this.bidirectional ? 2 : 1;
     const finals: (readonly Tensor[])[] = [];
     let output = counted === null ? x : withoutPadding(x, counted.ends);

@@ -1,10 +1,11 @@
 /** A connection past a layer. */
-import { checkOptions, describe, isArray, isInstance } from '../arguments.ts';
+import { checkOptions, describe, isArray, isInstance, readArray } from '../arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { nameClass } from '../names.ts';
 import { add } from '../ops/binary.ts';
 import { sameShape, show } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
+import { most } from '../tree.ts';
 import { readExample } from './checks.ts';
 import { configure, type LayerConfig, layerFrom, registerLayer } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
@@ -25,12 +26,18 @@ export class Residual extends Layer {
     super();
     checkOptions('Residual', options, ['shortcut']);
     const { shortcut = null } = options;
-    this.body = isArray(body) ? new Sequential(body) : body;
-    this.shortcut = shortcut;
-    for (const [name, layer] of Object.entries({ body: this.body, shortcut })) {
-      if (isInstance(layer, Layer) || (name === 'shortcut' && layer === null)) continue;
-      throw new ArgumentError(`Residual expected ${name} to be a layer, got ${describe(layer)}`);
+    const refuse = (got: string) =>
+      new ArgumentError(
+        `Residual expected body to be a layer or an array of at least one, ${most} at most, got ${got}`,
+      );
+    const layers = isArray(body) ? readArray(body, most, refuse) : [body];
+    if (layers.length === 0) throw refuse('none');
+    for (const layer of layers) if (!isInstance(layer, Layer)) throw refuse(describe(layer));
+    if (shortcut !== null && !isInstance(shortcut, Layer)) {
+      throw new ArgumentError(`Residual expected shortcut to be a layer or null, got ${describe(shortcut)}`);
     }
+    this.body = isArray(body) ? new Sequential(layers) : layers[0];
+    this.shortcut = shortcut;
     configure(this, { body: this.body, shortcut });
   }
 

@@ -3,6 +3,7 @@
 import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
+import { refuseRecording } from '../kernels/recorder.ts';
 import { checkLayer, type ExampleShape, type Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
 import { clone } from '../ops/cast.ts';
@@ -79,6 +80,7 @@ export async function evaluate<
   options: EvaluateOptions<Model, NoInfer<Y>, Metrics>,
 ): Promise<Scores<NamesOf<Metrics>>> {
   const op = 'evaluate';
+  refuseRecording(op);
   checkLayer(op, model);
   checkOptions(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
   const { loss, metrics = [], batchSize = 256, signal, compiled = true } = options;
@@ -181,6 +183,7 @@ export async function predict<Model extends Layer>(
   options: PredictOptions = {},
 ): Promise<OutputOf<Model>> {
   const op = 'predict';
+  refuseRecording(op);
   checkLayer(op, model);
   checkOptions(op, options, ['batchSize', 'signal', 'compiled']);
   const { batchSize = 256, signal, compiled = true } = options;

@@ -14,6 +14,7 @@ import { ArgumentError, AxpyError } from '../errors.ts';
 import { openResume } from '../files/checkpoint.ts';
 import type { Source } from '../files/disk.ts';
 import type { Checkpoint } from '../files/snapshot.ts';
+import { refuseRecording } from '../kernels/recorder.ts';
 import { checkLayer, type Layer } from '../layers/layer.ts';
 import { Optimizer } from '../optimizers/optimizer.ts';
 import { turn } from '../platform.ts';
@@ -248,6 +249,7 @@ async function train(training: Training): Promise<History> {
 /** Checks everything that can be checked without a step. */
 function prepare(model: Layer, data: Data, options: FitOptions): Training {
   const op = 'fit';
+  refuseRecording(op);
   checkLayer(op, model);
   checkOptions(op, options, optionNames);
   const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;

@@ -73,7 +73,7 @@ describe.skipIf(runtime === null).each(['float32', 'float64'] as const)('%s', (d
       );
       const bytes = encodeOnnx(model, { batch: 1, inputShape: inputs.map(({ shape }) => shape) });
       const feeds = inputs.map((x, i) => [`input_${i}`, x.reshape([1, ...x.shape])]);
-      const { output } = await run(await session(bytes), Object.fromEntries(feeds));
+      const { output } = await run(await session(bytes, dtype === 'float64'), Object.fromEntries(feeds));
       expectClose(output, want, `${op}, ${c.name}`);
     }
   });

@@ -20,8 +20,10 @@ export const runtime: Runtime | null = (() => {
 
 export type Outputs = Readonly<Record<string, OrtTensor>>;
 
-export async function session(bytes: Uint8Array): Promise<InferenceSession> {
+/** @param asWritten without what joins nodes: a factor of a product is a float32 number there, in float64 as well */
+export async function session(bytes: Uint8Array, asWritten = false): Promise<InferenceSession> {
   return await runtime!.InferenceSession.create(bytes, {
+    graphOptimizationLevel: asWritten ? 'basic' : 'all',
     logSeverityLevel: 3,
     // Threads would take longer to start than these models to run.
     intraOpNumThreads: 1,

@@ -1,12 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import {
   ArgumentError,
+  AutogradError,
+  compile,
   DataError,
   Dense,
   Dropout,
+  fit,
   Layer,
   losses,
   Sequential,
+  SGD,
   ShapeError,
   type Tensor,
   tensor,
@@ -194,4 +198,23 @@ describe('predict', () => {
     }
     await refuses(new Sums(), () => predict(new Sums(), x), ShapeError, /an output of 7 rows/);
   });
+});
+
+test('a compiled function cannot train, score or predict, as those go on after it was recorded', async () => {
+  const model = new Sequential([new Dense(1, 1)]);
+  const data = { x: [[1], [2]], y: [[1], [2]] };
+  const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
+  for (const start of [
+    () => fit(model, data, { loss: 'mse', optimizer }),
+    () => evaluate(model, data, { loss: 'mse' }),
+    () => predict(model, data.x),
+  ]) {
+    let started: Promise<unknown> | undefined;
+    const step = compile((x: Tensor) => {
+      started = start();
+      return x.mul(2);
+    });
+    step.sync(tensor([1]));
+    await expect(started).rejects.toThrow(AutogradError);
+  }
 });
