@@ -305,7 +305,7 @@ export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './trai
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
 export { type FitOptions, fit } from './train/fit.ts';
 export type { EpochRecord, History, Scores } from './train/history.ts';
-export type { LossFunction, LossName } from './train/loss.ts';
+export type { LossesByOutput, LossFunction, LossName, WeightedLoss } from './train/loss.ts';
 export {
   type Accumulator,
   type AccuracyOptions,

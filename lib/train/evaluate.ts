@@ -25,7 +25,7 @@ import {
   toInputs,
 } from './examples.ts';
 import type { NamesOf, Scores } from './history.ts';
-import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
+import { type AnyLoss, type LossesByOutput, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type MetricChoices } from './options.ts';
 import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
@@ -37,7 +37,7 @@ export interface EvaluateOptions<
   Metrics extends MetricChoices<Model, Y> = MetricChoices<Model, Y>,
 > {
   /** A loss to report as `loss`. Also says how plain labels are read: see `fit`. */
-  loss?: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>>;
+  loss?: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>> | LossesByOutput;
   metrics?: Metrics;
   /** Examples a forward pass, for examples in memory; default 256. The scores do not depend on it. */
   batchSize?: number;

@@ -9,7 +9,7 @@ import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, type Values } from '../tensor.ts';
 import { leavesOf, mapTree, walk } from '../tree.ts';
 import { isArrayLike } from '../values.ts';
-import { type AnyLoss, classLosses, type LossName, lossAmong } from './loss.ts';
+import { classLosses, type LossChoice, type LossName, lossAmong, lossesOf } from './loss.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
 export type { Inputs, Tensors } from '../layers/inputs.ts';
@@ -52,19 +52,19 @@ export interface Conversion {
   inputDtype(path: string): Dtype;
   /** The tensors that the model makes of its input. */
   input(values: unknown, name: string): Tensors;
-  /** The loss for which a flat y holds the labels of classes. */
-  labels: LossName | undefined;
+  /** The loss for which a flat y, or the part of it at that path, holds the labels of classes. */
+  labelsAt(path: string): LossName | undefined;
   /** Whether targets are in the domain of the loss, where that is known. */
   checkTargets?: TargetCheck | undefined;
 }
 
 /** The conversion for a model and a loss: its parameters' dtype, float32 without parameters. */
-export function conversionFor(model: Layer, loss?: LossName | AnyLoss): Conversion {
+export function conversionFor(model: Layer, loss?: LossChoice): Conversion {
   const dtype = model.parameterDtype();
-  const labels = lossAmong(loss, classLosses);
+  const byOutput = lossesOf(loss);
   return {
     dtype,
-    labels,
+    labelsAt: (path) => lossAmong(byOutput === null ? loss : byOutput.get(path)?.loss, classLosses),
     checkTargets: targetCheck(model, loss),
     inputDtype: (path) => model.inputDtypeAt(path, dtype),
     input(values, name) {
@@ -86,7 +86,13 @@ function isFlat(values: Values): values is ArrayLike<number> {
   return values.length > 0;
 }
 
-function toTargets(name: string, values: Tensor | Values, { dtype, labels }: Conversion): Tensor {
+function toTargets(
+  name: string,
+  path: string,
+  values: Tensor | Values,
+  { dtype, labelsAt }: Conversion,
+): Tensor {
+  const labels = labelsAt(path);
   if (isTensor(values) || labels === undefined || !isFlat(values)) return toTensor(name, values, dtype);
   for (let i = 0; i < values.length; i++) {
     if (!Number.isInteger(values[i])) {
@@ -148,7 +154,9 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
     if (value === undefined || value === null) throw new DataError(`expected ${nameOf(part)}, got none`);
   }
   const x = conversion.input(givenX, nameOf('x'));
-  const y = readTensors(nameOf('y'), givenY, (name, values) => toTargets(name, values, conversion));
+  const y = readTensors(nameOf('y'), givenY, (name, values) =>
+    toTargets(name, name.slice(nameOf('y').length + 1), values, conversion),
+  );
   const tensors = [...named(nameOf('x'), x), ...named(nameOf('y'), y)];
   checkRows(tensors);
   const [first, { shape }] = tensors[0];

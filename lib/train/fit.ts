@@ -29,7 +29,7 @@ import { score, scorer } from './evaluate.ts';
 import { conversionFor, type Inputs, rowsOf, type TensorsOf } from './examples.ts';
 import { checkState } from './explain.ts';
 import type { EpochRecord, History, NamesOf } from './history.ts';
-import { type AnyLoss, type LossFunction, type LossName, resolveLoss } from './loss.ts';
+import { type AnyLoss, type LossesByOutput, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type MetricChoices, transformOf } from './options.ts';
 import type { GradientTransform, InputsOf, OutputOf } from './step.ts';
@@ -42,12 +42,13 @@ export interface FitOptions<
   Metrics extends MetricChoices<Model, Y> = MetricChoices<Model, Y>,
 > {
   /**
-   * A name of `losses`, or a function of what the model returns and of y that returns a scalar or the loss of each example.
+   * A name of `losses`, or a function of what the model returns and of y that returns a scalar or the loss of each example; or,
+   * where the model returns several by name, a record of such: see `LossesByOutput`.
    * With 'softmaxCrossEntropy' a flat y of plain numbers is read as int32 labels. For a name, or a function of `losses`
    * itself, targets that the loss has no meaning for are refused: outside [0, 1] for a binary cross-entropy, labels that are
    * no class and rows that are no probabilities for softmaxCrossEntropy.
    */
-  loss: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>>;
+  loss: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>> | LossesByOutput;
   /** Over the model's parameters, or some of them: the others stay as they are. */
   optimizer: Optimizer;
   /** Passes over the data; default 1. */

@@ -5,7 +5,7 @@ import { ArgumentError } from '../errors.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import { rowsOf } from './examples.ts';
 import { reservedNames } from './history.ts';
-import type { AnyLoss, LossName } from './loss.ts';
+import type { LossChoice } from './loss.ts';
 import * as metrics from './metrics/index.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
 import { taskOf } from './metrics/task.ts';
@@ -56,7 +56,7 @@ export function resolveMetrics(
   op: string,
   // biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
   choices: readonly MetricChoice<any, any>[],
-  loss?: LossName | AnyLoss,
+  loss?: LossChoice,
 ): AnyMetric[] {
   const given = readList(op, 'metrics', choices);
   const chosen = given.map((choice, i): AnyMetric => {

@@ -10,10 +10,10 @@ import { mul_ } from '../ops/inPlace.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
-import { checkFloat, checkTensor, floats, isTensor, type Tensor } from '../tensor.ts';
+import { checkFloat, floats, isTensor, type Tensor } from '../tensor.ts';
 import { isContainer, walk } from '../tree.ts';
 import type { Tensors } from './examples.ts';
-import type { AnyLoss } from './loss.ts';
+import { type AnyLoss, scalarOf } from './loss.ts';
 import type { WeightAverage } from './weightAverage.ts';
 import type { Turn } from './window.ts';
 
@@ -48,9 +48,7 @@ export type InputsOf<Model extends Layer> =
 
 /** The mean over a batch of what a loss returns: a scalar already, or the loss of each example. */
 export function batchLoss(loss: AnyLoss, prediction: Tensors, target: Tensors): Tensor {
-  const value = loss(prediction, target);
-  checkTensor('loss', value, 'the result of the loss function');
-  return value.size === 1 ? value : value.mean();
+  return scalarOf(loss(prediction, target));
 }
 
 /** What becomes of gradients in a step. */

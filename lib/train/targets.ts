@@ -1,11 +1,12 @@
 /** Targets that a loss of `losses` has no meaning for. */
+import { isRecord } from '../arguments.ts';
 import { DataError, IndexError } from '../errors.ts';
 import { place } from '../finite.ts';
 import type { Layer } from '../layers/layer.ts';
 import { show } from '../shape.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import type { Tensors } from './examples.ts';
-import { type AnyLoss, classLosses, isLoss, type LossName, lossAmong } from './loss.ts';
+import { classLosses, isLoss, type LossChoice, type LossName, lossAmong, lossesOf } from './loss.ts';
 
 /** How far rounding may take a probability out of [0, 1]: interpolation and scaling in float32 do. */
 const rounding = 1e-6;
@@ -39,7 +40,17 @@ function rowSum(values: ArrayLike<number>, start: number, width: number): number
 export type TargetCheck = (name: string, target: Tensors, x: Tensors) => void;
 
 /** The check for a loss of `losses`, by name or itself; undefined for any other, which may mean anything by its targets. */
-export function targetCheck(model: Layer, loss: LossName | AnyLoss | undefined): TargetCheck | undefined {
+export function targetCheck(model: Layer | null, loss: LossChoice | undefined): TargetCheck | undefined {
+  const byOutput = lossesOf(loss);
+  if (byOutput !== null) {
+    const checks = Array.from(byOutput, ([name, own]) => [name, targetCheck(null, own.loss)] as const);
+    return (part, target, x) => {
+      for (const [name, check] of checks) {
+        const own = isRecord(target) ? (target as Readonly<Record<string, Tensors>>)[name] : undefined;
+        if (own !== undefined) check?.(`${part}.${name}`, own, x);
+      }
+    };
+  }
   const binary = lossAmong(loss, ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits', 'focal']);
   if (binary !== undefined) return forFloats((part, target) => checkProbabilities(part, target, binary));
   const signed = lossAmong(loss, ['hinge', 'squaredHinge', 'cosineEmbedding']);
@@ -131,9 +142,9 @@ function checkLabels(part: string, target: Tensor, loss: LossName, classes: numb
 }
 
 /** How many classes the model tells apart, where that is known without a step; what does not fit the step tells. */
-function classesFor(model: Layer, x: Tensors, rank: number): number | undefined {
+function classesFor(model: Layer | null, x: Tensors, rank: number): number | undefined {
   try {
-    const shape = model.outputShape(isTensor(x) && x.rank > 1 ? x.shape.slice(1) : undefined);
+    const shape = model?.outputShape(isTensor(x) && x.rank > 1 ? x.shape.slice(1) : undefined);
     return shape?.length === rank ? shape[rank - 1] : undefined;
   } catch {
     return undefined;

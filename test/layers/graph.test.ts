@@ -5,6 +5,7 @@ import {
   Add,
   ArgumentError,
   AvgPool1D,
+  AxpyError,
   Concatenate,
   compile,
   concat,
@@ -112,6 +113,55 @@ describe('Graph', () => {
       results.push(y.kind.toArray(), y.price.toArray(), await evaluate(model, data(9), { loss } as never));
     }
     expect(results.slice(0, results.length / 2)).toEqual(results.slice(results.length / 2));
+  });
+
+  it('learns by a loss for each output, as by their sum', async () => {
+    const state = branched().stateDict();
+    const sum = (p: Outputs, y: Outputs) =>
+      losses.softmaxCrossEntropy(p.kind, y.kind).add(losses.mse(p.price, y.price).mul(0.25));
+    const { x, y } = data(20);
+    // Labels as plain numbers, which the loss of their output makes int32.
+    const plain = { kind: Array.from(y.kind.data), price: y.price };
+    const byOutput = { kind: 'softmaxCrossEntropy', price: { loss: losses.mse, weight: 0.25 } } as const;
+    const results = [];
+    for (const [loss, target] of [
+      [sum, y],
+      [byOutput, plain],
+    ] as const) {
+      for (const compiled of [true, false]) {
+        const model = branched();
+        model.loadStateDict(state);
+        const optimizer = new Adam(model.parameters(), { learningRate: 0.01 });
+        const options = { loss, optimizer, epochs: 3, batchSize: 7, shuffle: false, compiled };
+        const { epochs } = await fit(model, { x, y: target } as never, options as never);
+        const scores = await evaluate(model, { x, y: target } as never, { loss } as never);
+        results.push([epochs.map((epoch) => epoch.loss), scores]);
+      }
+    }
+    for (const result of results) expect(result).toEqual(results[0]);
+  });
+
+  it.each<[string, unknown, unknown, string]>([
+    ['no losses', {}, undefined, 'a record of them by output'],
+    ['an unknown loss', { kind: 'softmax', price: 'mse' }, undefined, '"softmax"'],
+    ['a weight', { kind: { loss: 'mse', weight: -1 } }, undefined, 'the weight of loss.kind'],
+    ['an option', { kind: { loss: 'mse', share: 1 } }, undefined, 'share'],
+    ['an output that there is not', { colour: 'mse' }, undefined, 'got none for colour'],
+    [
+      'a target that there is not',
+      { kind: 'softmaxCrossEntropy' },
+      { price: [[1], [2]] },
+      'got none for kind',
+    ],
+    ['labels that are none', { kind: 'softmaxCrossEntropy' }, { kind: [0, 1.5] }, 'y.kind'],
+    ['a label beyond the classes', { kind: 'softmaxCrossEntropy' }, { kind: [0, -1] }, 'y.kind'],
+  ])('refuses losses by output with %s', async (_, loss, target, message) => {
+    const model = branched();
+    const { x, y } = data(2);
+    const optimizer = new Adam(model.parameters());
+    const error = await rejection(fit(model, { x, y: target ?? y } as never, { loss, optimizer } as never));
+    expect(error).toBeInstanceOf(AxpyError);
+    expect((error as Error).message).toContain(message);
   });
 
   it('is made again of its config, and of a file, with what it shares', async () => {

@@ -1,7 +1,7 @@
 /** What the loss beside a metric tells of predictions. */
 import { describe } from '../../arguments.ts';
 import { ArgumentError } from '../../errors.ts';
-import { type AnyLoss, isLoss, type LossName } from '../loss.ts';
+import { isLoss, type LossChoice, type LossName } from '../loss.ts';
 
 /**
  * What classes are to an example: it is of class 1 or not ('binary'), of one class of several ('multiclass'), or has each of
@@ -32,7 +32,7 @@ const tasks: readonly (readonly [LossName, MetricTask])[] = [
 ];
 
 /** What a loss tells of predictions: nothing, where it is a function of the user's. */
-export function taskOf(loss: LossName | AnyLoss | undefined): MetricTask {
+export function taskOf(loss: LossChoice | undefined): MetricTask {
   return tasks.find(([name]) => isLoss(loss, name))?.[1] ?? {};
 }
 
