@@ -1,6 +1,8 @@
 import type { Kernels } from '../../../binding.d.ts';
 
 export const gatherAlong: Kernels['gatherAlong'] = (out, x, indices, outer, size, count, inner) => {
+  // Sizes whose product is 0 may be large.
+  if (indices.length === 0) return;
   let at = 0;
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < count; i++) {
@@ -11,6 +13,7 @@ export const gatherAlong: Kernels['gatherAlong'] = (out, x, indices, outer, size
 };
 
 export const scatterAddAlong: Kernels['scatterAddAlong'] = (out, x, indices, outer, size, count, inner) => {
+  if (indices.length === 0) return;
   let at = 0;
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < count; i++) {

@@ -1,6 +1,8 @@
 import type { Kernels } from '../../../binding.d.ts';
 
 export const cumulate: Kernels['cumulate'] = (out, x, outer, size, inner, product, reverse) => {
+  // Sizes whose product is 0 may be large.
+  if (out.length === 0) return;
   const step = reverse === 1 ? -inner : inner;
   for (let o = 0; o < outer; o++) {
     for (let j = 0; j < inner; j++) {

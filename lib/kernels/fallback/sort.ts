@@ -15,6 +15,8 @@ function orderOf(x: Data, first: number, size: number, stride: number, descendin
 }
 
 export const argsort: Kernels['argsort'] = (out, x, outer, size, count, inner, descending) => {
+  // Sizes whose product is 0 may be large.
+  if (out.length === 0) return;
   for (let o = 0; o < outer; o++) {
     for (let j = 0; j < inner; j++) {
       const order = orderOf(x, o * size * inner + j, size, inner, descending === 1);
