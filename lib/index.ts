@@ -240,7 +240,7 @@ export {
 } from './ops/normalize.ts';
 export { pad } from './ops/pad.ts';
 export { type AveragePoolOptions, averagePool2d, maxPool2d, type PoolOptions } from './ops/pool.ts';
-export type { ReduceOptions } from './ops/reduction.ts';
+export type { Axes, ReduceOptions } from './ops/reduction.ts';
 export { type RMSNormOptions, rmsNorm } from './ops/rmsNorm.ts';
 export { type RotaryOptions, type RotaryStyle, rotary } from './ops/rotary.ts';
 export type { Range } from './ops/slice.ts';

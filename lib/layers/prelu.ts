@@ -1,4 +1,6 @@
 /** A leaky ReLU whose slope is learned. */
+import { describe } from '../arguments.ts';
+import { ArgumentError } from '../errors.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { add, minimum, mul } from '../ops/binary.ts';
@@ -19,7 +21,10 @@ export interface PReLUOptions<D extends FloatDtype = FloatDtype> {
 }
 
 const form = layerForm('PReLU', { channels: { ...count, otherwise: () => 1 } }, {
-  slope: number(0.25),
+  slope: number(0.25, (layer, given, name) => {
+    if (Number.isFinite(given)) return;
+    throw new ArgumentError(`${layer} expected ${name} to be a finite number, got ${describe(given)}`);
+  }),
   dtype,
 } satisfies OptionsOf<PReLUOptions>);
 

@@ -300,7 +300,7 @@ describe("layers of one's own in a file", () => {
     registerLayer('Secret', Secret, () => new Secret());
     registerLayer('Counting', Counting, () => new Counting());
     registerLayer('Forgetful', Forgetful, () => new Forgetful());
-    registerLayer('Residual', Residual, ({ size }) => new Residual(size));
+    registerLayer('OwnResidual', Residual, ({ size }) => new Residual(size));
     // Forgets to tell its size.
     registerLayer('Lost', Lost, ({ size = 2 }) => new Lost(size));
   });

@@ -116,7 +116,7 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     optional({ stride: fc.constant(3), padding: fc.constantFrom<unknown>('same', { left: 1 }) }),
   ),
   Multiply: none,
-  PReLU: fc.oneof(none, fc.tuple(fc.constant(4), optional({ slope: number, dtype }))),
+  PReLU: fc.oneof(none, fc.tuple(fc.constant(4), optional({ slope: fc.constantFrom(0.5, -1, -0), dtype }))),
   RandomBrightness: fc.tuple(fc.constantFrom(0, 0.2)),
   RandomContrast: fc.tuple(fc.constantFrom(0, 0.2)),
   RandomCrop: fc.tuple(fc.constant(4), fc.constant(7), fc.constantFrom({ padding: 1 }, { padding: 3 })),
