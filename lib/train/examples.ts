@@ -8,7 +8,7 @@ import type { Layer } from '../layers/layer.ts';
 import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, type Values } from '../tensor.ts';
 import { leavesOf, mapTree, walk } from '../tree.ts';
-import { isArrayLike } from '../values.ts';
+import { isArrayLike, natureOf } from '../values.ts';
 import { classLosses, type LossChoice, type LossName, lossAmong, lossesOf } from './loss.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
@@ -93,7 +93,9 @@ function toTargets(
   { dtype, labelsAt }: Conversion,
 ): Tensor {
   const labels = labelsAt(path);
-  if (isTensor(values) || labels === undefined || !isFlat(values)) return toTensor(name, values, dtype);
+  if (isTensor(values) || labels === undefined) return toTensor(name, values, dtype);
+  // Rows of them are what labels of sequences come as.
+  if (!isFlat(values)) return toTensor(name, values, natureOf(values).dtype === 'int32' ? 'int32' : dtype);
   for (let i = 0; i < values.length; i++) {
     if (!Number.isInteger(values[i])) {
       throw new DataError(

@@ -92,17 +92,20 @@ function checkProbabilities(part: string, target: Tensor, loss: LossName): void 
   if (at === data.length) return;
   throw new DataError(
     `expected ${part} to hold targets between 0 and 1 for ${loss}, got ${data[at]} at ${place(target, at)}` +
-      advice(data),
+      advice(data, loss),
   );
 }
 
 /** What values look like that are no probabilities. */
-function advice(values: ArrayLike<number>): string {
+function advice(values: ArrayLike<number>, loss: LossName): string {
   let least = Infinity;
   let largest = -Infinity;
   for (let i = 0; i < values.length; i++) {
     least = Math.min(least, values[i]);
     largest = Math.max(largest, values[i]);
+  }
+  if (loss === 'softmaxCrossEntropy' && least >= 0 && Array.prototype.every.call(values, Number.isInteger)) {
+    return ': labels are int32, a tensor of that dtype or rows of Int32Array';
   }
   if (least >= 0 && largest > 2 && largest <= 255) return ': divide by 255 if they are pixels';
   if (least === -1 && largest <= 1) return ': map −1 to 0, by (y + 1) / 2';

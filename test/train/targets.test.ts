@@ -266,3 +266,25 @@ describe('predictions that are no probabilities', () => {
     }
   });
 });
+
+it('takes rows of Int32Array as labels of sequences, and says so of plain ones that are none', async () => {
+  const rows = Array.from({ length: 4 }, (_, i) => Int32Array.from({ length: 5 }, (_, j) => (i + j) % 2));
+  const x = Array.from({ length: 4 }, (_, i) => Array.from({ length: 5 }, (_, j) => [i, j, (i + j) % 2]));
+  const one = new Sequential([new Dense(3, 2)]);
+  const state = one.stateDict();
+  const train = async (y: unknown) => {
+    one.loadStateDict(state);
+    const optimizer = new Adam(one.parameters());
+    const { epochs } = await fit(one, { x, y } as never, {
+      loss: 'softmaxCrossEntropy',
+      optimizer,
+      epochs: 2,
+      shuffle: false,
+    });
+    return epochs.map(({ loss }) => loss);
+  };
+  expect(await train(rows)).toEqual(await train(tensor(rows)));
+  const error = await rejection(train(rows.map((row) => Array.from(row, (label) => 2 * label))));
+  expect(error).toBeInstanceOf(DataError);
+  expect((error as Error).message).toContain('rows of Int32Array');
+});
