@@ -12,8 +12,9 @@ test.each([
   ['models', 600],
   ['optimizers', 600],
   ['programs', 600],
-  ['lengths', 350],
-  ['sequence', 350],
+  // 225 to 250 where the machine is quiet; the collector is late where it is not. What stayed would be gigabytes.
+  ['lengths', 500],
+  ['sequence', 500],
 ])('%s: the process never has more than %d MB', (way, megabytes) => {
   const output = execFileSync(process.execPath, [script, way], {
     encoding: 'utf8',
