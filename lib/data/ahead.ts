@@ -1,5 +1,5 @@
 /** Items that are made before they are asked for. */
-import { later } from '../platform.ts';
+import { turn } from '../platform.ts';
 import { type Awaitable, type End, end, type Pull } from './pull.ts';
 
 /** Up to `capacity` items under way at a time, in order. The source is asked for one at a time. */
@@ -41,7 +41,7 @@ export class Ahead<Item, Result> implements Pull<Result> {
   }
 
   private async ask(): Promise<Item | End> {
-    if (this.isIdle && !this.isOver) await new Promise<void>((resolve) => later(resolve));
+    if (this.isIdle && !this.isOver) await turn();
     if (this.isOver) return end;
     try {
       const item = await this.source.next();

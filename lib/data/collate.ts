@@ -33,7 +33,7 @@ export interface BatchPadding {
 type Target = (longest: number) => number;
 
 /** @throws ArgumentError */
-export function checkPadding(op: string, { pad, multiple = 1 }: BatchPadding): void {
+function checkPadding(op: string, { pad, multiple = 1 }: BatchPadding): void {
   const given = isRecord(pad) ? Object.values(pad) : pad === undefined ? [] : [pad];
   const wrong = given.find((value) => typeof value !== 'number');
   if (wrong !== undefined) {

@@ -1,15 +1,10 @@
 /** Items in a random order, drawn from a buffer. */
 import { kernels } from '../kernels/index.ts';
 import { defaultState, randomState } from '../random.ts';
-import { type Awaitable, after, type End, end, type Pull } from './pull.ts';
+import { type End, end, more, type Pull, until } from './pull.ts';
 
 /** How many words are drawn at a time. */
 const words = 256;
-
-/** @throws ArgumentError for what is no seed */
-export function checkSeed(_op: string, seed: number): void {
-  randomState(seed);
-}
 
 /** The order of a pass: of a seed a stretch of its numbers for each pass, of the default state a seed. */
 function stateOf(seed: number | undefined, pass: number): Uint32Array {
@@ -45,20 +40,10 @@ export function shuffled<Item>(
   };
   const buffer: Item[] = [];
   let isOver = false;
-  const fill = (): Awaitable<void> => {
-    while (!isOver && buffer.length < size) {
-      const item = source.next();
-      const kept = after(item, keep);
-      if (kept !== undefined) return waitFor(kept as PromiseLike<void>);
-    }
-  };
-  const keep = (item: Item | End): void => {
+  const fill = (item: Item | End): Item | End | typeof more => {
     if (item === end) isOver = true;
     else buffer.push(item);
-  };
-  const waitFor = async (kept: PromiseLike<void>): Promise<void> => {
-    await kept;
-    while (!isOver && buffer.length < size) keep(await source.next());
+    return isOver || buffer.length === size ? pick() : more;
   };
   const pick = (): Item | End => {
     const { length } = buffer;
@@ -69,5 +54,7 @@ export function shuffled<Item>(
     buffer.pop();
     return item;
   };
-  return { next: () => after(fill(), pick), close: () => source.close() };
+  // Each draw leaves one place free, until the source has no more.
+  const next = () => (isOver ? pick() : until(source, fill));
+  return { next, close: () => source.close() };
 }

@@ -1,6 +1,7 @@
 /** Streams of examples: what they are read from, what is made of them on the way, and how they become batches. */
 import { checkBoolean, checkFunction, checkOptions, checkPositive, describe, isArray } from '../arguments.ts';
 import { ArgumentError, DataError } from '../errors.ts';
+import { randomState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { Ahead } from './ahead.ts';
 import { type Batched, type BatchPadding, collate, readPadding } from './collate.ts';
@@ -15,7 +16,7 @@ import {
   type Pull,
   until,
 } from './pull.ts';
-import { checkSeed, shuffled } from './shuffle.ts';
+import { shuffled } from './shuffle.ts';
 import { type Items, opening, openingOf, type RowOf, type RowsByName } from './source.ts';
 
 export interface MapOptions {
@@ -95,7 +96,8 @@ export class Stream<Item> implements AsyncIterable<Item> {
       let position = 0;
       const make = (item: Item) => fn(item, position++);
       if (concurrency > 1) return new Ahead(source, make, concurrency, false);
-      return through(source, (item) => (item === end ? end : make(item)));
+      const next = () => after(source.next(), (item) => (item === end ? end : make(item)));
+      return { next, close: () => source.close() };
     });
   }
 
@@ -142,7 +144,8 @@ export class Stream<Item> implements AsyncIterable<Item> {
     checkCount('take', count);
     return this.derive((source) => {
       let left = count;
-      return through(source, undefined, () => left-- > 0);
+      const next = () => (left-- > 0 ? source.next() : after(source.close(), (): End => end));
+      return { next, close: () => source.close() };
     });
   }
 
@@ -190,7 +193,8 @@ export class Stream<Item> implements AsyncIterable<Item> {
     checkPositive('shuffle', 'size', size);
     checkOptions('shuffle', options, ['seed']);
     const { seed } = options;
-    if (seed !== undefined) checkSeed('shuffle', seed);
+    // Which refuses what is no seed.
+    if (seed !== undefined) randomState(seed);
     return this.derive((source, pass) => shuffled(source, size, seed, pass));
   }
 
@@ -318,22 +322,6 @@ export function zip(...sources: readonly Items<unknown>[]): Stream<unknown> {
       close: () => Promise.all(pulls.map(async (pull) => pull.close())),
     };
   });
-}
-
-/** Each item by itself; where `goesOn` says no, there are no more. */
-function through<Item, Result = Item>(
-  source: Pull<Item>,
-  make?: (item: Item | End) => Awaitable<Result | End>,
-  goesOn?: () => boolean,
-): Pull<Result> {
-  return {
-    next() {
-      if (goesOn && !goesOn()) return after(source.close(), () => end);
-      const item = source.next();
-      return make ? after(item, make) : (item as Awaitable<Result | End>);
-    },
-    close: () => source.close(),
-  };
 }
 
 /** What several items become one of; after the end the source is asked no more. */
