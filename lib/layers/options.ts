@@ -144,6 +144,13 @@ export const number = (otherwise: number, check?: (layer: string, given: number,
     () => otherwise,
   );
 
+/** A number that is neither NaN nor infinite. */
+export const finite = (otherwise: number) =>
+  number(otherwise, (layer, given, name) => {
+    if (Number.isFinite(given)) return;
+    throw new ArgumentError(`${layer} expected ${name} to be a finite number, got ${describe(given)}`);
+  });
+
 export const dtype = option<FloatDtype>(
   (layer, _, given) => checkLayerDtype(layer, given),
   () => 'float32',

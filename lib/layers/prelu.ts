@@ -1,6 +1,4 @@
 /** A leaky ReLU whose slope is learned. */
-import { describe } from '../arguments.ts';
-import { ArgumentError } from '../errors.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
 import { add, minimum, mul } from '../ops/binary.ts';
@@ -11,7 +9,7 @@ import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
-import { count, dtype, layerForm, number, type OptionsOf } from './options.ts';
+import { count, dtype, finite, layerForm, type OptionsOf } from './options.ts';
 
 export interface PReLUOptions<D extends FloatDtype = FloatDtype> {
   /** The slope at first; default 0.25. */
@@ -21,10 +19,7 @@ export interface PReLUOptions<D extends FloatDtype = FloatDtype> {
 }
 
 const form = layerForm('PReLU', { channels: { ...count, otherwise: () => 1 } }, {
-  slope: number(0.25, (layer, given, name) => {
-    if (Number.isFinite(given)) return;
-    throw new ArgumentError(`${layer} expected ${name} to be a finite number, got ${describe(given)}`);
-  }),
+  slope: finite(0.25),
   dtype,
 } satisfies OptionsOf<PReLUOptions>);
 

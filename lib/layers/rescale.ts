@@ -1,6 +1,4 @@
 /** A scale and an offset that are known beforehand. */
-import { describe } from '../arguments.ts';
-import { ArgumentError } from '../errors.ts';
 import type { FloatDtype } from '../memory.ts';
 import { add, mul } from '../ops/binary.ts';
 import { cast } from '../ops/cast.ts';
@@ -8,19 +6,14 @@ import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkInputDtype, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
-import { dtype, layerForm, number, type OptionsOf } from './options.ts';
+import { dtype, finite, layerForm, type OptionsOf } from './options.ts';
 
 export interface RescaleOptions<D extends FloatDtype = FloatDtype> {
   /** Default float32. */
   dtype?: D;
 }
 
-const finite = number(0, (layer, given, name) => {
-  if (Number.isFinite(given)) return;
-  throw new ArgumentError(`${layer} expected ${name} to be a finite number, got ${describe(given)}`);
-});
-
-const form = layerForm('Rescale', { scale: { ...finite, otherwise: undefined }, offset: finite }, {
+const form = layerForm('Rescale', { scale: { ...finite(0), otherwise: undefined }, offset: finite(0) }, {
   dtype,
 } satisfies OptionsOf<RescaleOptions>);
 
