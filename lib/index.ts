@@ -110,6 +110,7 @@ export {
   RandomFlip,
 } from './layers/augment.ts';
 export { BatchNorm, type BatchNormLayerOptions } from './layers/batchNorm.ts';
+export type { TransformerBlockOptions } from './layers/block.ts';
 export { Columns, type ColumnsOptions } from './layers/columns.ts';
 export {
   configure,
@@ -178,7 +179,12 @@ export { RNN, type RNNOptions } from './layers/rnn.ts';
 export { Sequential, type SequentialOptions } from './layers/sequential.ts';
 export { StringLookup, type StringLookupOptions } from './layers/stringLookup.ts';
 export type { Texts } from './layers/texts.ts';
-export { TransformerBlock, type TransformerBlockOptions } from './layers/transformerBlock.ts';
+export { TransformerBlock } from './layers/transformerBlock.ts';
+export {
+  type Decoding,
+  TransformerDecoderBlock,
+  type TransformerDecoderBlockOptions,
+} from './layers/transformerDecoderBlock.ts';
 export { Upsample } from './layers/upsample.ts';
 export type { WeightedLossOptions } from './losses/binary.ts';
 export type { ClassLossOptions, CrossEntropyOptions } from './losses/classes.ts';

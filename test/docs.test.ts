@@ -11,6 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What each page prints. */
 const pages = {
+  attention: '6\n',
   data: 'accuracy 1\n',
   extending: "'body.0.weight'",
   files: "[ '0.weight', '0.bias' ] [ '1.weight', '1.bias' ]",

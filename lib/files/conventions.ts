@@ -2,6 +2,7 @@
 import { ArgumentError } from '../errors.ts';
 import { Activation } from '../layers/activation.ts';
 import { BatchNorm } from '../layers/batchNorm.ts';
+import { Block } from '../layers/block.ts';
 import { Convolution } from '../layers/convolution.ts';
 import { Dense } from '../layers/dense.ts';
 import { Dropout } from '../layers/dropout.ts';
@@ -12,7 +13,6 @@ import { LayerNorm } from '../layers/layerNorm.ts';
 import { MultiHeadAttention } from '../layers/multiHeadAttention.ts';
 import { Recurrent } from '../layers/recurrent.ts';
 import { RMSNorm } from '../layers/rmsNorm.ts';
-import { TransformerBlock } from '../layers/transformerBlock.ts';
 import {
   denseFromChannelsFirst,
   denseToChannelsFirst,
@@ -78,10 +78,9 @@ function nameInAttention(name: string, layers: ReadonlyMap<string, Layer>): stri
   const [, path = '', own = ''] = /^(.*\.)?(\w+)$/.exec(name) ?? [];
   const foreign = namesInAttention.get(own);
   if (foreign === undefined || !(layers.get(path.slice(0, -1)) instanceof MultiHeadAttention)) return null;
-  const [, before = ''] = /^(.*\.|)selfAttention\.$/.exec(path) ?? [];
-  const isInBlock =
-    path.endsWith('selfAttention.') && layers.get(before.slice(0, -1)) instanceof TransformerBlock;
-  return (isInBlock ? `${before}self_attn.` : path) + foreign;
+  const [, before, which = ''] = /^(.*\.|)(selfAttention|crossAttention)\.$/.exec(path) ?? [];
+  if (before === undefined || !(layers.get(before.slice(0, -1)) instanceof Block)) return path + foreign;
+  return `${before}${which === 'selfAttention' ? 'self_attn' : 'multihead_attn'}.${foreign}`;
 }
 
 /** What PyTorch keeps beside, and nobody here needs. */

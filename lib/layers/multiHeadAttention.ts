@@ -19,7 +19,7 @@ import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkEnd, checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { rate } from './dropout.ts';
-import { type Kept, KeyValueCache, keeps } from './keyValueCache.ts';
+import { type Kept, type KeptContext, KeyValueCache, keeps } from './keyValueCache.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { count, dtype, flag, initializer, layerForm, type OptionsOf, option } from './options.ts';
 
@@ -44,13 +44,19 @@ export interface MultiHeadAttentionOptions<D extends FloatDtype = FloatDtype> {
 
 /** What attention goes by beside x. */
 export interface Attending {
-  /** What keys and values are made of: [batch, keys, kvSize]. Default: x. */
-  context?: Tensor | null;
+  /**
+   * What keys and values are made of: [batch, keys, kvSize]. Default: x. 'kept': the one that was given with this cache before,
+   * whose keys, values and keyMask are there.
+   */
+  context?: Tensor | 'kept' | null;
   /** As of `scaledDotProductAttention`, of a shape that broadcasts to [batch, heads, queries, keys]. */
   mask?: Tensor | null;
   /** int32 [batch, keys]: 0 for a key that is not seen, as where a sequence is filled up. PyTorch's `key_padding_mask` has the opposite. */
   keyMask?: Tensor | null;
-  /** What came before, see `KeyValueCache`; it gets what is new. Each position then sees itself and those before. */
+  /**
+   * What came before, see `KeyValueCache`; it gets what is new. Without a context each position then sees itself and those before.
+   * Of a context it keeps keys and values, and what keyMask says of them.
+   */
   cache?: KeyValueCache | null;
 }
 
@@ -82,6 +88,14 @@ export function checkHeads(
   }
 }
 
+/** Queries, keys and values by heads, and the mask that comes with the keys. */
+interface Attended {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly seen: Tensor | null;
+}
+
 const form = layerForm('MultiHeadAttention', { size: count, heads: count }, {
   kvSize: { ...count, otherwise: ({ size }) => size as number },
   kvHeads: { ...count, otherwise: ({ heads }) => heads as number },
@@ -100,7 +114,8 @@ const form = layerForm('MultiHeadAttention', { size: count, heads: count }, {
  *
  *     const attention = new MultiHeadAttention(128, 4, { causal: true });
  *     attention.forward(x);
- *     attention.forward(x, { context: encoded, keyMask });
+ *     attention.forward(x, { context: encoded, keyMask, cache });
+ *     attention.forward(next, { context: 'kept', cache });
  */
 export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer {
   readonly size: number;
@@ -125,8 +140,8 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
   /** [size], or null without bias. */
   readonly outProjBias: Parameter<D> | null;
   private readonly dtype: D;
-  /** Cosines and sines of angles by position, as many as were asked for. */
-  #angles: readonly SharedTensor<D>[] = [];
+  /** Cosines and sines of angles by position, by how many there are; programs refer to them. */
+  readonly #angles = new Map<number, readonly SharedTensor<D>[]>();
 
   /**
    * @param size of the vectors, a multiple of `heads`
@@ -170,7 +185,7 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
   /**
    * @param x [batch, queries, size]
    * @returns [batch, queries, size]
-   * @throws ShapeError, DtypeError for what does not fit; IndexError where the cache is full
+   * @throws ShapeError, DtypeError for what does not fit; ArgumentError where no context was kept; IndexError where the cache is full
    */
   forward(x: Tensor, options: Attending = {}): Tensor<D> {
     checkTensor(this.label, x);
@@ -179,21 +194,13 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
     checkInputDtype(this, x, this.dtype);
     checkOptions(this.label, options, ['context', 'mask', 'keyMask', 'cache']);
     const { context = null, mask = null, keyMask = null, cache = null } = options;
-    const kept = this.keptOf(cache, context);
+    const kept = this.keptOf(cache);
     const [batch, queries] = x.shape;
-    let [q, k, v] =
-      context === null && this.inProjWeight ? this.ofOne(x, this.inProjWeight) : this.ofTwo(x, context ?? x);
-    if (this.rotary) [q, k] = this.turned(this.rotary, q, k, kept);
-    let own = mask;
-    if (kept !== null) {
-      k = kept.write(this.label, 0, k);
-      v = kept.write(this.label, 1, v);
-      own = this.joined(own, this.before(kept, queries));
-    }
-    if (keyMask !== null) own = this.joined(own, this.keyMaskOf(keyMask, batch, k.shape[2]));
+    const { q, k, v, seen } =
+      context === null ? this.ofItself(x, keyMask, kept) : this.ofContext(x, context, keyMask, kept);
     const y = scaledDotProductAttention<FloatDtype>(q, k, v, {
       causal: this.causal && kept === null,
-      mask: own,
+      mask: this.joined(mask, seen),
       dropout: this.training ? this.dropout : 0,
       grouped: this.kvHeads !== this.heads,
     });
@@ -213,22 +220,68 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
   }
 
   /** @internal */
-  [keeps](): { memories: [number, number][]; dtype: D } {
-    const one: [number, number] = [this.kvHeads, this.size / this.heads];
-    return { memories: [one, one], dtype: this.dtype };
+  get [keeps](): true {
+    return true;
   }
 
-  private keptOf(cache: KeyValueCache | null, context: Tensor | null): Kept | null {
+  private keptOf(cache: KeyValueCache | null): Kept | null {
     if (cache === null) return null;
-    if (!isInstance(cache, KeyValueCache)) {
-      throw new ArgumentError(`${this.label} expected cache to be a KeyValueCache, got ${describe(cache)}`);
+    if (isInstance(cache, KeyValueCache)) return cache.of(this);
+    throw new ArgumentError(`${this.label} expected cache to be a KeyValueCache, got ${describe(cache)}`);
+  }
+
+  private ofItself(x: Tensor, keyMask: Tensor | null, kept: Kept | null): Attended {
+    const [q, own, values] = this.inProjWeight
+      ? this.atOnce(x, this.inProjWeight)
+      : ([0, 1, 2] as const).map((part) => this.projected(x, part));
+    let [k, v] = [this.turned(own, kept), values];
+    let seen: Tensor | null = null;
+    if (kept !== null) {
+      k = kept.write(this.label, 0, k);
+      v = kept.write(this.label, 1, v);
+      seen = this.before(kept, x.shape[1], kept.length);
     }
-    if (context === null) return cache.of(this);
-    throw new ArgumentError(`${this.label} expected no cache beside a context, whose keys stay as they are`);
+    return { q: this.turned(q, kept), k, v, seen: this.joined(seen, this.keyMaskOf(keyMask, k)) };
+  }
+
+  private ofContext(
+    x: Tensor,
+    context: Tensor | 'kept',
+    keyMask: Tensor | null,
+    kept: Kept | null,
+  ): Attended {
+    const q = this.turned(this.projected(x, 0), kept);
+    if (context === 'kept') {
+      if (keyMask !== null) {
+        throw new ArgumentError(
+          `${this.label} expected keyMask with the context, beside which it is kept, got one for what is kept`,
+        );
+      }
+      if (kept !== null) return this.withContext(q, kept.context(this.label, x.shape[0]), kept);
+      throw new ArgumentError(`${this.label} expected a cache, in which a context is kept, got none`);
+    }
+    checkTensor(this.label, context, 'context');
+    const { kvSize } = this;
+    if (context.rank !== 3 || context.shape[2] !== kvSize || context.shape[0] !== x.shape[0]) {
+      throw new ShapeError(
+        `${this.label} expected context [${x.shape[0]}, length, ${kvSize}], received ${show(context.shape)}`,
+      );
+    }
+    checkInputDtype(this, context, this.dtype);
+    const k = this.turned(this.projected(context, 1), null);
+    const v = this.projected(context, 2);
+    const seen = this.keyMaskOf(keyMask, k);
+    if (kept === null) return { q, k, v, seen };
+    return this.withContext(q, kept.keep(this.label, k, v, seen && this.addedFor(seen)), kept);
+  }
+
+  private withContext(q: Tensor, { keys, values, mask }: KeptContext, kept: Kept): Attended {
+    const before = this.causal ? this.before(kept, q.shape[2], keys.shape[2]) : null;
+    return { q, k: keys, v: values, seen: this.joined(before, mask) };
   }
 
   /** Queries, keys and values of one sequence, by one product. */
-  private ofOne(x: Tensor, weight: Tensor): Tensor[] {
+  private atOnce(x: Tensor, weight: Tensor): Tensor[] {
     const { size, heads, kvHeads } = this;
     const [batch, length] = x.shape;
     const own = size / heads;
@@ -241,59 +294,58 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
     ].map(([from, to]) => slice(parts, [null, [from, to]]));
   }
 
-  /** The same of two. */
-  private ofTwo(x: Tensor, context: Tensor): Tensor[] {
-    const { size, heads, kvHeads, kvSize, inProjWeight, inProjBias } = this;
-    checkTensor(this.label, context, 'context');
-    if (context.rank !== 3 || context.shape[2] !== kvSize || context.shape[0] !== x.shape[0]) {
-      throw new ShapeError(
-        `${this.label} expected context [${x.shape[0]}, length, ${kvSize}], received ${show(context.shape)}`,
-      );
-    }
-    checkInputDtype(this, context, this.dtype);
-    const kept = (size / heads) * kvHeads;
+  /** Queries (0), keys (1) or values (2) of a sequence. */
+  private projected(from: Tensor, part: 0 | 1 | 2): Tensor {
+    const { size, heads, kvHeads, inProjWeight, inProjBias } = this;
+    const own = (size / heads) * kvHeads;
     const rows = [
       [0, size],
-      [size, size + kept],
-      [size + kept, size + 2 * kept],
-    ] as const;
-    const weights = [this.qProjWeight, this.kProjWeight, this.vProjWeight];
-    return [x, context, context].map((from, i) => {
-      const weight = weights[i] ?? slice(inProjWeight!, [rows[i]]);
-      const bias = inProjBias && slice(inProjBias, [rows[i]]);
-      const [batch, length, width] = from.shape;
-      const y = linear(reshape(from, [batch * length, width]), weight, bias);
-      return transpose(reshape(y, [batch, length, i === 0 ? heads : kvHeads, size / heads]), [0, 2, 1, 3]);
-    });
+      [size, size + own],
+      [size + own, size + 2 * own],
+    ][part] as [number, number];
+    const weight =
+      [this.qProjWeight, this.kProjWeight, this.vProjWeight][part] ?? slice(inProjWeight!, [rows]);
+    const [batch, length, width] = from.shape;
+    const y = linear(reshape(from, [batch * length, width]), weight, inProjBias && slice(inProjBias, [rows]));
+    return transpose(reshape(y, [batch, length, part === 0 ? heads : kvHeads, size / heads]), [0, 2, 1, 3]);
   }
 
-  private turned(style: RotaryStyle, q: Tensor, k: Tensor, kept: Kept | null): [Tensor, Tensor] {
-    const most = kept?.length ?? Math.max(q.shape[2], k.shape[2]);
-    const pairs = this.size / this.heads / 2;
-    if ((this.#angles[0]?.shape[0] ?? 0) < most) {
-      this.#angles = [Math.cos, Math.sin].map((of) => {
-        const table = new SharedTensor([most, pairs], this.dtype);
-        fillAngles(table.storage.array!, of, most, pairs, 10_000);
+  /** Queries or keys turned by their positions: those that come next in a cache, or from the first on. */
+  private turned(x: Tensor, kept: Kept | null): Tensor {
+    if (!this.rotary) return x;
+    const length = x.shape[2];
+    const at = kept && (cast(kept.positions(length, kept.length - 1), 'int32') as Tensor<'int32'>);
+    const [cos, sin] = this.angles(kept?.length ?? length).map((table) =>
+      at ? gather(table, at) : slice(table, [[0, length]]),
+    );
+    return turn(x, cos, sin, this.rotary);
+  }
+
+  /** Tables of at least so many positions, of few lengths. */
+  private angles(least: number): readonly SharedTensor<D>[] {
+    const count = 2 ** Math.ceil(Math.log2(Math.max(least, 1)));
+    let tables = this.#angles.get(count);
+    if (tables === undefined) {
+      const pairs = this.size / this.heads / 2;
+      tables = [Math.cos, Math.sin].map((of) => {
+        const table = new SharedTensor([count, pairs], this.dtype);
+        fillAngles(table.storage.array!, of, count, pairs, 10_000);
         return table;
       });
+      this.#angles.set(count, tables);
     }
-    const at = kept && (cast(kept.positions(q.shape[2], kept.length - 1), 'int32') as Tensor<'int32'>);
-    return [q, k].map((x) => {
-      const [cos, sin] = this.#angles.map((table) =>
-        at ? gather(table, at) : slice(table, [[0, x.shape[2]]]),
-      );
-      return turn(x, cos, sin, style);
-    }) as [Tensor, Tensor];
+    return tables;
   }
 
-  /** What is added to scores where a position of the cache lies ahead of one that is new. */
-  private before(kept: Kept, queries: number): Tensor {
+  /** What is added to scores where a key lies ahead of a position that is new. */
+  private before(kept: Kept, queries: number, keys: number): Tensor {
     const positions = reshape(kept.positions(queries), [queries, 1]);
-    const ahead = greater(arange(0, kept.length, 1, { dtype: 'float64' }), positions);
+    const ahead = greater(arange(0, keys, 1, { dtype: 'float64' }), positions);
     return where(cast(ahead, this.dtype), -Infinity, 0);
   }
 
-  private keyMaskOf(keyMask: Tensor, batch: number, keys: number): Tensor {
+  private keyMaskOf(keyMask: Tensor | null, { shape: [batch, , keys] }: Tensor): Tensor | null {
+    if (keyMask === null) return null;
     checkTensor(this.label, keyMask, 'keyMask');
     if (keyMask.dtype !== 'int32') {
       throw new DtypeError(`${this.label} expected keyMask to be int32, received ${keyMask.dtype}`);
@@ -307,14 +359,18 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
   }
 
   /** Two masks as one: what both let through. */
-  private joined(mask: Tensor | null, other: Tensor): Tensor {
-    if (mask === null) return other;
+  private joined(mask: Tensor | null, other: Tensor | null): Tensor | null {
+    if (mask === null || other === null) return mask ?? other;
     checkTensor(this.label, mask, 'mask');
     if (mask.dtype === 'int32' && other.dtype === 'int32') {
       return mul(where(mask, 1, 0), where(other, 1, 0));
     }
-    const added = (x: Tensor) => (x.dtype === 'int32' ? where(cast(x, this.dtype), 0, -Infinity) : x);
-    return add(added(mask), added(other));
+    return add(this.addedFor(mask), this.addedFor(other));
+  }
+
+  /** What a mask adds to scores. */
+  private addedFor(mask: Tensor): Tensor {
+    return mask.dtype === 'int32' ? where(cast(mask, this.dtype), 0, -Infinity) : mask;
   }
 }
 

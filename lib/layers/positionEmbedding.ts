@@ -94,8 +94,8 @@ export class PositionEmbedding<D extends FloatDtype = 'float32'> extends Layer {
   }
 
   /** @internal */
-  [keeps](): { memories: []; dtype: FloatDtype } {
-    return { memories: [], dtype: this.#table.dtype as FloatDtype };
+  get [keeps](): true {
+    return true;
   }
 
   override outputShape(input: ExampleShape): ExampleShape {

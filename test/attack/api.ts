@@ -520,6 +520,8 @@ const recipes: Readonly<Record<string, string>> = {
   MultiHeadAttention: 'size size {kvSize:size,kvHeads:size,bias,dropout:rate,causal,init,dtype}',
   PositionEmbedding: 'size size {init,dtype}',
   TransformerBlock: 'size size {hidden:size,activation,causal,preNorm,dropout:rate,kvHeads:size,bias,dtype}',
+  TransformerDecoderBlock:
+    'size size {hidden:size,activation,causal,preNorm,dropout:rate,kvHeads:size,kvSize:size,bias,dtype}',
   KeyValueCache: 'model size size',
   RMSNorm: 'size {epsilon,affine,dtype}',
   GroupNorm: 'size size {epsilon,affine,dtype}',

@@ -4,6 +4,7 @@ import {
   Adam,
   type Attending,
   compile,
+  type Decoding,
   Dense,
   Embedding,
   encodeModel,
@@ -28,6 +29,7 @@ import {
   seed,
   type Tensor,
   TransformerBlock,
+  TransformerDecoderBlock,
   tensor,
 } from '../../lib/index.ts';
 import { uniform } from '../cases/case.ts';
@@ -44,8 +46,12 @@ const mask = int32([
   [1, 1, 1, 0, 1],
   [0, 0, 1, 1, 1],
 ]);
+const ends = int32([
+  [1, 1, 0],
+  [1, 1, 1],
+]);
 
-const made: Record<string, [(dtype: FloatDtype) => Layer, Attending]> = {
+const made: Record<string, [(dtype: FloatDtype) => Layer, Attending & Decoding]> = {
   self: [(dtype) => new MultiHeadAttention(6, 2, { dtype }), {}],
   'self, no bias': [(dtype) => new MultiHeadAttention(6, 2, { bias: false, dtype }), {}],
   'self, causal': [(dtype) => new MultiHeadAttention(6, 2, { causal: true, dtype }), {}],
@@ -66,10 +72,18 @@ const made: Record<string, [(dtype: FloatDtype) => Layer, Attending]> = {
       ];
     }),
   ),
+  'decoder, after': [
+    (dtype) => new TransformerDecoderBlock(6, 2, { hidden: 10, preNorm: false, activation: 'relu', dtype }),
+    {},
+  ],
+  'decoder, before, masks': [
+    (dtype) => new TransformerDecoderBlock(6, 2, { hidden: 10, dtype }),
+    { keyMask: ends, contextMask: mask, contextKeyMask: keyMask },
+  ],
 };
 
 describe.each<[FloatDtype, number]>([
-  ['float64', 1e-10],
+  ['float64', 1e-12],
   ['float32', 5e-5],
 ])('beside PyTorch, %s', (dtype, tolerance) => {
   const rows = (name: string, shape: readonly number[]): Tensor =>
@@ -83,12 +97,16 @@ describe.each<[FloatDtype, number]>([
     const names = Object.keys(there).sort();
     const state = Object.fromEntries(names.map((key) => [key, rows(`${name}/${key}`, there[key].shape)]));
     await loadWeights(encodeSafetensors(state), layer, { convention: 'pytorch' });
-    const isCross = name.startsWith('cross');
-    const inputs = [rows(`${name}/x`, [2, isCross ? 3 : 5, 6])];
-    if (isCross) inputs.push(rows(`${name}/context`, [2, 5, name.endsWith('size') ? 4 : 6]));
+    const isDecoder = layer instanceof TransformerDecoderBlock;
+    const hasContext = isDecoder || name.startsWith('cross');
+    const inputs = [rows(`${name}/x`, [2, hasContext ? 3 : 5, 6])];
+    if (hasContext) inputs.push(rows(`${name}/context`, [2, 5, name.endsWith('size') ? 4 : 6]));
     for (const input of inputs) input.setRequiresGrad();
     const [x, context] = inputs;
-    const attend = (a: Tensor, b?: Tensor) => layer.forward(a, b ? { ...options, context: b } : options);
+    const attend = (a: Tensor, b?: Tensor) =>
+      isDecoder
+        ? layer.forward(a, b as Tensor, options)
+        : layer.forward(a, b ? { ...options, context: b } : options);
     const y = attend(x, context);
     y.backward(rows(`${name}/cotangent`, y.shape));
     const compiled = compile((a: Tensor, b: Tensor | null) => noGrad(() => attend(a, b ?? undefined)));
@@ -198,8 +216,154 @@ describe('a cache', () => {
     const attention = new MultiHeadAttention(8, 2);
     const own = new KeyValueCache(attention, 1, 4);
     const x = randn([1, 2, 8]);
-    expect(() => attention.forward(x, { cache: own, context: x })).toThrow(/no cache beside a context/);
+    expect(() => attention.forward(x, { cache: own, context: x })).toThrow(/noGrad/);
     expect(() => attention.forward(x, { cache: {} as never })).toThrow(/cache to be a KeyValueCache/);
+  });
+});
+
+/** A small decoder. */
+class Writer extends Layer {
+  override readonly inputDtype = { 0: 'int32' } as const;
+  readonly embedding = new Embedding(11, 8);
+  readonly positions = new PositionEmbedding(16, 8);
+  readonly blocks: TransformerDecoderBlock<FloatDtype>[];
+  readonly out = new Dense(8, 11);
+
+  constructor(options: ConstructorParameters<typeof TransformerDecoderBlock>[2] = {}) {
+    super();
+    this.blocks = [0, 1].map(() => new TransformerDecoderBlock(8, 4, options));
+  }
+
+  forward(tokens: Tensor, context: Tensor | 'kept', options: Decoding = {}): Tensor {
+    let x: Tensor = this.embedding.forward(tokens);
+    x = this.positions.forward(x, { cache: options.cache ?? null });
+    for (const block of this.blocks) x = block.forward(x, context, options);
+    return this.out.forward(x);
+  }
+}
+
+/** Some rows of three sequences, of which the second is shorter than the others. */
+const seenOf = (keys: number) =>
+  int32([0, 1, 2].map((i) => Array.from({ length: keys }, (_, k) => Number(i !== 1 || k < keys - 2))));
+
+describe('a context in a cache', () => {
+  const options: [string, ConstructorParameters<typeof TransformerDecoderBlock>[2]][] = [
+    ['as it is', {}],
+    ['of another size, grouped heads, rotary', { kvSize: 5, kvHeads: 2, rotary: 'halves', norm: 'rms' }],
+    ['normalised after, no bias', { preNorm: false, bias: false, activation: 'relu' }],
+  ];
+
+  test.each(options)(
+    '%s: word by word as all at once, for contexts that follow each other',
+    async (_, own) => {
+      seed(1);
+      const model = new Writer(own);
+      const cache = new KeyValueCache(model, 3, 12);
+      const begin = compile((tokens: Tensor, context: Tensor, contextKeyMask: Tensor | null) =>
+        noGrad(() => model.forward(tokens, context, { contextKeyMask, cache })),
+      );
+      const next = compile((tokens: Tensor) => noGrad(() => model.forward(tokens, 'kept', { cache })));
+      const eager = (tokens: Tensor) => noGrad(() => model.forward(tokens, 'kept', { cache }));
+      // Lengths, and whether there is a mask, come and go; programs are written down again in between.
+      for (const [round, keys] of [7, 7, 4, 7, 4, 6, 7, 4, 7, 7, 7, 7].entries()) {
+        const context = randn([3, keys, own?.kvSize ?? 8]);
+        const contextKeyMask = round % 3 === 1 ? null : seenOf(keys);
+        const whole = model.forward(words(3, 11), context, { contextKeyMask });
+        const part = (from: number, to: number) => whole.slice([null, [from, to]]) as Tensor;
+        if (round % 4 === 3) {
+          close(
+            noGrad(() => model.forward(words(3, 4), context, { contextKeyMask, cache })),
+            part(0, 4),
+          );
+        } else {
+          close(begin.sync(words(3, 4), context, contextKeyMask), part(0, 4));
+        }
+        close(eager(words(3, 2, 4)), part(4, 6));
+        for (let t = 6; t < 9; t++) close(next.sync(words(3, 1, t)), part(t, t + 1));
+        // Runs that wait for each other.
+        const both = await Promise.all([next(words(3, 1, 9)), next(words(3, 1, 10))]);
+        both.forEach((logits, i) => {
+          close(logits, part(9 + i, 10 + i));
+        });
+        expect(cache.position).toBe(11);
+        cache.reset();
+      }
+    },
+  );
+
+  test('is read at once where the next call does not wait for the one that gives it', async () => {
+    seed(2);
+    const model = new Writer();
+    const cache = new KeyValueCache(model, 3, 12);
+    const begin = compile((tokens: Tensor, context: Tensor) =>
+      noGrad(() => model.forward(tokens, context, { cache })),
+    );
+    const next = compile((tokens: Tensor) => noGrad(() => model.forward(tokens, 'kept', { cache })));
+    for (const keys of [5, 3, 5, 5, 3]) {
+      const context = randn([3, keys, 8]);
+      const whole = model.forward(words(3, 6), context);
+      const [, a, b] = await Promise.all([
+        begin(words(3, 4), context),
+        next(words(3, 1, 4)),
+        next(words(3, 1, 5)),
+      ]);
+      close(a, whole.slice([null, [4, 5]]) as Tensor);
+      close(b, whole.slice([null, [5, 6]]) as Tensor);
+      cache.reset();
+    }
+  });
+
+  test('attention alone: causal and by rotary positions, of a context', () => {
+    seed(3);
+    for (const causal of [false, true]) {
+      const layer = new MultiHeadAttention(8, 2, { causal, rotary: 'pairs', kvHeads: 1 });
+      const cache = new KeyValueCache(layer, 2, 9);
+      const [x, context] = [randn([2, 5, 8]), randn([2, 4, 8])];
+      const whole = layer.forward(x, { context });
+      const own = (from: number, to: number) => x.slice([null, [from, to]]) as Tensor;
+      noGrad(() => {
+        close(layer.forward(own(0, 2), { context, cache }), whole.slice([null, [0, 2]]) as Tensor);
+        for (const t of [2, 3, 4]) {
+          const y = layer.forward(own(t, t + 1), { context: 'kept', cache });
+          close(y, whole.slice([null, [t, t + 1]]) as Tensor);
+        }
+      });
+    }
+  });
+
+  test('has to be there, in this cache, and was not kept by a call that failed', async () => {
+    const model = new Writer();
+    const cache = new KeyValueCache(model, 3, 4);
+    const context = randn([3, 5, 8]);
+    const next = compile((tokens: Tensor) => noGrad(() => model.forward(tokens, 'kept', { cache })));
+    const begin = compile((tokens: Tensor) => noGrad(() => model.forward(tokens, context, { cache })));
+    const missing =
+      /crossAttention \(MultiHeadAttention\) expected a context that was given with this cache before/;
+    expect(() => next.sync(words(3, 1))).toThrow(missing);
+    expect(() => noGrad(() => model.forward(words(3, 1), 'kept', { cache }))).toThrow(missing);
+    cache.reset();
+    begin.sync(words(3, 2));
+    next.sync(words(3, 1));
+    expect(() => noGrad(() => model.forward(words(3, 1), 'kept'))).toThrow(/expected a cache, in which/);
+    cache.reset();
+    begin.sync(words(3, 2));
+    expect(() =>
+      noGrad(() => model.forward(words(3, 1), 'kept', { cache, contextKeyMask: seenOf(5) })),
+    ).toThrow(/keyMask with the context/);
+    cache.reset();
+    begin.sync(words(3, 2));
+    const other = new KeyValueCache(model.blocks[0].crossAttention, 2, 4);
+    const attend = (x: Tensor) =>
+      model.blocks[0].crossAttention.forward(x, { context: 'kept', cache: other });
+    expect(() => noGrad(() => attend(randn([3, 1, 8])))).toThrow(/a batch of 2/);
+    expect(() => noGrad(() => attend(randn([2, 1, 8])))).toThrow(/expected a context/);
+    cache.reset();
+    expect(() => next.sync(words(3, 1))).toThrow(missing);
+    cache.reset();
+    // Longer than the cache: what it would keep of the context is not there.
+    await expect(begin(words(3, 5))).rejects.toThrow(/indices/);
+    expect(() => next.sync(words(3, 1))).toThrow(missing);
+    expect(cache.position).toBe(0);
   });
 });
 
@@ -284,6 +448,16 @@ describe('in use', () => {
     expect([...rotary(x, { first: 2, style: 'pairs' }).data]).toEqual([cos, sin, 0, 0]);
   });
 
+  test('rotary: sequences of lengths that come and go, as programs', () => {
+    seed(6);
+    const layer = new MultiHeadAttention(8, 2, { rotary: 'halves' });
+    const attend = compile((x: Tensor) => noGrad(() => layer.forward(x)));
+    for (let run = 0; run < 40; run++) {
+      const x = randn([2, [4, 4, 4, 9, 4, 17, 3, 1][run % 8], 8]);
+      expect([...attend.sync(x).data]).toEqual([...layer.forward(x).data]);
+    }
+  });
+
   test('sinusoids are those of the paper', () => {
     const zeros = tensor(new Float32Array(5 * 4), { shape: [1, 5, 4] });
     const y = new PositionEmbedding(5, 4, { kind: 'sinusoidal' }).forward(zeros);
@@ -322,6 +496,16 @@ test('what does not fit is refused by name', () => {
   expect(() => layer.forward(x, { keyMask: randn([2, 3]) })).toThrow(/keyMask to be int32/);
   expect(() => layer.forward(x, { mask: randn([4, 4]) })).toThrow(/mask|broadcast/);
   expect(() => layer.forward(x, { other: 1 } as never)).toThrow(/other/);
+  const block = new TransformerDecoderBlock(8, 2, { kvSize: 4 });
+  const context = randn([2, 5, 4]);
+  expect(() => block.forward(x, x)).toThrow(/context \[2, length, 4\], received \[2, 3, 8\]/);
+  expect(() => block.forward(x, null as never)).toThrow(
+    /^\[TransformerDecoderBlock\] expected context to be a tensor/,
+  );
+  expect(() => block.forward(x, 'keep' as never)).toThrow(/expected context to be a tensor/);
+  expect(() => block.forward(x, context, { contextKeyMask: int32([[1, 1, 1]]) })).toThrow(/keyMask \[2, 5\]/);
+  expect(() => block.forward(x, context, { context } as never)).toThrow(/context/);
+  expect(() => new TransformerDecoderBlock(8, 3)).toThrow(/TransformerDecoderBlock expected heads to divide/);
   expect(() => new MultiHeadAttention(8, 3)).toThrow(/heads to divide size/);
   expect(() => new MultiHeadAttention(8, 4, { kvHeads: 3 })).toThrow(/kvHeads to divide heads/);
   expect(() => new MultiHeadAttention(6, 2, { rotary: 'pairs' })).toThrow(/even size for rotary, got 3/);

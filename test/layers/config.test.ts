@@ -45,6 +45,7 @@ const sequences = [
   'PositionEmbedding',
   'RNN',
   'TransformerBlock',
+  'TransformerDecoderBlock',
 ];
 
 /** What a layer makes of images, or of sequences, as its class takes them. */
@@ -56,7 +57,11 @@ async function outputOf(name: string, layer: Layer): Promise<unknown> {
   const dtype = (layer.config.dtype ?? layer.inputDtype ?? 'float64') as 'float32';
   const shape = name.endsWith('1D') || sequences.includes(name) ? [2, 6, 4] : [2, 6, 6, 4];
   seed(7);
-  const y = await predict(layer, axpy.randn(shape, { dtype }));
+  const x = axpy.randn(shape, { dtype });
+  const y = await predict(
+    layer,
+    name === 'TransformerDecoderBlock' ? [x, axpy.randn([2, 3, 4], { dtype })] : x,
+  );
   return { shape: y.shape, values: [...y.data] };
 }
 

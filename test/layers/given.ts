@@ -47,6 +47,25 @@ const overTime = (more: Record<string, fc.Arbitrary<unknown>> = {}) =>
     }),
   );
 
+const block = (more: Record<string, fc.Arbitrary<unknown>> = {}) =>
+  fc.tuple(
+    fc.constant(4),
+    fc.constantFrom(1, 2),
+    optional({
+      hidden: fc.constant(3),
+      activation,
+      causal: flag,
+      norm: fc.constantFrom('layer', 'rms'),
+      preNorm: flag,
+      dropout: fc.constant(0.5),
+      rotary: fc.constantFrom(false, 'halves'),
+      kvHeads: fc.constant(1),
+      bias: flag,
+      dtype,
+      ...more,
+    }),
+  );
+
 /** Arguments for the constructor of every layer class. */
 export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   Activation: fc.tuple(activation),
@@ -208,22 +227,8 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     optional({ unknown: fc.constant('index'), limit: fc.constantFrom(null, 3) }),
   ),
   Tanh: none,
-  TransformerBlock: fc.tuple(
-    fc.constant(4),
-    fc.constantFrom(1, 2),
-    optional({
-      hidden: fc.constant(3),
-      activation,
-      causal: flag,
-      norm: fc.constantFrom('layer', 'rms'),
-      preNorm: flag,
-      dropout: fc.constant(0.5),
-      rotary: fc.constantFrom(false, 'halves'),
-      kvHeads: fc.constant(1),
-      bias: flag,
-      dtype,
-    }),
-  ),
+  TransformerBlock: block(),
+  TransformerDecoderBlock: block({ kvSize: fc.constantFrom(4) }),
   Upsample: fc.oneof(
     fc.tuple(
       fc.oneof(pair, fc.constantFrom<unknown>(0.5, [1.5, 2.7])),

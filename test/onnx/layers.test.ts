@@ -34,6 +34,10 @@ const shapes: Readonly<Record<string, ExampleShapes>> = {
   MaxPool1D: [6, 4],
   MultiHeadAttention: [6, 4],
   TransformerBlock: [6, 4],
+  TransformerDecoderBlock: [
+    [6, 4],
+    [3, 4],
+  ],
   LSTM: [6, 4],
   RNN: [6, 4],
   Columns: { city: [], size: [] },
@@ -66,10 +70,11 @@ describe.skipIf(runtime === null).each(classes)('%s', (name, Kind) => {
             const x = randn([batch, ...shape], { dtype });
             return indexed.includes(key) ? x.abs().mul(3).cast('int32').minimum(3) : x;
           };
-          const record = Object.entries(Array.isArray(inputShape) ? { [name]: inputShape } : inputShape);
+          const isOne = Array.isArray(inputShape) && !inputShape.some(Array.isArray);
+          const record = Object.entries(isOne ? { [name]: inputShape } : inputShape) as [string, number[]][];
           const tensors = record.map(([key, shape]) => make(key, shape));
-          const x =
-            name === 'Columns' ? Object.fromEntries(record.map(([key], i) => [key, tensors[i]])) : tensors[0];
+          const named = () => Object.fromEntries(record.map(([key], i) => [key, tensors[i]]));
+          const x = isOne ? tensors[0] : name === 'Columns' ? named() : tensors;
           await expectSame(layer, served, tensors, x, `${name} ${JSON.stringify(args)}`, border);
         }
       }),

@@ -7,6 +7,7 @@ from torch import nn
 QUERIES, KEYS = 3, 5
 # PyTorch's masks say what is not seen; axpy's what is.
 KEY_MASK = torch.tensor([[1, 1, 1, 0, 0], [0, 1, 1, 1, 1]])
+LENGTHS = torch.tensor([[1, 1, 0], [1, 1, 1]])
 MASK = torch.tensor([[1, 0, 1, 1, 1], [1, 1, 1, 0, 1], [0, 0, 1, 1, 1]])
 
 
@@ -42,6 +43,21 @@ def block(rows, name, options, key_mask):
     return results(rows, name, module, [x], lambda q: module(q, src_key_padding_mask=mask))
 
 
+def decoder(rows, name, options, masks):
+    """Causal, of a context of another length; with `masks` positions of both and single scores are left out."""
+    module = nn.TransformerDecoderLayer(6, 2, 10, dropout=0, batch_first=True, **options)
+    load(rows, name, module)
+    inputs = [rows(f"{name}/{key}", [2, length, 6]).requires_grad_() for key, length in (("x", QUERIES), ("context", KEYS))]
+    others = {"tgt_mask": torch.ones(QUERIES, QUERIES, dtype=torch.bool).tril().logical_not()}
+    if masks:
+        others |= {
+            "tgt_key_padding_mask": LENGTHS == 0,
+            "memory_mask": MASK == 0,
+            "memory_key_padding_mask": KEY_MASK == 0,
+        }
+    return results(rows, name, module, inputs, lambda x, context: module(x, context, **others))
+
+
 def transformer(rows):
     cross = {"context": True}
     attentions = {
@@ -61,4 +77,8 @@ def transformer(rows):
     return {
         **{name: attention(rows, name, *case) for name, case in attentions.items()},
         **{name: block(rows, name, *case) for name, case in blocks.items()},
+        "decoder, after": decoder(rows, "decoder, after", {}, False),
+        "decoder, before, masks": decoder(
+            rows, "decoder, before, masks", {"norm_first": True, "activation": "gelu"}, True
+        ),
     }
