@@ -186,6 +186,15 @@ export {
   type TransformerDecoderBlockOptions,
 } from './layers/transformerDecoderBlock.ts';
 export { Upsample } from './layers/upsample.ts';
+export {
+  type Factor,
+  type FillMode,
+  RandomRotation,
+  RandomTranslation,
+  RandomZoom,
+  type RandomZoomOptions,
+  type WarpOptions,
+} from './layers/warp.ts';
 export type { WeightedLossOptions } from './losses/binary.ts';
 export type { ClassLossOptions, CrossEntropyOptions } from './losses/classes.ts';
 export type { LossOptions } from './losses/options.ts';
@@ -220,6 +229,14 @@ export { dropout } from './ops/dropout.ts';
 export { einsum } from './ops/einsum.ts';
 export type { Activation as FusedActivation } from './ops/epilogue.ts';
 export { oneHot } from './ops/gather.ts';
+export {
+  type AffineGridOptions,
+  affineGrid,
+  type GridSampleMode,
+  type GridSampleOptions,
+  gridSample,
+  type PaddingMode,
+} from './ops/gridSample.ts';
 export { groupNorm } from './ops/groupNorm.ts';
 
 import './ops/index.ts';

@@ -48,6 +48,11 @@ export interface Traced {
   readonly dropout: null;
   readonly full: { readonly value: number };
   readonly gather: null;
+  readonly gridSample: {
+    readonly mode: 'bilinear' | 'nearest';
+    readonly paddingMode: 'zeros' | 'border' | 'reflection';
+    readonly alignCorners: boolean;
+  };
   readonly interpolate: {
     readonly mode: 'nearest' | 'bilinear';
     readonly alignCorners: boolean;

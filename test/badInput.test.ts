@@ -7,6 +7,7 @@ import {
   AdamW,
   AvgPool2D,
   AxpyError,
+  affineGrid,
   arange,
   averagePool2d,
   BatchNorm,
@@ -38,6 +39,7 @@ import {
   GRU,
   GroupNorm,
   gradCheck,
+  gridSample,
   groupNorm,
   interpolate,
   KeyValueCache,
@@ -64,6 +66,9 @@ import {
   predict,
   profile,
   progress,
+  RandomRotation,
+  RandomTranslation,
+  RandomZoom,
   Rescale,
   RMSNorm,
   RMSprop,
@@ -151,6 +156,7 @@ const matrix = () =>
     [4, 5, 6],
   ]);
 const image = () => zeros([1, 1, 1, 1]);
+const grid = () => zeros([1, 1, 1, 2]);
 const labels = () => tensor([0, 1], { dtype: 'int32' });
 const float64 = () => tensor([1], { dtype: 'float64' });
 const parameters = () => new Dense(2, 2).parameters();
@@ -275,6 +281,13 @@ const calls: Record<string, (value: never) => unknown> = {
   'GRU, resetAfter': (v) => new GRU(2, 2, { resetAfter: v === true ? (1 as never) : v }),
   'RNN, nonlinearity': (v) => new RNN(2, 2, { nonlinearity: v }),
   'Flatten, input': (v) => new Flatten().forward(v),
+  'RandomRotation, factor': (v) => new RandomRotation(v),
+  'RandomRotation, an end': (v) => new RandomRotation([v, 1]),
+  'RandomRotation, input': (v) => new RandomRotation(0.1).forward(v),
+  'RandomTranslation, options': (v) => new RandomTranslation(0.1, 0.1, v),
+  'RandomTranslation, fillMode': (v) => new RandomTranslation(0.1, 0.1, { fillMode: v }),
+  'RandomTranslation, fillValue': (v) => new RandomTranslation(0.1, 0.1, { fillValue: v }),
+  'RandomZoom, widthFactor': (v) => new RandomZoom(0.1, { widthFactor: v === null ? ('a' as never) : v }),
   'Dropout, input in evaluation': (v) => new Dropout().eval().forward(v),
   Activation: (v) => new Activation(v),
   Sequential: (v) => new Sequential(v),
@@ -347,6 +360,14 @@ const calls: Record<string, (value: never) => unknown> = {
   'upsample, x': (v) => upsample(v, 2),
   'upsample, scale': (v) => upsample(image(), v),
   'upsample, mode': (v) => upsample(image(), 2, { mode: v }),
+  'affineGrid, theta': (v) => affineGrid(v, 2),
+  'affineGrid, size': (v) => affineGrid(zeros([1, 2, 3]), v),
+  'affineGrid, options': (v) => affineGrid(zeros([1, 2, 3]), 2, v),
+  'gridSample, x': (v) => gridSample(v, grid()),
+  'gridSample, grid': (v) => gridSample(image(), v),
+  'gridSample, options': (v) => gridSample(image(), grid(), v),
+  'gridSample, mode': (v) => gridSample(image(), grid(), { mode: v }),
+  'gridSample, paddingMode': (v) => gridSample(image(), grid(), { paddingMode: v }),
   'interpolate, x': (v) => interpolate(v, { size: 2 }),
   'interpolate, options': (v) => interpolate(image(), v),
   'interpolate, size': (v) => interpolate(image(), { size: v }),

@@ -5,9 +5,9 @@
 import { describe } from '../arguments.ts';
 import { arange } from '../create.ts';
 import { ArgumentError } from '../errors.ts';
-import { add, greaterEqual, less, maximum, minimum, mul, sub, where } from '../ops/binary.ts';
+import { add, mul, sub } from '../ops/binary.ts';
 import { cast } from '../ops/cast.ts';
-import { gather } from '../ops/gather.ts';
+import { pixelsAt } from '../ops/gridSample.ts';
 import { pad } from '../ops/pad.ts';
 import { mean } from '../ops/reduce.ts';
 import { reshape } from '../ops/reshape.ts';
@@ -22,7 +22,7 @@ import { type ExampleShape, Layer } from './layer.ts';
 import { choice, count, layerForm, number, type OptionsOf, option } from './options.ts';
 
 /** A number for each image, [batch, 1, 1], uniform on [low, high). */
-const drawn = (batch: number, low: number, high: number): Tensor =>
+export const drawn = (batch: number, low: number, high: number): Tensor =>
   add(mul(rand([batch, 1, 1]), high - low), low);
 
 /** An integer for each image, from 0 to below `end`. */
@@ -33,27 +33,7 @@ const drawnInteger = (batch: number, end: number): Tensor<'int32'> =>
 const places = (n: number, shape: Shape): Tensor<'int32'> =>
   reshape(arange(0, n, 1, { dtype: 'int32' }), shape);
 
-const within = (places: Tensor, count: number): Tensor => minimum(maximum(places, 0), count - 1);
-
-/**
- * Pixels of images from certain rows and columns; 0 where those are outside.
- * @param rows int32 [batch or 1, height, 1] @param columns int32 [batch or 1, 1, width]
- */
-function pixelsAt(x: Tensor, rows: Tensor, columns: Tensor): Tensor {
-  const [batch, height, width, channels] = x.shape;
-  const image = mul(places(batch, [batch, 1, 1]), height);
-  // Within int32 as far as there may be pixels; float32 would end at 2²⁴.
-  const row = add(image, within(rows, height));
-  const indices = add(mul(row, width), within(columns, width)) as Tensor<'int32'>;
-  const y = gather(reshape(x, [batch * height * width, channels]), indices);
-  const inside = mul(
-    mul(greaterEqual(rows, 0), less(rows, height)),
-    mul(greaterEqual(columns, 0), less(columns, width)),
-  );
-  return where(reshape(inside, [...inside.shape, 1]), y, 0);
-}
-
-abstract class Augmentation extends Layer {
+export abstract class Augmentation extends Layer {
   forward(x: Tensor): Tensor {
     checkTensor(this.label, x);
     checkImages(this, x.shape);

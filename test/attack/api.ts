@@ -179,6 +179,11 @@ const kinds = {
   init: (random) => random.pick(initializers),
   reduction: (random) => random.pick(['mean', 'sum', 'none']),
   mode: (random) => random.pick(['nearest', 'bilinear']),
+  paddingMode: (random) => random.pick(['zeros', 'border', 'reflection']),
+  fillMode: (random) => random.pick(['reflect', 'nearest', 'constant']),
+  grid: (random) => filled(random, [2, 3, 5, 2]),
+  theta: (random) => filled(random, [2, 2, 3]),
+  turns: (random) => random.pick([0, 0.2, [-0.5, 0.1]]),
   layers: () => [new axpy.Dense(3, 3), new axpy.ReLU(), new axpy.Dense(3, 2)],
   model,
   layer: () => new axpy.Dense(3, 2),
@@ -445,6 +450,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
 };
 
 const create = '{dtype,requiresGrad}';
+const warp = '{fillMode:fillMode,fillValue:number,interpolation:mode}';
 const onnx =
   '{inputShape:exampleShapes,layout:onnxLayout,batch:size,dtype:onnxDtype,inputNames,outputNames,description:text}';
 const convolution = '{groups,activation,bias,init,biasInit,dtype,winograd,stride,padding,dilation}';
@@ -505,6 +511,9 @@ const recipes: Readonly<Record<string, string>> = {
   RandomContrast: 'positive',
   RandomCrop: 'size size {padding:size}',
   RandomFlip: 'text',
+  RandomRotation: `turns ${warp}`,
+  RandomTranslation: `turns turns ${warp}`,
+  RandomZoom: `turns {widthFactor:turns,fillMode:fillMode,fillValue:number,interpolation:mode}`,
   Reshape: 'shape',
   Residual: 'layer {shortcut:layer}',
   Lambda: 'tensorFunction {outputShape:plainFunction}',
@@ -626,6 +635,8 @@ const recipes: Readonly<Record<string, string>> = {
   setThreads: 'threads',
   stack: 'tensors axis',
   tensor: 'values {shape,dtype,requiresGrad}',
+  affineGrid: 'theta pair {alignCorners}',
+  gridSample: 'image grid {mode,paddingMode:paddingMode,alignCorners}',
   interpolate: 'image {scaleFactor:pair,size:pair,mode,alignCorners}',
   upsample: 'image pair {mode,alignCorners}',
   where: 'condition operand operand',

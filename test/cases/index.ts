@@ -15,6 +15,7 @@ import cumsum from './cumsum.ts';
 import dropout from './dropout.ts';
 import einsum from './einsum.ts';
 import gather from './gather.ts';
+import gridSample from './gridSample.ts';
 import imageKernels from './imageKernels.ts';
 import interpolate from './interpolate.ts';
 import kernels from './kernels.ts';
@@ -78,6 +79,7 @@ const all: readonly Declaration[] = [
   normalize,
   pad,
   interpolate,
+  gridSample,
   random,
   optimizer,
   kernels,

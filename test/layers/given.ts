@@ -30,6 +30,13 @@ const image = { ...common, stride: pair, dilation: pair };
 const number = fc.double();
 const optional = (record: Record<string, fc.Arbitrary<unknown>>) => fc.record(record, { requiredKeys: [] });
 
+const turns = fc.constantFrom<unknown>(0.2, 0, [-0.1, 0.3]);
+const warp = optional({
+  fillMode: fc.constantFrom('reflect', 'nearest', 'constant'),
+  fillValue: fc.constantFrom(0, -0.5),
+  interpolation: fc.constantFrom('bilinear', 'nearest'),
+});
+
 const overTime = (more: Record<string, fc.Arbitrary<unknown>> = {}) =>
   fc.tuple(
     fc.constant(4),
@@ -140,6 +147,12 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
   RandomContrast: fc.tuple(fc.constantFrom(0, 0.2)),
   RandomCrop: fc.tuple(fc.constant(4), fc.constant(7), fc.constantFrom({ padding: 1 }, { padding: 3 })),
   RandomFlip: fc.oneof(none, fc.tuple(fc.constantFrom('vertical', 'both'))),
+  RandomRotation: fc.tuple(turns, warp),
+  RandomTranslation: fc.tuple(turns, turns, warp),
+  RandomZoom: fc.oneof(
+    fc.tuple(turns, warp),
+    fc.tuple(turns, fc.record({ widthFactor: fc.constantFrom<unknown>(null, 0.3, [-0.5, 0]) })),
+  ),
   Reshape: fc.tuple(fc.constantFrom([2, -1], [-1], [12, 12])),
   Graph: fc.tuple(
     fc.record({

@@ -37,7 +37,7 @@ const unlike: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What it has for float32 alone. */
-const floatOnly = ['conv1d', 'conv2d', 'convTranspose2d', 'interpolate', 'pool'];
+const floatOnly = ['conv1d', 'conv2d', 'convTranspose2d', 'gridSample', 'interpolate', 'pool'];
 
 /** The op on inputs of this shape, each a batch of one. */
 class Single extends Layer {

@@ -44,6 +44,7 @@ const configs = `
     new axpy.GroupNorm(1, 1),
     new axpy.MaxPool1D(2), new axpy.AvgPool1D(2), new axpy.GlobalAvgPool1D(), new axpy.GlobalMaxPool1D(), new axpy.GlobalMaxPool2D(),
     new axpy.RandomFlip(), new axpy.RandomCrop(1, 1), new axpy.RandomBrightness(1), new axpy.RandomContrast(1),
+    new axpy.RandomRotation(0.1), new axpy.RandomZoom(0.1), new axpy.RandomTranslation(0.1, 0.1),
     new axpy.PReLU(), new axpy.Reshape([1]), new axpy.Add(), new axpy.Multiply(), new axpy.Concatenate(),
     new axpy.Residual(new axpy.ReLU()),
     new axpy.Graph({ inputs: ['x'], layers: { y: { layer: new axpy.ReLU(), from: 'x' } }, outputs: 'y' }),

@@ -1,5 +1,6 @@
 /** Convolutions, pools and other sizes, of images and of sequences. Axpy's kernels have channels last. */
 import { conv1d, conv2d, convTranspose2d } from '../../ops/convolution.ts';
+import { gridSample } from '../../ops/gridSample.ts';
 import { interpolate } from '../../ops/interpolate.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { pad } from '../../ops/pad.ts';
@@ -434,6 +435,25 @@ const resizeOperator: Operator = (node) => {
   };
 };
 
+const gridSampleOperator: Operator = (node) => {
+  node.checkInputs(2);
+  // As opset 20 calls it.
+  const mode = node.choice(
+    'mode',
+    ['bilinear', 'linear', 'nearest'],
+    node.opset < 20 ? 'bilinear' : 'linear',
+  );
+  const options = {
+    mode: mode === 'nearest' ? mode : 'bilinear',
+    paddingMode: node.choice('padding_mode', ['zeros', 'border', 'reflection'], 'zeros'),
+    alignCorners: node.flag('align_corners', false),
+  } as const;
+  return ([image, places]) => {
+    const [x, grid] = [toHeld(image!).last, toHeld(places!).first];
+    return Held.last(gridSample(x, grid.cast(x.dtype), options));
+  };
+};
+
 const depthToSpace: Operator = (node) => {
   node.checkInputs(1);
   const block = node.int('blocksize');
@@ -477,6 +497,7 @@ export const images: Readonly<Record<string, Operator>> = {
   AveragePool: averagePool,
   GlobalAveragePool: global((x, axes) => x.mean(axes, { keepDims: true })),
   GlobalMaxPool: global((x, axes) => x.max(axes, { keepDims: true })),
+  GridSample: gridSampleOperator,
   Resize: resizeOperator,
   Upsample: resizeOperator,
   DepthToSpace: depthToSpace,

@@ -47,7 +47,14 @@ function convolution(
 }
 
 export const images: Rules<
-  'averagePool2d' | 'batchNorm' | 'conv1d' | 'conv2d' | 'convTranspose2d' | 'interpolate' | 'maxPool2d'
+  | 'averagePool2d'
+  | 'batchNorm'
+  | 'conv1d'
+  | 'conv2d'
+  | 'convTranspose2d'
+  | 'gridSample'
+  | 'interpolate'
+  | 'maxPool2d'
 > = {
   conv1d: convolution,
   conv2d: convolution,
@@ -127,6 +134,16 @@ export const images: Rules<
     }
     // By a scale of one's own: each row, and then each column, is made of two.
     const name = axes.reduce((y, positions, i) => blended(graph, y, positions, 2 + i, sizes[i], type), from);
+    return graph.value(name, shape, type, order);
+  },
+
+  gridSample(graph, [x, grid], { mode, paddingMode, alignCorners }, { shape, type }) {
+    const order = channelsFirst(4);
+    const name = graph.node('GridSample', [graph.name(x, order), graph.name(grid)], {
+      mode,
+      padding_mode: paddingMode,
+      align_corners: alignCorners ? 1 : 0,
+    });
     return graph.value(name, shape, type, order);
   },
 };
