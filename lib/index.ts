@@ -326,7 +326,7 @@ export { type ReduceOnPlateauOptions, reduceOnPlateau } from './train/callbacks/
 export { type Compiled, compile } from './train/compile.ts';
 export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './train/data.ts';
 export { type EvaluateOptions, evaluate, type PredictOptions, predict } from './train/evaluate.ts';
-export { type FitOptions, fit } from './train/fit.ts';
+export { fit } from './train/fit.ts';
 export type { EpochRecord, History, Scores } from './train/history.ts';
 export type { LossesByOutput, LossFunction, LossName, WeightedLoss } from './train/loss.ts';
 export {
@@ -362,4 +362,5 @@ export {
   trainTestSplit,
 } from './train/split.ts';
 export type { GradientTransform, InputsOf } from './train/step.ts';
+export type { FitOptions } from './train/training.ts';
 export { WeightAverage, type WeightAverageOptions } from './train/weightAverage.ts';

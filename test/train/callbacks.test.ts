@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ArgumentError, Layer, Sequential, SGD, type Tensor } from '../../lib/index.ts';
 import type { Callback, TrainingContext } from '../../lib/train/callbacks/callback.ts';
 import { type EarlyStoppingOptions, earlyStopping } from '../../lib/train/callbacks/earlyStopping.ts';
-import { type FitOptions, fit } from '../../lib/train/fit.ts';
+import { fit } from '../../lib/train/fit.ts';
+import type { FitOptions } from '../../lib/train/training.ts';
 import { line, linearModel, numbers, refuses, rejection } from './support.ts';
 
 const run = (model: Layer, options: Partial<FitOptions>) =>

@@ -11,7 +11,8 @@ import {
   tensor,
 } from '../../lib/index.ts';
 import type { Data } from '../../lib/train/data.ts';
-import { type FitOptions, fit } from '../../lib/train/fit.ts';
+import { fit } from '../../lib/train/fit.ts';
+import type { FitOptions } from '../../lib/train/training.ts';
 import { line, linearModel, numbers, refuses, rejection } from './support.ts';
 
 const batches = [

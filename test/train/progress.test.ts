@@ -2,7 +2,8 @@ import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ArgumentError, SGD } from '../../lib/index.ts';
 import { progress } from '../../lib/train/callbacks/progress.ts';
-import { type FitOptions, fit } from '../../lib/train/fit.ts';
+import { fit } from '../../lib/train/fit.ts';
+import type { FitOptions } from '../../lib/train/training.ts';
 import { line, linearModel, rejection } from './support.ts';
 
 function memory(isTTY: boolean) {
