@@ -9,7 +9,8 @@ import { checkLayer, type ExampleShape, type Layer } from '../layers/layer.ts';
 import type { Dtype, Storage } from '../memory.ts';
 import { readShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { conversionFor, type Tensors } from '../train/examples.ts';
+import { conversionFor } from '../train/conversion.ts';
+import type { Tensors } from '../train/examples.ts';
 
 import { version } from '../version.ts';
 import { asIs, channelsFirst, Graph, type Value } from './graph.ts';

@@ -9,9 +9,9 @@ import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
 import type { Interruption } from './abort.ts';
+import type { Conversion } from './conversion.ts';
 import {
   type Batch,
-  type Conversion,
   checkExamples,
   checkKeys,
   type Examples,

@@ -14,16 +14,9 @@ import { empty, isTensor, type Tensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
 import { type Interruption, interruptible, type Signal } from './abort.ts';
 import { compileSteps, type Steps } from './compile.ts';
+import { conversionFor } from './conversion.ts';
 import { type Data, type Dataset, openData } from './data.ts';
-import {
-  conversionFor,
-  type Inputs,
-  mapTensors,
-  rowsOf,
-  type Tensors,
-  type TensorsOf,
-  toInputs,
-} from './examples.ts';
+import { type Inputs, mapTensors, rowsOf, type Tensors, type TensorsOf, toInputs } from './examples.ts';
 import type { NamesOf, Scores } from './history.ts';
 import { type AnyLoss, type LossesByOutput, type LossFunction, type LossName, resolveLoss } from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';

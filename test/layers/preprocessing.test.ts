@@ -35,7 +35,7 @@ import {
   type Tensor,
   tensor,
 } from '../../lib/index.ts';
-import { conversionFor } from '../../lib/train/examples.ts';
+import { conversionFor } from '../../lib/train/conversion.ts';
 import { deviation, read } from '../reference/read.ts';
 
 const { columns } = read<{
