@@ -353,6 +353,7 @@ export {
   type ProfileOptions,
   profile,
 } from './train/profile.ts';
+export type { SampleWeight } from './train/sampleWeight.ts';
 export {
   type FoldOptions,
   kFold,

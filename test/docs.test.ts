@@ -15,6 +15,7 @@ const pages = {
   data: 'accuracy 1\n',
   extending: "'body.0.weight'",
   files: "[ '0.weight', '0.bias' ] [ '1.weight', '1.bias' ]",
+  losses: 'true\n',
   optimizers: '5 true',
   recurrent: 'accuracy 1',
 };

@@ -166,8 +166,9 @@ export async function typed(): Promise<void> {
   await fit(one, { x, y: { mean: y } }, { loss: (p, t) => losses.mse(p, t.variance), optimizer });
   // @ts-expect-error a loss returns a tensor
   await fit(one, { x, y }, { loss: () => 1, optimizer });
-  // @ts-expect-error there are x and y alone
   await fit(one, { x, y, sampleWeight: y }, { loss: 'mse', optimizer });
+  // @ts-expect-error there are x, y and sampleWeight alone
+  await fit(one, { x, y, weights: y }, { loss: 'mse', optimizer });
   // @ts-expect-error there is no such loss
   await fit(one, { x, y }, { loss: 'least', optimizer });
   void [d, e, numbers, plainHistory, bareHistory];

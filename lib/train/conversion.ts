@@ -17,6 +17,8 @@ export interface Conversion {
   inputDtype(path: string): Dtype;
   /** The tensors that the model makes of its input. */
   input(values: unknown, name: string): Tensors;
+  /** The outputs that have a loss each. */
+  outputs: readonly string[];
   /** The loss for which a flat y, or the part of it at that path, holds the labels of classes. */
   labelsAt(path: string): LossName | undefined;
   /** Whether targets are in the domain of the loss, where that is known. */
@@ -29,6 +31,7 @@ export function conversionFor(model: Layer, loss?: LossChoice): Conversion {
   const byOutput = lossesOf(loss);
   return {
     dtype,
+    outputs: [...(byOutput?.keys() ?? [])],
     labelsAt: (path) => lossAmong(byOutput === null ? loss : byOutput.get(path)?.loss, classLosses),
     checkTargets: targetCheck(model, loss),
     inputDtype: (path) => model.inputDtypeAt(path, dtype),

@@ -33,6 +33,7 @@ export type Batches<Y = Inputs, X = Inputs> =
 /**
  * What to learn from, or to test on:
  * - all examples in memory, `{ x, y }`, from which batches are taken; x and y may be several tensors, as `Inputs` says;
+ *   `sampleWeight` beside them says what the loss of each counts;
  * - an iterable or async iterable of `{ x, y }` batches, iterated anew for each epoch: an array, a set, an object with
  *   `[Symbol.iterator]`, a stream that `stream` made. A generator and a `ReadableStream` run only once, which is enough for one
  *   epoch;
@@ -107,7 +108,7 @@ function isIterable(data: unknown): data is Iterable<unknown> | AsyncIterable<un
 
 function inMemory(data: Examples, options: DatasetOptions): Dataset {
   const { name, batchSize, dropLast = false, order = inOrder } = options;
-  const { x, y } = toBatch(data, options, (part) => (name === 'data' ? part : `${name}.${part}`));
+  const { x, y, weights } = toBatch(data, options, (part) => (name === 'data' ? part : `${name}.${part}`));
   const n = rowsOf(x);
   const left = n % batchSize;
   if (dropLast && n < batchSize) {
@@ -138,7 +139,11 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
       skip?.over();
       for (let start = batchSize * (skip?.count ?? 0); start < end; start += batchSize) {
         const take = taken(rows.slice(start, start + batchSize));
-        yield noGrad(() => ({ x: mapTensors(x, take), y: mapTensors(y, take) }));
+        yield noGrad(() => ({
+          x: mapTensors(x, take),
+          y: mapTensors(y, take),
+          weights: mapTensors(weights, take),
+        }));
       }
     },
   };

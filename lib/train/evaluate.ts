@@ -16,12 +16,26 @@ import { type Interruption, interruptible, type Signal } from './abort.ts';
 import { compileSteps, type Steps } from './compile.ts';
 import { conversionFor } from './conversion.ts';
 import { type Data, type Dataset, openData } from './data.ts';
-import { type Inputs, mapTensors, rowsOf, type Tensors, type TensorsOf, toInputs } from './examples.ts';
+import {
+  type Batch,
+  type Inputs,
+  mapTensors,
+  rowsOf,
+  type Tensors,
+  type TensorsOf,
+  toInputs,
+} from './examples.ts';
 import type { NamesOf, Scores } from './history.ts';
-import { type AnyLoss, type LossesByOutput, type LossFunction, type LossName, resolveLoss } from './loss.ts';
+import {
+  type BatchLoss,
+  type LossesByOutput,
+  type LossFunction,
+  type LossName,
+  resolveLoss,
+} from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type MetricChoices } from './options.ts';
-import { batchLoss, forwardOf, type InputsOf, type OutputOf } from './step.ts';
+import { forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { Tally } from './tally.ts';
 
 export interface EvaluateOptions<
@@ -93,7 +107,7 @@ export async function evaluate<
 }
 
 /** @internal The forward pass of a batch, with its mean loss where there is one, in evaluation mode. */
-export type Scorer = (x: Tensors, y: Tensors) => Promise<{ prediction: Tensors; loss: Tensor | undefined }>;
+export type Scorer = (batch: Batch) => Promise<{ prediction: Tensors; loss: Tensor | undefined }>;
 
 /** What was compiled for a model, as long as it is there: for predictions, and for scores with a loss. */
 const programs = new WeakMap<Layer, WeakMap<object, Steps<never[], unknown>>>();
@@ -121,15 +135,15 @@ function kept<Args extends unknown[], Returned>(
 }
 
 /** @internal Made once and used for every batch: compiled, it is recorded once. */
-export function scorer(model: Layer, loss: AnyLoss | undefined, compiled: boolean): Scorer {
-  const eager = (x: Tensors, y: Tensors) =>
+export function scorer(model: Layer, loss: BatchLoss | undefined, compiled: boolean): Scorer {
+  const eager = (x: Tensors, y: Tensors, weights: Tensors | null) =>
     noGrad(() => {
       const prediction = forwardOf(model, x);
-      return { prediction, loss: loss && batchLoss(loss, prediction, y) };
+      return { prediction, loss: loss?.of(prediction, y, weights) };
     });
-  if (!compiled) return async (x, y) => inMode(false, () => eager(x, y));
-  const steps = kept(model, loss ?? scorer, eager);
-  return async (x, y) => await inMode(false, () => steps.soon(x, y));
+  if (!compiled) return async ({ x, y, weights }) => inMode(false, () => eager(x, y, weights));
+  const steps = kept(model, loss?.own ?? loss ?? scorer, eager);
+  return async ({ x, y, weights }) => await inMode(false, () => steps.soon(x, y, weights));
 }
 
 /** @internal The scores of a model on a dataset. */
@@ -141,11 +155,11 @@ export async function score(
 ): Promise<Scores> {
   const tally = new Tally(metrics);
   let hasLoss = false;
-  for await (const { x, y } of dataset.batches(interruption)) {
+  for await (const batch of dataset.batches(interruption)) {
     interruption.check();
-    const { prediction, loss } = await forward(x, y);
+    const { prediction, loss } = await forward(batch);
     hasLoss = loss !== undefined;
-    tally.add(prediction, y, loss?.item());
+    tally.add(prediction, batch.y, loss?.item());
     await turn();
   }
   return hasLoss ? ({ loss: tally.loss, ...tally.metrics() } as Scores) : tally.metrics();

@@ -7,6 +7,7 @@ import { type Inputs, readTensors, type Tensors } from '../layers/inputs.ts';
 import { isTensor, type Tensor, type Values } from '../tensor.ts';
 import { leavesOf, mapTree, walk } from '../tree.ts';
 import { type Conversion, toTargets } from './conversion.ts';
+import { readWeights, type SampleWeight } from './sampleWeight.ts';
 
 export type { Inputs, Tensors } from '../layers/inputs.ts';
 
@@ -14,6 +15,8 @@ export type { Inputs, Tensors } from '../layers/inputs.ts';
 export interface Examples<Y = Inputs, X = Inputs> {
   x: X;
   y: Y;
+  /** What the loss of each counts; 1 without it. */
+  sampleWeight?: SampleWeight | undefined;
 }
 
 /** What a loss or a metric sees of the `y` that was given: tensors in the place of values. */
@@ -28,6 +31,8 @@ export type TensorsOf<Y> = Inputs extends Y
 export interface Batch {
   x: Tensors;
   y: Tensors;
+  /** What the loss of each counts, for all outputs or by output; null for 1. */
+  weights: Tensors | null;
 }
 
 /** The number of examples in tensors that are known to have as many. */
@@ -78,11 +83,15 @@ export function toInputs(inputs: Inputs, conversion: Conversion): Tensors {
 
 /**
  * Checked tensors for examples. `nameOf` says what messages call them, as in 'validation.x'.
- * @throws DataError for no examples, values that are no numbers, NaN or Infinity; ShapeError unless all tensors in x and y
- *   have as many rows; what the check of targets throws.
+ * @throws DataError for no examples, values that are no numbers, NaN or Infinity; ShapeError unless all tensors in x, y and
+ *   sampleWeight have as many rows; what the check of targets throws.
  */
-export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 'x' | 'y') => string): Batch {
-  const { x: givenX, y: givenY } = given;
+export function toBatch(
+  given: Examples,
+  conversion: Conversion,
+  nameOf: (part: keyof Examples) => string,
+): Batch {
+  const { x: givenX, y: givenY, sampleWeight } = given;
   for (const [part, value] of [
     ['x', givenX],
     ['y', givenY],
@@ -93,16 +102,19 @@ export function toBatch(given: Examples, conversion: Conversion, nameOf: (part: 
   const y = readTensors(nameOf('y'), givenY, (name, values) =>
     toTargets(name, name.slice(nameOf('y').length + 1), values, conversion),
   );
+  const own = nameOf('sampleWeight');
+  const weights =
+    sampleWeight === undefined ? null : readWeights(own, sampleWeight, conversion.dtype, conversion.outputs);
   const tensors = [...named(nameOf('x'), x), ...named(nameOf('y'), y)];
-  checkRows(tensors);
+  checkRows(weights === null ? tensors : [...tensors, ...named(own, weights)]);
   const [first, { shape }] = tensors[0];
   if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
   for (const [name, values] of tensors) checkFiniteData(name, values);
   conversion.checkTargets?.(nameOf('y'), y, x);
-  return { x, y };
+  return { x, y, weights };
 }
 
-/** @throws DataError unless value is an object with x and y and nothing else. */
+/** @throws DataError unless value is an object with x and y, and sampleWeight where it has more. */
 export function checkExamples(name: string, value: unknown): asserts value is Examples {
   if (!isRecord(value) || !('x' in value) || !('y' in value)) {
     throw new DataError(`expected ${name} to be { x, y }, got ${describe(value)}`);
@@ -110,10 +122,12 @@ export function checkExamples(name: string, value: unknown): asserts value is Ex
   checkKeys(name, value);
 }
 
-/** @throws DataError, which names it, for something beside x and y: it would be lost. */
+/** @throws DataError, which names it, for something beside x, y and sampleWeight: it would be lost. */
 export function checkKeys(name: string, value: object): void {
-  const other = Object.keys(value).find((key) => key !== 'x' && key !== 'y');
+  const other = Object.keys(value).find((key) => key !== 'x' && key !== 'y' && key !== 'sampleWeight');
   if (other !== undefined) {
-    throw new DataError(`expected ${name} to be { x, y } and nothing else, got ${describe(other)} as well`);
+    throw new DataError(
+      `expected ${name} to be { x, y }, with sampleWeight where examples have weights, got ${describe(other)} as well`,
+    );
   }
 }

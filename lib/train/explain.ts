@@ -11,8 +11,8 @@ import { defaultState, type RandomState } from '../random.ts';
 import { floats, isTensor, type Tensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
 import type { Batch, Tensors } from './examples.ts';
-import type { AnyLoss } from './loss.ts';
-import { batchLoss, forwardOf } from './step.ts';
+import type { BatchLoss } from './loss.ts';
+import { forwardOf } from './step.ts';
 
 /** Where training was when it happened. */
 export interface Moment {
@@ -31,17 +31,17 @@ const large = 1e3;
  * @param random the random state before the forward pass
  */
 export function explainNonFinite(
-  loss: AnyLoss,
+  loss: BatchLoss,
   { epoch, batch }: Moment,
   model: Layer,
-  { x, y }: Batch,
+  { x, y, weights }: Batch,
   optimizer: Optimizer,
   random: RandomState,
 ): NonFiniteError {
   const { value, prediction } = replay(random, model, () =>
     noGrad(() => {
       const prediction = forwardOf(model, x);
-      return { value: batchLoss(loss, prediction, y).item(), prediction };
+      return { value: loss.of(prediction, y, weights).item(), prediction };
     }),
   );
   const layer = replay(random, model, () => firstNonFiniteLayer(model, x));
@@ -56,8 +56,8 @@ export function explainNonFinite(
 }
 
 /** What a loss takes, where the output of the model is something else. */
-function outside(loss: AnyLoss, prediction: Tensors): string {
-  if (loss !== losses.binaryCrossEntropy || !isTensor(prediction)) return '';
+function outside({ own }: BatchLoss, prediction: Tensors): string {
+  if (own !== losses.binaryCrossEntropy || !isTensor(prediction)) return '';
   const score = Array.from(prediction.data).find((p) => p < 0 || p > 1);
   if (score === undefined) return '';
   return (

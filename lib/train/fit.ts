@@ -28,7 +28,8 @@ import { type FitOptions, occupy, prepare, type Training } from './training.ts';
  * another pass over all of them: the loss of the next step shows it, or else the check at the end of each epoch. Training
  * never ends silently with parameters, buffers of layers or state of the optimizer that are not finite.
  * @param data `{ x, y }`, each [examples, ...], several tensors as `Inputs` says, x also text or a table where the model's first
- *   layer takes such; or an iterable of such batches, or a function that returns one
+ *   layer takes such, with `sampleWeight` where examples have weights: the loss of a batch is then the mean of weight × loss; or
+ *   an iterable of such batches, or a function that returns one
  * @returns the history, one record an epoch
  * @throws ArgumentError for a bad option, DataError for data that is empty or not finite and for targets that the loss has no
  *   meaning for, ShapeError for x and y of different lengths: all before anything has changed, but for batches of an iterable,
@@ -183,13 +184,13 @@ async function trainEpoch(
   const skip = course.skip();
   // One that was stopped before it was interrupted takes no more.
   const batches = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
-  for await (const { x, y } of batches) {
+  for await (const examples of batches) {
     interruption.check();
-    const { loss, prediction } = await steps.take(x, y, epoch, course.batch + 1, course.window);
+    const { loss, prediction } = await steps.take(examples, epoch, course.batch + 1, course.window);
     const value = loss.item();
-    tally.add(prediction, y, value);
+    tally.add(prediction, examples.y, value);
     course.took();
-    const report = { batch: course.batch, size: rowsOf(y), loss: value };
+    const report = { batch: course.batch, size: rowsOf(examples.y), loss: value };
     await course.tell(interruption, listeners, (callback) => callback.onBatchEnd?.(context, report));
     if (training.isWatched && listeners.length > 0) steps.doubt('steps');
     await course.rest();

@@ -1,12 +1,14 @@
 /** What `fit` and `evaluate` take for a loss. */
 import { checkOptions, describe, isFunction, isRecord } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Tensors } from '../layers/inputs.ts';
 import * as losses from '../losses.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
+import { weightedMean } from './sampleWeight.ts';
 
 /**
  * What `fit` and `evaluate` take: a scalar, or the losses to take the mean of. It gets what the model returned, and `y` as
- * it was given, with tensors in the place of values.
+ * it was given, with tensors in the place of values. Where examples have weights, it has to return the loss of each.
  */
 export type LossFunction<Prediction = Tensor, Target = Tensor> = (
   prediction: Prediction,
@@ -71,42 +73,76 @@ export function lossAmong<Name extends LossName>(
 /** Losses by classes, whose targets are labels, of some of them or probabilities. */
 export const classLosses = ['softmaxCrossEntropy', 'multiMargin'] as const;
 
-/** A scalar, of a loss that may return one for each example. @throws ArgumentError unless it returned a tensor */
-export function scalarOf(value: Tensor): Tensor {
-  checkTensor('loss', value, 'the result of the loss function');
-  return value.size === 1 ? value : value.mean();
+/** A loss as steps and scores take it. */
+export interface BatchLoss {
+  /** The loss of all that the model returns; null for a sum of those of its outputs. */
+  readonly own: AnyLoss | null;
+  /** The outputs that have a loss each, by name. */
+  readonly outputs: readonly string[];
+  /** The mean over a batch, of weight × loss where its examples have weights. */
+  of(prediction: Tensors, target: Tensors, weights: Tensors | null): Tensor;
 }
 
 /** The loss of a name, a function as it is, or the sum of those by output. @throws ArgumentError for anything else. */
-export function resolveLoss(loss: LossChoice): AnyLoss {
+export function resolveLoss(choice: LossChoice): BatchLoss {
+  const byOutput = lossesOf(choice);
+  if (byOutput !== null && byOutput.size > 0) return sumOf(byOutput);
+  const own = functionOf(choice);
+  return {
+    own,
+    outputs: [],
+    of: (prediction, target, weights) => meanOf(own, prediction, target, weights as Tensor | null),
+  };
+}
+
+function functionOf(loss: LossChoice): AnyLoss {
   if (isFunction(loss)) return loss;
   if (typeof loss === 'string' && Object.hasOwn(losses, loss)) return losses[loss];
-  const byOutput = lossesOf(loss);
-  if (byOutput !== null && byOutput.size > 0) return sumOf(byOutput);
   const known = Object.keys(losses).join(', ');
   throw new ArgumentError(
     `expected loss to be one of ${known}, a function, or a record of them by output, got ${describe(loss)}`,
   );
 }
 
-function sumOf(byOutput: ReadonlyMap<string, Required<WeightedLoss>>): AnyLoss {
-  const parts = Array.from(byOutput, ([name, { loss, weight }]) => {
-    const own = resolveLoss(loss);
-    return { name, weight, own };
-  });
+/** Losses that give that of each example when they are asked to. */
+const known = new Set<AnyLoss>(Object.values(losses));
+
+/** The mean of a loss over a batch, which may be one already where there are no weights. */
+function meanOf(loss: AnyLoss, prediction: unknown, target: unknown, weights: Tensor | null): Tensor {
+  if (weights !== null) {
+    const each = known.has(loss)
+      ? (loss as typeof losses.mse)(prediction as Tensor, target as Tensor, { reduction: 'none' })
+      : loss(prediction, target);
+    return weightedMean(each, weights);
+  }
+  const value = loss(prediction, target);
+  checkTensor('loss', value, 'the result of the loss function');
+  return value.size === 1 ? value : value.mean();
+}
+
+function sumOf(byOutput: ReadonlyMap<string, Required<WeightedLoss>>): BatchLoss {
+  const outputs = [...byOutput.keys()];
+  const parts = Array.from(byOutput, ([name, { loss, weight }]) => ({ name, weight, own: functionOf(loss) }));
   /** An output, or a target, by name. */
   const part = (what: string, all: unknown, name: string): Tensor => {
     const found = isRecord(all) && !isTensor(all) ? (all as Record<string, Tensor>)[name] : undefined;
     if (found !== undefined) return found;
     throw new ArgumentError(
-      `[loss] expected ${what} by the names ${parts.map(({ name }) => name).join(', ')}, got none for ${name}`,
+      `[loss] expected ${what} by the names ${outputs.join(', ')}, got none for ${name}`,
     );
   };
-  return (prediction: unknown, target: unknown) =>
-    parts
-      .map(({ name, weight, own }) => {
-        const value = scalarOf(own(part('outputs', prediction, name), part('targets', target, name)));
-        return weight === 1 ? value : value.mul(weight);
-      })
-      .reduce((sum, value) => sum.add(value));
+  const weightsFor = (weights: Tensors | null, name: string): Tensor | null =>
+    weights === null || isTensor(weights) ? weights : ((weights as Record<string, Tensor>)[name] ?? null);
+  return {
+    own: null,
+    outputs,
+    of: (prediction, target, weights) =>
+      parts
+        .map(({ name, weight, own }) => {
+          const [p, y] = [part('outputs', prediction, name), part('targets', target, name)];
+          const value = meanOf(own, p, y, weightsFor(weights, name));
+          return weight === 1 ? value : value.mul(weight);
+        })
+        .reduce((sum, value) => sum.add(value)),
+  };
 }

@@ -13,7 +13,7 @@ import { show } from '../shape.ts';
 import { checkFloat, floats, isTensor, type Tensor } from '../tensor.ts';
 import { isContainer, walk } from '../tree.ts';
 import type { Tensors } from './examples.ts';
-import { type AnyLoss, scalarOf } from './loss.ts';
+import type { BatchLoss } from './loss.ts';
 import type { WeightAverage } from './weightAverage.ts';
 import type { Turn } from './window.ts';
 
@@ -46,11 +46,6 @@ export type InputsOf<Model extends Layer> =
       ? never
       : Parameters<Model['forward']>[0] | Parameters<Model['forward']>);
 
-/** The mean over a batch of what a loss returns: a scalar already, or the loss of each example. */
-export function batchLoss(loss: AnyLoss, prediction: Tensors, target: Tensors): Tensor {
-  return scalarOf(loss(prediction, target));
-}
-
 /** What becomes of gradients in a step. */
 export interface Updating {
   readonly optimizer: Optimizer;
@@ -79,15 +74,15 @@ function checkLeaves(model: Layer, optimizer: Optimizer, leaves: readonly Tensor
  */
 export function trainingStep(
   model: Layer,
-  loss: AnyLoss,
+  loss: BatchLoss,
   updating: Updating,
-): (x: Tensors, y: Tensors, turn?: Turn) => StepResult {
+): (x: Tensors, y: Tensors, weights: Tensors | null, turn?: Turn) => StepResult {
   const { optimizer } = updating;
   const update = updateStep(updating);
   let isNew = true;
-  return (x, y, { isFirst, share, isLast } = alone) => {
+  return (x, y, weights, { isFirst, share, isLast } = alone) => {
     const prediction = forwardOf(model, x);
-    const value = batchLoss(loss, prediction, y);
+    const value = loss.of(prediction, y, weights);
     checkFloat('loss', value);
     kernels.checkFinite(floats(value));
     if (isFirst) optimizer.zeroGrad();

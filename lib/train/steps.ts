@@ -7,14 +7,14 @@ import { concat } from '../ops/concat.ts';
 import { defaultState } from '../random.ts';
 import { tensor } from '../tensor.ts';
 import { compileSteps } from './compile.ts';
-import { mapTensors, rowsOf, type Tensors } from './examples.ts';
+import { type Batch, mapTensors, rowsOf, type Tensors } from './examples.ts';
 import { explainNonFinite, replay } from './explain.ts';
-import type { AnyLoss } from './loss.ts';
+import type { BatchLoss } from './loss.ts';
 import { trace } from './program.ts';
 import { forwardOf, type StepResult, trainingStep, type Updating, updateStep } from './step.ts';
 import type { Window } from './window.ts';
 
-type Take = (x: Tensors, y: Tensors, epoch: number, batch: number, window: Window) => Promise<StepResult>;
+type Take = (examples: Batch, epoch: number, batch: number, window: Window) => Promise<StepResult>;
 
 /** Steps, and word that code of a user has run in between. */
 export interface Steps {
@@ -30,7 +30,7 @@ export interface Steps {
 /** What steps are made of. */
 interface Parts extends Updating {
   readonly model: Layer;
-  readonly loss: AnyLoss;
+  readonly loss: BatchLoss;
   readonly compiled: boolean;
   readonly accumulate: number;
 }
@@ -71,19 +71,20 @@ export function stepsOf(parts: Parts): Steps {
   };
   return {
     rehearse,
-    async take(x, y, epoch, batch, window) {
+    async take(examples, epoch, batch, window) {
+      const { x, y, weights } = examples;
       if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
       random.set(defaultState);
       try {
-        if (accumulate === 1) return await training(() => steps.soon(x, y));
+        if (accumulate === 1) return await training(() => steps.soon(x, y, weights));
         const own = window.add(rowsOf(x));
-        const result = await training(() => steps.soon(x, y, own));
+        const result = await training(() => steps.soon(x, y, weights, own));
         if (own.isLast) window.close();
         else if (window.isFull) await this.finish(window);
         return result;
       } catch (error) {
         if (!(error instanceof NonFiniteError)) throw error;
-        throw training(() => explainNonFinite(loss, { epoch, batch }, model, { x, y }, optimizer, random));
+        throw training(() => explainNonFinite(loss, { epoch, batch }, model, examples, optimizer, random));
       }
     },
     async finish(window) {

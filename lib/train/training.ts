@@ -25,7 +25,13 @@ import { conversionFor } from './conversion.ts';
 import { type Conditions, knowing } from './course.ts';
 import { type Data, type Dataset, openData } from './data.ts';
 import type { Inputs, TensorsOf } from './examples.ts';
-import { type AnyLoss, type LossesByOutput, type LossFunction, type LossName, resolveLoss } from './loss.ts';
+import {
+  type BatchLoss,
+  type LossesByOutput,
+  type LossFunction,
+  type LossName,
+  resolveLoss,
+} from './loss.ts';
 import { type AnyMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type MetricChoices, transformOf } from './options.ts';
 import type { GradientTransform, InputsOf, OutputOf } from './step.ts';
@@ -129,7 +135,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
 export interface Training {
   readonly model: Layer;
   readonly optimizer: Optimizer;
-  readonly loss: AnyLoss;
+  readonly loss: BatchLoss;
   readonly data: Dataset;
   readonly validation: Dataset | undefined;
   readonly metrics: readonly AnyMetric[];

@@ -264,6 +264,7 @@ const kinds = {
     return random.pick([
       batch,
       [batch, batch],
+      { ...batch, sampleWeight: Array.from({ length: 8 }, () => random.next()) },
       () => [batch],
       { x: [batch.x, batch.x], y: batch.y },
       { x: { a: batch.x }, y: { b: [batch.y] } },

@@ -266,19 +266,19 @@ describe('what is refused', () => {
     ['a Map', { x: new Map([['a', a]]), y }, DataError, /^x: .* got an object of class Map/],
     ['what holds itself', { x: itself, y }, DataError, /levels deep/],
     [
-      'weights',
-      { x: a, y, sampleWeight: y },
+      'something else',
+      { x: a, y, mask: y },
       DataError,
-      /expected data to be \{ x, y \} and nothing else, got "sampleWeight" as well/,
+      /expected data to be \{ x, y \}, with sampleWeight .* got "mask" as well/,
     ],
     [
-      'weights of a batch',
-      [{ x: a, y, sampleWeight: y }],
+      'something else in a batch',
+      [{ x: a, y, mask: y }],
       DataError,
-      /expected batch 1 of data to be .* got "sampleWeight" as well/,
+      /expected batch 1 of data to be .* got "mask" as well/,
     ],
     [
-      'weights of a later batch',
+      'something else in a later batch',
       () => [
         { x: a, y },
         { x: a, y, weight: y },
@@ -293,12 +293,12 @@ describe('what is refused', () => {
     await refuses(model, () => evaluate(model, data as never, { loss: 'mse' }), kind, message);
   });
 
-  it('weights in the validation', async () => {
+  it('something else in the validation', async () => {
     const model = new Dense(2, 1);
     const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
-    const validation = { x: a, y, sampleWeight: y };
+    const validation = { x: a, y, mask: y };
     const act = () => fit(model, { x: a, y }, { loss: 'mse', optimizer, validation });
-    await refuses(model, act, DataError, /expected validation to be .* got "sampleWeight" as well/);
+    await refuses(model, act, DataError, /expected validation to be .* got "mask" as well/);
   });
 
   it.each<[string, (x: Tensor) => unknown]>([
