@@ -7,6 +7,7 @@ import type { Dtype, FloatDtype } from '../memory.ts';
 import { isTensor, type Tensor, type Values } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
 import { isArrayLike, natureOf } from '../values.ts';
+import type { ClassWeighing } from './classWeight.ts';
 import { classLosses, type LossChoice, type LossName, lossAmong, lossesOf } from './loss.ts';
 import { type TargetCheck, targetCheck } from './targets.ts';
 
@@ -21,6 +22,8 @@ export interface Conversion {
   outputs: readonly string[];
   /** The loss for which a flat y, or the part of it at that path, holds the labels of classes. */
   labelsAt(path: string): LossName | undefined;
+  /** What makes weights of the classes of examples, where they are weighed by these. */
+  classWeights?: ClassWeighing | undefined;
   /** Whether targets are in the domain of the loss, where that is known. */
   checkTargets?: TargetCheck | undefined;
 }

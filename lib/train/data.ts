@@ -4,7 +4,7 @@ import { describe, isArray, isFunction, isInstance, isRecord, isRevoked } from '
 import { noGrad } from '../autograd.ts';
 import type { Readable } from '../data/source.ts';
 import { Stream, stream } from '../data/stream.ts';
-import { DataError } from '../errors.ts';
+import { ArgumentError, DataError } from '../errors.ts';
 import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';
@@ -157,6 +157,11 @@ function inOrder(n: number): Int32Array {
 
 function streamed(data: Batches | (() => Batches | Promise<Batches>), options: DatasetOptions): Dataset {
   const { name } = options;
+  if (options.classWeights?.needsAll) {
+    throw new ArgumentError(
+      `expected ${name} in memory for classWeight 'balanced', got batches: count the classes, and pass a record of n / (k · count)`,
+    );
+  }
   // An array can be looked over before anything has changed; what else iterates may do so only once.
   if (Array.isArray(data)) {
     if (data.length === 0) throw new DataError(`expected at least one batch in ${name}, got none`);

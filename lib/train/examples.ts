@@ -111,7 +111,7 @@ export function toBatch(
   if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
   for (const [name, values] of tensors) checkFiniteData(name, values);
   conversion.checkTargets?.(nameOf('y'), y, x);
-  return { x, y, weights };
+  return { x, y, weights: conversion.classWeights?.weigh(nameOf('y'), y, x, weights) ?? weights };
 }
 
 /** @throws DataError unless value is an object with x and y, and sampleWeight where it has more. */

@@ -4,7 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import type { Tensors } from '../layers/inputs.ts';
 import * as losses from '../losses.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
-import { weightedMean } from './sampleWeight.ts';
+import { weightedMean, weightsOf } from './sampleWeight.ts';
 
 /**
  * What `fit` and `evaluate` take: a scalar, or the losses to take the mean of. It gets what the model returned, and `y` as
@@ -73,6 +73,12 @@ export function lossAmong<Name extends LossName>(
 /** Losses by classes, whose targets are labels, of some of them or probabilities. */
 export const classLosses = ['softmaxCrossEntropy', 'multiMargin'] as const;
 
+/** Losses whose targets are 0 or 1, or probabilities. */
+export const binaryLosses = ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits', 'focal'] as const;
+
+/** Losses whose targets are −1 or 1. */
+export const signedLosses = ['hinge', 'squaredHinge', 'cosineEmbedding'] as const;
+
 /** A loss as steps and scores take it. */
 export interface BatchLoss {
   /** The loss of all that the model returns; null for a sum of those of its outputs. */
@@ -104,13 +110,17 @@ function functionOf(loss: LossChoice): AnyLoss {
   );
 }
 
-/** Losses that give that of each example when they are asked to. */
-const known = new Set<AnyLoss>(Object.values(losses));
+const known = new Set<unknown>(Object.values(losses));
+
+/** Whether it is a function of `losses` itself, which gives the loss of each example when it is asked to. */
+export function isKnown(loss: unknown): boolean {
+  return known.has(loss);
+}
 
 /** The mean of a loss over a batch, which may be one already where there are no weights. */
 function meanOf(loss: AnyLoss, prediction: unknown, target: unknown, weights: Tensor | null): Tensor {
   if (weights !== null) {
-    const each = known.has(loss)
+    const each = isKnown(loss)
       ? (loss as typeof losses.mse)(prediction as Tensor, target as Tensor, { reduction: 'none' })
       : loss(prediction, target);
     return weightedMean(each, weights);
@@ -120,27 +130,27 @@ function meanOf(loss: AnyLoss, prediction: unknown, target: unknown, weights: Te
   return value.size === 1 ? value : value.mean();
 }
 
+/** An output or its targets, by name. @throws ArgumentError where there is none of it */
+export function partOf(what: string, all: unknown, name: string, names: readonly string[]): Tensor {
+  const found = isRecord(all) && !isTensor(all) ? (all as Record<string, Tensor>)[name] : undefined;
+  if (found !== undefined) return found;
+  throw new ArgumentError(`[loss] expected ${what} by the names ${names.join(', ')}, got none for ${name}`);
+}
+
 function sumOf(byOutput: ReadonlyMap<string, Required<WeightedLoss>>): BatchLoss {
   const outputs = [...byOutput.keys()];
   const parts = Array.from(byOutput, ([name, { loss, weight }]) => ({ name, weight, own: functionOf(loss) }));
-  /** An output, or a target, by name. */
-  const part = (what: string, all: unknown, name: string): Tensor => {
-    const found = isRecord(all) && !isTensor(all) ? (all as Record<string, Tensor>)[name] : undefined;
-    if (found !== undefined) return found;
-    throw new ArgumentError(
-      `[loss] expected ${what} by the names ${outputs.join(', ')}, got none for ${name}`,
-    );
-  };
-  const weightsFor = (weights: Tensors | null, name: string): Tensor | null =>
-    weights === null || isTensor(weights) ? weights : ((weights as Record<string, Tensor>)[name] ?? null);
   return {
     own: null,
     outputs,
     of: (prediction, target, weights) =>
       parts
         .map(({ name, weight, own }) => {
-          const [p, y] = [part('outputs', prediction, name), part('targets', target, name)];
-          const value = meanOf(own, p, y, weightsFor(weights, name));
+          const [p, y] = [
+            partOf('outputs', prediction, name, outputs),
+            partOf('targets', target, name, outputs),
+          ];
+          const value = meanOf(own, p, y, weightsOf(weights, name));
           return weight === 1 ? value : value.mul(weight);
         })
         .reduce((sum, value) => sum.add(value)),

@@ -61,6 +61,12 @@ function readWeight(name: string, given: unknown, dtype: FloatDtype): Tensor {
   return weights;
 }
 
+/** Those of an output; null for 1. */
+export function weightsOf(weights: Tensors | null, output: string): Tensor | null {
+  if (weights === null || isTensor(weights)) return weights;
+  return (weights as Readonly<Record<string, Tensor>>)[output] ?? null;
+}
+
 /** The shape of weights without what may follow for each example alone: [n] for a column [n, 1]. */
 function lead({ shape }: Tensor): Shape {
   let { length } = shape;
@@ -72,6 +78,16 @@ function lead({ shape }: Tensor): Shape {
 function aligned(weights: Tensor, rank: number): Tensor {
   const own = lead(weights);
   return reshape(weights, [...own, ...Array.from({ length: rank - own.length }, () => 1)]);
+}
+
+/** Weights of examples times others, of the same ones or of positions in them. @throws ShapeError */
+export function weightsTimes(a: Tensor, b: Tensor): Tensor {
+  const [own, other] = [lead(a), lead(b)];
+  if (own.some((size, axis) => axis < other.length && size !== other[axis])) {
+    throw new ShapeError(`expected weights ${show(b.shape)}, as those by class are, got ${show(a.shape)}`);
+  }
+  const rank = Math.max(own.length, other.length);
+  return noGrad(() => mul(aligned(a, rank), aligned(b, rank)));
 }
 
 /**

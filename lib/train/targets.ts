@@ -6,7 +6,16 @@ import type { Layer } from '../layers/layer.ts';
 import { show } from '../shape.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import type { Tensors } from './examples.ts';
-import { classLosses, isLoss, type LossChoice, type LossName, lossAmong, lossesOf } from './loss.ts';
+import {
+  binaryLosses,
+  classLosses,
+  isLoss,
+  type LossChoice,
+  type LossName,
+  lossAmong,
+  lossesOf,
+  signedLosses,
+} from './loss.ts';
 
 /** How far rounding may take a probability out of [0, 1]: interpolation and scaling in float32 do. */
 const rounding = 1e-6;
@@ -51,9 +60,9 @@ export function targetCheck(model: Layer | null, loss: LossChoice | undefined): 
       }
     };
   }
-  const binary = lossAmong(loss, ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits', 'focal']);
+  const binary = lossAmong(loss, binaryLosses);
   if (binary !== undefined) return forFloats((part, target) => checkProbabilities(part, target, binary));
-  const signed = lossAmong(loss, ['hinge', 'squaredHinge', 'cosineEmbedding']);
+  const signed = lossAmong(loss, signedLosses);
   if (signed !== undefined) return forFloats((part, target) => checkSigns(part, target, signed));
   if (isLoss(loss, 'klDivergence')) {
     return forFloats((part, target) => checkDistributions(part, target, 'klDivergence'));
@@ -145,7 +154,7 @@ function checkLabels(part: string, target: Tensor, loss: LossName, classes: numb
 }
 
 /** How many classes the model tells apart, where that is known without a step; what does not fit the step tells. */
-function classesFor(model: Layer | null, x: Tensors, rank: number): number | undefined {
+export function classesFor(model: Layer | null, x: Tensors, rank: number): number | undefined {
   try {
     const shape = model?.outputShape(isTensor(x) && x.rank > 1 ? x.shape.slice(1) : undefined);
     return shape?.length === rank ? shape[rank - 1] : undefined;

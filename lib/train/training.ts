@@ -21,6 +21,7 @@ import type { Tensor } from '../tensor.ts';
 import type { Signal } from './abort.ts';
 import type { Callback } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
+import { type ClassWeight, classWeighing } from './classWeight.ts';
 import { conversionFor } from './conversion.ts';
 import { type Conditions, knowing } from './course.ts';
 import { type Data, type Dataset, openData } from './data.ts';
@@ -50,6 +51,12 @@ export interface FitOptions<
    * no class and rows that are no probabilities for softmaxCrossEntropy.
    */
   loss: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>> | LossesByOutput;
+  /**
+   * What the losses of examples of each class count, made into weights of examples, times those that they have. For losses of
+   * classes: labels, one-hot rows or targets 0 and 1 (−1 and 1 for the hinges); and for a function that returns the loss of each
+   * example, int32 labels. Of training alone: validation counts each example as its `sampleWeight` says.
+   */
+  classWeight?: ClassWeight | undefined;
   /** Over the model's parameters, or some of them: the others stay as they are. */
   optimizer: Optimizer;
   /** Passes over the data; default 1. */
@@ -111,6 +118,7 @@ export interface FitOptions<
 
 const optionNames: readonly (keyof FitOptions)[] = [
   'loss',
+  'classWeight',
   'optimizer',
   'epochs',
   'batchSize',
@@ -162,7 +170,17 @@ export function prepare(model: Layer, data: Data, options: FitOptions): Training
   refuseRecording(op);
   checkLayer(op, model);
   checkOptions(op, options, optionNames);
-  const { loss, optimizer, epochs = 1, batchSize = 32, metrics = [], callbacks = [], signal, seed } = options;
+  const {
+    loss,
+    classWeight,
+    optimizer,
+    epochs = 1,
+    batchSize = 32,
+    metrics = [],
+    callbacks = [],
+    signal,
+    seed,
+  } = options;
   const {
     validation,
     dropLast = false,
@@ -190,7 +208,8 @@ export function prepare(model: Layer, data: Data, options: FitOptions): Training
   const random: RandomState = seed === undefined ? defaultState : randomState(seed);
   const shared = { batchSize, ...conversionFor(model, loss) };
   const order = shuffle ? { order: (n: number) => permutation(n, random) } : {};
-  const examples = openData(data, { name: 'data', dropLast, ...shared, ...order });
+  const classWeights = classWeight === undefined ? undefined : classWeighing(op, model, classWeight, loss);
+  const examples = openData(data, { name: 'data', dropLast, ...shared, ...order, classWeights });
   return {
     model,
     optimizer,

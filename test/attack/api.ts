@@ -283,6 +283,7 @@ const kinds = {
   loss: (random) => random.pick(['mse', 'huber', axpy.losses.mse, 'softmaxCrossEntropy']),
   metricList: (random) =>
     random.pick([[], ['accuracy'], ['f1', 'rocAuc', 'logLoss'], [axpy.metrics.r2()], [() => 1]]),
+  classWeight: (random) => random.pick(['balanced', [1, 2], { 1: 3 }, { a: [1, 2] }]),
   classification: (random) => random.pick([undefined, 'binary', 'multiclass', 'multilabel']),
   average: (random) => random.pick([undefined, 'macro', 'micro', 'weighted']),
   callbacks: () => [
@@ -400,6 +401,7 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   epochs: 'epochs',
   batchSize: 'size',
   validation: 'data',
+  classWeight: 'classWeight',
   metrics: 'metricList',
   callbacks: 'callbacks',
   metadata: 'texts2',
@@ -605,7 +607,7 @@ const recipes: Readonly<Record<string, string>> = {
   saveNpz: 'path named {compressed}',
   saveSafetensors: 'path named {metadata}',
   saveWeights: 'path model {metadata,convention,flattened}',
-  fit: 'model data {loss,optimizer:own,epochs,batchSize,validation,metrics,callbacks,signal,shuffle,seed,compiled,resume,clipGradNorm,clipGradValue,accumulate,averageWeights:ownAverage}',
+  fit: 'model data {loss,classWeight,optimizer:own,epochs,batchSize,validation,metrics,callbacks,signal,shuffle,seed,compiled,resume,clipGradNorm,clipGradValue,accumulate,averageWeights:ownAverage}',
   fromChannelsFirst: 'image',
   toChannelsFirst: 'image',
   full: `shape number ${create}`,

@@ -15,7 +15,6 @@ import {
   type LossName,
   losses,
   NonFiniteError,
-  Parameter,
   randn,
   SGD,
   ShapeError,
@@ -25,7 +24,7 @@ import {
   tensor,
   trainTestSplit,
 } from '../../lib/index.ts';
-import { line, linearModel, numbers, refuses, rejection } from './support.ts';
+import { Linear, line, linearModel, numbers, refuses, rejection } from './support.ts';
 
 const n = 23;
 
@@ -175,23 +174,6 @@ describe.each(Object.keys(losses) as LossName[])('weights of examples beside %s'
     expect(epochs.map((epoch) => epoch.loss)).toEqual([0, 0]);
   });
 });
-
-/** x·Wᵀ of float64, in places of `positions` numbers each where these are given. */
-class Linear extends Layer {
-  readonly weight: Parameter<'float64'>;
-  constructor(
-    weight: number[][],
-    readonly positions?: number,
-  ) {
-    super();
-    this.weight = new Parameter([weight.length, 2], 'float64');
-    this.weight.assign(weight);
-  }
-  forward(x: Tensor): Tensor {
-    const y = x.matmul(this.weight, { transposeB: true });
-    return this.positions === undefined ? y : y.reshape([x.shape[0], -1, this.positions]);
-  }
-}
 
 /**
  * Four steps of SGD(lr=0.5) on the whole batch by PyTorch 1.13 in float64, the losses before them and the weights after:

@@ -3,8 +3,9 @@ import { expect } from 'vitest';
 import {
   type AxpyError,
   Dense,
-  type Layer,
+  Layer,
   type Metric,
+  Parameter,
   Sequential,
   type Tensor,
   tensor,
@@ -28,6 +29,23 @@ export function dense(weight: number[][], bias: number[] = weight.map(() => 0)):
 /** y = weight·x + bias, to be learnt. */
 export function linearModel(weight = 0, bias = 0): Sequential {
   return new Sequential([dense([[weight]], [bias])]);
+}
+
+/** x·Wᵀ of float64 for x of two numbers; by positions of so many numbers each, where that is said. */
+export class Linear extends Layer {
+  readonly weight: Parameter<'float64'>;
+  constructor(
+    weight: number[][],
+    readonly width?: number,
+  ) {
+    super();
+    this.weight = new Parameter([weight.length, 2], 'float64');
+    this.weight.assign(weight);
+  }
+  forward(x: Tensor): Tensor {
+    const y = x.matmul(this.weight, { transposeB: true });
+    return this.width === undefined ? y : y.reshape([x.shape[0], -1, this.width]);
+  }
 }
 
 /** n points of y = 2x − 1. */
