@@ -19,6 +19,12 @@ inline bool fits(double value) {
   return isNormal | (size == 0) | !(size < std::numeric_limits<double>::infinity());
 }
 
+/// Whether a number is so large that a difference with it may overflow, but for infinity.
+template <class T>
+inline bool isLarge(T value) {
+  return std::fabs(value) > (sizeof(T) == sizeof(float) ? T(0x1p100) : T(0x1p900)) && !std::isinf(value);
+}
+
 /// Whether a function by its parameters, or its gradient, wants float64: float32 is too narrow for them as
 /// they are, or they are as large as the terms that they are added to.
 template <class T>
