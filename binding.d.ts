@@ -589,11 +589,14 @@ export interface Kernels {
    * out = (x − mean)·inverse·scale + shift by rows (Ba, Kiros & Hinton, 2016), with mean and inverse = 1/√(variance +
    * epsilon) of each row of x rows × size, which are returned for the gradient, and remainder as by `batchMoments`; scale
    * and shift have length size, null for 1 and 0. For size 0, mean is 0 and inverse 1/√epsilon.
+   *
+   * Where mean is null, 0 is taken for it: out = x·inverse·scale + shift, with inverse = 1/√(the mean of x² + epsilon)
+   * (Zhang & Sennrich, 2019). remainder is null where nobody wants it, and zeros without a mean.
    */
   layerNorm(
     out: Float,
-    mean: Float,
-    remainder: Float,
+    mean: Float | null,
+    remainder: Float | null,
     inverse: Float,
     x: Float,
     scale: Float | null,
@@ -603,15 +606,18 @@ export interface Kernels {
     epsilon: number,
   ): void;
 
-  /** The gradients of `layerNorm` by x (out), scale and shift. `out` may be the very array `gradient`. */
+  /**
+   * The gradients of `layerNorm` by x (out), scale and shift. `out` may be the very array `gradient`. A null mean or
+   * remainder is 0, and nothing of `out` moves with a mean that is null.
+   */
   layerNormGradient(
     out: Float,
     scaleGradient: Float,
     shiftGradient: Float,
     gradient: Float,
     x: Float,
-    mean: Float,
-    remainder: Float,
+    mean: Float | null,
+    remainder: Float | null,
     inverse: Float,
     scale: Float | null,
     rows: number,

@@ -20,11 +20,12 @@ inline T remainderOf(T mean, double large, double small) {
 }
 
 /// The moments of numbers of float64 whose sum or squares overflow, made by a power of two smaller for the
-/// time being where they have to be; NaN and the like for numbers that are not finite.
+/// time being where they have to be; NaN and the like for numbers that are not finite. About 0 where they are
+/// not centred.
 struct LargeMoments {
   double mean, variance, inverse;
 
-  LargeMoments(const double* x, int64_t count, int64_t stride, double epsilon) {
+  LargeMoments(const double* x, int64_t count, int64_t stride, double epsilon, bool isCentred = true) {
     constexpr double unit = 0x1p-600;
     const double n = static_cast<double>(count);
     const auto average = [&](const auto& term) {
@@ -32,9 +33,9 @@ struct LargeMoments {
       for (int64_t i = 0; i < count; i++) total += term(x[i * stride]) / n;
       return total;
     };
-    double centre = average([](double v) { return v * unit; });
+    double centre = isCentred ? average([](double v) { return v * unit; }) : 0;
     // Once more about the mean: equal numbers deviate by nothing then.
-    if (std::isfinite(centre)) centre += average([&](double v) { return v * unit - centre; });
+    if (isCentred && std::isfinite(centre)) centre += average([&](double v) { return v * unit - centre; });
     mean = centre / unit;
     variance = average([&](double v) { return (v - mean) * (v - mean); });
     inverse = 1 / std::sqrt(variance + epsilon);

@@ -81,6 +81,19 @@ const rowCalls: Record<string, (x: Float, gradient: Float, rows: number, size: n
     kernels.layerNormGradient(y, byScale, byShift, gradient, x, mean, remainder, inverse, scale, rows, size);
     return [y, byScale, byShift];
   },
+  'layerNorm about 0'(x, _, rows, size) {
+    const [y, inverse] = [x.length, rows].map((n) => like(x, n));
+    kernels.layerNorm(y, null, null, inverse, x, weightsOf(x, size), null, rows, size, 1e-5);
+    return [y, inverse];
+  },
+  'the gradient of layerNorm about 0'(x, gradient, rows, size) {
+    const [y, inverse] = [x.length, rows].map((n) => like(x, n));
+    kernels.layerNorm(y, null, null, inverse, x, null, null, rows, size, 1e-5);
+    const [byScale, byShift] = [like(x, size), like(x, size)];
+    const scale = weightsOf(x, size);
+    kernels.layerNormGradient(y, byScale, byShift, gradient, x, null, null, inverse, scale, rows, size);
+    return [y, byScale, byShift];
+  },
 };
 
 /** Whole vectors and not, rows of more than one block, more rows than a block has. */

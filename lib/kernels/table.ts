@@ -533,8 +533,8 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   layerNorm: {
     arguments: {
       out: out('rows', 'size'),
-      mean: out('rows'),
-      remainder: out('rows'),
+      mean: orNull(out('rows')),
+      remainder: orNull(out('rows')),
       inverse: out('rows'),
       x: input('rows', 'size'),
       scale: orNull(input('size')),
@@ -552,8 +552,8 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       shiftGradient: out('size'),
       gradient: input('rows', 'size'),
       x: input('rows', 'size'),
-      mean: input('rows'),
-      remainder: input('rows'),
+      mean: orNull(input('rows')),
+      remainder: orNull(input('rows')),
       inverse: input('rows'),
       scale: orNull(input('size')),
       rows: size,

@@ -247,23 +247,30 @@ interface Standardized {
   r: Tensor;
   /** What μ and r are of, in axes of x; null where they do not depend on x. */
   axes: readonly number[] | null;
+  /** Whether there is a μ. */
+  isCentered: boolean;
 }
 
 /** h and r in ops. */
-function standardize(x: Tensor, axes: readonly number[], epsilon: number): Standardized {
-  const centered = aboutMean(x, axes);
+export function standardize(
+  x: Tensor,
+  axes: readonly number[],
+  epsilon: number,
+  isCentered = true,
+): Standardized {
+  const centered = isCentered ? aboutMean(x, axes) : x;
   const r = centered.square().mean(axes, { keepDims: true }).add(epsilon).sqrt().reciprocal();
-  return { h: centered.mul(r), r, axes };
+  return { h: centered.mul(r), r, axes, isCentered };
 }
 
 function standardizeBy(x: Tensor, mean: Tensor, r: Tensor): Standardized {
-  return { h: x.sub(mean).mul(r), r, axes: null };
+  return { h: x.sub(mean).mul(r), r, axes: null, isCentered: true };
 }
 
 /** The gradients of h · scale + shift in ops. */
 function standardizedShares(
   dz: Tensor,
-  { h, r, axes }: Standardized,
+  { h, r, axes, isCentered }: Standardized,
   scale: Tensor | null,
   shift: Tensor | null,
 ): Share[] {
@@ -272,10 +279,8 @@ function standardizedShares(
       const dh = scale ? dz.mul(scale) : dz;
       if (axes === null) return dh.mul(r);
       const mean = (values: Tensor) => values.mean(axes, { keepDims: true });
-      return dh
-        .sub(mean(dh))
-        .sub(h.mul(mean(dh.mul(h))))
-        .mul(r);
+      const left = isCentered ? dh.sub(mean(dh)) : dh;
+      return left.sub(h.mul(mean(dh.mul(h)))).mul(r);
     },
     () => scale && sumToShape(dz.mul(h), scale.shape),
     () => shift && sumToShape(dz, shift.shape),
@@ -331,16 +336,34 @@ export function layerNorm<D extends FloatDtype>(
   checkEpsilon(op, epsilon);
   const y = empty(x.shape, dtype);
   tracing?.note(op, [x, scale, shift], y, { axes: own.length, epsilon });
-  if (x.size === 0) return trackNothing(y, [x, scale, shift]);
-  const lead = x.rank - own.length;
-  const rows = sizeOf(x.shape.slice(0, lead));
+  return normalizeRows(y, x, own, scale, shift, epsilon, true);
+}
+
+/** The last axes of x, as many as those of a shape. */
+export const lastAxes = (x: Tensor, own: Shape) => own.map((_, i) => x.rank - own.length + i);
+
+/** y = (x − μ)·r · scale + shift over the last axes, with r of deviations from μ or, uncentered, without a μ. */
+export function normalizeRows<D extends FloatDtype>(
+  y: Tensor<D>,
+  x: Tensor,
+  own: Shape,
+  scale: Tensor | null,
+  shift: Tensor | null,
+  epsilon: number,
+  isCentered: boolean,
+): Tensor<D> {
+  if (x.size === 0) return trackNothing(y, [x, scale, shift]) as Tensor<D>;
+  const { dtype } = y;
   const size = sizeOf(own);
-  const [mean, remainder, inverse] = [take(rows, dtype), take(rows, dtype), take(rows, dtype)];
+  const rows = x.size / size;
+  const mean = isCentered ? take(rows, dtype) : null;
+  const remainder = isCentered ? take(rows, dtype) : null;
+  const inverse = take(rows, dtype);
   const [a, b] = [scale && floats(scale), shift && floats(shift)];
   kernels.layerNorm(floats(y), mean, remainder, inverse, floats(x), a, b, rows, size, epsilon);
   const finish = () => {
-    releaseSaved(mean);
-    releaseSaved(remainder);
+    if (mean) releaseSaved(mean);
+    if (remainder) releaseSaved(remainder);
     releaseSaved(inverse);
   };
   if (!wantsGradient([x, scale, shift])) {
@@ -357,10 +380,7 @@ export function layerNorm<D extends FloatDtype>(
       finish();
     },
     [x, scale],
-    (dy) => {
-      const axes = own.map((_, i) => lead + i);
-      return standardizedShares(dy, standardize(x, axes, epsilon), scale, shift);
-    },
+    (dy) => standardizedShares(dy, standardize(x, lastAxes(x, own), epsilon, isCentered), scale, shift),
   );
 }
 

@@ -2,11 +2,10 @@
 import { checkOptions } from '../arguments.ts';
 import type { FloatDtype } from '../memory.ts';
 import type { Shape } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
-import { add, mul } from './binary.ts';
-import { checkEpsilon, layerNorm, readNormalized } from './normalize.ts';
-import { mean } from './reduce.ts';
-import { reciprocal, sqrt, square } from './unary.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { tracing } from '../trace.ts';
+import { mul } from './binary.ts';
+import { checkEpsilon, lastAxes, normalizeRows, readNormalized, standardize } from './normalize.ts';
 
 export interface RMSNormOptions {
   /** Added to the mean square; by default the distance from 1 to the next number of the dtype, as in PyTorch. */
@@ -36,10 +35,10 @@ export function rmsNorm<D extends FloatDtype>(
   checkOptions(op, options, ['epsilon']);
   const { epsilon = leastEpsilon[dtype] } = options;
   checkEpsilon(op, epsilon);
-  // The mean of nothing need not be as small as that.
-  if (x.size === 0) return layerNorm(x, own, scale);
-  const axes = own.map((_, i) => i - own.length);
-  const size = sqrt(add(mean(square(x), axes, { keepDims: true }), epsilon));
-  const y = mul(x, reciprocal(size));
-  return (scale === null ? y : mul(y, scale)) as Tensor<D>;
+  if (tracing !== null) {
+    // Other formats have what it is made of, rather than itself.
+    const { h } = standardize(x, lastAxes(x, own), epsilon, false);
+    return (scale === null ? h : mul(h, scale)) as Tensor<D>;
+  }
+  return normalizeRows(empty(x.shape, dtype), x, own, scale, null, epsilon, false);
 }

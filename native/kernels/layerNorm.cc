@@ -20,6 +20,26 @@
 #include <limits>
 #include <type_traits>
 
+#ifndef AXPY_ROW_MOMENTS
+#define AXPY_ROW_MOMENTS
+namespace axpy {
+
+/// What normalises rows. A null mean or remainder is 0, and nothing moves with a mean that is null.
+template <class T>
+struct RowMoments {
+  T *mean, *remainder, *inverse;
+
+  bool isCentred() const { return mean != nullptr; }
+  std::remove_const_t<T> about(int64_t row) const { return mean ? mean[row] : T(0); }
+  std::remove_const_t<T> rest(int64_t row) const { return remainder ? remainder[row] : T(0); }
+  RowMoments from(int64_t row) const {
+    return {mean ? mean + row : mean, remainder ? remainder + row : remainder, inverse + row};
+  }
+};
+
+}  // namespace axpy
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace axpy {
 namespace HWY_NAMESPACE {
@@ -69,13 +89,14 @@ struct Normal {
 
 /// `largeShift` where an element of the shift is.
 template <class T>
-void layerRows(T* out, T* mean, T* remainder, T* inverse, const T* x, const T* scale, const T* shift,
-               bool largeShift, int64_t rows, int64_t size, double epsilon) {
+void layerRows(T* out, const RowMoments<T>& own, const T* x, const T* scale, const T* shift, bool largeShift,
+               int64_t rows, int64_t size, double epsilon) {
+  const bool isCentred = own.isCentred();
   const double n = static_cast<double>(std::max<int64_t>(size, 1));
   for (int64_t i = 0; i < rows; i++, out += size, x += size) {
-    double m = sum<T>(size, Itself(), x) / n, lack = 0;
+    double m = isCentred ? sum<T>(size, Itself(), x) / n : 0, lack = 0;
     double variance;
-    if constexpr (sizeof(T) == sizeof(double)) {
+    if (sizeof(T) == sizeof(double) && isCentred) {
       double total, squares;
       sumPairWide<T>(total, squares, size, Deviation{m}, x);
       lack = total / n;
@@ -88,18 +109,19 @@ void layerRows(T* out, T* mean, T* remainder, T* inverse, const T* x, const T* s
     double factor = 1 / std::sqrt(variance + epsilon);
     if constexpr (sizeof(T) == sizeof(double)) {
       if (!std::isfinite(variance)) {
-        const LargeMoments moments(x, size, 1, epsilon);
+        const LargeMoments moments(x, size, 1, epsilon, isCentred);
         m = moments.mean;
         lack = 0;
         factor = moments.inverse;
       }
     }
-    mean[i] = static_cast<T>(m);
-    remainder[i] = remainderOf(mean[i], m, lack);
-    inverse[i] = static_cast<T>(factor);
-    const double about = static_cast<double>(mean[i]);
+    if (isCentred) own.mean[i] = static_cast<T>(m);
+    const T held = own.about(i);
+    if (own.remainder) own.remainder[i] = remainderOf(held, m, lack);
+    own.inverse[i] = static_cast<T>(factor);
+    const double about = static_cast<double>(held);
     const Normal f{about, m - about + lack, factor};
-    const bool fit = fits<T>(m - about) && fits<T>(factor) && !isLarge(mean[i]) && !largeShift;
+    const bool fit = fits<T>(m - about) && fits<T>(factor) && !isLarge(held) && !largeShift;
     const bool wide = sizeof(T) == sizeof(float) && !fit;
     const auto apply = [&](auto s, auto t) HWY_ATTR {
       if (wide) {
@@ -125,8 +147,11 @@ template <bool halves>
 struct Hat {
   double mean, remainder, inverse;
 
-  Hat(double mean, double remainder, double inverse)
-      : mean(halves ? mean : mean + remainder), remainder(remainder), inverse(inverse) {}
+  template <class T>
+  Hat(const RowMoments<T>& own, int64_t row)
+      : mean(own.about(row)), remainder(own.rest(row)), inverse(own.inverse[row]) {
+    if (!halves) mean += remainder;
+  }
 
   template <class D, class V>
   HWY_INLINE V operator()(D d, V v) const {
@@ -174,14 +199,13 @@ struct LayerSlope {
 };
 
 template <class T, class Scale>
-HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T mean, T remainder, T inverse,
-                                 double total, double product, int64_t size) {
+HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, const HatOf<T>& hat,
+                                 bool isCentred, double total, double product, int64_t size) {
   const double n = static_cast<double>(size);
-  const HatOf<T> hat{static_cast<double>(mean), static_cast<double>(remainder), static_cast<double>(inverse)};
   if (!std::isfinite(total) || !std::isfinite(product)) {
     sumPairWide<T>(total, product, size, LayerTerms<HatOf<T>>{hat}, dy, scale, x);
   }
-  const LayerSlope<HatOf<T>> slope{hat, total / n, product / n};
+  const LayerSlope<HatOf<T>> slope{hat, isCentred ? total / n : 0, product / n};
   // With so large a factor, what is too small for T may come to count.
   if (fits<T>(slope.total) && fits<T>(slope.product) && hat.inverse <= 0x1p40) {
     mapSafe(out, size, slope, dy, scale, x);
@@ -192,14 +216,13 @@ HWY_INLINE void layerGradientRow(T* out, const T* dy, const T* x, Scale scale, T
 
 /// Σ dy and Σ dy·x̂ by columns, in float64.
 template <class T>
-HWY_INLINE void layerGradientSums(double* sums, double* products, const T* dy, const T* x, const T* mean,
-                                  const T* remainder, const T* inverse, int64_t rows, int64_t size) {
+HWY_INLINE void layerGradientSums(double* sums, double* products, const T* dy, const T* x,
+                                  const RowMoments<const T>& own, int64_t rows, int64_t size) {
   sumColumns<T>(
       sums, products, rows, size, [](const auto&) { return 0; },
       [&](const auto& columns, int, int64_t row, auto& first, auto& second) HWY_ATTR {
         first = columns.at(dy, row);
-        const HatOf<T> hat{static_cast<double>(mean[row]), static_cast<double>(remainder[row]),
-                           static_cast<double>(inverse[row])};
+        const HatOf<T> hat(own, row);
         second = hn::Mul(first, hat(columns.w, columns.at(x, row)));
       });
 }
@@ -226,11 +249,17 @@ HWY_INLINE void addTo(double* sums, hn::Vec<hn::ScalableTag<float>> v, int64_t c
 /// and Σ dy·s·x̂. Terms of so few rows, or of a short run, are added in float32, to which they are rounded.
 template <int rows, class Scale>
 HWY_INLINE void layerGradientGroup(double* sums, double* products, double* rowTotals, double* rowProducts,
-                                   const float* dy, const float* x, Scale scale, const float* mean,
-                                   const float* remainder, const float* inverse, int64_t size) {
+                                   const float* dy, const float* x, Scale scale,
+                                   const RowMoments<const float>& own, int64_t size) {
   constexpr int64_t vectors = 8;
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  float mean[rows], remainder[rows], inverse[rows];
+  for (int r = 0; r < rows; r++) {
+    mean[r] = own.about(r);
+    remainder[r] = own.rest(r);
+    inverse[r] = own.inverse[r];
+  }
   std::fill_n(rowTotals, rows, 0.0);
   std::fill_n(rowProducts, rows, 0.0);
   for (int64_t left = 0; left < size; left += vectors * lanes) {
@@ -270,21 +299,21 @@ HWY_INLINE void layerGradientGroup(double* sums, double* products, double* rowTo
 /// are memory for a number of each row.
 template <class Scale, class T>
 HWY_INLINE void layerGradientRowsBy(T* out, double* sums, double* products, double* rowTotals,
-                                    double* rowProducts, const T* dy, const T* x, const T* mean,
-                                    const T* remainder, const T* inverse, Scale scale, bool largeScale,
+                                    double* rowProducts, const T* dy, const T* x,
+                                    const RowMoments<const T>& own, Scale scale, bool largeScale,
                                     int64_t rows, int64_t size) {
   const auto isSmall = [](T factor) { return std::fabs(factor) <= T(2048); };
   const auto isFinite = [](double sum) { return sum - sum == 0; };
   bool wide = true, isKnown = false;
   if constexpr (sizeof(T) == sizeof(float)) {
-    isKnown = !largeScale && std::all_of(inverse, inverse + rows, isSmall);
+    isKnown = !largeScale && std::all_of(own.inverse, own.inverse + rows, isSmall);
     if (isKnown) {
       std::fill_n(sums, size, 0.0);
       std::fill_n(products, size, 0.0);
       constexpr int group = 4;
       const auto add = [&](auto count, int64_t i) HWY_ATTR {
         layerGradientGroup<count.value>(sums, products, rowTotals + i, rowProducts + i, dy + i * size,
-                                        x + i * size, scale, mean + i, remainder + i, inverse + i, size);
+                                        x + i * size, scale, own.from(i), size);
       };
       int64_t i = 0;
       for (; i + group <= rows; i += group) add(std::integral_constant<int, group>(), i);
@@ -292,21 +321,20 @@ HWY_INLINE void layerGradientRowsBy(T* out, double* sums, double* products, doub
     }
     wide = !isKnown || !std::all_of(products, products + size, isFinite);
   }
-  if (wide) layerGradientSums(sums, products, dy, x, mean, remainder, inverse, rows, size);
+  if (wide) layerGradientSums(sums, products, dy, x, own, rows, size);
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
   for (int64_t i = 0; i < rows; i++) {
-    layerGradientRow(out + i * size, dy + i * size, x + i * size, scale, mean[i], remainder[i], inverse[i],
+    layerGradientRow(out + i * size, dy + i * size, x + i * size, scale, HatOf<T>(own, i), own.isCentred(),
                      isKnown ? rowTotals[i] : unknown, isKnown ? rowProducts[i] : unknown, size);
   }
 }
 
 template <class T>
 void layerGradientRows(T* out, double* sums, double* products, double* rowTotals, double* rowProducts,
-                       const T* dy, const T* x, const T* mean, const T* remainder, const T* inverse,
-                       const T* scale, bool largeScale, int64_t rows, int64_t size) {
+                       const T* dy, const T* x, const RowMoments<const T>& own, const T* scale,
+                       bool largeScale, int64_t rows, int64_t size) {
   const auto run = [&](auto by) HWY_ATTR {
-    layerGradientRowsBy(out, sums, products, rowTotals, rowProducts, dy, x, mean, remainder, inverse, by,
-                        largeScale, rows, size);
+    layerGradientRowsBy(out, sums, products, rowTotals, rowProducts, dy, x, own, by, largeScale, rows, size);
   };
   scale ? run(scale) : run(Same<T>{1});
 }
@@ -319,38 +347,39 @@ HWY_AFTER_NAMESPACE();
 namespace axpy {
 
 template <class T>
-void layerNorm(const Check& check, Array<T> out, Array<T> mean, Array<T> remainder, Array<T> inverse,
+void layerNorm(const Check& check, Array<T> out, Nullable<T> mean, Nullable<T> remainder, Array<T> inverse,
                Array<const T> x, Nullable<const T> scale, Nullable<const T> shift, Size rows, Size size,
                Number epsilon) {
   const auto height = static_cast<double>(rows.value), width = static_cast<double>(size.value);
   check.length(out, height * width);
-  check.length(mean, height);
-  check.length(remainder, height);
+  if (!mean.null) check.length(mean, height);
+  if (!remainder.null) check.length(remainder, height);
   check.length(inverse, height);
   check.length(x, height * width);
   if (!scale.null) check.length(scale, width);
   if (!shift.null) check.length(shift, width);
   const bool largeShift = !shift.null && std::any_of(shift.data, shift.data + size, isLarge<T>);
+  const RowMoments<T> own{mean.data, remainder.data, inverse.data};
   const auto run = AXPY_SIMD(layerRows<T>);
   parallel::forRange(rows, rowsPerTask(std::max<int64_t>(size, 1)), [&](int64_t begin, int64_t end) {
-    run(out.data + begin * size, mean.data + begin, remainder.data + begin, inverse.data + begin,
-        x.data + begin * size, scale.data, shift.data, largeShift, end - begin, size, epsilon);
+    run(out.data + begin * size, own.from(begin), x.data + begin * size, scale.data, shift.data, largeShift,
+        end - begin, size, epsilon);
   });
 }
 
 template <class T>
 void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient, Array<T> shiftGradient,
-                       Array<const T> gradient, Array<const T> x, Array<const T> mean,
-                       Array<const T> remainder, Array<const T> inverse, Nullable<const T> scale, Size rows,
-                       Size size) {
+                       Array<const T> gradient, Array<const T> x, Nullable<const T> mean,
+                       Nullable<const T> remainder, Array<const T> inverse, Nullable<const T> scale,
+                       Size rows, Size size) {
   const auto height = static_cast<double>(rows.value), width = static_cast<double>(size.value);
   check.length(out, height * width);
   check.length(scaleGradient, width);
   check.length(shiftGradient, width);
   check.length(gradient, height * width);
   check.length(x, height * width);
-  check.length(mean, height);
-  check.length(remainder, height);
+  if (!mean.null) check.length(mean, height);
+  if (!remainder.null) check.length(remainder, height);
   check.length(inverse, height);
   if (!scale.null) check.length(scale, width);
   if (size == 0) return;
@@ -358,12 +387,12 @@ void layerNormGradient(const Check& check, Array<T> out, Array<T> scaleGradient,
       !scale.null && !std::all_of(scale.data, scale.data + size, [](T s) { return std::fabs(s) <= T(2048); });
   ColumnSums sums(rows, size);
   const Buffer<double> ofRows(2 * rows);
+  const RowMoments<const T> own{mean.data, remainder.data, inverse.data};
   const auto run = AXPY_SIMD(layerGradientRows<T>);
   sums.add([&](double* first, double* second, int64_t begin, int64_t end) {
     const int64_t from = begin * size;
     run(out.data + from, first, second, ofRows.data() + 2 * begin, ofRows.data() + begin + end,
-        gradient.data + from, x.data + from, mean.data + begin, remainder.data + begin, inverse.data + begin,
-        scale.data, largeScale, end - begin, size);
+        gradient.data + from, x.data + from, own.from(begin), scale.data, largeScale, end - begin, size);
   });
   for (int64_t i = 0; i < size; i++) {
     shiftGradient[i] = static_cast<T>(sums.first(i));

@@ -400,5 +400,10 @@ export default defineCases({
       inputs: [uniform([1024, 128]), uniform([128]), uniform([128])],
       run: (a, b, c) => layerNorm(a, 128, b, c),
     },
+    {
+      name: 'root mean square, 1024 x 128',
+      inputs: [uniform([1024, 128]), uniform([128])],
+      run: (a, b) => rmsNorm(a, 128, b),
+    },
   ],
 });

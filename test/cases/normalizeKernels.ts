@@ -147,34 +147,30 @@ export default defineCases({
             const scale = hasScale ? random('scale', dtype, size) : null;
             const shift = hasShift ? random('shift', dtype, size) : null;
             const [mean, remainder, inverse] = three(rows, dtype);
-            kernels.layerNorm(
-              allocate(n, dtype),
-              mean,
-              remainder,
-              inverse,
-              x,
-              scale,
-              shift,
-              rows,
-              size,
-              0.125,
-            );
-            const gradient = random('gradient', dtype, n);
-            for (const target of [allocate(n, dtype), gradient]) {
-              const [dScale, dShift] = [allocate(size, dtype), allocate(size, dtype)];
-              kernels.layerNormGradient(
-                target,
-                dScale,
-                dShift,
-                gradient,
-                x,
-                mean,
-                remainder,
-                inverse,
-                scale,
-                rows,
-                size,
-              );
+            for (const [m, r] of [
+              [mean, remainder],
+              [mean, null],
+              [null, remainder],
+              [null, null],
+            ]) {
+              kernels.layerNorm(allocate(n, dtype), m, r, inverse, x, scale, shift, rows, size, 0.125);
+              const gradient = random('gradient', dtype, n);
+              for (const target of [allocate(n, dtype), gradient]) {
+                const [dScale, dShift] = [allocate(size, dtype), allocate(size, dtype)];
+                kernels.layerNormGradient(
+                  target,
+                  dScale,
+                  dShift,
+                  gradient,
+                  x,
+                  m,
+                  r,
+                  inverse,
+                  scale,
+                  rows,
+                  size,
+                );
+              }
             }
           }
         }

@@ -179,8 +179,8 @@ export const layerMakers = {
     const [rows, size] = draw.sizes;
     return [
       draw.floats(rows * size),
-      draw.floats(rows),
-      draw.floats(rows),
+      draw.flags[2] ? null : draw.floats(rows),
+      draw.flags[3] ? null : draw.floats(rows),
       draw.floats(rows),
       draw.floats(rows * size, -1, 3),
       draw.flags[0] ? null : draw.floats(size),
@@ -199,7 +199,7 @@ export const layerMakers = {
       draw.floats(size),
       gradient,
       draw.floats(rows * size),
-      ...meanOf(draw, rows, false),
+      ...(draw.flags[2] ? [null, null] : meanOf(draw, rows, draw.flags[3] === 1)),
       draw.floats(rows, 0.25, 2),
       draw.flags[1] ? null : draw.floats(size),
       rows,

@@ -185,9 +185,10 @@ function termsOfBatchNorm(call: AnyCall): Sums {
 
 /** Of the sums over the rows, and of inverse·(dz − (Σ dz + x̂·Σ dz·x̂) / size) with dz = gradient·scale. */
 function termsOfLayerNorm(call: AnyCall): Sums {
-  const [gradient, x, mean, inverse] = ['gradient', 'x', 'mean', 'inverse'].map(
+  const [gradient, x, given, inverse] = ['gradient', 'x', 'mean', 'inverse'].map(
     (name) => argument(call, name) as Float64Array,
   );
+  const mean = given ?? inverse.map(() => 0);
   const scale = argument(call, 'scale') as Float64Array | null;
   const width = argument(call, 'size') as number;
   const row = (i: number) => Math.floor(i / width);
@@ -197,7 +198,7 @@ function termsOfLayerNorm(call: AnyCall): Sums {
   const [totals, products] = [new Float64Array(mean.length), new Float64Array(mean.length)];
   const scaleGradient = new Float64Array(width);
   for (let i = 0; i < x.length; i++) {
-    totals[row(i)] += own[i];
+    if (given !== null) totals[row(i)] += own[i];
     products[row(i)] += own[i] * hat[i];
     scaleGradient[i % width] += size(gradient[i]) * hat[i];
   }

@@ -61,21 +61,22 @@ let calls = 0;
 const problems = [];
 
 /**
- * Makes a call on both. `outs` are the lengths of its destinations, which begin with the same random numbers on both
- * (they may be updated); `rest` is what follows them. The tolerance is relative to the largest value, or to 1 where all
+ * Makes a call on both. `outs` are the lengths of its destinations, null for none, which begin with the same random numbers
+ * on both (they may be updated); `rest` is what follows them. The tolerance is relative to the largest value, or to 1 where all
  * are smaller; 0 asks for equality.
  */
 function check(kernel, Type, outs, rest, tolerance, title) {
   calls++;
-  const start = outs.map((length) => Float64Array.from({ length }, next));
+  const start = outs.map((length) => (length === null ? null : Float64Array.from({ length }, next)));
   const run = (kernels) => {
     const guarded = start.map((values) => {
+      if (values === null) return null;
       const place = new Guarded(Type, values.length);
       place.array.set(values);
       return place;
     });
-    kernels[kernel](...guarded.map(({ array }) => array), ...rest);
-    return guarded;
+    kernels[kernel](...guarded.map((place) => (place === null ? null : place.array)), ...rest);
+    return guarded.filter((place) => place !== null);
   };
   let problem = '';
   try {
@@ -268,10 +269,20 @@ function sweepRows() {
           check('batchNormGradient', Type, [size, n, n], rest, 10 * close, `${title}, ${activation}`);
         }
         check('layerNorm', Type, [size, rows, rows, rows], [x, scale, null, rows, n, 0.01], close, title);
+        check(
+          'layerNorm',
+          Type,
+          [size, null, null, rows],
+          [x, scale, null, rows, n, 0.01],
+          close,
+          `${title} about 0`,
+        );
         const [means, inverses] = [array(Type, rows), array(Type, rows)];
         const remainders = means.map((value) => (value * close) / 1024);
         const rest = [dy, x, means, remainders, inverses, scale, rows, n];
         check('layerNormGradient', Type, [size, n, n], rest, close, title);
+        const aboutZero = [dy, x, null, null, inverses, scale, rows, n];
+        check('layerNormGradient', Type, [size, n, n], aboutZero, close, `${title} about 0`);
         for (const log of [0, 1]) {
           check('softmax', Type, [size], [x, rows, n, 1, log], close, title);
           check('softmax', Type, [size], [x, 1, rows, n, log], close, `${title} by columns`);

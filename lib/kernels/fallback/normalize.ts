@@ -19,18 +19,26 @@ interface Moments {
 
 /**
  * The moments of `count` numbers, `stride` apart, whose sum or squares leave the range of float64, made by a power of two
- * smaller for the time being where they have to be; NaN and the like for numbers that are not finite.
+ * smaller for the time being where they have to be; NaN and the like for numbers that are not finite. About 0 where they are
+ * not centered.
  */
-function largeMoments(x: Float, first: number, stride: number, count: number, epsilon: number): Moments {
+function largeMoments(
+  x: Float,
+  first: number,
+  stride: number,
+  count: number,
+  epsilon: number,
+  isCentered: boolean,
+): Moments {
   const unit = 2 ** -600;
   const average = (term: (value: number) => number): number => {
     const sum = new Sum();
     for (let n = 0, i = first; n < count; n++, i += stride) sum.add(term(x[i]));
     return sum.value / count;
   };
-  let center = average((value) => value * unit);
+  let center = isCentered ? average((value) => value * unit) : 0;
   // Once more about the mean: equal numbers deviate by nothing then.
-  if (Number.isFinite(center)) center += average((value) => value * unit - center);
+  if (isCentered && Number.isFinite(center)) center += average((value) => value * unit - center);
   const mean = center / unit;
   const variance = average((value) => (value - mean) ** 2);
   if (Number.isFinite(variance)) {
@@ -55,10 +63,11 @@ function momentsOf(
   mean: number,
   deviations: number,
   squares: number,
+  isCentered = true,
 ): Moments {
   const lack = deviations / Math.max(count, 1);
   const variance = Math.max(squares / Math.max(count, 1) - lack * lack, 0);
-  if (!Number.isFinite(variance)) return largeMoments(x, first, stride, count, epsilon);
+  if (!Number.isFinite(variance)) return largeMoments(x, first, stride, count, epsilon, isCentered);
   return { mean, lack, variance, inverse: 1 / Math.sqrt(variance + epsilon) };
 }
 
@@ -70,10 +79,17 @@ function normalOf(x: number, mean: number, remainder: number, factor: number, sh
   return 2 * ((0.5 * x - 0.5 * mean - 0.5 * remainder) * factor + 0.5 * shift);
 }
 
-/** Puts mean + lack at a place of both arrays, as far as they hold it. */
-function putMean(means: Float, remainders: Float, at: number, mean: number, lack: number): void {
-  means[at] = mean;
-  const remainder = mean - means[at] + lack;
+/** Puts mean + lack at a place of both arrays, as far as they hold it and are wanted. */
+function putMean(
+  means: Float | null,
+  remainders: Float | null,
+  at: number,
+  mean: number,
+  lack: number,
+): void {
+  if (means !== null) means[at] = mean;
+  if (remainders === null) return;
+  const remainder = mean - (means === null ? 0 : means[at]) + lack;
   remainders[at] = Number.isFinite(remainder) ? remainder : 0;
 }
 
@@ -357,27 +373,35 @@ export const batchNormGradient: Kernels['batchNormGradient'] = (
   }
 };
 
-/** Sums of x by rows, and about their means of the deviations and of their squares. */
-function rowMoments(x: Float, rows: number, size: number): [Float64Array, Float64Array, Float64Array] {
+/** Means of x by rows, zeros where it is not centered; and about these the sums of deviations and of their squares. */
+function rowMoments(
+  x: Float,
+  rows: number,
+  size: number,
+  isCentered: boolean,
+): [Float64Array, Float64Array, Float64Array] {
   const many = Math.max(size, 1);
+  const none = () => new Float64Array(rows);
   if (suitsLayers(x, size)) {
-    const means = sumLoop.rows([], [x], rows, size)[0].map((sum) => sum / many);
+    const means = isCentered ? sumLoop.rows([], [x], rows, size)[0].map((sum) => sum / many) : none();
     const [deviations, squares] = deviationLoop.rows([], [x], rows, size, [means]);
-    return [means, deviations, squares];
+    return [means, isCentered ? deviations : none(), squares];
   }
-  const [means, deviations, squares] = [0, 1, 2].map(() => new Float64Array(rows));
+  const [means, deviations, squares] = [none(), none(), none()];
   for (let row = 0; row < rows; row++) {
     const [first, end] = [row * size, (row + 1) * size];
-    const sum = new Sum();
-    for (let i = first; i < end; i++) sum.add(x[i]);
-    const mean = sum.value / many;
+    if (isCentered) {
+      const sum = new Sum();
+      for (let i = first; i < end; i++) sum.add(x[i]);
+      means[row] = sum.value / many;
+    }
     const square = new Sum();
     for (let i = first; i < end; i++) {
-      const deviation = x[i] - mean;
-      deviations[row] += deviation;
+      const deviation = x[i] - means[row];
+      if (isCentered) deviations[row] += deviation;
       square.add(deviation ** 2);
     }
-    [means[row], squares[row]] = [mean, square.value];
+    squares[row] = square.value;
   }
   return [means, deviations, squares];
 }
@@ -397,11 +421,12 @@ export const layerNorm: Kernels['layerNorm'] = (
   size,
   epsilon,
 ) => {
-  const [means, deviations, squares] = rowMoments(x, rows, size);
+  const isCentered = mean !== null;
+  const [means, deviations, squares] = rowMoments(x, rows, size, isCentered);
   const [lacks, factors] = [deviations, squares];
   for (let row = 0; row < rows; row++) {
     const first = row * size;
-    const own = momentsOf(x, first, 1, size, epsilon, means[row], deviations[row], squares[row]);
+    const own = momentsOf(x, first, 1, size, epsilon, means[row], deviations[row], squares[row], isCentered);
     putMean(mean, remainder, row, own.mean, own.lack);
     inverse[row] = own.inverse;
     [means[row], lacks[row], factors[row]] = [own.mean, own.lack, own.inverse];
@@ -420,7 +445,10 @@ export const layerNorm: Kernels['layerNorm'] = (
   }
 };
 
-/** `layerNormGradient` by vectors: some rows at a time, whose normal elements are kept for the sums by columns. */
+/**
+ * `layerNormGradient` by vectors: some rows at a time, whose normal elements are kept for the sums by columns. `own` are the
+ * mean, the remainder and the inverse of each row.
+ */
 function layerGradientByVectors(
   out: Float32Array,
   scaleGradient: Float,
@@ -428,6 +456,7 @@ function layerGradientByVectors(
   gradient: Float32Array,
   x: Float32Array,
   own: readonly Float64Array[],
+  isCentered: boolean,
   scale: Float32Array,
   rows: number,
   size: number,
@@ -443,7 +472,7 @@ function layerGradientByVectors(
     const sums = layerSumLoop.rows([normal], [values, g, scale], count, size, about);
     const columns = parameterLoop.columns([], [g, normal], count, size);
     for (const [i, sum] of columns.entries()) for (let j = 0; j < size; j++) totals[i][j] += sum[j];
-    const shares = sums.map((sum) => sum.map((value) => value / size));
+    const shares = sums.map((sum, i) => sum.map((value) => (i === 0 && !isCentered ? 0 : value / size)));
     layerGradientLoop.rows([dx], [g, values, scale], count, size, [...about, ...shares]);
   }
   shiftGradient.set(totals[0]);
@@ -463,12 +492,17 @@ export const layerNormGradient: Kernels['layerNormGradient'] = (
   rows,
   size,
 ) => {
+  const isCentered = mean !== null;
+  const own = [mean, remainder, inverse].map((numbers) =>
+    Float64Array.from(numbers ?? new Float64Array(rows)),
+  );
   if (suitsLayers(x, size)) {
-    const own = [mean, remainder, inverse].map((numbers) => Float64Array.from(numbers));
     const [dx, g] = [out, gradient] as Float32Array[];
-    layerGradientByVectors(dx, scaleGradient, shiftGradient, g, x, own, rowOf(scale, size, 1), rows, size);
+    const by = rowOf(scale, size, 1);
+    layerGradientByVectors(dx, scaleGradient, shiftGradient, g, x, own, isCentered, by, rows, size);
     return;
   }
+  const [means, remainders] = own;
   const gradients = new Sums(size);
   const gradientsNormal = new Sums(size);
   for (let row = 0; row < rows; row++) {
@@ -477,17 +511,18 @@ export const layerNormGradient: Kernels['layerNormGradient'] = (
     const dzNormal = new Sum();
     for (let j = 0; j < size; j++) {
       const g = gradient[first + j];
-      const normal = normalOf(x[first + j], mean[row], remainder[row], inverse[row]);
+      const normal = normalOf(x[first + j], means[row], remainders[row], inverse[row]);
       gradients.add(j, g);
       gradientsNormal.add(j, g * normal);
       const own = g * (scale === null ? 1 : scale[j]);
       dz.add(own);
       dzNormal.add(own * normal);
     }
+    const along = isCentered ? dz.value : 0;
     for (let j = 0; j < size; j++) {
-      const normal = normalOf(x[first + j], mean[row], remainder[row], inverse[row]);
+      const normal = normalOf(x[first + j], means[row], remainders[row], inverse[row]);
       const own = gradient[first + j] * (scale === null ? 1 : scale[j]);
-      out[first + j] = inverse[row] * (own - (dz.value + normal * dzNormal.value) / size);
+      out[first + j] = inverse[row] * (own - (along + normal * dzNormal.value) / size);
     }
   }
   for (let j = 0; j < size; j++) {
