@@ -154,7 +154,9 @@ void compute(const Op& op, V* out, int64_t n, const Operand<V>* operands, const 
   const Operand<V>&a = operands[0], &b = operands[1], &c = operands[2];
   switch (op.form) {
     case Op::unary:
-      return applyUnary(out, a.data, n, op.unaryOp(), parameters[0], parameters[1]);
+      // A function of one array is told one.
+      if (a.step == 0) std::fill_n(out, n, *a.data);
+      return applyUnary(out, a.step == 0 ? out : a.data, n, op.unaryOp(), parameters[0], parameters[1]);
     case Op::binary:
       return applyBinary(out, n, a.data, a.step, b.data, b.step, op.binaryOp());
     case Op::where:

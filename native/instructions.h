@@ -31,7 +31,7 @@ struct Op {
   int arrays, parameters;
 
   /// Whether an operand may be one number that stands for all elements.
-  bool takesNumber(int at) const { return form == binary || form == where || (form == lossSlope && at == 0); }
+  bool takesNumber(int at) const { return form <= where || (form == lossSlope && at == 0); }
   UnaryOp unaryOp() const { return static_cast<UnaryOp>(code); }
   BinaryOp binaryOp() const { return static_cast<BinaryOp>(code); }
   LossOp lossOp() const { return static_cast<LossOp>(code); }

@@ -10,6 +10,7 @@
 #include "kernels.h"
 #include "parallel.h"
 #include "range.h"
+#include "strips.h"
 #include "workspaces.h"
 
 namespace axpy {
@@ -135,37 +136,31 @@ struct Choices {
   }
 };
 
-/// Computes n elements of each wanted result into its register, of `room` elements; `arrays` are those of the
-/// group. With `round`, what is kept is rounded to float.
-template <class V>
-void computeBlock(const GroupList& list, const Choices& choices, const double* met, const V* const* arrays,
-                  V* registers, int64_t room, int64_t n, bool round) {
+/// Computes n elements of each wanted result in float64 into its register, of `room` elements; `arrays` are
+/// those of the group. What is kept is rounded to float.
+void computeWide(const GroupList& list, const Choices& choices, const double* met,
+                 const double* const* arrays, double* registers, int64_t room, int64_t n) {
   for (int v = list.firstResult; v < list.values; v++) {
     if (!choices.isWanted[v] || list.isScalar[v]) continue;
     const auto& [op, operands] = list.of(v);
-    V* out = registers + list.registerOf[v] * room;
-    std::array<V, maxOperands> same;
-    std::array<Operand<V>, maxOperands> from;
+    double* out = registers + list.registerOf[v] * room;
+    std::array<Operand<double>, maxOperands> from;
     std::array<double, maxOperands> parameters;
     for (int i = 0; i < op->arrays; i++) {
       const int x = choices.source[operands[i]];
-      if (!list.isScalar[x]) {
+      if (list.isScalar[x]) {
+        from[i] = {met + list.placeOf[x], 0};
+      } else {
         from[i] = {x < list.firstScalar ? arrays[x] : registers + list.registerOf[x] * room, 1};
-        continue;
       }
-      same[i] = static_cast<V>(met[list.placeOf[x]]);
-      // A function of one array is told one.
-      from[i] =
-          op->takesNumber(i) ? Operand<V>{&same[i], 0} : Operand<V>{std::fill_n(out, n, same[i]) - n, 1};
     }
     for (int i = 0; i < op->parameters; i++) {
       const int x = operands[op->arrays + i];
       parameters[i] = x < 0 ? 0 : met[list.placeOf[x]];
     }
     compute(*op, out, n, from.data(), parameters.data());
-    if (round && choices.isKept[v]) {
-      for (int64_t i = 0; i < n; i++) out[i] = static_cast<V>(static_cast<float>(out[i]));
-    }
+    if (!choices.isKept[v]) continue;
+    for (int64_t i = 0; i < n; i++) out[i] = static_cast<double>(static_cast<float>(out[i]));
   }
 }
 
@@ -179,14 +174,20 @@ template <class T>
 class Worker {
  public:
   Worker(const GroupList& list, const List<T>& outs, const List<const T>& ins, const double* met, bool wide,
-         T* registers)
+         T* memory)
       : list_(list),
         outs_(outs),
         ins_(ins),
         met_(met),
         wide_(wide && std::is_same_v<T, float>),
-        registers_(registers),
-        copies_(registers + list.registers * instructionBlock<T>) {}
+        registers_(memory),
+        copies_(memory + list.registers * instructionBlock<T>),
+        numbers_(copies_ + list.firstScalar * instructionBlock<T>) {}
+
+  /// Elements of the memory that a worker has.
+  static int64_t room(const GroupList& list) {
+    return (list.registers + list.firstScalar) * instructionBlock<T> + list.places * sameNumbers<T>;
+  }
 
   /// Elements [begin, end) of a group, which has the scalars of its own; small pieces wait for others.
   void add(int64_t group, int64_t begin, int64_t end) {
@@ -202,16 +203,17 @@ class Worker {
   void flush() {
     if (pieces_ == 0) return;
     const double* met = scalarsOf(pending_[0].group);
-    choices_.make(list_, met);
+    if (planned_ < 0 || !hasSameScalars(planned_, pending_[0].group)) plan(pending_[0].group);
     std::array<const T*, maxValues> arrays;
     for (int a = 0; a < list_.firstScalar; a++) {
       if (choices_.isWanted[a]) arrays[a] = pieces_ == 1 ? arrayOf(a, pending_[0]) : gathered(a);
     }
-    computeBlock(list_, choices_, met, arrays.data(), registers_, instructionBlock<T>, elements_, false);
-    if (!wide_ || areRight(met)) {
+    for (int i = 0; i < movingCount_; i++) *moving_[i].slot = arrays[moving_[i].array];
+    for (int i = 0; i < stepCount_;) i += computeRun(&steps_[i], stepCount_ - i, elements_);
+    if (!wide_ || (areFit_ && areRight())) {
       write(registers_, instructionBlock<T>, arrays.data(), met, pending_.data(), pieces_);
     } else {
-      for (int i = 0; i < pieces_; i++) computeWide(met, pending_[i]);
+      for (int i = 0; i < pieces_; i++) takeAgain(met, pending_[i]);
     }
     pieces_ = 0;
     elements_ = 0;
@@ -219,6 +221,12 @@ class Worker {
 
  private:
   static constexpr int maxPieces = 64;
+
+  /// A pointer of a step that each block has another of: to an array of a group.
+  struct Moving {
+    const T** slot;
+    int array;
+  };
 
   const double* scalarsOf(int64_t group) const { return met_ + group * list_.places; }
   bool hasSameScalars(int64_t a, int64_t b) const {
@@ -241,13 +249,55 @@ class Worker {
     return copy;
   }
 
+  T* registerOf(int value) const { return registers_ + list_.registerOf[value] * instructionBlock<T>; }
+
+  /// The steps for groups that have the scalars of this one.
+  void plan(int64_t group) {
+    planned_ = group;
+    const double* const met = scalarsOf(group);
+    choices_.make(list_, met);
+    areFit_ = std::all_of(met, met + list_.places, fits<T>);
+    for (int place = 0; place < list_.places; place++) {
+      std::fill_n(numbers_ + place * sameNumbers<T>, sameNumbers<T>, static_cast<T>(met[place]));
+    }
+    stepCount_ = movingCount_ = 0;
+    for (int v = list_.firstResult; v < list_.values; v++) {
+      if (choices_.isWanted[v] && !list_.isScalar[v]) addStep(v, met);
+    }
+    findStrips(steps_.data(), stepCount_);
+  }
+
+  void addStep(int v, const double* met) {
+    const auto& [op, operands] = list_.of(v);
+    Step<T>& step = steps_[stepCount_++];
+    step.op = op;
+    step.value = v;
+    step.isKept = choices_.isKept[v];
+    step.out = registerOf(v);
+    for (int i = 0; i < op->arrays; i++) {
+      const int x = choices_.source[operands[i]];
+      step.reads[i] = x;
+      if (list_.isScalar[x]) {
+        step.from[i] = {numbers_ + list_.placeOf[x] * sameNumbers<T>, 0};
+      } else if (x < list_.firstScalar) {
+        step.from[i].step = 1;
+        moving_[movingCount_++] = {&step.from[i].data, x};
+      } else {
+        step.from[i] = {registerOf(x), 1};
+      }
+    }
+    for (int i = 0; i < op->parameters; i++) {
+      const int x = operands[op->arrays + i];
+      step.parameters[i] = x < 0 ? 0 : met[list_.placeOf[x]];
+    }
+  }
+
   /// Whether nothing left the range of float32 on the way into the registers.
-  bool areRight(const double* met) const {
-    if (!std::all_of(met, met + list_.places, fits<T>)) return false;
+  bool areRight() const {
     for (int i = 0; i < list_.outs; i++) {
       const int value = choices_.source[list_.becomes[i]];
       if (value < list_.firstResult || list_.isScalar[value]) continue;
-      if (!areFinite(registers_ + list_.registerOf[value] * instructionBlock<T>, elements_)) return false;
+      if (!areFinite(registerOf(value), elements_)) return false;
     }
     return true;
   }
@@ -274,6 +324,8 @@ class Worker {
         T* const to = outs_[pieces[p].group * list_.outs + i].data + pieces[p].begin;
         if (from[i] == nullptr) {
           std::fill_n(to, pieces[p].count, static_cast<T>(met[list_.placeOf[value]]));
+        } else if constexpr (std::is_same_v<V, T>) {
+          std::copy_n(from[i] + at, pieces[p].count, to);
         } else {
           std::transform(from[i] + at, from[i] + at + pieces[p].count, to,
                          [](V x) { return static_cast<T>(x); });
@@ -283,7 +335,7 @@ class Worker {
   }
 
   /// The piece in float64, in the same memory by halves of a block.
-  void computeWide(const double* met, const Piece& piece) {
+  void takeAgain(const double* met, const Piece& piece) {
     constexpr int64_t room = instructionBlock<T> * sizeof(T) / sizeof(double);
     auto* const registers = reinterpret_cast<double*>(registers_);
     double* const copies = registers + list_.registers * room;
@@ -295,7 +347,7 @@ class Worker {
         std::copy_n(arrayOf(a, half), half.count, copies + a * room);
         arrays[a] = copies + a * room;
       }
-      computeBlock(list_, choices_, met, arrays.data(), registers, room, half.count, true);
+      computeWide(list_, choices_, met, arrays.data(), registers, room, half.count);
       write(registers, room, arrays.data(), met, &half, 1);
     }
   }
@@ -307,7 +359,15 @@ class Worker {
   const bool wide_;
   T* const registers_;
   T* const copies_;
+  T* const numbers_;
+  /// A group of those for which the choices and the steps are, or −1.
+  int64_t planned_ = -1;
   Choices choices_;
+  /// Whether the scalars that elements meet are within the range of float32.
+  bool areFit_ = false;
+  std::array<Step<T>, maxValues> steps_;
+  std::array<Moving, maxValues * 3> moving_;
+  int stepCount_ = 0, movingCount_ = 0;
   std::array<Piece, maxPieces> pending_;
   int pieces_ = 0;
   int64_t elements_ = 0;
@@ -358,8 +418,7 @@ void elementwise(const Check& check, const List<T>& outs, const List<const T>& i
   const auto room = [&](int64_t group) { return (lengthOf(group) + line - 1) / line * line; };
   int64_t total = 0;
   for (int64_t g = 0; g < groups; g++) total += room(g);
-  Workspaces<T> spaces((total + chunk - 1) / chunk,
-                       (list.registers + list.firstScalar) * instructionBlock<T>);
+  Workspaces<T> spaces((total + chunk - 1) / chunk, Worker<T>::room(list));
   const Buffer<double> met(groups * list.places);
   computeScalars(list, scalars, own.data(), shared, constants, groups, met.data());
   parallel::forRange(total, chunk, [&](int64_t begin, int64_t end) {
