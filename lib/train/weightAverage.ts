@@ -10,7 +10,7 @@ import { copyOf, type FloatDtype } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { add, equal, lessEqual, mul, sub, where } from '../ops/binary.ts';
 import { cast } from '../ops/cast.ts';
-import { add_, mul_ } from '../ops/inPlace.ts';
+import { add_ } from '../ops/inPlace.ts';
 import { neg, reciprocal } from '../ops/unary.ts';
 import { checkNumber } from '../optimizers/hyper.ts';
 import { type AnyParameter, type AnySharedTensor, SharedTensor } from '../parameter.ts';
@@ -96,9 +96,8 @@ export class WeightAverage {
       const weight = where(equal(taken, 0), 1, mul(isDue, share));
       const left = add(neg(weight), 1);
       for (const [, parameter, average] of this.parameters) {
-        // Not average + weight·(p − average), which for a weight of 1 is not quite p.
-        mul_(average, cast(left, average.dtype));
-        add_(average, mul(parameter, cast(weight, average.dtype)));
+        // Is p where the weight is 1, and where the average is: what is frozen stays as it is.
+        average.assign(sub(parameter, mul(sub(parameter, average), cast(left, average.dtype))));
       }
       const next = where(isDue, every - 1, sub(wait, 1));
       add_(taken, isDue);
