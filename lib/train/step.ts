@@ -68,6 +68,16 @@ function checkLeaves(model: Layer, optimizer: Optimizer, leaves: readonly Tensor
   );
 }
 
+/** For a loss that no step changes. */
+function nothingToLearn(model: Layer): ArgumentError {
+  const parameters = model.parameters();
+  const frozen = parameters.filter(({ requiresGrad }) => !requiresGrad);
+  return new ArgumentError(
+    '[fit] expected a loss that depends on a parameter which is not frozen, got one that depends on none; of the ' +
+      `${parameters.length} parameters of the model ${frozen.length} are frozen, which trainable = true undoes`,
+  );
+}
+
 /**
  * Forward, loss, backward, and at the end of a turn the update. A loss that is not finite ends the step with NonFiniteError before its backward pass,
  * compiled or not, and leaves parameters and optimizer as they are.
@@ -84,6 +94,7 @@ export function trainingStep(
     const prediction = forwardOf(model, x);
     const value = loss.of(prediction, y, weights);
     checkFloat('loss', value);
+    if (!value.requiresGrad) throw nothingToLearn(model);
     kernels.checkFinite(floats(value));
     if (isFirst) optimizer.zeroGrad();
     const leaves = runBackward(share === 1 ? value : value.mul(share), null);
