@@ -48,9 +48,9 @@ export async function finetune(
   const model = new Sequential([features, new Dense(32 * 7 * 7, wanted.length)]);
   const loss = 'softmaxCrossEntropy';
   // First the new layer alone, then all of it with smaller steps.
-  features.setRequiresGrad(false);
+  features.trainable = false;
   await fit(model, training, { loss, optimizer: new Adam(model.parameters()), epochs, batchSize: 32 });
-  features.setRequiresGrad(true);
+  features.trainable = true;
   const optimizer = new Adam(model.parameters(), { learningRate: 1e-4 });
   await fit(model, training, { loss, optimizer, epochs, batchSize: 32 });
   const { accuracy } = await evaluate(model, held, { metrics: ['accuracy'] });

@@ -20,7 +20,7 @@ const keys = {
   version: 'axpy.version',
   /** The config of the model, as JSON. */
   model: 'axpy.model',
-  /** Which parameters are frozen and which layers in evaluation mode, as JSON. */
+  /** Which parameters and layers are frozen and which layers in evaluation mode, as JSON. */
   modes: 'axpy.modes',
 } as const;
 
@@ -32,23 +32,32 @@ interface Modes {
   frozen: string[];
   /** Paths of layers. */
   evaluation: string[];
+  /** Those of layers that are not `trainable`; files of before there was that have none. */
+  frozenLayers?: string[];
 }
 
 /** @internal */
 export function modesOf(model: Layer): Modes {
+  const layers = model.namedLayers();
   return {
     frozen: model.namedParameters().flatMap(([name, { requiresGrad }]) => (requiresGrad ? [] : [name])),
-    evaluation: model.namedLayers().flatMap(([path, { training }]) => (training ? [] : [path])),
+    evaluation: layers.flatMap(([path, { training }]) => (training ? [] : [path])),
+    frozenLayers: layers.flatMap(([path, { trainable }]) => (trainable ? [] : [path])),
   };
 }
 
 /** @internal Frozen are those that are named, and no others; likewise the mode of layers. */
-export function setModes(model: Layer, { frozen, evaluation }: Modes): void {
-  const [frozenNames, evaluationPaths] = [new Set(frozen), new Set(evaluation)];
+export function setModes(model: Layer, { frozen, evaluation, frozenLayers = [] }: Modes): void {
+  const [frozenNames, evaluationPaths, frozenPaths] = [frozen, evaluation, frozenLayers].map(
+    (names) => new Set(names),
+  );
   for (const [name, parameter] of model.namedParameters()) {
     parameter.setRequiresGrad(!frozenNames.has(name));
   }
-  for (const [path, layer] of model.namedLayers()) layer.training = !evaluationPaths.has(path);
+  for (const [path, layer] of model.namedLayers()) {
+    layer.training = !evaluationPaths.has(path);
+    layer.setTrainable(!frozenPaths.has(path));
+  }
 }
 
 /** @internal The architecture, as metadata. @throws ArgumentError where it would not make the same model again */
@@ -149,8 +158,8 @@ const listed = (state: Named<AnySharedTensor>) =>
 function isModes(value: unknown): value is Modes {
   const isList = (list: unknown) =>
     Array.isArray(list) && list.every((name: unknown) => typeof name === 'string');
-  const { frozen, evaluation } = (value ?? {}) as Partial<Modes>;
-  return isList(frozen) && isList(evaluation);
+  const { frozen, evaluation, frozenLayers = [] } = (value ?? {}) as Partial<Modes>;
+  return [frozen, evaluation, frozenLayers].every(isList);
 }
 
 /** @internal What the metadata say of a model. @throws FormatError */

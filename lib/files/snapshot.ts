@@ -302,7 +302,13 @@ export function prepare(op: string, checkpoint: Checkpoint, parts: CheckpointPar
   const hidden = model.namedHidden();
   const states = model.namedRandomStates();
   const random = readRandom(op, states, saved.inner('random'));
-  const modes = { frozen: [...saved.texts('frozen')], evaluation: [...saved.texts('evaluation')] };
+  const textsOf = (name: string) => [...saved.texts(name)];
+  const modes = {
+    frozen: textsOf('frozen'),
+    evaluation: textsOf('evaluation'),
+    // Those of before there was `trainable` have none.
+    frozenLayers: saved.has('frozenLayers') ? textsOf('frozenLayers') : [],
+  };
   const writes = [
     ...pair(own, readState(op, own, Object.fromEntries(checkpoint.own))),
     ...pair(hidden, readState(op, hidden, saved.tensors('hidden'))),

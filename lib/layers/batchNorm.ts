@@ -52,9 +52,9 @@ const form = layerForm('BatchNorm', { channels: count }, {
  * with n values per channel, where a batch had N of late, by momentum·(n − 1)/(N − 1), see `batchNorm`. N is not in
  * `stateDict`: the first batch after a load weighs fully. Checkpoints hold it.
  *
- * While weight and bias are both frozen (`requiresGrad` false), the layer works as in evaluation also while training: it
- * normalises by the running statistics and leaves them, as Keras does with `trainable = False`. Without `affine` there is
- * nothing to freeze, and the mode alone decides.
+ * While the layer is frozen, by `trainable = false` or as weight and bias both are (`requiresGrad` false), it works as in
+ * evaluation also while training: it normalises by the running statistics and leaves them, as Keras does. Where it is not
+ * `trainable` and weight and bias are made to want gradients again, these alone learn.
  */
 export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
   readonly channels: number;
@@ -100,12 +100,12 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     checkInputDtype(this, x, this.runningMean.dtype);
     const { momentum, epsilon, weight, bias } = this;
     const isFrozen = weight !== null && bias !== null && !weight.requiresGrad && !bias.requiresGrad;
-    const training = this.training && !isFrozen;
+    const training = this.training && this.trainable && !isFrozen;
     if (training && x.size === this.channels) {
       throw new ShapeError(
         `${this.label} expected more than one value per channel in training, received ${show(x.shape)}: there is no ` +
           'variance of one value. Take a larger batch, or leave the running statistics as they are: by eval(), or by freezing ' +
-          'this layer with setRequiresGrad(false)',
+          'this layer with trainable = false',
       );
     }
     const running = { mean: this.runningMean, variance: this.runningVariance, count: this.#count };

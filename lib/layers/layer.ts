@@ -120,6 +120,7 @@ export abstract class Layer {
    */
   declare readonly inputDtype?: Dtype | Readonly<Record<string, Dtype>>;
   private isTraining = true;
+  private isTrainable = true;
   /** @internal Under a symbol, so that subclasses may call their fields as they like. */
   readonly [naming]: Naming = { own: undefined, number: undefined, path: '', place: undefined };
 
@@ -144,21 +145,52 @@ export abstract class Layer {
    */
   get training(): boolean {
     if (modeInForce !== null) return modeInForce;
-    this.observeMode('read');
+    this.observe('isTraining', 'read');
     return this.isTraining;
   }
 
   set training(training: boolean) {
     checkBoolean(this.label, 'training', training);
-    this.observeMode('set');
+    this.observe('isTraining', 'set');
     this.isTraining = training;
   }
 
-  private observeMode(use: Use): void {
-    recording?.observe(this, 'training', use, {
-      get: () => this.isTraining,
-      set: (training) => {
-        this.isTraining = training;
+  /**
+   * False freezes this layer and all in it, as in Keras: their parameters want no gradient, so that none is computed, and
+   * stay as they are in every optimizer, whether that was made before or comes later; BatchNorm normalises by its running
+   * statistics and leaves them. True makes all of it learn again. Dropout drops as before: that is a matter of `training`.
+   *
+   *     features.trainable = false;
+   *     await fit(model, data, { ...options, epochs: 5 });
+   *     features.trainable = true;
+   *
+   * It may be set at any time, by a callback of `fit` or in a compiled function as well. Setting it is an event: what is set
+   * of an inner layer or of a parameter (`setRequiresGrad`) later counts for that one, and a layer that is put in later is
+   * what it was. Files of models and checkpoints have it. A layer of one's own that changes buffers as it is trained does so
+   * while `this.training && this.trainable`.
+   */
+  get trainable(): boolean {
+    this.observe('isTrainable', 'read');
+    return this.isTrainable;
+  }
+
+  set trainable(trainable: boolean) {
+    checkBoolean(this.label, 'trainable', trainable);
+    this.setRequiresGrad(trainable);
+    for (const [, layer] of this.layersBelow()) layer.setTrainable(trainable);
+  }
+
+  /** @internal Sets what `trainable` says of this layer alone: nothing of those in it, nor of parameters. */
+  setTrainable(trainable: boolean): void {
+    this.observe('isTrainable', 'set');
+    this.isTrainable = trainable;
+  }
+
+  private observe(what: 'isTraining' | 'isTrainable', use: Use): void {
+    recording?.observe(this, what, use, {
+      get: () => this[what],
+      set: (value) => {
+        this[what] = value;
       },
     });
   }
@@ -348,7 +380,7 @@ export abstract class Layer {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
-  /** The number of trainable numbers. */
+  /** How many numbers the parameters are, those that are frozen among them. */
   parameterCount(): number {
     return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);
   }
@@ -373,8 +405,9 @@ export abstract class Layer {
   }
 
   /**
-   * Freezes all parameters of this layer and inner ones (false), or makes them want gradients again. Optimizers leave a
-   * parameter without a gradient as it is. A BatchNorm whose scale and shift are both frozen is frozen as a whole.
+   * Freezes all parameters of this layer and inner ones (false), or makes them want gradients again, and says nothing of what
+   * layers keep beside them: see `trainable`. Optimizers leave a parameter without a gradient as it is. A BatchNorm whose
+   * scale and shift are both frozen is frozen as a whole.
    */
   setRequiresGrad(requiresGrad = true): this {
     checkBoolean('setRequiresGrad', 'requiresGrad', requiresGrad);

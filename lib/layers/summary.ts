@@ -17,10 +17,23 @@ export interface GraphRow {
 /** The shape of an example that a layer gets, as far as it is known; null where nobody knows who calls it with what. */
 type Input = { shape: ExampleShape } | null;
 
-const columns = ['layer', 'output shape', 'parameters', 'from'];
+const columns = ['layer', 'output shape', 'parameters', 'frozen', 'from'];
+const isNumber = (column: number) => columns[column] === 'parameters' || columns[column] === 'frozen';
+/** Those that are there whatever they hold. */
+const always = 3;
 
 const shown = (shape: ExampleShape) => (shape === undefined ? '?' : `[${['batch', ...shape].join(', ')}]`);
-const counted = (layer: Layer) => layer.parameterCount().toLocaleString('en-US');
+const grouped = (count: number) => count.toLocaleString('en-US');
+
+/** How many numbers of a layer are frozen. */
+const frozenIn = (layer: Layer): number =>
+  layer.parameters().reduce((sum, { requiresGrad, size }) => sum + (requiresGrad ? 0 : size), 0);
+
+/** How many numbers a layer has, and how many of them are frozen, where some or the layer itself are. */
+function counted(layer: Layer): [parameters: string, frozen: string] {
+  const frozen = frozenIn(layer);
+  return [grouped(layer.parameterCount()), frozen > 0 || !layer.trainable ? grouped(frozen) : ''];
+}
 
 /** The rows of a table, layer by layer. */
 class Rows {
@@ -31,7 +44,7 @@ class Rows {
   add(layer: Layer, indent: number, input: Input): ExampleShape {
     const shape = input === null ? undefined : readExample(layer, layer.outputShape(input.shape));
     const output = input === null ? '' : shown(shape);
-    this.rows.push([' '.repeat(indent) + layer.label, output, counted(layer), '']);
+    this.rows.push([' '.repeat(indent) + layer.label, output, ...counted(layer), '']);
     this.addInner(layer, indent + 2, input);
     return shape;
   }
@@ -59,8 +72,8 @@ class Rows {
     for (const { name, layer, from, shape } of graph) {
       const title = `${' '.repeat(indent)}${name} (${layer === null ? 'input' : typeOf(layer)})`;
       const isAgain = layer !== null && this.seen.has(layer);
-      const count = layer === null ? '' : isAgain ? 'shared' : counted(layer);
-      this.rows.push([title, shown(shape), count, from.join(', ')]);
+      const counts = layer === null ? ['', ''] : isAgain ? ['shared', ''] : counted(layer);
+      this.rows.push([title, shown(shape), ...counts, from.join(', ')]);
       if (layer !== null)
         this.addInner(layer, indent + 2, { shape: from.length === 1 ? shapes.get(from[0]) : undefined });
     }
@@ -68,28 +81,31 @@ class Rows {
 }
 
 /**
- * A line for each layer and, indented, for those in it, and the total. The output's shape stands where it is known: for the
- * layers of a Sequential, one after the other, for those of a Graph, with what they take, and where a layer of one's own tells it; not for those that such a one calls.
+ * A line for each layer and, indented, for those in it, and the total; where something is frozen also how much of each is, and
+ * how many numbers are left that train. The output's shape stands where it is known: for the layers of a Sequential, one after
+ * the other, for those of a Graph, with what they take, and where a layer of one's own tells it; not for those that such a one
+ * calls.
  */
 export function summarize(model: Layer, inputShape?: Shape): string {
   const table = new Rows();
   const input = { shape: inputShape };
   if (model.chain() === null && model.graph(inputShape) === null) table.add(model, 0, input);
   else table.addInner(model, 0, input);
-  const total = ['total', '', counted(model), ''];
+  const totals = [['total', '', ...counted(model), '']];
   const used = columns
     .map((_, i) => i)
-    .filter((i) => table.rows.slice(1).some((cells) => cells[i] !== '') || i < 3);
-  const rows = [...table.rows, total];
+    .filter((i) => [...table.rows.slice(1), ...totals].some((cells) => cells[i] !== '') || i < always);
+  if (used.includes(columns.indexOf('frozen'))) {
+    totals.push(['trainable', '', grouped(model.parameterCount() - frozenIn(model)), '', '']);
+  }
+  const rows = [...table.rows, ...totals];
   const widths = used.map((i) => Math.max(...rows.map((cells) => cells[i].length)));
   const lines = rows.map((cells) =>
     used
-      .map((i, at) =>
-        columns[i] === 'parameters' ? cells[i].padStart(widths[at]) : cells[i].padEnd(widths[at]),
-      )
+      .map((i, at) => (isNumber(i) ? cells[i].padStart(widths[at]) : cells[i].padEnd(widths[at])))
       .join('  ')
       .trimEnd(),
   );
   const rule = '─'.repeat(widths.reduce((sum, width) => sum + width + 2, -2));
-  return [lines[0], rule, ...lines.slice(1, -1), rule, lines[lines.length - 1]].join('\n');
+  return [lines[0], rule, ...lines.slice(1, -totals.length), rule, ...lines.slice(-totals.length)].join('\n');
 }

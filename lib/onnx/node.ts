@@ -29,6 +29,7 @@ export interface GraphConfig {
 /** What a run of an operator may depend on beside its inputs. */
 export interface Context {
   readonly training: boolean;
+  readonly trainable: boolean;
 }
 
 export type Run = (inputs: readonly (Value | undefined)[], context: Context) => Value | readonly Value[];

@@ -160,7 +160,7 @@ export class OnnxModel extends Layer {
     for (const { entry, tensor, slot } of this.#tensors) {
       values[slot] = entry.kind === 'integers' ? Held.first(tensor.cast('int32')) : Held[entry.form](tensor);
     }
-    const context = { training: this.training };
+    const context = { training: this.training, trainable: this.trainable };
     for (const step of this.#steps) step(values, context);
     const results = this.#outputSlots.map((slot) => this.#output(toHeld(values[slot]!)));
     return results.length === 1 ? results[0] : results;
@@ -540,7 +540,7 @@ const listOf = (made: Value | readonly Value[]): readonly Value[] =>
 /** What a node makes of constants, where that is small; null where it is not to be computed now. */
 function folded(run: Run, given: readonly (Value | undefined)[], label: string): readonly Known[] | null {
   try {
-    const made = listOf(folding(() => run(given, { training: false })));
+    const made = listOf(folding(() => run(given, { training: false, trainable: false })));
     return made.every(isKnown) ? made : null;
   } catch (error) {
     if (error === notFolded || error instanceof Refusal) return null;

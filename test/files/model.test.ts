@@ -169,6 +169,26 @@ describe('a model in a file', () => {
     expect((await loadModel(encodeModel(model.eval()))).training).toBe(false);
   });
 
+  it('keeps which layers are trainable, which files of before there was that say of none', async () => {
+    const model = cnn();
+    model.layers[1].trainable = false;
+    const trainable = (layer: Layer) => (layer as Sequential).layers.map((one) => one.trainable);
+    const wanting = (layer: Layer) => layer.parameters().map((p) => p.requiresGrad);
+    const loaded = await loadModel(encodeModel(model));
+    expect(trainable(loaded)).toEqual([true, false, true, true, true, true]);
+    expect(wanting(loaded)).toEqual([true, true, false, false, true, true]);
+    const before = await loadModel(
+      await changed(model, (metadata) => {
+        const { frozenLayers, ...others } = JSON.parse(metadata['axpy.modes']);
+        expect(frozenLayers).toEqual(['1']);
+        set(metadata, 'axpy.modes', JSON.stringify(others));
+        for (const name of ['axpy.sums', 'axpy.sum']) delete metadata[name];
+      }),
+    );
+    expect(trainable(before)).toEqual(new Array(6).fill(true));
+    expect(wanting(before)).toEqual(wanting(loaded));
+  });
+
   it('draws no random numbers, and leaves the generator as it is', async () => {
     const bytes = encodeModel(cnn());
     const before = [...defaultState];
@@ -502,6 +522,12 @@ describe('a file that is no model, or not of this library, is refused', () => {
     [
       'no modes',
       (m) => set(m, 'axpy.modes', '{"frozen":[1],"evaluation":[]}'),
+      'AXPY_FORMAT',
+      'what is frozen and in evaluation mode',
+    ],
+    [
+      'no layers that are frozen',
+      (m) => set(m, 'axpy.modes', '{"frozen":[],"evaluation":[],"frozenLayers":"0"}'),
       'AXPY_FORMAT',
       'what is frozen and in evaluation mode',
     ],

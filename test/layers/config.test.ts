@@ -14,11 +14,10 @@ import {
   predict,
   registerLayer,
   Sequential,
-  seed,
   type Tensor,
   tensor,
 } from '../../lib/index.ts';
-import { given } from './given.ts';
+import { examplesFor, given } from './given.ts';
 
 type Class = new (...args: unknown[]) => Layer;
 
@@ -28,40 +27,9 @@ const classes = Object.entries(axpy).filter(
 
 const throughJson = (config: LayerConfig): LayerConfig => JSON.parse(JSON.stringify(config));
 
-/** For layers that take no numbers. */
-const inputs: Readonly<Record<string, unknown>> = {
-  Columns: { city: ['a', 'c'], size: [3, -2] },
-  Embedding: [[1, 4]],
-  OneHot: [[1, 4]],
-  StringLookup: ['', 'ab', 'no word'],
-};
-
-/** Of those that take sequences. */
-const sequences = [
-  'Conv1D',
-  'GRU',
-  'LSTM',
-  'MultiHeadAttention',
-  'PositionEmbedding',
-  'RNN',
-  'TransformerBlock',
-  'TransformerDecoderBlock',
-];
-
-/** What a layer makes of images, or of sequences, as its class takes them. */
+/** What a layer makes of two examples. */
 async function outputOf(name: string, layer: Layer): Promise<unknown> {
-  if (Object.hasOwn(inputs, name)) {
-    const y = await predict(layer, inputs[name] as never);
-    return { shape: y.shape, values: [...y.data] };
-  }
-  const dtype = (layer.config.dtype ?? layer.inputDtype ?? 'float64') as 'float32';
-  const shape = name.endsWith('1D') || sequences.includes(name) ? [2, 6, 4] : [2, 6, 6, 4];
-  seed(7);
-  const x = axpy.randn(shape, { dtype });
-  const y = await predict(
-    layer,
-    name === 'TransformerDecoderBlock' ? [x, axpy.randn([2, 3, 4], { dtype })] : x,
-  );
+  const y = await predict(layer, examplesFor(name, layer, 2) as never);
   return { shape: y.shape, values: [...y.data] };
 }
 

@@ -1,4 +1,4 @@
-/** Arguments for the constructors of all layers. */
+/** Arguments for the constructors of all layers, and what they take. */
 import fc from 'fast-check';
 import * as axpy from '../../lib/index.ts';
 
@@ -250,3 +250,33 @@ export const given: Readonly<Record<string, fc.Arbitrary<unknown[]>>> = {
     fc.tuple(fc.constant(null), fc.record({ size: pair, mode: fc.constant('bilinear'), alignCorners: flag })),
   ),
 };
+
+/** What layers take that take no numbers. */
+const inputs: Readonly<Record<string, unknown>> = {
+  Columns: { city: ['a', 'c'], size: [3, -2] },
+  Embedding: [[1, 4]],
+  OneHot: [[1, 4]],
+  StringLookup: ['', 'ab', 'no word'],
+};
+
+/** Layers that take sequences. */
+const sequences = [
+  'Conv1D',
+  'GRU',
+  'LSTM',
+  'MultiHeadAttention',
+  'PositionEmbedding',
+  'RNN',
+  'TransformerBlock',
+  'TransformerDecoderBlock',
+];
+
+/** Images or sequences, as the class of a layer takes them, the same ones each time; what takes no numbers has its own. */
+export function examplesFor(name: string, layer: axpy.Layer, count: number): unknown {
+  if (Object.hasOwn(inputs, name)) return inputs[name];
+  const dtype = (layer.config.dtype ?? layer.inputDtype ?? 'float64') as 'float32';
+  const shape = name.endsWith('1D') || sequences.includes(name) ? [count, 6, 4] : [count, 6, 6, 4];
+  axpy.seed(7);
+  const x = axpy.randn(shape, { dtype });
+  return name === 'TransformerDecoderBlock' ? [x, axpy.randn([count, 3, 4], { dtype })] : x;
+}

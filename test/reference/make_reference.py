@@ -694,6 +694,46 @@ def fine_tuning(adam):
     return seen + parameters
 
 
+def transfer(adam):
+    """A body with batch normalisation, frozen, learning, and then its beginning frozen again: in PyTorch by two calls."""
+    body = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 3, 3, bias=False),
+        torch.nn.BatchNorm2d(3),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(3, 4, 3, bias=False),
+        torch.nn.BatchNorm2d(4, affine=False),
+        torch.nn.Tanh(),
+    )
+    model = torch.nn.Sequential(body, torch.nn.Linear(4, 2))
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            spatial = p.dim() == 4
+            values = rows(f"transfer/{name}", list((last(p) if spatial else p).shape))
+            p.copy_(first(values) if spatial else values)
+
+    def trainable(part, on):
+        part.requires_grad_(on)
+        part.train(on)
+
+    weights, vectors = ([p for p in model.parameters() if (p.dim() > 1) == many] for many in (True, False))
+    groups = [{"params": weights, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0}]
+    if adam:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.05)
+    else:
+        optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+    seen = []
+    for step in range(12):
+        trainable(body, step >= 3)
+        if step >= 9:
+            trainable(body[:2], False)
+        x = first(rows(f"transfer/x/{step}", [4, 7, 7, 1]))
+        seen += update(optimizer, F.cross_entropy(model[1](body(x).mean((2, 3))), torch.arange(4) % 2))
+        if step % 3 == 2:
+            seen += [(last(p) if p.dim() == 4 else p).detach().clone() for p in model.parameters()]
+            seen += [value.clone() for i in (1, 4) for value in (body[i].running_mean, body[i].running_var)]
+    return seen
+
+
 def siamese():
     encoder = Net("siamese", 3, 4, 2)
     optimizer = sgd(encoder.parameters, 0.3)
@@ -775,6 +815,8 @@ def write_programs():
         "distillation": distillation(),
         "fineTuning": fine_tuning(False),
         "fineTuningByAdam": fine_tuning(True),
+        "transfer": transfer(False),
+        "transferByAdamW": transfer(True),
         "siamese": siamese(),
         "dqn": dqn(),
         "accumulation": accumulation(),

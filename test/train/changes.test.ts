@@ -125,6 +125,21 @@ const cases: Record<string, (t: Training) => Partial<FitOptions>> = {
       (layers[2] as Dense).bias!.requiresGrad = epoch > 2;
     }),
   'batch normalisation, frozen': ({ layers }) => each((epoch) => freeze(layers[1], epoch % 2 === 0)),
+  'layers, not trainable at first': ({ layers }) => {
+    for (const layer of layers.slice(0, 4)) layer.trainable = false;
+    return each((epoch) => {
+      if (epoch === 3) for (const layer of layers) layer.trainable = true;
+    });
+  },
+  'batch normalisation, trainable by steps': ({ layers }) =>
+    everyStep((step) => {
+      layers[1].trainable = step % 3 > 0;
+    }),
+  'the model, trainable but for its last layers': ({ model, layers }) =>
+    each((epoch) => {
+      model.trainable = epoch % 2 === 0;
+      layers[4].trainable = true;
+    }),
   'batch normalisation, in evaluation mode': ({ layers }) =>
     each((epoch) => layers[1].train(epoch % 2 === 0)),
   'dropout, in evaluation mode': ({ layers }) => each((epoch) => layers[3].train(epoch % 2 === 1)),

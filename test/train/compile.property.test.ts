@@ -100,6 +100,9 @@ const acts: Record<string, (a: Tensor, b: number, w: World) => void> = {
     const loss = losses.mse(a.add(pick(w.parameters, b)), a.detach());
     if (loss.requiresGrad) loss.backward();
   },
+  trainable: (_, b, w) => {
+    pick(w.layers, b).trainable = b % 2 === 0;
+  },
   zeroGrad: (_, b, w) => pick(w.optimizers, b).zeroGrad(),
   zeroOne: (_, b, w) => pick(w.learning, b).zeroGrad(),
   step: (_, b, w) => pick(w.optimizers, b).step(),
@@ -151,6 +154,9 @@ const changes: Record<string, (w: World, at: number) => void> = {
   },
   freeze: (w, at) => freeze(pick(w.layers, at), at % 2 === 0),
   mode: (w, at) => pick(w.layers, at).train(at % 2 === 0),
+  trainable: (w, at) => {
+    pick(w.layers, at).trainable = at % 2 === 0;
+  },
   outside: (w, at) => pick(w.outside, at).data.fill(at / 8),
   'outside, assigned': (w, at) => void to(pick(w.outside, at)).mul_(-1),
   state: (w, at) => pick(w.states, at).data.fill(at / 8),
@@ -248,6 +254,8 @@ async function watched(
       return saw;
     }
     saw.push(seen([w.learning, w.states, w.norm, w.optimizers]), seen(randn([1])), isStale(stale));
+    saw.push(w.layers.map(({ trainable }) => trainable));
+    saw.push(w.learning.map(({ requiresGrad }) => requiresGrad));
   }
   return saw;
 }

@@ -6,7 +6,10 @@
 import { describe, expect, test } from 'vitest';
 import {
   Adam,
+  AdamW,
   type AnyParameter,
+  BatchNorm,
+  Conv2D,
   concat,
   Dense,
   type FloatDtype,
@@ -75,6 +78,43 @@ const fineTuning =
       see(await step(rows(dtype, `tuning/x/${i}`, [4, 3])));
     }
     see(...parameters);
+  };
+
+/** A body with batch normalisation, frozen, learning, and then its beginning frozen again. */
+const transfer =
+  (optimize: (parameters: AnyParameter[]) => Optimizer): Training =>
+  async (dtype, { run, see }) => {
+    const norms = [
+      new BatchNorm(3, { activation: 'relu', dtype }),
+      new BatchNorm(4, { affine: false, activation: 'tanh', dtype }),
+    ];
+    const body = new Sequential([
+      new Conv2D(1, 3, 3, { bias: false, dtype }),
+      norms[0],
+      new Conv2D(3, 4, 3, { bias: false, dtype }),
+      norms[1],
+    ]);
+    const head = new Dense(4, 2, { dtype });
+    const parameters = [...body.parameters(), ...head.parameters()];
+    // By their names in PyTorch, where activations are layers. No bias before a BatchNorm, whose gradient is but rounding.
+    const names = ['0.0.weight', '0.1.weight', '0.1.bias', '0.3.weight', '1.weight', '1.bias'];
+    parameters.forEach((p, i) => {
+      to(p).assign(rows(dtype, `transfer/${names[i]}`, [...p.shape]));
+    });
+    const optimizer = optimize(parameters);
+    const step = run((x: Tensor) =>
+      update(optimizer, losses.softmaxCrossEntropy(head.forward(body.forward(x).mean([1, 2])), labels)),
+    );
+    for (let i = 0; i < 12; i++) {
+      body.trainable = i >= 3;
+      if (i >= 9) for (const layer of body.layers.slice(0, 2)) layer.trainable = false;
+      see(await step(rows(dtype, `transfer/x/${i}`, [4, 7, 7, 1])));
+      if (i % 3 < 2) continue;
+      see(
+        ...parameters,
+        ...norms.flatMap(({ runningMean, runningVariance }) => [runningMean, runningVariance]),
+      );
+    }
   };
 
 const trainings: Record<string, Training> = {
@@ -149,6 +189,8 @@ const trainings: Record<string, Training> = {
   fineTuning: fineTuning((parameters) => sgd(parameters, 0.2)),
   /** Each parameter's steps count from its own first one. */
   fineTuningByAdam: fineTuning((parameters) => new Adam(parameters, { learningRate: 0.1 })),
+  transfer: transfer((parameters) => new SGD(parameters, { learningRate: 0.1, momentum: 0.9, l2: 0.05 })),
+  transferByAdamW: transfer((parameters) => new AdamW(parameters, { learningRate: 0.05, weightDecay: 0.05 })),
 
   siamese: async (dtype, { run, see }) => {
     const encoder = net(dtype, 'siamese', 3, 4, 2);

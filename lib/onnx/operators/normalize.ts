@@ -26,7 +26,7 @@ const batchNormalization: Operator = (node) => {
     const x = toHeld(inputs[0]!);
     if (x.rank < 2) throw node.error('an input of 2 axes at least', show(x.shape));
     const [scale, shift, mean, variance] = inputs.slice(1).map((own) => toHeld(own!, x.dtype).first);
-    const training = context.training && !(isFrozen(scale) && isFrozen(shift));
+    const training = context.training && context.trainable && !(isFrozen(scale) && isFrozen(shift));
     const count = seen.dtype === x.dtype ? seen : null;
     const y = batchNorm(
       x.last,
