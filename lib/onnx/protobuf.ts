@@ -5,10 +5,14 @@
 import { FormatError } from '../errors.ts';
 
 /** What a field holds. 'int' is any of int32, int64 and enums, which are written alike; beyond 2⁵³ it is rounded. */
-export type Kind = 'int' | 'float' | 'string' | 'bytes' | (() => AnySchema);
+export type Kind = Numeric | 'string' | 'bytes' | (() => AnySchema);
+type Numeric = 'int' | 'float' | 'double';
 
-/** A field's number and kind. One given `many` is a list, packed where its kind allows it. */
-export type Field = readonly [number: number, kind: Kind, many?: 'many'];
+/**
+ * A field's number and kind. One given `many` is a list, packed where its kind allows it; one given `present` says by being
+ * there which of several a message has, and is written where it is 0 as well.
+ */
+export type Field = readonly [number: number, kind: Kind, how?: 'many' | 'present'];
 
 /** The fields of a message. All are there once it is read: as 0, '', no bytes, null for a message, or an empty list. */
 export type Schema<Message> = { readonly [Name in keyof Message]-?: Field };
@@ -24,14 +28,20 @@ const deepest = 100;
 const mostMessages = 2 ** 21;
 
 const wire = { varint: 0, eight: 1, bytes: 2, four: 5 } as const;
-const wireOf = (kind: Kind): number =>
-  kind === 'int' ? wire.varint : kind === 'float' ? wire.four : wire.bytes;
+const wires: Readonly<Record<Numeric, number>> = { int: wire.varint, float: wire.four, double: wire.eight };
+const isNumeric = (kind: Kind): kind is Numeric => typeof kind === 'string' && kind in wires;
+const wireOf = (kind: Kind): number => (isNumeric(kind) ? wires[kind] : wire.bytes);
 
 interface Known {
   readonly name: string;
   readonly kind: Kind;
   readonly isMany: boolean;
+  /** Whether it is written with its initial value as well. */
+  readonly isPresent: boolean;
 }
+
+/** In bytes; an integer takes one at least. */
+const sizes: Readonly<Record<Numeric, number>> = { int: 1, float: 4, double: 8 };
 
 const byNumber = new WeakMap<AnySchema, Map<number, Known>>();
 
@@ -39,9 +49,9 @@ function fieldsOf(schema: AnySchema): Map<number, Known> {
   let fields = byNumber.get(schema);
   if (fields === undefined) {
     fields = new Map(
-      Object.entries(schema).map(([name, [number, kind, many]]) => [
+      Object.entries(schema).map(([name, [number, kind, how]]) => [
         number,
-        { name, kind, isMany: many !== undefined },
+        { name, kind, isMany: how === 'many', isPresent: how === 'present' },
       ]),
     );
     byNumber.set(schema, fields);
@@ -51,7 +61,7 @@ function fieldsOf(schema: AnySchema): Map<number, Known> {
 
 function initial({ kind, isMany }: Known): unknown {
   if (isMany) return [];
-  if (kind === 'int' || kind === 'float') return 0;
+  if (isNumeric(kind)) return 0;
   if (kind === 'string') return '';
   return kind === 'bytes' ? nothing : null;
 }
@@ -109,7 +119,7 @@ class Reader {
   ) {
     const list = isMany ? (made[name] as unknown[]) : null;
     const place = list === null ? `${path}.${name}` : `${path}.${name}[${list.length}]`;
-    if (list !== null && type === wire.bytes && (kind === 'int' || kind === 'float')) {
+    if (list !== null && type === wire.bytes && isNumeric(kind)) {
       this.packed(list as number[], kind, end, place);
       return;
     }
@@ -120,8 +130,7 @@ class Reader {
   }
 
   private value(kind: Kind, end: number, place: string, depth: number): unknown {
-    if (kind === 'int') return this.varint(end, place);
-    if (kind === 'float') return this.float(end, place);
+    if (isNumeric(kind)) return this.number(kind, end, place);
     const until = this.length(end, place);
     if (typeof kind === 'function') return this.message(kind(), until, place, depth + 1);
     const part = this.bytes.subarray(this.at, until);
@@ -129,12 +138,22 @@ class Reader {
     return kind === 'bytes' ? part : this.string(part, place);
   }
 
-  private packed(list: number[], kind: 'int' | 'float', end: number, place: string): void {
+  private packed(list: number[], kind: Numeric, end: number, place: string): void {
     const until = this.length(end, place);
-    if (kind === 'float' && (until - this.at) % 4 !== 0) {
-      throw this.error(place, 'packed floats of 4 bytes each', `${until - this.at} bytes`);
+    const size = sizes[kind];
+    if ((until - this.at) % size !== 0) {
+      throw this.error(place, `packed ${kind}s of ${size} bytes each`, `${until - this.at} bytes`);
     }
-    while (this.at < until) list.push(kind === 'int' ? this.varint(until, place) : this.float(until, place));
+    while (this.at < until) list.push(this.number(kind, until, place));
+  }
+
+  private number(kind: Numeric, end: number, place: string): number {
+    if (kind === 'int') return this.varint(end, place);
+    const size = sizes[kind];
+    if (this.at + size > end) throw this.error(place, `${size} bytes`, `${end - this.at}`);
+    this.at += size;
+    const { view, at } = this;
+    return kind === 'float' ? view.getFloat32(at - size, true) : view.getFloat64(at - size, true);
   }
 
   private string(part: Uint8Array, place: string): string {
@@ -153,12 +172,6 @@ class Reader {
     const left = end - this.at;
     this.at = start;
     throw this.error(place, `a length of at most ${left} bytes, as many as are left`, `${length}`);
-  }
-
-  private float(end: number, place: string): number {
-    if (this.at + 4 > end) throw this.error(place, '4 bytes', `${end - this.at}`);
-    this.at += 4;
-    return this.view.getFloat32(this.at - 4, true);
   }
 
   private varint(end: number, place: string): number {
@@ -247,11 +260,18 @@ class Writer {
     this.length += this.used - start;
   }
 
-  float(value: number): void {
-    this.room(4);
-    new DataView(this.small.buffer).setFloat32(this.used, value, true);
-    this.used += 4;
-    this.length += 4;
+  number(kind: Numeric, value: number): void {
+    if (kind === 'int') {
+      this.varint(value);
+      return;
+    }
+    const size = sizes[kind];
+    this.room(size);
+    const view = new DataView(this.small.buffer, this.used, size);
+    if (kind === 'float') view.setFloat32(0, value, true);
+    else view.setFloat64(0, value, true);
+    this.used += size;
+    this.length += size;
   }
 
   /** What another one has, with its length before it. */
@@ -273,17 +293,23 @@ export function encode<Message>(schema: Schema<Message>, message: Message): Uint
 
 function write(writer: Writer, schema: AnySchema, message: Values): void {
   const fields = [...fieldsOf(schema)].sort(([a], [b]) => a - b);
-  for (const [number, { name, kind, isMany }] of fields) {
+  for (const [number, { name, kind, isMany, isPresent }] of fields) {
     const value = message[name];
     if (!isMany) {
-      const isInitial = value === null || value === undefined || value === '' || Object.is(value, 0);
-      if (isInitial || (kind === 'bytes' && (value as Uint8Array).length === 0)) continue;
+      const isInitial = value === '' || (Object.is(value, 0) && !isPresent);
+      if (
+        value === null ||
+        value === undefined ||
+        isInitial ||
+        (kind === 'bytes' && (value as Uint8Array).length === 0)
+      )
+        continue;
       writer.varint(8 * number + wireOf(kind));
       writeValue(writer, kind, value);
       continue;
     }
     const list = (value ?? []) as readonly unknown[];
-    if (kind === 'int' || kind === 'float') {
+    if (isNumeric(kind)) {
       if (list.length === 0) continue;
       const inner = new Writer();
       for (const item of list) writeValue(inner, kind, item);
@@ -299,8 +325,7 @@ function write(writer: Writer, schema: AnySchema, message: Values): void {
 }
 
 function writeValue(writer: Writer, kind: Kind, value: unknown): void {
-  if (kind === 'int') writer.varint(value as number);
-  else if (kind === 'float') writer.float(value as number);
+  if (isNumeric(kind)) writer.number(kind, value as number);
   else if (typeof kind === 'function') {
     const inner = new Writer();
     write(inner, kind(), value as Values);

@@ -6,6 +6,8 @@ import { decode, encode, type Schema } from '../../lib/onnx/protobuf.ts';
 interface Message {
   n: number;
   x: number;
+  d: number;
+  ds: number[];
   text: string;
   raw: Uint8Array;
   inner: Message | null;
@@ -18,6 +20,8 @@ interface Message {
 const schema: Schema<Message> = {
   n: [1, 'int'],
   x: [2, 'float'],
+  d: [20, 'double'],
+  ds: [21, 'double', 'many'],
   text: [3, 'string'],
   raw: [4, 'bytes'],
   inner: [5, () => schema],
@@ -33,11 +37,14 @@ const int = fc.oneof(
   fc.constantFrom(0, -1, 2 ** 31, 2 ** 32, -(2 ** 31), -(2 ** 63), 2 ** 63),
 );
 const float = fc.oneof(fc.float(), fc.constant(-0));
+const double = fc.oneof(fc.double(), fc.constant(-0));
 /** Messages with so many levels of others in them. */
 const messagesOf = (depth: number): fc.Arbitrary<Message> =>
   fc.record({
     n: int,
     x: float,
+    d: double,
+    ds: fc.array(double, { maxLength: 4 }),
     text: fc
       .string({ unit: 'binary' })
       .map((text) => new TextDecoder().decode(new TextEncoder().encode(text))),
@@ -85,6 +92,18 @@ it('numbers are written as the format says', () => {
     ...new Array(8).fill(0xff),
     1,
   ]);
+});
+
+it('doubles are written as the format says, and what says that it is there is so with 0 as well', () => {
+  const message = { ...read(new Uint8Array()), d: 1.5, ds: [-0] };
+  expect([...bytesOf(message)]).toEqual([
+    ...[0xa1, 1, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f],
+    ...[0xaa, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0x80],
+  ]);
+  const present: Schema<{ x: number; n?: number }> = { x: [2, 'float', 'present'], n: [1, 'int', 'present'] };
+  expect([...concatBytes(encode(present, { x: 0 }))]).toEqual([0x15, 0, 0, 0, 0]);
+  refused(new Uint8Array([0xaa, 1, 7, 0, 0, 0, 0, 0, 0, 0]), 'expected packed doubles of 8 bytes each');
+  refused(new Uint8Array([0xa1, 1, 0]), 'expected 8 bytes for message.d at byte 2, got 1');
 });
 
 it('takes lists that are not packed, and passes over what it does not know', () => {
