@@ -323,6 +323,7 @@ export { type CheckpointOptions, checkpoint } from './train/callbacks/checkpoint
 export { type EarlyStoppingOptions, earlyStopping } from './train/callbacks/earlyStopping.ts';
 export { type ProgressOptions, type ProgressStream, progress } from './train/callbacks/progress.ts';
 export { type ReduceOnPlateauOptions, reduceOnPlateau } from './train/callbacks/reduceOnPlateau.ts';
+export type { TrainingMessages } from './train/channels.ts';
 export type { ClassWeight, WeightsByClass } from './train/classWeight.ts';
 export { type Compiled, compile } from './train/compile.ts';
 export type { Batches, Data, Examples, Inputs, Tensors, TensorsOf } from './train/data.ts';

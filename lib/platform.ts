@@ -5,6 +5,7 @@
  */
 
 interface Builtins {
+  'node:diagnostics_channel': typeof import('node:diagnostics_channel');
   'node:fs': typeof import('node:fs');
   'node:module': typeof import('node:module');
   'node:os': typeof import('node:os');

@@ -183,6 +183,7 @@ export class Course implements Resting {
   took(): void {
     this.batch++;
     this.step++;
+    this.context.step = this.step;
   }
 
   endEpoch(record: EpochRecord): void {
@@ -309,6 +310,7 @@ export class Course implements Resting {
     this.resumedFrom = checkpoint.name;
     Object.assign(context.history, history);
     context.epoch = history.epochs.length;
+    context.step = step;
     return () => {
       loadCallbacks(stateful, states, write);
       if (average !== undefined) averageWeights!.loadStateDict(average);

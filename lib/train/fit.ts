@@ -16,7 +16,7 @@ import type { EpochRecord, History, NamesOf } from './history.ts';
 import type { MetricChoices } from './options.ts';
 import type { InputsOf } from './step.ts';
 import { type Steps, stepsOf } from './steps.ts';
-import { type FitOptions, occupy, prepare, type Training } from './training.ts';
+import { type FitOptions, mayChange, occupy, prepare, type Training } from './training.ts';
 
 /**
  * Trains a model: for each batch forward, loss, backward, update. Plain values of `x` and `y` take the model's dtype. The
@@ -117,6 +117,7 @@ function begin(training: Training): Progress {
     averageWeights,
     history,
     epoch: 0,
+    step: 0,
     epochs,
     batchCount: data.batchCount,
     monitors: validation ? [...scores, ...scores.map((name) => `validation.${name}`)] : scores,
@@ -181,6 +182,7 @@ async function trainEpoch(
   const { epoch, history } = context;
   const { tally } = course;
   const listeners = callbacks.filter(({ onBatchEnd }) => onBatchEnd !== undefined);
+  const isDoubtful = listeners.some(mayChange);
   const skip = course.skip();
   // One that was stopped before it was interrupted takes no more.
   const batches = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
@@ -190,9 +192,10 @@ async function trainEpoch(
     const value = loss.item();
     tally.add(prediction, examples.y, value);
     course.took();
-    const report = { batch: course.batch, size: rowsOf(examples.y), loss: value };
+    const updated = !course.window.isOpen;
+    const report = { batch: course.batch, size: rowsOf(examples.y), loss: value, updated };
     await course.tell(interruption, listeners, (callback) => callback.onBatchEnd?.(context, report));
-    if (training.isWatched && listeners.length > 0) steps.doubt('steps');
+    if (isDoubtful) steps.doubt('steps');
     await course.rest();
     await turn();
     interruption.check();

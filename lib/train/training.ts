@@ -21,6 +21,7 @@ import type { Tensor } from '../tensor.ts';
 import type { Signal } from './abort.ts';
 import type { Callback } from './callbacks/callback.ts';
 import { progress as progressCallback } from './callbacks/progress.ts';
+import { announcer } from './channels.ts';
 import { type ClassWeight, classWeighing } from './classWeight.ts';
 import { conversionFor } from './conversion.ts';
 import { type Conditions, knowing } from './course.ts';
@@ -148,7 +149,7 @@ export interface Training {
   readonly validation: Dataset | undefined;
   readonly metrics: readonly AnyMetric[];
   readonly callbacks: readonly Callback[];
-  /** Whether there are callbacks of the user's. */
+  /** Whether there are callbacks that may change something. */
   readonly isWatched: boolean;
   readonly signal: Signal | undefined;
   readonly epochs: number;
@@ -218,8 +219,8 @@ export function prepare(model: Layer, data: Data, options: FitOptions): Training
     data: examples,
     validation:
       validation === undefined ? undefined : openData(validation, { name: 'validation', ...shared }),
-    callbacks: progress ? [...listeners, progressCallback()] : listeners,
-    isWatched: listeners.length > 0,
+    callbacks: [announcer(), ...listeners, ...(progress ? [progressCallback()] : [])],
+    isWatched: listeners.some(mayChange),
     signal,
     epochs,
     compiled,
@@ -293,12 +294,17 @@ const hooks = [
   'loadStateDict',
 ] as const;
 
+/** Whether a callback is not trusted to look only. */
+export const mayChange = ({ passive }: Callback): boolean => passive !== true;
+
 function readCallbacks(op: string, callbacks: readonly Callback[]): Callback[] {
   const own = readList(op, 'callbacks', callbacks);
   for (const callback of own) {
     if (!isRecord(callback)) {
       throw new ArgumentError(`[${op}] expected each callback to be an object, got ${describe(callback)}`);
     }
+    const { passive } = callback;
+    if (passive !== undefined) checkBoolean(op, 'passive', passive);
     for (const hook of hooks) {
       const listener = callback[hook];
       if (listener !== undefined) checkFunction(op, hook, listener);

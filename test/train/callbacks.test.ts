@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, Layer, Sequential, SGD, type Tensor } from '../../lib/index.ts';
+import { ArgumentError, Lambda, Layer, Sequential, SGD, type Tensor } from '../../lib/index.ts';
 import type { Callback, TrainingContext } from '../../lib/train/callbacks/callback.ts';
 import { type EarlyStoppingOptions, earlyStopping } from '../../lib/train/callbacks/earlyStopping.ts';
 import { fit } from '../../lib/train/fit.ts';
@@ -73,6 +73,44 @@ describe('callbacks', () => {
     expect(context!.history).toBe(history);
     expect(context!.epochs).toBe(3);
     expect(context!.monitors).toEqual(['loss', 'r2', 'validation.loss', 'validation.r2']);
+  });
+
+  it('know how many steps were taken, and which of them made an update', async () => {
+    const steps: (number | boolean)[][] = [];
+    const note: Callback = {
+      onTrainBegin: ({ step }) => void steps.push([step]),
+      onBatchEnd: ({ step }, { updated }) => void steps.push([step, updated]),
+      onTrainEnd: ({ step }) => void steps.push([step]),
+    };
+    await run(linearModel(), { epochs: 2, callbacks: [note] });
+    expect(steps).toEqual([[0], [1, true], [2, true], [3, true], [4, true], [4]]);
+    steps.length = 0;
+    // The last update of the first epoch comes after its third batch.
+    await run(linearModel(), { epochs: 2, batchSize: 1, accumulate: 3, callbacks: [note] });
+    const epoch = [false, false, true, false];
+    expect(steps).toEqual([[0], ...[...epoch, ...epoch].map((updated, i) => [i + 1, updated]), [8]]);
+  });
+
+  it('that are passive cost no comparison of what steps do; others do not go unnoticed', async () => {
+    const calls = async (...callbacks: Callback[]) => {
+      let count = 0;
+      const counting = new Lambda((x: Tensor) => {
+        count++;
+        return x;
+      });
+      await run(new Sequential([linearModel(), counting]), { epochs: 20, callbacks });
+      return count;
+    };
+    const alone = await calls();
+    expect(await calls({ passive: true, onBatchEnd() {}, onEpochEnd() {} })).toBe(alone);
+    expect(await calls({ onBatchEnd() {} })).toBeGreaterThan(alone + 20);
+    expect(await calls({ passive: true, onBatchEnd() {} }, { onBatchEnd() {} })).toBeGreaterThan(alone + 20);
+    await refuses(
+      linearModel(),
+      () => run(linearModel(), { callbacks: [{ passive: 1 as never }] }),
+      ArgumentError,
+      '[fit] expected passive to be true or false, got 1',
+    );
   });
 
   it('may change the learning rate', async () => {

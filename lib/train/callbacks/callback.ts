@@ -15,6 +15,8 @@ export interface TrainingContext {
   readonly history: History;
   /** The epoch under way, counted from 1; 0 before the first. */
   readonly epoch: number;
+  /** How many steps were taken, in all epochs; a training that goes on from a checkpoint begins with those of before. */
+  readonly step: number;
   /** How many epochs are planned. */
   readonly epochs: number;
   /** How many batches an epoch has, where that is known beforehand. */
@@ -36,6 +38,11 @@ export interface BatchReport {
   size: number;
   /** The batch's mean loss, before the update. */
   loss: number;
+  /**
+   * Whether it ended with an update, and not in gradients that wait for those of further batches (`accumulate`). The
+   * gradients of parameters are then those that the update was made with, until the next step.
+   */
+  updated: boolean;
 }
 
 /** How training ended: with the error that `fit` will throw, or without. */
@@ -49,6 +56,11 @@ export interface Outcome {
  * follow in the list are told all the same.
  */
 export interface Callback {
+  /**
+   * Says that it only looks, and changes nothing that steps depend on. Compiled steps are then not compared with the code of
+   * the model anew after each of its calls, which takes some of the time of a small step. Default false.
+   */
+  readonly passive?: boolean;
   onTrainBegin?(context: TrainingContext): void | Promise<void>;
   onEpochBegin?(context: TrainingContext): void | Promise<void>;
   onBatchEnd?(context: TrainingContext, report: BatchReport): void | Promise<void>;
