@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const source = (file: string) => fileURLToPath(new URL(`./lib/${file}`, import.meta.url));
+
 /** What holds loops against BLAS, which takes all cores. */
 const timed = ['test/notes/0{5,6,7}-*.test.ts'];
 
@@ -26,7 +28,7 @@ export function packaging(include: string[]) {
 function project(backend: 'native' | 'fallback', isTimed: boolean) {
   return {
     // The examples import the package by its name; the tests mean its sources.
-    resolve: { alias: { axpy: fileURLToPath(new URL('./lib/index.ts', import.meta.url)) } },
+    resolve: { alias: { 'axpy/runs': source('runs/index.ts'), axpy: source('index.ts') } },
     test: {
       name: isTimed ? `${backend}-timed` : backend,
       include: isTimed ? timed : ['test/**/*.test.ts'],

@@ -1,9 +1,10 @@
 /**
  * What the package has beside the modules of tsc, which bundlers take: for Node the library in one file, which `require` gets
  * and `import` too; for browsers in both formats; and `axpy/linux-x64` and its like, the library with one binary by a path
- * that bundlers follow.
+ * that bundlers follow; and parts of the library that have a subpath of their own, `axpy/runs`, and load when they are imported.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { binaries } from './binaries.ts';
@@ -60,14 +61,17 @@ const [inBrowsers] = await Promise.all([
 // Named one by one, as not every host sees the names of what is CommonJS. Node looks for them in all of its text before it
 // runs it, which takes as long as the rest: not through a variable.
 const { exports: names } = Object.values(inBrowsers.metafile.outputs)[0];
-writeFileSync(
-  `${dist}index.import.cjs`,
-  `'use strict';\nconst axpy = require('./index.cjs');\nmodule.exports = axpy;\n`,
-);
-writeFileSync(
-  `${dist}index.mjs`,
-  `import axpy from './index.import.cjs';\nexport const {\n  ${names.join(',\n  ')},\n} = axpy;\n`,
-);
+function writeImport(entry: string, names: readonly string[]): void {
+  writeFileSync(
+    `${dist}${entry}.import.cjs`,
+    `'use strict';\nconst axpy = require('./${entry}.cjs');\nmodule.exports = axpy;\n`,
+  );
+  writeFileSync(
+    `${dist}${entry}.mjs`,
+    `import axpy from './${entry}.import.cjs';\nexport const {\n  ${names.join(',\n  ')},\n} = axpy;\n`,
+  );
+}
+writeImport('index', names);
 
 /**
  * For bundlers, which give ES modules to `require` as well: compilers then take a default import from the default export. A
@@ -115,4 +119,56 @@ offers.late?.(offer);
   );
   write('.d.ts', `export * from '../index.js';\n`);
   write('.d.cts', `export * from '../index.cjs';\n`);
+}
+
+/** Parts of the library with a subpath of their own, each a folder of lib/. */
+const parts = ['runs'];
+/** What a part may have a copy of, as it holds no state of the library's. */
+const copied = /^(arguments|platform|version|files\/(bytes|disk|kinds|zip)|onnx\/protobuf)\.js$/;
+
+/** In Node a part takes the library itself, and its errors, from the one file in which they are. */
+const besideLibrary: Plugin = {
+  name: 'beside the library',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+      const file = relative(dist, resolve(resolveDir, path));
+      return /^(index|errors)\.js$/.test(file) ? { path: './index.cjs', external: true } : undefined;
+    });
+  },
+};
+
+for (const part of parts) {
+  const entryPoints = [`${dist}${part}/index.js`];
+  const [{ metafile }, modules] = await Promise.all([
+    build({
+      ...common,
+      entryPoints,
+      platform: 'node',
+      target: 'node20',
+      format: 'cjs',
+      packages: 'external',
+      plugins: [besideLibrary],
+      footer,
+      metafile: true,
+      outfile: `${dist}${part}.cjs`,
+    }),
+    build({
+      ...common,
+      entryPoints,
+      format: 'esm',
+      bundle: false,
+      write: false,
+      metafile: true,
+      outfile: `${dist}x.js`,
+    }),
+  ]);
+  const [{ inputs }] = Object.values(metafile.outputs);
+  const used = Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+  const files = used.map(([file]) => relative(dist, resolve(file)));
+  const strange = files.filter((file) => !file.startsWith(`${part}/`) && !copied.test(file));
+  if (strange.length > 0) throw new Error(`axpy/${part} would have copies of ${strange.join(', ')}`);
+  writeImport(part, Object.values(modules.metafile.outputs)[0].exports);
+  writeFileSync(`${dist}${part}.module.js`, whole(`./${part}/index.js`) + inNode(part));
+  writeFileSync(`${dist}${part}.d.ts`, `export * from './types/lib/${part}/index.js';\n`);
+  writeFileSync(`${dist}${part}.d.cts`, `export * from './types/lib/${part}/index.js';\n`);
 }

@@ -18,12 +18,16 @@ const pages = {
   losses: 'true\n',
   optimizers: '5 true',
   recurrent: 'accuracy 1',
+  runs: '{ hidden: 16 } 5 finished',
 };
 
 for (const name of Object.keys(pages)) {
   const page = readFileSync(join(root, 'docs', `${name}.md`), 'utf8');
   const blocks = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code);
-  const code = blocks.join('\n').replaceAll("from 'axpy'", "from '../../lib/index.ts'");
+  const sources = { "'axpy'": "'../../lib/index.ts'", "'axpy/runs'": "'../../lib/runs/index.ts'" };
+  let code = blocks.join('\n');
+  for (const [name, source] of Object.entries(sources))
+    code = code.replaceAll(`from ${name}`, `from ${source}`);
   writeFileSync(join(folder, `${name}.mts`), code);
 }
 

@@ -1,5 +1,5 @@
 /** What strangers do most: import and require, workers, esbuild, Node with less than all permissions, no binary. */
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type PluginBuild } from 'esbuild';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -79,6 +79,59 @@ describe('import and require give one library', () => {
       logLevel: 'error',
     });
     expectOne(await run(folder, node, [outfile]));
+  });
+});
+
+describe('a part with a subpath', () => {
+  const program = (load: string) => `
+    ${load}
+    (async () => {
+      const model = new axpy.Dense(1, 1);
+      const run = runs.runFolder({ folder: 'runs', name: process.argv[2], every: 0 });
+      const optimizer = new axpy.SGD(model.parameters(), { learningRate: 0.1 });
+      await axpy.fit(model, { x: [[1]], y: [[1]] }, { loss: 'mse', optimizer, callbacks: [run] });
+      const { history } = await runs.readRun('runs/' + process.argv[2]);
+      const errors = [() => runs.runFolder({ every: -1 }), () => runs.runFolder({ folder: 3 })].map((act) => {
+        try { act(); } catch (error) { return error instanceof axpy.ArgumentError; }
+      });
+      const missing = await runs.readRun('nowhere').catch((error) => error instanceof axpy.FileError);
+      console.log(history.epochs.length, ...errors, missing, axpy.backendInfo().name);
+    })();`;
+  const imported = "import * as axpy from 'axpy'; import * as runs from 'axpy/runs';";
+  const required = "const axpy = require('axpy'); const runs = require('axpy/runs');";
+
+  test.each([
+    ['import', 'part.mjs', imported],
+    ['require', 'part.cjs', required],
+  ])('has the library itself by %s, and bundled', async (_, name, load) => {
+    write(folder, { [name]: program(load) });
+    const files = [name];
+    for (const format of ['esm', 'cjs'] as const) {
+      const outfile = `out/parts/${name}.${format === 'esm' ? 'mjs' : 'cjs'}`;
+      const js =
+        "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+      const banner = format === 'esm' ? { js } : {};
+      const external = ['cli-progress'];
+      const options = {
+        bundle: true,
+        platform: 'node',
+        format,
+        banner,
+        external,
+        logLevel: 'error',
+      } as const;
+      await build({ ...options, absWorkingDir: folder, entryPoints: [name], outfile });
+      files.push(outfile);
+    }
+    for (const file of files) {
+      const said = { code: 0, stdout: '1 true true true native\n', stderr: '' };
+      expect(await run(folder, node, [file, file.replaceAll('/', '-')])).toEqual(said);
+    }
+  });
+
+  test('is not loaded until somebody wants it', () => {
+    const text = readFileSync(join(folder, 'node_modules/axpy/dist/index.cjs'), 'utf8');
+    expect(text).not.toMatch(/runFolder|tfevents/);
   });
 });
 

@@ -40,7 +40,15 @@ describe.each(['5.4', '7.0'])('TypeScript %s', (version) => {
   });
 
   test('ES modules, as strict as can be, with one that is required', async () => {
-    const files = ['program.mts', 'library.mts', 'required.cts', 'target.cts', 'mixed.mts'];
+    const files = [
+      'program.mts',
+      'library.mts',
+      'required.cts',
+      'target.cts',
+      'mixed.mts',
+      'runs.mts',
+      'runs.cts',
+    ];
     const options = { ...strictest, target: 'es2022', module: 'nodenext' };
     expect(await check({ version, type: 'module', files, options })).toBe('');
   });

@@ -1,0 +1,21 @@
+/** `axpy/runs`: what becomes of trainings, written down and looked at. */
+export type {
+  BatchEvent,
+  BeginEvent,
+  ByParameter,
+  ConfusionEvent,
+  EndEvent,
+  EpochEvent,
+  Histogram,
+  HistogramEvent,
+  HistogramsEvent,
+  ImageEvent,
+  Moment,
+  NormsEvent,
+  RunEvent,
+  ScalarsEvent,
+} from './events.ts';
+export { type Run, readRun, readRuns } from './readRun.ts';
+export type { RecordOptions, RunLog } from './recorder.ts';
+export { type RunFolder, type RunFolderOptions, type RunInfo, runFolder } from './runFolder.ts';
+export { type TensorBoardOptions, tensorBoard } from './tensorBoard.ts';
