@@ -746,8 +746,11 @@ export interface Addon extends Kernels {
    * Reads the calls once; they keep their arrays alive. Every array that is not empty must be on a SharedArrayBuffer, which
    * nobody can detach while a thread uses it. The same checks and errors as at a call apply, those of types and values
    * here, those of lengths and contents at each run.
+   * @param executor the number, 0 to 63, of the thread of this environment that makes its asynchronous runs; those of different
+   *   threads may run at the same time, and must not write to what the other reads or writes. Default 0
+   * @param threads how many threads a call may have at most, 0 (default) for as many as there are
    */
-  createProgram(calls: readonly Call[]): Program;
+  createProgram(calls: readonly Call[], executor?: number, threads?: number): Program;
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (

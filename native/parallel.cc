@@ -1,5 +1,6 @@
 #include "parallel.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -49,10 +50,13 @@ inline void pause() {
 #endif
 }
 
+/// Of the jobs of this thread; see Limit.
+thread_local int limit = maxThreads;
+
 class Pool {
  public:
   void run(int64_t tasks, Tasks kind, Task task, void* context) {
-    const int wanted = threads_.load(std::memory_order_relaxed);
+    const int wanted = threads();
     std::unique_lock<std::mutex> owner(owner_, std::defer_lock);
     if (wanted == 1 || !owner.try_lock()) {
       for (int64_t i = 0; i < tasks; i++) task(context, i);
@@ -61,6 +65,7 @@ class Pool {
     start(wanted - 1);
     task_ = task;
     context_ = context;
+    allowed_.store(wanted, std::memory_order_relaxed);
     deal(tasks, wanted);
     // The low half of `state_` counts the workers inside the job, `open` lets them in, the high half numbers
     // the jobs.
@@ -82,7 +87,7 @@ class Pool {
     }
   }
 
-  int threads() const { return threads_.load(std::memory_order_relaxed); }
+  int threads() const { return std::min(limit, threads_.load(std::memory_order_relaxed)); }
   void setThreads(int count) { threads_.store(count, std::memory_order_relaxed); }
 
  private:
@@ -166,7 +171,7 @@ class Pool {
     for (;;) {
       const uint64_t state = await(seen);
       seen = state >> 32;
-      if (index >= threads() || !enter(state_.load())) continue;
+      if (index >= allowed_.load(std::memory_order_relaxed) || !enter(state_.load())) continue;
       work(index, [] {});
       state_.fetch_sub(1, std::memory_order_release);
     }
@@ -191,8 +196,9 @@ class Pool {
   }
 
   std::atomic<int> threads_{1};
-  std::mutex owner_;  // held by the caller whose job is in the pool
-  int started_ = 0;   // guarded by owner_
+  std::atomic<int> allowed_{1};  // of them in this job
+  std::mutex owner_;             // held by the caller whose job is in the pool
+  int started_ = 0;              // guarded by owner_
   Task task_ = nullptr;
   void* context_ = nullptr;
   struct alignas(64) Share {
@@ -220,5 +226,10 @@ Pool& pool() {
 void run(int64_t tasks, Tasks kind, Task task, void* context) { pool().run(tasks, kind, task, context); }
 int threads() { return pool().threads(); }
 void setThreads(int count) { pool().setThreads(count); }
+
+Limit::Limit(int count) : before_(limit) {
+  if (count > 0) limit = std::min(limit, count);
+}
+Limit::~Limit() { limit = before_; }
 
 }  // namespace axpy::parallel

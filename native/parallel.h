@@ -44,7 +44,20 @@ void forRange(int64_t count, int64_t chunk, const F& part) {
 inline constexpr int64_t lightChunk = 32768;
 inline constexpr int64_t heavyChunk = 8192;
 
+/// How many threads a job of the calling thread may have.
 int threads();
 void setThreads(int count);
+
+/// As long as it lives, jobs of the calling thread have `count` threads at most; 0 for as many as there are.
+class Limit {
+ public:
+  explicit Limit(int count);
+  ~Limit();
+  Limit(const Limit&) = delete;
+  Limit& operator=(const Limit&) = delete;
+
+ private:
+  const int before_;
+};
 
 }  // namespace axpy::parallel

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
@@ -13,6 +14,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "parallel.h"
 #include "signals.h"
 
 namespace axpy::program {
@@ -20,6 +22,8 @@ namespace axpy::program {
 /// What the object of JavaScript wraps.
 struct Program {
   Environment* environment;
+  size_t executor = 0;
+  int threads = 0;  // that it may have at most; 0 for all
   Calls calls;
   int64_t bytes = 0;
 };
@@ -35,10 +39,11 @@ namespace {
 
 /// Makes the calls one after the other, until one fails or `proceed`, called before each, returns false.
 template <class F>
-std::optional<bind::Failure> replay(const Calls& calls, const F& proceed) {
+std::optional<bind::Failure> replay(const Program& program, const F& proceed) {
+  const parallel::Limit limit(program.threads);
   const char* kernel = "";
   try {
-    for (const auto& call : calls) {
+    for (const auto& call : program.calls) {
       if (!proceed()) break;
       kernel = call->kernel().name;
       call->run();
@@ -113,7 +118,7 @@ class Executor {
       running.splice(running.begin(), queued_, queued_.begin());
       lock.unlock();
       Job& job = *running.front();
-      job.failure = replay(job.program->calls, [this] { return !stopping_.load(std::memory_order_relaxed); });
+      job.failure = replay(*job.program, [this] { return !stopping_.load(std::memory_order_relaxed); });
       lock.lock();
       finished_.splice(finished_.end(), running);
       if (unfinished_.fetch_sub(1, std::memory_order_release) == 1) idle_.notify_all();
@@ -247,13 +252,38 @@ void Environment::initialize(napi_env env) {
 }
 
 napi_value Environment::create(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value calls = nullptr, constructor = nullptr, program = nullptr;
-  napi_get_cb_info(env, info, &count, &calls, nullptr, nullptr);
+  size_t count = 3;
+  napi_value values[3] = {}, constructor = nullptr, program = nullptr;
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
   napi_get_reference_value(env, constructor_, &constructor);
-  napi_new_instance(env, constructor, 1, &calls, &program);
+  napi_new_instance(env, constructor, 3, values, &program);
   return program;
 }
+
+void Environment::await(const Program& program) {
+  if (Executor* executor = program.environment->executors_[program.executor].get()) executor->wait();
+}
+
+namespace {
+
+/// An integer argument, 0 where it was left out. False, with an exception pending, unless it is in [0, most].
+bool readCount(napi_env env, const char* name, napi_value value, size_t most, size_t& count) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  if (type == napi_undefined) return true;
+  double number = -1;
+  if (napi_get_value_double(env, value, &number) == napi_ok && number >= 0 &&
+      number <= static_cast<double>(most) && number == std::floor(number)) {
+    count = static_cast<size_t>(number);
+    return true;
+  }
+  bind::raise(env, "AXPY_KERNEL",
+              std::string("[createProgram] expected ") + name + " to be an integer from 0 to " +
+                  std::to_string(most) + ", got " + bind::describe(env, value));
+  return false;
+}
+
+}  // namespace
 
 /// False when an exception is pending.
 bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value buffers) const {
@@ -317,18 +347,23 @@ bool Environment::read(napi_env env, napi_value list, Calls& calls, napi_value b
 }
 
 napi_value Environment::construct(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value calls = nullptr, self = nullptr, target = nullptr;
+  size_t count = 3, threads = 0;
+  napi_value values[3] = {}, self = nullptr, target = nullptr;
   void* environment = nullptr;
-  napi_get_cb_info(env, info, &count, &calls, &self, &environment);
+  napi_get_cb_info(env, info, &count, values, &self, &environment);
   if (napi_get_new_target(env, info, &target) != napi_ok || !target) {
     return bind::raise(env, "AXPY_KERNEL", "[createProgram] expected to be called with new");
   }
   auto program = std::make_unique<Program>();
   program->environment = static_cast<Environment*>(environment);
+  if (!readCount(env, "executor", values[1], maxExecutors - 1, program->executor) ||
+      !readCount(env, "threads", values[2], parallel::maxThreads, threads)) {
+    return nullptr;
+  }
+  program->threads = static_cast<int>(threads);
   napi_value buffers = nullptr;
   if (napi_create_object(env, &buffers) != napi_ok) return nullptr;
-  if (!program->environment->read(env, calls, program->calls, buffers)) return nullptr;
+  if (!program->environment->read(env, values[0], program->calls, buffers)) return nullptr;
 
   // The object holds the buffers, and not the addon, so that the garbage collector sees all there is to see.
   napi_property_descriptor property = {};
@@ -372,8 +407,8 @@ napi_value Environment::run(napi_env env, napi_callback_info info) {
   napi_value self = nullptr;
   const Program* program = programOf(env, info, &self);
   if (!program) return nullptr;
-  if (Executor* executor = program->environment->executor_.get()) executor->wait();
-  const auto failure = replay(program->calls, [] { return true; });
+  await(*program);
+  const auto failure = replay(*program, [] { return true; });
   if (failure) bind::raise(env, failure->code, failure->message);
   return nullptr;
 }
@@ -400,11 +435,11 @@ napi_value Environment::setSteady(napi_env env, napi_callback_info info) {
         env, "AXPY_KERNEL",
         "[setSteady] expected isSteady to be a boolean, got " + bind::describe(env, values[1]));
   }
-  const auto& [environment, calls, bytes] = *static_cast<Program*>(program);
-  if (Executor* executor = environment->executor_.get()) executor->wait();
+  const Program& own = *static_cast<Program*>(program);
+  await(own);
   const char* const begin = static_cast<const char*>(data);
   const char* const end = begin + length * (type == napi_float32_array ? sizeof(float) : sizeof(double));
-  for (const auto& call : calls) call->setSteady(begin, end, isSteady);
+  for (const auto& call : own.calls) call->setSteady(begin, end, isSteady);
   return nullptr;
 }
 
@@ -417,8 +452,8 @@ napi_value Environment::times(napi_env env, napi_callback_info info) {
   if (napi_create_arraybuffer(env, count * sizeof(double), &data, &buffer) != napi_ok) return nullptr;
   std::vector<std::chrono::steady_clock::time_point> starts;
   starts.reserve(count + 1);
-  if (Executor* executor = program->environment->executor_.get()) executor->wait();
-  const auto failure = replay(program->calls, [&] {
+  await(*program);
+  const auto failure = replay(*program, [&] {
     starts.push_back(std::chrono::steady_clock::now());
     return true;
   });
@@ -437,7 +472,8 @@ napi_value Environment::runAsync(napi_env env, napi_callback_info info) {
   Program* program = programOf(env, info, &self);
   if (!program) return nullptr;
   Environment& environment = *program->environment;
-  if (!environment.executor_ && !environment.start(env)) return nullptr;
+  auto& executor = environment.executors_[program->executor];
+  if (!executor && !environment.start(env, program->executor)) return nullptr;
   Jobs jobs;
   Job& job = *jobs.emplace_back(std::make_unique<Job>());
   job.program = program;
@@ -448,39 +484,48 @@ napi_value Environment::runAsync(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (environment.unsettled_++ == 0) napi_ref_threadsafe_function(env, environment.doorbell_);
-  environment.executor_->queue(std::move(jobs));
+  executor->queue(std::move(jobs));
   return promise;
 }
 
-/// The executor and its doorbell, which keeps the process alive only while something is unsettled.
-bool Environment::start(napi_env env) {
+/// The doorbell of all executors, which keeps the process alive only while something is unsettled.
+bool Environment::open(napi_env env) {
+  if (doorbell_) return true;
   napi_value name = nullptr;
   napi_create_string_utf8(env, "axpy", NAPI_AUTO_LENGTH, &name);
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, deliver,
                                       &doorbell_) != napi_ok) {
+    doorbell_ = nullptr;
     return false;
   }
   napi_unref_threadsafe_function(env, doorbell_);
-  try {
-    executor_ = std::make_unique<Executor>(doorbell_);
-  } catch (const std::exception& error) {
-    napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
-    bind::raise(env, "AXPY_THREAD", std::string("[runAsync] no thread could be started: ") + error.what());
-    return false;
-  }
   // Hooks run last in, first out: this one has to come before that of the doorbell, hence after it here.
   napi_add_env_cleanup_hook(env, end, this);
   return true;
 }
 
+bool Environment::start(napi_env env, size_t executor) {
+  if (!open(env)) return false;
+  try {
+    executors_[executor] = std::make_unique<Executor>(doorbell_);
+  } catch (const std::exception& error) {
+    bind::raise(env, "AXPY_THREAD", std::string("[runAsync] no thread could be started: ") + error.what());
+    return false;
+  }
+  return true;
+}
+
 /// On the thread of JavaScript, after the doorbell was rung.
 void Environment::deliver(napi_env env, napi_value, void* self, void*) {
-  auto& environment = *static_cast<Environment*>(self);
   // Without an environment the doorbell is being taken down, after `end`.
-  if (!env || !environment.executor_) return;
-  for (const auto& job : environment.executor_->takeFinished()) {
-    const Napi::HandleScope scope(env);
-    environment.settle(env, *job);
+  if (!env) return;
+  auto& environment = *static_cast<Environment*>(self);
+  for (const auto& executor : environment.executors_) {
+    if (!executor) continue;
+    for (const auto& job : executor->takeFinished()) {
+      const Napi::HandleScope scope(env);
+      environment.settle(env, *job);
+    }
   }
 }
 
@@ -503,11 +548,12 @@ void Environment::settle(napi_env env, const Job& job) {
 /// is dropped with its promises.
 void Environment::end(void* self) {
   auto& environment = *static_cast<Environment*>(self);
-  environment.executor_->stop();
-  for (const auto& job : environment.executor_->takeAll()) {
-    napi_delete_reference(environment.env_, job->object);
+  for (auto& executor : environment.executors_) {
+    if (!executor) continue;
+    executor->stop();
+    for (const auto& job : executor->takeAll()) napi_delete_reference(environment.env_, job->object);
+    executor.reset();
   }
-  environment.executor_.reset();
   napi_release_threadsafe_function(environment.doorbell_, napi_tsfn_abort);
 }
 

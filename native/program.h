@@ -1,12 +1,14 @@
-// Programs: lists of recorded calls, and the thread of each environment that makes them.
+// Programs: lists of recorded calls, and the threads of each environment that make them.
 //
-// A program's calls are made on the thread of JavaScript (`run`) or on the executor (`runAsync`), never on
-// both at once. Its arrays lie on SharedArrayBuffers, which nobody can detach, and which the program's object
-// keeps alive; a queued run keeps that object.
+// A program's calls are made on the thread of JavaScript (`run`) or on its executor (`runAsync`), never on
+// both at once. An environment has as many executors as its programs name; those of different ones run at the
+// same time, and have no memory in common that they write to. A program's arrays lie on SharedArrayBuffers,
+// which nobody can detach, and which the program's object keeps alive; a queued run keeps that object.
 #pragma once
 
 #include <napi.h>
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -18,6 +20,10 @@ using Calls = std::vector<std::unique_ptr<bind::Recorded>>;
 
 class Executor;
 struct Job;
+struct Program;
+
+/// Of one environment.
+inline constexpr size_t maxExecutors = 64;
 
 /// What an environment has for its programs. Belongs to the thread of JavaScript.
 class Environment {
@@ -28,7 +34,7 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
 
   void initialize(napi_env env);
-  /// createProgram(calls)
+  /// createProgram(calls, executor, threads)
   napi_value create(napi_env env, napi_callback_info info);
 
  private:
@@ -41,13 +47,16 @@ class Environment {
   static void end(void* self);
 
   bool read(napi_env env, napi_value list, Calls& calls, napi_value buffers) const;
-  bool start(napi_env env);
+  /// Waits for the executor of a program, where it has begun to work.
+  static void await(const Program& program);
+  bool open(napi_env env);
+  bool start(napi_env env, size_t executor);
   void settle(napi_env env, const Job& job);
 
   napi_env env_ = nullptr;
   napi_ref constructor_ = nullptr;
-  /// From the first `runAsync` to the end of the environment.
-  std::unique_ptr<Executor> executor_;
+  /// Each from its first `runAsync` to the end of the environment.
+  std::array<std::unique_ptr<Executor>, maxExecutors> executors_;
   napi_threadsafe_function doorbell_ = nullptr;
   size_t unsettled_ = 0;
 };

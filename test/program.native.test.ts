@@ -265,6 +265,38 @@ describe('order', () => {
     return Promise.all(promises);
   });
 
+  test('is of an executor: others go on meanwhile, and their programs wait for their own', async () => {
+    const [slow, quick] = [counter(), counter()];
+    const long = addon.createProgram(Array(200_000).fill(count(slow)), 1);
+    const short = addon.createProgram([count(quick)], 2);
+    const promises = [long.runAsync(), short.runAsync()];
+    addon.createProgram([], 2).run();
+    expect(quick[1]).toBe(1);
+    expect(slow[1]).toBeLessThan(200_000);
+    addon.createProgram([], 1).run();
+    expect(slow[1]).toBe(200_000);
+    await Promise.all(promises);
+  });
+
+  test.each([1, 2])('programs of %i threads at most compute the same at the same time', async (most) => {
+    const n = 256;
+    const [a, b] = [1, 2].map((seed) =>
+      share(Float32Array.from({ length: n * n }, (_, i) => Math.sin(i * seed))),
+    );
+    const results = Array.from({ length: 4 }, () => share(new Float32Array(n * n)));
+    const rest = [null, 1, n, n, n, 0, 0, 0, 0, -1, 0, null] as const;
+    const programs = results.map((c, i) =>
+      addon.createProgram(Array(6).fill(['gemm', c, a, b, ...rest]), i, most),
+    );
+    const direct = new Float32Array(n * n);
+    addon.gemm(direct, a, b, ...rest);
+    for (let i = 0; i < 10; i++) {
+      for (const c of results) c.fill(0);
+      await Promise.all(programs.map((program) => program.runAsync()));
+      expect(results.every((c) => sameBytes(c, direct))).toBe(true);
+    }
+  });
+
   test('kernels, run and the executor share the pool', async () => {
     const n = 320;
     const [a, b] = [1, 2].map((seed) =>
@@ -368,6 +400,17 @@ describe('what cannot be recorded', () => {
   ])('%s', (_, calls, expected) => {
     expect(create(calls)).toThrow(KernelError);
     expect(create(calls)).toThrow(`[createProgram] expected ${expected}`);
+  });
+
+  test.each([
+    [[64], 'executor to be an integer from 0 to 63'],
+    [[-1], 'executor to be an integer from 0 to 63'],
+    [[1.5], 'executor to be an integer from 0 to 63'],
+    [['1'], 'executor to be an integer from 0 to 63'],
+    [[0, 65], 'threads to be an integer from 0 to 64'],
+    [[0, Number.NaN], 'threads to be an integer from 0 to 64'],
+  ])('an executor or threads %j', (numbers, expected) => {
+    expect(() => addon.createProgram([], ...(numbers as [number, number]))).toThrow(expected);
   });
 
   test('arguments of wrong types and values, in the words of a call', () => {

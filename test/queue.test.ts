@@ -13,7 +13,7 @@ import {
   tensor,
   zeros,
 } from '../lib/index.ts';
-import { atOnce, drain, enqueue, isBusy, isFree, runNow } from '../lib/kernels/queue.ts';
+import { mainQueue, runNow } from '../lib/kernels/queue.ts';
 import { occupy } from './train/support.ts';
 
 /** Where a run can fail: before it, at the start of the thread, within the program, after it. */
@@ -71,20 +71,20 @@ class Stub {
       this.outcome = outcome;
       this.log.push(`${this.name} settled`);
     };
-    const isAtOnce = mayBeAtOnce && isFree();
-    (isAtOnce ? atOnce(() => runNow(this.run)) : enqueue(this.run)).then(settle, settle);
+    const isAtOnce = mayBeAtOnce && mainQueue.isFree;
+    (isAtOnce ? mainQueue.atOnce(() => runNow(this.run)) : mainQueue.enqueue(this.run)).then(settle, settle);
   }
 }
 
 /** What happens between the runs, after the first, second and third of which `pause` is called. */
 const ways: Record<string, (pause: number) => void> = {
   'on the executor': () => {},
-  'drained after the first': (pause) => pause === 1 && drain(),
-  'drained after the second': (pause) => pause === 2 && drain(),
-  'drained at the end': (pause) => pause === 3 && drain(),
+  'drained after the first': (pause) => pause === 1 && mainQueue.drain(),
+  'drained after the second': (pause) => pause === 2 && mainQueue.drain(),
+  'drained at the end': (pause) => pause === 3 && mainQueue.drain(),
   'with calls on this thread in between': () => {
-    drain();
-    expect(isBusy()).toBe(false);
+    mainQueue.drain();
+    expect(mainQueue.isBusy).toBe(false);
     expect(runNow(new Stub('between', 'nowhere', []).run)).toBe('between');
   },
 };
@@ -105,7 +105,7 @@ describe.each(all)('three runs, $name', ({ pause, mayBeAtOnce }) => {
     });
     for (let i = 0; i < 20; i++) await turn();
 
-    expect(isBusy()).toBe(false);
+    expect(mainQueue.isBusy).toBe(false);
     expect(stubs.map(({ outcome }) => outcome)).toEqual(
       stubs.map(({ failed, error, name }) => (failed ? error : name)),
     );
@@ -124,7 +124,7 @@ test('ten thousand runs, every third of which fails, settle in order', async () 
     (_, i) => new Stub(String(i), edges[i % 3 === 0 ? (i % 4) + 1 : 0], log),
   );
   for (const stub of stubs) stub.ask();
-  drain();
+  mainQueue.drain();
   await turn();
   await turn();
   expect(stubs.filter(({ failed, error, name, outcome }) => outcome !== (failed ? error : name))).toEqual([]);
@@ -210,8 +210,8 @@ describe('of compiled functions', () => {
     expect(weight.data[0]).toBe(2);
     const worked = work(one);
     running.push(step(one));
-    expect(isFree()).toBe(false);
-    expect(isBusy()).toBe(true);
+    expect(mainQueue.isFree).toBe(false);
+    expect(mainQueue.isBusy).toBe(true);
     await Promise.all([...running, worked]);
     expect(weight.data[0]).toBe(3);
   });

@@ -19,6 +19,7 @@ import {
   tensor,
 } from '../lib/index.ts';
 import { plan } from '../lib/kernels/plan.ts';
+import { mainQueue } from '../lib/kernels/queue.ts';
 import { trace } from '../lib/train/program.ts';
 
 const bits = (x: Tensor) => Buffer.from(x.data.buffer, x.data.byteOffset, x.data.byteLength).toString('hex');
@@ -166,7 +167,7 @@ describe('memory', () => {
     const [most, least] = [plain, recompute as Wrap].map((wrap) => {
       const { recording, form } = trace(network(wrap, 32, depth).step, [randn([512, 32])]);
       const outputs = form.tensors.map(({ storage }) => storage);
-      return plan(recording, recording.calls, outputs).bytes.planned;
+      return plan(recording, recording.calls, outputs, mainQueue).bytes.planned;
     });
     expect(least / most).toBeLessThan(0.45);
   });

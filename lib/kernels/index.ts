@@ -94,9 +94,13 @@ export function makeCall([kernel, ...args]: Call): void {
   (kernels[kernel] as (...args: Argument[]) => void)(...args);
 }
 
-/** A program of recorded calls: of the addon, run on a thread of its own, or of the fallback, run between two turns. */
-export function createProgram(calls: readonly Call[]): Program {
-  return choice.addon ? choice.addon.createProgram(calls) : createFallbackProgram(calls);
+/**
+ * A program of recorded calls: of the addon, run on a thread of its own, or of the fallback, run between two turns.
+ * @param executor the number of that thread
+ * @param threads that its calls may have at most; 0 for as many as there are
+ */
+export function createProgram(calls: readonly Call[], executor = 0, threads = 0): Program {
+  return choice.addon ? choice.addon.createProgram(calls, executor, threads) : createFallbackProgram(calls);
 }
 
 /**

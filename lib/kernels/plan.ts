@@ -1,11 +1,12 @@
 /**
- * Memory for a recorded list of calls: every array lies where nobody can detach it under a native thread. Intermediates share memory with others that live at another time, and with those of all other programs, as runs
- * go one after the other.
+ * Memory for a recorded list of calls: every array lies where nobody can detach it under a native thread. Intermediates share memory with others that live at another time, and with those of all other programs of a queue,
+ * as runs go one after the other.
  */
 import type { Argument, Call } from '../../binding.d.ts';
 import { ArgumentError } from '../errors.ts';
 import { bytesOf, type Elements, Storage } from '../memory.ts';
 import { roomForPrograms } from './index.ts';
+import type { Queue } from './queue.ts';
 import {
   arraysOf,
   isList,
@@ -123,28 +124,17 @@ function assign(spans: readonly Span[], calls: number): number {
   return gaps.total;
 }
 
-/** Where the programs of this thread work. Kept by them, so that it goes with the last of them. */
-let arena: WeakRef<ArrayBufferLike> | null = null;
-
-/** At least so many bytes of it; a larger one takes its place where it is too small. */
-function arenaOf(bytes: number): ArrayBufferLike {
-  const present = arena?.deref();
-  if (present !== undefined && present.byteLength >= bytes) return present;
-  // Programs that grow step by step would each leave an arena of their own behind.
-  const larger = roomForPrograms(Math.max(bytes, present === undefined ? 0 : 2 * present.byteLength));
-  arena = new WeakRef(larger);
-  return larger;
-}
-
 /**
  * Places for what was recorded, as passes have left its calls.
  * @param outputs what is read after a run, and so lives to its end
+ * @param queue whose programs it runs among
  * @throws ArgumentError when a call writes to an array that is neither an intermediate nor shared
  */
 export function plan(
   recording: Pick<Recording, 'inputs' | 'owns'>,
   calls: readonly RecordedCall[],
   outputs: readonly Storage[],
+  queue: Queue,
 ): Plan {
   const { inputs } = recording;
   const spans = new Map<Storage, Span>();
@@ -185,7 +175,7 @@ export function plan(
 
   const places = new Map<Elements | Storage, Elements>();
   const total = assign([...spans.values()], calls.length);
-  const shared = arenaOf(total);
+  const shared = queue.room(total);
   for (const { storage, offset } of spans.values()) places.set(storage, view(storage, shared, offset));
   let end = 0;
   for (const some of own.keys()) end += rounded(bytesOf(some));

@@ -1,6 +1,7 @@
 /**
- * The order of runs. Programs of this thread run one after the other, first in, first out: whoever asks for a prediction
- * while a training runs sees whole steps. A run's inputs and settings are those of the moment it was asked for.
+ * The order of runs. Programs of a queue run one after the other, first in, first out: whoever asks for a prediction
+ * while a training runs sees whole steps. A run's inputs and settings are those of the moment it was asked for. Each queue has
+ * an executor of its own; what programs of different ones write to is apart. All but a `Predictor` use `mainQueue`.
  *
  * A run that is over sooner than the executor would have heard of it is made at once, where none is under way. Its promise
  * settles in another turn of the event loop, so that who awaits run after run keeps nobody else waiting.
@@ -8,9 +9,11 @@
  * Any step of a run may fail, for want of memory say. Its own promise then rejects, and the next one goes on. Where the
  * system gives no thread, runs are made on this one.
  */
+
+import type { Call } from '../../binding.d.ts';
 import { AxpyError } from '../errors.ts';
 import { later, turn, warn } from '../platform.ts';
-import { createProgram, type Program } from './index.ts';
+import { createProgram, type Program, roomForPrograms } from './index.ts';
 
 export interface Run<Result> {
   program: Program;
@@ -40,82 +43,158 @@ interface Job extends Promised {
   left?: Outcome;
 }
 
-/**
- * A job waits, is on the executor (`current`), has ended there without its promise telling so yet (`drain` was faster), or
- * has an outcome. `unsettled` holds all of them in their order, `waiting` those of the first kind.
- */
-const unsettled: Promised[] = [];
-const waiting: Job[] = [];
-let current: Job | null = null;
-let barrier: Program | null = null;
-
-/** Whether a run is on the executor or waits for it. */
-export function isBusy(): boolean {
-  return current !== null;
-}
-
 /** What runs made at once may take of one turn of the event loop, in milliseconds. */
 const allotted = 0.2;
-let taken = 0;
-let isTurning = false;
 
-/** Whether a run may be made at once: none is under way, and those before it in this turn have left time. */
-export function isFree(): boolean {
-  return current === null && taken < allotted;
-}
+export class Queue {
+  /**
+   * A job waits, is on the executor (`current`), has ended there without its promise telling so yet (`drain` was faster), or
+   * has an outcome. `unsettled` holds all of them in their order, `waiting` those of the first kind.
+   */
+  private readonly unsettled: Promised[] = [];
+  private readonly waiting: Job[] = [];
+  private current: Job | null = null;
+  private barrier: Program | null = null;
+  /** Of this turn of the event loop, in milliseconds. */
+  private taken = 0;
+  private isTurning = false;
+  /** Where its programs have their intermediates, as they never run together. Kept by them, so that it goes with the last. */
+  private arena: WeakRef<ArrayBufferLike> | null = null;
 
-/** Makes a run, here and now; `isFree` was asked before. Its promise settles as those of other runs do, in their order. */
-export function atOnce<Result>(run: () => Result): Promise<Result> {
-  return new Promise<Result>((resolve, reject) => {
-    const start = performance.now();
-    const outcome = attempt(run);
-    taken += performance.now() - start;
-    unsettled.push({ resolve: resolve as (result: unknown) => void, reject, outcome });
-    if (isTurning) return;
-    isTurning = true;
-    later(turned);
-  });
-}
+  /**
+   * @param executor its number
+   * @param threads that each of its programs may have at most; 0 for as many as there are
+   * @param memory what its programs may use where it is, as those of others may write to all else; null for everything
+   */
+  constructor(
+    private readonly executor = 0,
+    private readonly threads = 0,
+    private readonly memory: ReadonlySet<ArrayBufferLike> | null = null,
+  ) {}
 
-function turned(): void {
-  isTurning = false;
-  taken = 0;
-  settle();
-}
+  /** Whether its programs may use such memory where it is. */
+  admits(buffer: ArrayBufferLike): boolean {
+    return this.memory === null || this.memory.has(buffer);
+  }
 
-/** Runs off this thread, after all that were asked for before. */
-export function enqueue<Result>(run: Run<Result>): Promise<Result> {
-  return new Promise<Result>((resolve, reject) => {
-    const job: Job = { run, resolve: resolve as (result: unknown) => void, reject };
-    unsettled.push(job);
-    waiting.push(job);
-    if (current === null) start();
-  });
-}
+  createProgram(calls: readonly Call[]): Program {
+    return createProgram(calls, this.executor, this.threads);
+  }
 
-/** Hands the first of the waiting jobs to the executor; those that it cannot take end here. */
-function start(): void {
-  for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
-    const mine = job;
-    current = mine;
-    try {
-      mine.run.enter();
-      launch(mine.run.program).then(
-        () => finish(mine, mine.left ?? attempt(() => mine.run.leave())),
-        (error) => finish(mine, { error }),
-      );
-      return;
-    } catch (error) {
-      current = null;
-      conclude(mine, { error });
-      settle();
+  /** At least so many bytes of the arena; a larger one takes its place where it is too small. */
+  room(bytes: number): ArrayBufferLike {
+    const present = this.arena?.deref();
+    if (present !== undefined && present.byteLength >= bytes) return present;
+    // Programs that grow step by step would each leave an arena of their own behind.
+    const larger = roomForPrograms(Math.max(bytes, present === undefined ? 0 : 2 * present.byteLength));
+    this.arena = new WeakRef(larger);
+    return larger;
+  }
+
+  /** Whether a run is on the executor or waits for it. */
+  get isBusy(): boolean {
+    return this.current !== null;
+  }
+
+  /** Whether a run may be made at once: none is under way, and those before it in this turn have left time. */
+  get isFree(): boolean {
+    return this.current === null && this.taken < allotted;
+  }
+
+  /** Makes a run, here and now; `isFree` was asked before. Its promise settles as those of other runs do, in their order. */
+  atOnce<Result>(run: () => Result): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      const start = performance.now();
+      const outcome = attempt(run);
+      this.taken += performance.now() - start;
+      this.unsettled.push({ resolve: resolve as (result: unknown) => void, reject, outcome });
+      if (this.isTurning) return;
+      this.isTurning = true;
+      later(() => this.turned());
+    });
+  }
+
+  private turned(): void {
+    this.isTurning = false;
+    this.taken = 0;
+    this.settle();
+  }
+
+  /** Runs off this thread, after all that were asked for before. */
+  enqueue<Result>(run: Run<Result>): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      const job: Job = { run, resolve: resolve as (result: unknown) => void, reject };
+      this.unsettled.push(job);
+      this.waiting.push(job);
+      if (this.current === null) this.start();
+    });
+  }
+
+  /** Hands the first of the waiting jobs to the executor; those that it cannot take end here. */
+  private start(): void {
+    for (let job = this.waiting.shift(); job !== undefined; job = this.waiting.shift()) {
+      const mine = job;
+      this.current = mine;
+      try {
+        mine.run.enter();
+        launch(mine.run.program).then(
+          () => this.finish(mine, mine.left ?? attempt(() => mine.run.leave())),
+          (error) => this.finish(mine, { error }),
+        );
+        return;
+      } catch (error) {
+        this.current = null;
+        conclude(mine, { error });
+        this.settle();
+      }
     }
+  }
+
+  /** The executor is done with a job. */
+  private finish(job: Job, outcome: Outcome): void {
+    conclude(job, outcome);
+    // `drain` may have gone on with others in the meantime.
+    if (this.current === job) {
+      this.current = null;
+      this.start();
+    }
+    this.settle();
+  }
+
+  /** Settles, in their order, the jobs whose outcome is known, up to one whose is not. */
+  private settle(): void {
+    const { unsettled } = this;
+    for (let job = unsettled[0]; job?.outcome !== undefined; job = unsettled[0]) {
+      unsettled.shift();
+      if ('error' in job.outcome) job.reject(job.outcome.error);
+      else job.resolve(job.outcome.result);
+    }
+  }
+
+  /** Completes all runs that were asked for, on this thread. What goes wrong with one is for its own promise to tell. */
+  drain(): void {
+    if (this.current !== null) {
+      this.barrier ??= this.createProgram([]);
+      this.barrier.run();
+      // Its promise settles in a later turn; the memory with its results may be used again before.
+      const { run } = this.current;
+      this.current.left = attempt(() => run.leave());
+      this.current = null;
+    }
+    for (let job = this.waiting.shift(); job !== undefined; job = this.waiting.shift()) {
+      const { run } = job;
+      job.outcome = attempt(() => runNow(run));
+    }
+    this.settle();
   }
 }
 
-function conclude(job: Job, outcome: Outcome): void {
-  job.outcome = outcome;
-  if ('error' in outcome) job.run.abandon();
+/** The queue of all programs but those of predictors. */
+export const mainQueue = new Queue();
+
+/** Before what runs work on is read or written as a whole: those that were asked for come first. */
+export function settleRuns(): void {
+  if (mainQueue.isBusy) mainQueue.drain();
 }
 
 /** When to ask for a thread again, after there was none; 0 if there always was. */
@@ -144,15 +223,9 @@ function launch(program: Program): Promise<void> {
   return turn();
 }
 
-/** The executor is done with a job. */
-function finish(job: Job, outcome: Outcome): void {
-  conclude(job, outcome);
-  // `drain` may have gone on with others in the meantime.
-  if (current === job) {
-    current = null;
-    start();
-  }
-  settle();
+function conclude(job: Job, outcome: Outcome): void {
+  job.outcome = outcome;
+  if ('error' in outcome) job.run.abandon();
 }
 
 function attempt(step: () => unknown): Outcome {
@@ -161,37 +234,6 @@ function attempt(step: () => unknown): Outcome {
   } catch (error) {
     return { error };
   }
-}
-
-/** Settles, in their order, the jobs whose outcome is known, up to one whose is not. */
-function settle(): void {
-  for (let job = unsettled[0]; job?.outcome !== undefined; job = unsettled[0]) {
-    unsettled.shift();
-    if ('error' in job.outcome) job.reject(job.outcome.error);
-    else job.resolve(job.outcome.result);
-  }
-}
-
-/** Before what runs work on is read or written as a whole: those that were asked for come first. */
-export function settleRuns(): void {
-  if (current !== null) drain();
-}
-
-/** Completes all runs that were asked for, on this thread. What goes wrong with one is for its own promise to tell. */
-export function drain(): void {
-  if (current !== null) {
-    barrier ??= createProgram([]);
-    barrier.run();
-    // Its promise settles in a later turn; the memory with its results may be used again before.
-    const { run } = current;
-    current.left = attempt(() => run.leave());
-    current = null;
-  }
-  for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
-    const { run } = job;
-    job.outcome = attempt(() => runNow(run));
-  }
-  settle();
 }
 
 /** Runs on this thread, now, with no other run under way: `drain` was called before. */

@@ -1,7 +1,7 @@
 /** Functions of tensors as programs: written down once, then run by the executor, off the main thread. */
 import { checkFunction, describe } from '../arguments.ts';
 import { ArgumentError, AutogradError } from '../errors.ts';
-import { atOnce, drain, enqueue, isBusy, isFree, runNow } from '../kernels/queue.ts';
+import { mainQueue, type Queue, runNow } from '../kernels/queue.ts';
 import { recording } from '../kernels/recorder.ts';
 import type { Tensor } from '../tensor.ts';
 import { Kept } from './kept.ts';
@@ -83,23 +83,26 @@ export function compile<Args extends unknown[], Returned>(
   fn: (...args: Args) => Returned,
 ): Compiled<Args, Returned> {
   checkFunction('compile', 'fn', fn);
-  return compileBoth(fn, false).compiled;
+  return compileBoth(fn, false, mainQueue).compiled;
 }
 
 /**
  * @internal For `fit`, `evaluate` and `predict`.
  * @param once whether to call the function itself where that is quick, rather than find out whether it still does the same
+ * @param queue whose runs its own are among
  */
 export function compileSteps<Args extends unknown[], Returned>(
   fn: (...args: Args) => Returned,
   once: boolean,
+  queue = mainQueue,
 ): Steps<Args, Returned> {
-  return compileBoth(fn, once).steps;
+  return compileBoth(fn, once, queue).steps;
 }
 
 function compileBoth<Args extends unknown[], Returned>(
   fn: (...args: Args) => Returned,
   once: boolean,
+  queue: Queue,
 ): { compiled: Compiled<Args, Returned>; steps: Steps<Args, Returned> } {
   const programs = new Kept<Entry>();
 
@@ -128,32 +131,34 @@ function compileBoth<Args extends unknown[], Returned>(
         return known;
       }
     }
-    const entry = new Entry(traced, keyOf(args), isUnstable);
+    const entry = new Entry(traced, keyOf(args), isUnstable, queue);
     programs.add(entry);
     return { entry, tensors: [...traced.signature.tensors] };
   };
   const here = ({ entry, tensors }: Known): Returned => runNow(entry.run(tensors, false)) as Returned;
   const elsewhere = ({ entry, tensors }: Known): Promise<Returned> => {
     const start = performance.now();
-    const run = entry.run(tensors, isBusy());
+    const run = entry.run(tensors, queue.isBusy);
     // Among others it does not tell how long it takes.
-    if (isBusy()) return enqueue(run) as Promise<Returned>;
+    if (queue.isBusy) return queue.enqueue(run) as Promise<Returned>;
     const leave = () => {
       entry.pace.tookElsewhere(performance.now() - start);
       return run.leave();
     };
-    return enqueue({ ...run, leave }) as Promise<Returned>;
+    return queue.enqueue({ ...run, leave }) as Promise<Returned>;
   };
   const sync = (...args: Args): Returned => {
     if (recording !== null) return fn(...args);
     const known = programFor(args);
-    drain();
+    queue.drain();
     return here(known);
   };
   const later = async (...args: Args): Promise<Returned> => {
     const known = programFor(args);
     const { pace } = known.entry;
-    return pace.isShort && isFree() ? atOnce(() => pace.timed(() => here(known))) : elsewhere(known);
+    return pace.isShort && queue.isFree
+      ? queue.atOnce(() => pace.timed(() => here(known)))
+      : elsewhere(known);
   };
   const async = (...args: Args): Promise<Returned> => {
     if (recording === null) return later(...args);
@@ -166,7 +171,7 @@ function compileBoth<Args extends unknown[], Returned>(
   };
   const steps: Steps<Args, Returned> = {
     soon(...args) {
-      const isAlone = !isBusy();
+      const isAlone = !queue.isBusy;
       const known = find(args);
       if (once && isAlone && known?.entry.pace.isShort) return known.entry.pace.timed(() => fn(...args));
       const own = programFor(args, known);

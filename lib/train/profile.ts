@@ -5,7 +5,7 @@ import { ArgumentError } from '../errors.ts';
 import { costOf, leastTime } from '../kernels/cost.ts';
 import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
 import type { PassReport } from '../kernels/passes/index.ts';
-import { drain } from '../kernels/queue.ts';
+import { mainQueue } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
@@ -201,7 +201,7 @@ export function profile<Args extends unknown[]>(
   checkBoolean('profile', 'passes', passes);
 
   const given = args === undefined ? null : readList('profile', 'args', args);
-  drain();
+  mainQueue.drain();
   const recorded = recordedCall(step, given);
   const before = recorded.written.map(copyOf);
   let samples: Float64Array[];

@@ -3,10 +3,10 @@ import { isInstance } from '../arguments.ts';
 import { isGradEnabled } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { beforeChanges } from '../hold.ts';
-import { type Call, createProgram, type Float, type Program, withKernels } from '../kernels/index.ts';
+import { type Call, type Float, type Program, withKernels } from '../kernels/index.ts';
 import { improved, type PassReport } from '../kernels/passes/index.ts';
 import { type Plan, plan } from '../kernels/plan.ts';
-import type { Run } from '../kernels/queue.ts';
+import type { Queue, Run } from '../kernels/queue.ts';
 import {
   arraysOf,
   type Effect,
@@ -114,6 +114,7 @@ export class Entry {
     private readonly traced: Trace,
     readonly key: number,
     private readonly isUnstable: boolean,
+    private readonly queue: Queue,
   ) {
     const { form, recording } = traced;
     this.made = this.make(recording.calls, storagesOf(form));
@@ -128,13 +129,24 @@ export class Entry {
 
   private make(calls: readonly RecordedCall[], outputs: readonly Storage[]): Made {
     const { recording, inputs } = this.traced;
-    const planned = plan(recording, calls, outputs);
+    const planned = plan(recording, calls, outputs, this.queue);
+    this.checkMemory(planned);
     return {
-      program: createProgram(planned.calls),
+      program: this.queue.createProgram(planned.calls),
       planned,
       inputs: inputs.map(planned.place),
       outputs: outputs.map((output) => planned.place(output) as Array),
     };
+  }
+
+  /** @throws ArgumentError for memory that programs of other queues may write to meanwhile, or read */
+  private checkMemory({ written }: Plan): void {
+    const read = Array.from(this.traced.recording.inPlace, ({ array }) => array!);
+    if ([...read, ...written].every(({ buffer }) => this.queue.admits(buffer))) return;
+    throw new ArgumentError(
+      '[Predictor] expected a model that reads its parameters and buffers in evaluation mode and changes nothing, got one that draws ' +
+        'random numbers, updates something, or uses Parameters or SharedTensors that are in none of its fields',
+    );
   }
 
   get program(): Program {

@@ -8,6 +8,7 @@ import { pays } from '../../lib/kernels/passes/chain.ts';
 import { improved, withPasses } from '../../lib/kernels/passes/index.ts';
 import { areApart, compose, flat, type View } from '../../lib/kernels/passes/view.ts';
 import { plan } from '../../lib/kernels/plan.ts';
+import { mainQueue } from '../../lib/kernels/queue.ts';
 import { copyOf, type Elements } from '../../lib/memory.ts';
 import { stridesOf } from '../../lib/shape.ts';
 import { trace } from '../../lib/train/program.ts';
@@ -25,7 +26,7 @@ function both(fn: (...args: Tensor[]) => Tensor[], args: readonly Tensor[]) {
   const storages = form.tensors.map(({ storage }) => storage);
   const list = improved(recording, storages)!;
   const lists = [{ calls: recording.calls, outputs: storages }, list];
-  const plans = lists.map(({ calls, outputs }) => plan(recording, calls, outputs));
+  const plans = lists.map(({ calls, outputs }) => plan(recording, calls, outputs, mainQueue));
   const { written } = plans[0];
   const before = written.map(copyOf);
   const ran = plans.map((planned, i): Elements[] => {

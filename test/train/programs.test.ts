@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { Dense, losses, randn, Sequential, SGD, type Tensor } from '../../lib/index.ts';
 import { plan } from '../../lib/kernels/plan.ts';
+import { mainQueue } from '../../lib/kernels/queue.ts';
 import { trace } from '../../lib/train/program.ts';
 
 test('intermediates that live at the same time do not overlap, and others share memory', () => {
@@ -22,7 +23,7 @@ test('intermediates that live at the same time do not overlap, and others share 
     },
     [x, y],
   );
-  const { calls, bytes } = plan(recording, recording.calls, []);
+  const { calls, bytes } = plan(recording, recording.calls, [], mainQueue);
   const arrays = (i: number) =>
     calls[i].slice(1).filter((a): a is Float32Array => ArrayBuffer.isView(a) && a.byteLength > 0);
   // No two different arrays of one call share a byte.

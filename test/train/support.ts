@@ -11,11 +11,11 @@ import {
   tensor,
 } from '../../lib/index.ts';
 import { createProgram } from '../../lib/kernels/index.ts';
-import { enqueue } from '../../lib/kernels/queue.ts';
+import { mainQueue } from '../../lib/kernels/queue.ts';
 
 /** Has the executor run something, so that what is asked for next waits until the event loop has turned. */
 export function occupy(): void {
-  void enqueue({ program: createProgram([]), enter: () => {}, leave: () => {}, abandon: () => {} });
+  void mainQueue.enqueue({ program: createProgram([]), enter: () => {}, leave: () => {}, abandon: () => {} });
 }
 
 /** A Dense of known weights: y = x·Wᵀ + b. */
