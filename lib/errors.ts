@@ -104,6 +104,27 @@ export class AbortError extends AxpyError {
   }
 }
 
+/** `AXPY_QUEUE_FULL`: more requests at a time than a Predictor takes. */
+export class QueueFullError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_QUEUE_FULL', message);
+  }
+}
+
+/** `AXPY_TIMEOUT`: no answer within the time that there was for it. */
+export class TimeoutError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_TIMEOUT', message);
+  }
+}
+
+/** `AXPY_CLOSED`: something was asked of what is closed. */
+export class ClosedError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_CLOSED', message);
+  }
+}
+
 /** `AXPY_MEMORY`: memory for a tensor that the system did not give. */
 export class MemoryError extends AxpyError {
   constructor(message: string, options?: Cause) {
@@ -153,6 +174,9 @@ const classes = {
   AutogradError,
   NonFiniteError,
   AbortError,
+  QueueFullError,
+  TimeoutError,
+  ClosedError,
   MemoryError,
   FormatError,
   FileError,

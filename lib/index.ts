@@ -24,6 +24,7 @@ export {
   AutogradError,
   AxpyError,
   BackendError,
+  ClosedError,
   DataError,
   DtypeError,
   FileError,
@@ -32,7 +33,9 @@ export {
   KernelError,
   MemoryError,
   NonFiniteError,
+  QueueFullError,
   ShapeError,
+  TimeoutError,
 } from './errors.ts';
 export {
   checkCount,
@@ -308,6 +311,15 @@ export {
   seed,
 } from './random.ts';
 export { recompute } from './recompute.ts';
+export type { LatencySummary } from './serve/latencies.ts';
+export {
+  Predictor,
+  type PredictorOptions,
+  type PredictorStats,
+  type RequestOptions,
+} from './serve/predictor.ts';
+export { Publication, type PublicationHandle } from './serve/publication.ts';
+export type { NumbersOf } from './serve/replica.ts';
 export type { Shape } from './shape.ts';
 export {
   type BackwardOptions,

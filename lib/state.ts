@@ -37,15 +37,15 @@ export function nameList(names: readonly string[]): string {
 }
 
 /**
- * The values for tensors of these names, from a record of tensors.
+ * The tensors of a record, for those of these names.
  * @throws ArgumentError when a name is missing or unknown or names no tensor, ShapeError when a shape or dtype differs,
  *   DataError for a tensor whose buffer was detached.
  */
-export function readState(
+export function readTensors(
   op: string,
   own: Readonly<Named<Tensor>>,
   given: Readonly<Record<string, Tensor>>,
-): Tensor['data'][] {
+): Tensor[] {
   const names = own.map(([name]) => name);
   return readNamed(op, names, given).map((x, i) => {
     const [name, { shape, dtype }] = own[i];
@@ -56,6 +56,15 @@ export function readState(
       );
     }
     checkElements(op, x);
-    return x.data;
+    return x;
   });
+}
+
+/** Their values. @throws as `readTensors` */
+export function readState(
+  op: string,
+  own: Readonly<Named<Tensor>>,
+  given: Readonly<Record<string, Tensor>>,
+): Tensor['data'][] {
+  return readTensors(op, own, given).map((x) => x.data);
 }

@@ -62,8 +62,11 @@ export class Tensor<out D extends Dtype = any> {
   /** An array of its own: what happens to it concerns no other tensor. */
   readonly shape: Shape;
   readonly dtype: Known<D>;
-  /** @internal The memory, which views share; `data` shows its elements. */
-  readonly storage: Storage;
+  /**
+   * @internal The memory, which views share; `data` shows its elements. Another one for a while where a model is lent other
+   * numbers: see `lib/serve/replica.ts`.
+   */
+  storage: Storage;
   readonly size: number;
   /** @internal What `requiresGrad` shows; ops set it without the checks. */
   wantsGradient = false;

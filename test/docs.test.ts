@@ -19,6 +19,7 @@ const pages = {
   optimizers: '5 true',
   recurrent: 'accuracy 1',
   runs: '{ hidden: 16 } 5 finished',
+  serving: '10 [ 1, 2 ]\n6\n',
 };
 
 for (const name of Object.keys(pages)) {

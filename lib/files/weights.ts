@@ -214,6 +214,22 @@ export async function loadWeights(
   const op = 'loadWeights';
   refuseRecording(op);
   checkLayer(op, model);
+  const { changes, report } = await readWeights(op, source, model, options);
+  settleRuns();
+  for (const { tensor, values } of changes) {
+    changing(op, tensor.storage);
+    elements(tensor).set(values);
+  }
+  return report;
+}
+
+/** @internal What `loadWeights` will write, all of it read and checked. */
+export async function readWeights(
+  op: string,
+  source: Weights,
+  model: Layer,
+  options: LoadWeightsOptions = {},
+): Promise<{ changes: readonly { tensor: Tensor; values: Tensor['data'] }[]; report: WeightsReport }> {
   const own = readOptions(op, options, ['strict', 'rename', ...conventionOptions]);
   const { strict = true } = own;
   checkBoolean(op, 'strict', strict);
@@ -257,12 +273,7 @@ export async function loadWeights(
       report.loaded.push(name);
       if (isRounded) report.rounded.push(name);
     }
-    settleRuns();
-    for (const { tensor, values } of changes) {
-      changing(op, tensor.storage);
-      elements(tensor).set(values);
-    }
-    return report;
+    return { changes, report };
   });
 }
 

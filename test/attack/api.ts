@@ -497,6 +497,8 @@ const recipes: Readonly<Record<string, string>> = {
   NAdam: 'parameters {learningRate,beta1,beta2,epsilon,momentumDecay,l2}',
   Lion: 'parameters {learningRate,beta1,beta2,weightDecay}',
   WeightAverage: 'model {decay:rate,start,every}',
+  Predictor: 'model {maxBatch:size,maxDelay:rate,queue:size,threads:size,timeout:positive}',
+  Publication: 'model',
   'schedules.warmup': 'size learningRate {from}',
   'schedules.cosine': '{from,to,steps,warmup}',
   'schedules.cosineRestarts': '{from,to,steps,multiply}',
@@ -744,6 +746,11 @@ const methodRecipes: Readonly<Record<string, string>> = {
   loadStateDict: 'state',
   attach: 'shared',
   toJSON: '',
+  predict: 'matrix {timeout:positive}',
+  follow: 'shared',
+  publish: '',
+  close: '',
+  stats: '',
 };
 
 /** What is not for users, though JavaScript shows it. */
@@ -802,6 +809,19 @@ const internal = new Set([
   'shapes',
   'takerOf',
   'outputNames',
+  'enter',
+  'rowsWaiting',
+  'expire',
+  'fail',
+  'answered',
+  'left',
+  'work',
+  'nextBatch',
+  'fuller',
+  'compute',
+  'computeApart',
+  'catchUp',
+  'checkOpen',
 ]);
 
 // ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────────
