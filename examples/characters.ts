@@ -1,7 +1,7 @@
 /**
  * A small GPT that learns to write as the documentation of this library does, character by character, and then writes.
  *
- *     npm run example:characters -- [--steps 1500] [--write 180]
+ *     npm run example:characters -- [--steps 1500] [--write 180] [--seed 1]
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -147,8 +147,9 @@ export async function trainCharacters({
   steps = 1500,
   length = 64,
   batchSize = 16,
+  seed: start = 1,
 } = {}): Promise<CharactersReport> {
-  seed(1);
+  seed(start);
   const text = pages();
   const characters = new Characters(text);
   const all = characters.encode(text);
@@ -162,7 +163,7 @@ export async function trainCharacters({
   const starts = (n: number, step: number) =>
     Array.from({ length: Math.floor((n - 1) / step) }, (_, i) => i * step);
   const training = stream(starts(learned.length - length, 1))
-    .shuffle(learned.length, { seed: 1 })
+    .shuffle(learned.length, { seed: start })
     .take(steps * batchSize)
     .map(window(learned))
     .batch(batchSize);
@@ -198,8 +199,15 @@ function entropy(values: Int32Array): number {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
-    options: { steps: { type: 'string', default: '1500' }, write: { type: 'string', default: '180' } },
+    options: {
+      steps: { type: 'string', default: '1500' },
+      write: { type: 'string', default: '180' },
+      seed: { type: 'string', default: '1' },
+    },
   });
-  const { model, characters } = await trainCharacters({ steps: Number(values.steps) });
+  const { model, characters } = await trainCharacters({
+    steps: Number(values.steps),
+    seed: Number(values.seed),
+  });
   console.log(`\n${write(model, characters, 'A tensor ', Number(values.write))}`);
 }
