@@ -359,7 +359,7 @@ export {
   type RankingOptions,
   type ScoreOptions,
 } from './train/metrics.ts';
-export type { MetricChoices } from './train/options.ts';
+export type { LossChoices, MetricChoices, MetricsByOutput } from './train/options.ts';
 export {
   Profile,
   type ProfiledCall,

@@ -54,6 +54,12 @@ class Records extends Layer {
   }
 }
 
+class Outputs extends Layer {
+  forward(x: Tensor): { kind: Tensor; price: Tensor } {
+    return { kind: x, price: x };
+  }
+}
+
 class Rest extends Layer {
   forward(...xs: Tensor[]): Tensor {
     return xs[0];
@@ -155,6 +161,41 @@ export async function typed(): Promise<void> {
   metrics.f1({ averages: 'macro' });
   const named = (p: Tensor, t: Tensor) => p.sub(t).mean();
   numbers.push((await evaluate(one, { x, y }, { metrics: [named] })).named, score);
+  // Of outputs by name as well.
+  const byOutput = await fit(
+    new Outputs(),
+    { x, y: { kind: [1], price: y } },
+    {
+      loss: { kind: 'softmaxCrossEntropy', price: { loss: losses.mse, weight: 2 } },
+      optimizer,
+      metrics: {
+        kind: ['accuracy', metrics.topK(3), 'topK'],
+        price: ['r2'],
+      },
+      validation: { x, y: { kind: [1], price: y } },
+    },
+  );
+  const [{ validation, ...last }] = byOutput.epochs;
+  numbers.push(
+    last['kind.accuracy'],
+    last['kind.top3'],
+    last['kind.top5'],
+    last['price.r2'],
+    last['kind.loss'],
+  );
+  numbers.push(validation!['price.loss'], validation!['kind.accuracy'], last.loss);
+  // @ts-expect-error nobody asked for it
+  void last['kind.r2'];
+  // @ts-expect-error there is no such output with a loss
+  void last['colour.loss'];
+  // @ts-expect-error there is one loss of all
+  void (await evaluate(one, { x, y }, { loss: 'mse', metrics: ['r2'] }))['kind.loss'];
+  const lossOnly = await evaluate(
+    new Outputs(),
+    { x, y: { kind: [1], price: y } },
+    { loss: { price: 'mse' } },
+  );
+  numbers.push(lossOnly['price.loss']);
   const chosen: MetricName[] = [];
   numbers.push((await evaluate(one, { x, y }, { metrics: chosen })).r2);
 

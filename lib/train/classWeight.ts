@@ -105,7 +105,10 @@ export function classWeighing(op: string, model: Layer, given: ClassWeight, loss
         const had = weightsOf(own, output);
         const weigh = weighing.get(output)?.weigh;
         if (weigh === undefined) return [output, had];
-        return [output, times(had, weigh(`${name}.${output}`, partOf('targets', target, output, outputs)))];
+        return [
+          output,
+          times(had, weigh(`${name}.${output}`, partOf('loss', 'targets', target, output, outputs))),
+        ];
       });
       return Object.fromEntries(weights.filter(([, own]) => own !== null)) as Tensors;
     },

@@ -13,7 +13,8 @@ import { type Keeper, keeperOf, type Resting, sayLost } from './callbacks/keeper
 import type { Skip } from './data.ts';
 import { checkState } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
-import type { AnyMetric } from './metrics.ts';
+import type { BatchLoss } from './loss.ts';
+import type { ChosenMetric } from './metrics.ts';
 import { StateLog } from './stateLog.ts';
 import { Tally } from './tally.ts';
 import { readAverage, type WeightAverage } from './weightAverage.ts';
@@ -27,7 +28,8 @@ interface Trained {
   readonly optimizer: Optimizer;
   readonly accumulate: number;
   readonly averageWeights: WeightAverage | undefined;
-  readonly metrics: readonly AnyMetric[];
+  readonly loss: BatchLoss;
+  readonly metrics: readonly ChosenMetric[];
   readonly callbacks: readonly Callback[];
   readonly conditions: Conditions;
   /** The random state of the shuffling; the default one where there is no other. */
@@ -105,7 +107,7 @@ export class Course implements Resting {
   }
 
   get stateless(): string | undefined {
-    return (this.pass?.tally ?? new Tally(this.training.metrics)).stateless;
+    return (this.pass?.tally ?? this.newTally()).stateless;
   }
 
   get tally(): Tally {
@@ -154,7 +156,7 @@ export class Course implements Resting {
       } finally {
         const log = training.isStreamed && this.keepers.length > 0 ? new StateLog() : null;
         const [start, shuffle] = [copy(defaultState), copy(training.random)];
-        this.pass = { tally: new Tally(training.metrics), start, shuffle, log, seconds: 0 };
+        this.pass = { tally: this.newTally(), start, shuffle, log, seconds: 0 };
       }
     }
     this.since = performance.now();
@@ -243,7 +245,7 @@ export class Course implements Resting {
 
   capture(): Checkpoint {
     const { training, history, pass, batch, step, random } = this;
-    const { model, optimizer, conditions, callbacks, metrics, averageWeights } = training;
+    const { model, optimizer, conditions, callbacks, averageWeights } = training;
     const { length } = history.epochs;
     checkState(
       model,
@@ -253,7 +255,7 @@ export class Course implements Resting {
     const shuffle = pass?.shuffle ?? training.random;
     const epoch = pass && {
       batch,
-      metrics: metrics.map(({ name }) => name),
+      metrics: pass.tally.names,
       tally: batch === 0 ? null : pass.tally.stateDict(),
       start: pass.start,
       log: pass.log?.stateDict() ?? null,
@@ -323,13 +325,15 @@ export class Course implements Resting {
     };
   }
 
+  private newTally(): Tally {
+    return new Tally(this.training.metrics, this.training.loss.outputs);
+  }
+
   private readPass(title: string, saved: Fields, shuffle: RandomState): Pass {
-    const { metrics, isStreamed } = this.training;
-    const tally = new Tally(metrics);
+    const { isStreamed } = this.training;
+    const tally = this.newTally();
     if (saved.has('tally')) {
-      const names = [saved.texts('metrics'), metrics.map(({ name }) => name)].map(
-        (list) => list.join(', ') || 'none',
-      );
+      const names = [saved.texts('metrics'), tally.names].map((list) => list.join(', ') || 'none');
       if (names[0] !== names[1]) {
         throw new ArgumentError(
           `[${op}] expected metrics ${names[0]}, as in ${title} within an epoch, got ${names[1]}`,

@@ -10,41 +10,28 @@ import { clone } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
 import { turn } from '../platform.ts';
 import { readShape, show } from '../shape.ts';
-import { empty, isTensor, type Tensor } from '../tensor.ts';
+import { empty, isTensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
 import { type Interruption, interruptible, type Signal } from './abort.ts';
 import { compileSteps, type Steps } from './compile.ts';
 import { conversionFor } from './conversion.ts';
 import { type Data, type Dataset, openData } from './data.ts';
-import {
-  type Batch,
-  type Inputs,
-  mapTensors,
-  rowsOf,
-  type Tensors,
-  type TensorsOf,
-  toInputs,
-} from './examples.ts';
-import type { NamesOf, Scores } from './history.ts';
-import {
-  type BatchLoss,
-  type LossesByOutput,
-  type LossFunction,
-  type LossName,
-  resolveLoss,
-} from './loss.ts';
-import { type AnyMetric, resolveMetrics } from './metrics.ts';
-import { checkSignal, type MetricChoices } from './options.ts';
+import { type Batch, type Inputs, mapTensors, rowsOf, type Tensors, toInputs } from './examples.ts';
+import type { LossNamesOf, NamesOf, Scores } from './history.ts';
+import { type BatchLoss, resolveLoss } from './loss.ts';
+import { type ChosenMetric, resolveMetrics } from './metrics.ts';
+import { checkSignal, type LossChoices, type MetricChoices } from './options.ts';
 import { forwardOf, type InputsOf, type OutputOf } from './step.ts';
-import { Tally } from './tally.ts';
+import { type Scored, Tally } from './tally.ts';
 
 export interface EvaluateOptions<
   Model extends Layer = Layer,
   Y = Inputs,
   Metrics extends MetricChoices<Model, Y> = MetricChoices<Model, Y>,
+  Loss extends LossChoices<Model, Y> = LossChoices<Model, Y>,
 > {
   /** A loss to report as `loss`. Also says how plain labels are read: see `fit`. */
-  loss?: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>> | LossesByOutput;
+  loss?: Loss;
   metrics?: Metrics;
   /** Examples a forward pass, for examples in memory; default 256. The scores do not depend on it. */
   batchSize?: number;
@@ -62,30 +49,36 @@ export interface EvaluateOptions<
  * @throws DataError, ShapeError for data that cannot be used, ArgumentError for options, AbortError
  *   for the signal.
  */
-export function evaluate<Model extends Layer, Y extends Inputs>(
+export function evaluate<
+  Model extends Layer,
+  Y extends Inputs,
+  const Loss extends LossChoices<Model, NoInfer<Y>> = LossChoices<Model, NoInfer<Y>>,
+>(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: EvaluateOptions<Model, NoInfer<Y>, []> & { metrics?: readonly [] },
-): Promise<Scores<'loss'>>;
+  options: EvaluateOptions<Model, NoInfer<Y>, [], Loss> & { metrics?: readonly [] },
+): Promise<Scores<'loss' | LossNamesOf<Loss>>>;
 /** The same with metrics, by whose names the scores then have their values. */
 export function evaluate<
   Model extends Layer,
   Y extends Inputs,
   const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+  const Loss extends LossChoices<Model, NoInfer<Y>> = LossChoices<Model, NoInfer<Y>>,
 >(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: EvaluateOptions<Model, NoInfer<Y>, Metrics>,
-): Promise<Scores<NamesOf<Metrics>>>;
+  options: EvaluateOptions<Model, NoInfer<Y>, Metrics, Loss>,
+): Promise<Scores<NamesOf<Metrics> | LossNamesOf<Loss>>>;
 export async function evaluate<
   Model extends Layer,
   Y extends Inputs,
   const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+  const Loss extends LossChoices<Model, NoInfer<Y>> = LossChoices<Model, NoInfer<Y>>,
 >(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: EvaluateOptions<Model, NoInfer<Y>, Metrics>,
-): Promise<Scores<NamesOf<Metrics>>> {
+  options: EvaluateOptions<Model, NoInfer<Y>, Metrics, Loss>,
+): Promise<Scores<NamesOf<Metrics> | LossNamesOf<Loss>>> {
   const op = 'evaluate';
   refuseRecording(op);
   checkLayer(op, model);
@@ -101,13 +94,13 @@ export async function evaluate<
   }
   const dataset = openData(data, { name: 'data', batchSize, ...conversionFor(model, loss) });
   const scores = await interruptible(op, signal, (interruption) =>
-    score(scorer(model, lossFunction, compiled), dataset, chosen, interruption),
+    score(scorer(model, lossFunction, compiled), dataset, chosen, lossFunction?.outputs ?? [], interruption),
   );
-  return scores as Scores<NamesOf<Metrics>>;
+  return scores as Scores<NamesOf<Metrics> | LossNamesOf<Loss>>;
 }
 
 /** @internal The forward pass of a batch, with its mean loss where there is one, in evaluation mode. */
-export type Scorer = (batch: Batch) => Promise<{ prediction: Tensors; loss: Tensor | undefined }>;
+export type Scorer = (batch: Batch) => Promise<Scored>;
 
 /** What was compiled for a model, as long as it is there: for predictions, and for scores with a loss. */
 const programs = new WeakMap<Layer, WeakMap<object, Steps<never[], unknown>>>();
@@ -139,7 +132,7 @@ export function scorer(model: Layer, loss: BatchLoss | undefined, compiled: bool
   const eager = (x: Tensors, y: Tensors, weights: Tensors | null) =>
     noGrad(() => {
       const prediction = forwardOf(model, x);
-      return { prediction, loss: loss?.of(prediction, y, weights) };
+      return { prediction, ...loss?.of(prediction, y, weights) };
     });
   if (!compiled) return async ({ x, y, weights }) => inMode(false, () => eager(x, y, weights));
   const steps = kept(model, loss?.own ?? loss ?? scorer, eager);
@@ -150,19 +143,20 @@ export function scorer(model: Layer, loss: BatchLoss | undefined, compiled: bool
 export async function score(
   forward: Scorer,
   dataset: Dataset,
-  metrics: readonly AnyMetric[],
+  metrics: readonly ChosenMetric[],
+  outputs: readonly string[],
   interruption: Interruption,
 ): Promise<Scores> {
-  const tally = new Tally(metrics);
+  const tally = new Tally(metrics, outputs);
   let hasLoss = false;
   for await (const batch of dataset.batches(interruption)) {
     interruption.check();
-    const { prediction, loss } = await forward(batch);
-    hasLoss = loss !== undefined;
-    tally.add(prediction, batch.y, loss?.item());
+    const scored = await forward(batch);
+    hasLoss = scored.loss !== undefined;
+    tally.add(batch.y, scored);
     await turn();
   }
-  return hasLoss ? ({ loss: tally.loss, ...tally.metrics() } as Scores) : tally.metrics();
+  return hasLoss ? ({ loss: tally.loss, ...tally.scores() } as Scores) : tally.scores();
 }
 
 export interface PredictOptions {

@@ -41,7 +41,7 @@ export function explainNonFinite(
   const { value, prediction } = replay(random, model, () =>
     noGrad(() => {
       const prediction = forwardOf(model, x);
-      return { value: loss.of(prediction, y, weights).item(), prediction };
+      return { value: loss.of(prediction, y, weights).loss.item(), prediction };
     }),
   );
   const layer = replay(random, model, () => firstNonFiniteLayer(model, x));

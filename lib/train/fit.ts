@@ -12,10 +12,11 @@ import type { Data } from './data.ts';
 import { score, scorer } from './evaluate.ts';
 import { type Inputs, rowsOf } from './examples.ts';
 import { checkState } from './explain.ts';
-import type { EpochRecord, History, NamesOf } from './history.ts';
-import type { MetricChoices } from './options.ts';
+import type { EpochRecord, History, LossNamesOf, NamesOf } from './history.ts';
+import type { LossChoices, MetricChoices } from './options.ts';
 import type { InputsOf } from './step.ts';
 import { type Steps, stepsOf } from './steps.ts';
+import { Tally } from './tally.ts';
 import { type FitOptions, mayChange, occupy, prepare, type Training } from './training.ts';
 
 /**
@@ -38,34 +39,40 @@ import { type FitOptions, mayChange, occupy, prepare, type Training } from './tr
  *   What a callback throws. An AxpyError that ended the training has the records up to then as its `history`; `onTrainEnd` finds them in its context
  *   whatever was thrown.
  */
-export function fit<Model extends Layer, Y extends Inputs>(
+export function fit<
+  Model extends Layer,
+  Y extends Inputs,
+  const Loss extends LossChoices<Model, NoInfer<Y>> = LossChoices<Model, NoInfer<Y>>,
+>(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: FitOptions<Model, NoInfer<Y>, []> & { metrics?: readonly [] },
-): Promise<History<'loss'>>;
+  options: FitOptions<Model, NoInfer<Y>, [], Loss> & { metrics?: readonly [] },
+): Promise<History<'loss' | LossNamesOf<Loss>>>;
 /** The same with metrics, by whose names records then have their values. */
 export function fit<
   Model extends Layer,
   Y extends Inputs,
   const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+  const Loss extends LossChoices<Model, NoInfer<Y>> = LossChoices<Model, NoInfer<Y>>,
 >(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: FitOptions<Model, NoInfer<Y>, Metrics>,
-): Promise<History<NamesOf<Metrics>>>;
+  options: FitOptions<Model, NoInfer<Y>, Metrics, Loss>,
+): Promise<History<NamesOf<Metrics> | LossNamesOf<Loss>>>;
 export async function fit<
   Model extends Layer,
   Y extends Inputs,
   const Metrics extends MetricChoices<Model, NoInfer<Y>> = MetricChoices<Model, NoInfer<Y>>,
+  const Loss extends LossChoices<Model, NoInfer<Y>> = LossChoices<Model, NoInfer<Y>>,
 >(
   model: Model,
   data: Data<Y, InputsOf<Model>>,
-  options: FitOptions<Model, NoInfer<Y>, Metrics>,
-): Promise<History<NamesOf<Metrics>>> {
-  const training = prepare(model, data, options);
+  options: FitOptions<Model, NoInfer<Y>, Metrics, Loss>,
+): Promise<History<NamesOf<Metrics> | LossNamesOf<Loss>>> {
+  const training = prepare(model, data, options as unknown as FitOptions);
   const release = occupy(training);
   try {
-    return (await train(training)) as History<NamesOf<Metrics>>;
+    return (await train(training)) as History<NamesOf<Metrics> | LossNamesOf<Loss>>;
   } finally {
     release();
   }
@@ -108,9 +115,9 @@ async function train(training: Training): Promise<History> {
 }
 
 function begin(training: Training): Progress {
-  const { model, optimizer, averageWeights, data, validation, metrics, epochs } = training;
+  const { model, optimizer, averageWeights, data, validation, metrics, loss, epochs } = training;
   const history: History = { epochs: [] };
-  const scores = ['loss', ...metrics.map(({ name }) => name)];
+  const scores = ['loss', ...new Tally(metrics, loss.outputs).names];
   return {
     model,
     optimizer,
@@ -151,7 +158,7 @@ async function run(
     record.learningRate = optimizer.learningRate;
     if (validation) {
       const scores = await withAverage(training, () =>
-        score(scorer(model, loss, training.compiled), validation, metrics, interruption),
+        score(scorer(model, loss, training.compiled), validation, metrics, loss.outputs, interruption),
       );
       (record as { validation?: typeof scores }).validation = scores;
     }
@@ -188,12 +195,11 @@ async function trainEpoch(
   const batches = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
   for await (const examples of batches) {
     interruption.check();
-    const { loss, prediction } = await steps.take(examples, epoch, course.batch + 1, course.window);
-    const value = loss.item();
-    tally.add(prediction, examples.y, value);
+    const taken = await steps.take(examples, epoch, course.batch + 1, course.window);
+    tally.add(examples.y, taken);
     course.took();
     const updated = !course.window.isOpen;
-    const report = { batch: course.batch, size: rowsOf(examples.y), loss: value, updated };
+    const report = { batch: course.batch, size: rowsOf(examples.y), loss: taken.loss.item(), updated };
     await course.tell(interruption, listeners, (callback) => callback.onBatchEnd?.(context, report));
     if (isDoubtful) steps.doubt('steps');
     await course.rest();
@@ -204,5 +210,5 @@ async function trainEpoch(
   if (course.window.isOpen) await steps.finish(course.window);
   const { seconds } = course;
   const examplesPerSecond = tally.examples / seconds;
-  return { epoch, loss: tally.loss, ...tally.metrics(), seconds, examplesPerSecond } as EpochRecord;
+  return { epoch, loss: tally.loss, ...tally.scores(), seconds, examplesPerSecond } as EpochRecord;
 }

@@ -4,6 +4,7 @@ import { ArgumentError } from '../errors.ts';
 import type { Tensors } from '../layers/inputs.ts';
 import * as losses from '../losses.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
+import { checkOutputs } from './history.ts';
 import { weightedMean, weightsOf } from './sampleWeight.ts';
 
 /**
@@ -42,6 +43,7 @@ export type LossChoice = LossName | AnyLoss | LossesByOutput;
 /** The losses of outputs by name; null where there is one loss for all that the model returns. */
 export function lossesOf(choice: LossChoice | undefined): Map<string, Required<WeightedLoss>> | null {
   if (!isRecord(choice)) return null;
+  checkOutputs('loss', Object.keys(choice));
   const entries = Object.entries(choice as LossesByOutput).map(
     ([name, given]): [string, Required<WeightedLoss>] => {
       if (!isRecord(given)) return [name, { loss: given as LossName | AnyLoss, weight: 1 }];
@@ -79,14 +81,20 @@ export const binaryLosses = ['binaryCrossEntropy', 'binaryCrossEntropyWithLogits
 /** Losses whose targets are −1 or 1. */
 export const signedLosses = ['hinge', 'squaredHinge', 'cosineEmbedding'] as const;
 
+/** The mean over a batch, of weight × loss where its examples have weights. */
+export interface Mean {
+  readonly loss: Tensor;
+  /** That of each output, before the weight that it has in their sum, where each has a loss of its own. */
+  readonly byOutput: Readonly<Record<string, Tensor>>;
+}
+
 /** A loss as steps and scores take it. */
 export interface BatchLoss {
   /** The loss of all that the model returns; null for a sum of those of its outputs. */
   readonly own: AnyLoss | null;
   /** The outputs that have a loss each, by name. */
   readonly outputs: readonly string[];
-  /** The mean over a batch, of weight × loss where its examples have weights. */
-  of(prediction: Tensors, target: Tensors, weights: Tensors | null): Tensor;
+  of(prediction: Tensors, target: Tensors, weights: Tensors | null): Mean;
 }
 
 /** The loss of a name, a function as it is, or the sum of those by output. @throws ArgumentError for anything else. */
@@ -97,7 +105,10 @@ export function resolveLoss(choice: LossChoice): BatchLoss {
   return {
     own,
     outputs: [],
-    of: (prediction, target, weights) => meanOf(own, prediction, target, weights as Tensor | null),
+    of: (prediction, target, weights) => ({
+      loss: meanOf(own, prediction, target, weights as Tensor | null),
+      byOutput: {},
+    }),
   };
 }
 
@@ -131,10 +142,16 @@ function meanOf(loss: AnyLoss, prediction: unknown, target: unknown, weights: Te
 }
 
 /** An output or its targets, by name. @throws ArgumentError where there is none of it */
-export function partOf(what: string, all: unknown, name: string, names: readonly string[]): Tensor {
+export function partOf(
+  op: string,
+  what: 'outputs' | 'targets',
+  all: unknown,
+  name: string,
+  names: readonly string[],
+): Tensor {
   const found = isRecord(all) && !isTensor(all) ? (all as Record<string, Tensor>)[name] : undefined;
   if (found !== undefined) return found;
-  throw new ArgumentError(`[loss] expected ${what} by the names ${names.join(', ')}, got none for ${name}`);
+  throw new ArgumentError(`[${op}] expected ${what} by the names ${names.join(', ')}, got none for ${name}`);
 }
 
 function sumOf(byOutput: ReadonlyMap<string, Required<WeightedLoss>>): BatchLoss {
@@ -143,16 +160,20 @@ function sumOf(byOutput: ReadonlyMap<string, Required<WeightedLoss>>): BatchLoss
   return {
     own: null,
     outputs,
-    of: (prediction, target, weights) =>
-      parts
-        .map(({ name, weight, own }) => {
-          const [p, y] = [
-            partOf('outputs', prediction, name, outputs),
-            partOf('targets', target, name, outputs),
-          ];
-          const value = meanOf(own, p, y, weightsOf(weights, name));
-          return weight === 1 ? value : value.mul(weight);
-        })
-        .reduce((sum, value) => sum.add(value)),
+    of(prediction, target, weights) {
+      const means = parts.map(({ name, weight, own }) => {
+        const [p, y] = [
+          partOf('loss', 'outputs', prediction, name, outputs),
+          partOf('loss', 'targets', target, name, outputs),
+        ];
+        return { name, weight, value: meanOf(own, p, y, weightsOf(weights, name)) };
+      });
+      return {
+        loss: means
+          .map(({ weight, value }) => (weight === 1 ? value : value.mul(weight)))
+          .reduce((sum, value) => sum.add(value)),
+        byOutput: Object.fromEntries(means.map(({ name, value }) => [name, value])),
+      };
+    },
   };
 }

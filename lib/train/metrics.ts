@@ -4,8 +4,8 @@ import { describe, isFunction, isRecord, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import { rowsOf } from './examples.ts';
-import { reservedNames } from './history.ts';
-import type { LossChoice } from './loss.ts';
+import { checkOutputs, reservedNames } from './history.ts';
+import { type LossChoice, lossesOf } from './loss.ts';
 import * as metrics from './metrics/index.ts';
 import { type Metric, meanMetric } from './metrics/metric.ts';
 import { taskOf } from './metrics/task.ts';
@@ -40,8 +40,15 @@ export type MetricChoice<Prediction = Tensor, Target = Tensor> =
 // biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
 export type AnyMetric = Metric<any, any>;
 
+/** One that was chosen, of an output or of all that the model returns. */
+export interface ChosenMetric extends AnyMetric {
+  readonly output?: string | undefined;
+}
+
 /** Of the metrics here, those of which more is better, and those of which less is; undefined for any other name. */
-export function higherIsBetter(name: string): boolean | undefined {
+export function higherIsBetter(path: string): boolean | undefined {
+  // Of an output as of all: 'kind.accuracy'.
+  const name = path.slice(path.lastIndexOf('.') + 1);
   if (/^(accuracy|r2|top\d+)$/.test(name)) return true;
   if (/^(precision|recall|f1|rocAuc|averagePrecision)(Macro|Micro|Weighted)?$/.test(name)) return true;
   if (/^(loss|logLoss|meanAbsoluteError|meanSquaredError|rootMeanSquaredError)$/.test(name)) return false;
@@ -49,36 +56,67 @@ export function higherIsBetter(name: string): boolean | undefined {
 }
 
 /**
- * The metrics of a list, which are told what the loss says of predictions: beside one on logits the threshold is 0, say.
+ * The metrics of a list, or of lists by output, which are told what the loss says of predictions: beside one on logits the threshold
+ * is 0, say.
  * @throws ArgumentError for an unknown name, a name twice, or one that a record uses otherwise.
  */
 export function resolveMetrics(
   op: string,
-  // biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
-  choices: readonly MetricChoice<any, any>[],
+  choices: AnyChoices | { readonly [output: string]: AnyChoices },
   loss?: LossChoice,
-): AnyMetric[] {
-  const given = readList(op, 'metrics', choices);
-  const chosen = given.map((choice, i): AnyMetric => {
-    if (typeof choice === 'string' && Object.hasOwn(metrics, choice)) return metrics[choice]();
-    if (isFunction(choice)) return ownMetric(op, nameOf(choice) || `metric ${i + 1}`, choice);
-    if (isRecord(choice) && isFunction(choice.start) && nameOf(choice)) return choice;
-    const known = Object.keys(metrics).join(', ');
-    throw new ArgumentError(
-      `[${op}] expected each of metrics to be one of ${known}, a metric or a function, got ${describe(choice)}`,
-    );
-  });
+): ChosenMetric[] {
+  const chosen = isRecord(choices)
+    ? byOutput(op, choices as Readonly<Record<string, AnyChoices>>, loss)
+    : listed(op, 'metrics', choices as AnyChoices, loss);
   const names = chosen.map(({ name }) => name);
-  names.forEach((name, i) => {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return chosen;
+  throw new ArgumentError(`[${op}] expected each metric once, got ${twice} twice`);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
+type AnyChoices = readonly MetricChoice<any, any>[];
+
+function byOutput(
+  op: string,
+  choices: { readonly [output: string]: AnyChoices },
+  loss: LossChoice | undefined,
+): ChosenMetric[] {
+  const losses = lossesOf(loss);
+  checkOutputs('metrics', Object.keys(choices));
+  return Object.entries(choices).flatMap(([output, own]) =>
+    listed(op, `metrics.${output}`, own, losses?.get(output)?.loss).map(
+      (metric): ChosenMetric => ({ ...metric, name: `${output}.${metric.name}`, output }),
+    ),
+  );
+}
+
+function listed(
+  op: string,
+  title: string,
+  choices: AnyChoices,
+  loss: LossChoice | undefined,
+): ChosenMetric[] {
+  const given = readList(op, title, choices);
+  const task = Object.freeze({ ...taskOf(loss) });
+  return given.map((choice, i): ChosenMetric => {
+    const metric = metricOf(op, title, choice, i);
+    const { name } = metric;
     if (reservedNames.includes(name)) {
       throw new ArgumentError(`[${op}] expected another name for a metric than ${name}: records use it`);
     }
-    if (names.indexOf(name) !== i) {
-      throw new ArgumentError(`[${op}] expected each metric once, got ${name} twice`);
-    }
+    return { name, start: () => metric.start(task) };
   });
-  const task = Object.freeze({ ...taskOf(loss) });
-  return chosen.map((metric, i) => ({ name: names[i], start: () => metric.start(task) }));
+}
+
+function metricOf(op: string, title: string, choice: AnyChoices[number], position: number): AnyMetric {
+  if (typeof choice === 'string' && Object.hasOwn(metrics, choice)) return metrics[choice]();
+  if (isFunction(choice)) return ownMetric(op, nameOf(choice) || `metric ${position + 1}`, choice);
+  if (isRecord(choice) && isFunction(choice.start) && nameOf(choice)) return choice;
+  const known = Object.keys(metrics).join(', ');
+  throw new ArgumentError(
+    `[${op}] expected each of ${title} to be one of ${known}, a metric or a function, got ${describe(choice)}`,
+  );
 }
 
 /** The name of a metric or a function; undefined where it is no string. */

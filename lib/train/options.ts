@@ -5,11 +5,26 @@ import type { Layer } from '../layers/layer.ts';
 import { clipGradNorm, clipGradValue } from '../optimizers/clip.ts';
 import type { Signal } from './abort.ts';
 import type { TensorsOf } from './examples.ts';
+import type { LossesByOutput, LossFunction, LossName } from './loss.ts';
 import type { MetricChoice } from './metrics.ts';
 import type { GradientTransform, OutputOf } from './step.ts';
 
-/** Metrics of what a model returns and of y. */
-export type MetricChoices<Model extends Layer, Y> = readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[];
+/** Metrics of what a model returns and of y, or lists of them for its outputs by name. */
+export type MetricChoices<Model extends Layer, Y> =
+  | readonly MetricChoice<OutputOf<Model>, TensorsOf<Y>>[]
+  | MetricsByOutput;
+
+/** Metrics of the outputs of a model, by their names in what it returns and in y: `{ kind: ['accuracy'], price: ['r2'] }`. */
+export interface MetricsByOutput {
+  // biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
+  readonly [output: string]: readonly MetricChoice<any, any>[];
+}
+
+/** A loss of what a model returns and of y, or one for each of its outputs. */
+export type LossChoices<Model extends Layer, Y> =
+  | LossName
+  | LossFunction<OutputOf<Model>, TensorsOf<Y>>
+  | LossesByOutput;
 
 /** @throws ArgumentError unless value is an AbortSignal or left out. */
 export function checkSignal(op: string, value: Signal | undefined): void {

@@ -20,6 +20,8 @@ import type { Turn } from './window.ts';
 export interface StepResult {
   /** The batch's mean loss, before the update. */
   loss: Tensor;
+  /** That of each output that has its own. */
+  byOutput: Readonly<Record<string, Tensor>>;
   /** What the model predicted, before the update. */
   prediction: Tensors;
 }
@@ -92,7 +94,7 @@ export function trainingStep(
   let isNew = true;
   return (x, y, weights, { isFirst, share, isLast } = alone) => {
     const prediction = forwardOf(model, x);
-    const value = loss.of(prediction, y, weights);
+    const { loss: value, byOutput } = loss.of(prediction, y, weights);
     checkFloat('loss', value);
     if (!value.requiresGrad) throw nothingToLearn(model);
     kernels.checkFinite(floats(value));
@@ -101,7 +103,7 @@ export function trainingStep(
     if (isNew || recording !== null) checkLeaves(model, optimizer, leaves);
     isNew = false;
     if (isLast) update(null);
-    return { loss: value, prediction };
+    return { loss: value, byOutput, prediction };
   };
 }
 

@@ -6,48 +6,80 @@ import type { Fields } from '../files/fields.ts';
 import type { SavedState } from '../files/savedState.ts';
 import { mapTensors, rowsOf, type Tensors } from './examples.ts';
 import type { Scores } from './history.ts';
+import { type Mean, partOf } from './loss.ts';
 import type { Accumulator } from './metrics/metric.ts';
-import type { AnyMetric } from './metrics.ts';
+import type { AnyMetric, ChosenMetric } from './metrics.ts';
+
+/** What a model made of a batch. */
+export interface Scored extends Partial<Mean> {
+  readonly prediction: Tensors;
+}
 
 /** Means are over examples, so that a smaller last batch weighs what it should. */
 export class Tally {
   examples = 0;
   private lossSum = 0;
-  private readonly sums: [name: string, sum: Accumulator<unknown, unknown>][];
+  private readonly losses: Map<string, number>;
+  private readonly sums: readonly {
+    readonly metric: ChosenMetric;
+    readonly sum: Accumulator<unknown, unknown>;
+  }[];
 
-  constructor(metrics: readonly AnyMetric[]) {
-    this.sums = metrics.map((metric) => [metric.name, begin(metric)]);
+  /** @param outputs those that have a loss each */
+  constructor(metrics: readonly ChosenMetric[], outputs: readonly string[]) {
+    this.losses = new Map(outputs.map((output) => [output, 0]));
+    this.sums = metrics.map((metric) => ({ metric, sum: begin(metric) }));
   }
 
-  /** Adds a batch, with its mean loss where there is one. */
-  add(prediction: Tensors, target: Tensors, loss = 0): void {
+  /** What is reported beside the loss. */
+  get names(): string[] {
+    return [...this.losses.keys()]
+      .map((output) => `${output}.loss`)
+      .concat(this.sums.map(({ metric }) => metric.name));
+  }
+
+  /** Adds a batch, with its mean losses where there are some. */
+  add(target: Tensors, { prediction, loss, byOutput = {} }: Scored): void {
     const size = rowsOf(target);
     this.examples += size;
-    this.lossSum += loss * size;
+    if (loss !== undefined) this.lossSum += loss.item() * size;
+    for (const [output, own] of Object.entries(byOutput)) {
+      this.losses.set(output, (this.losses.get(output) ?? 0) + own.item() * size);
+    }
     if (this.sums.length === 0) return;
     const values = mapTensors(prediction, (x) => x.detach());
     noGrad(() => {
-      for (const [, sum] of this.sums) sum.add(values, target);
+      for (const { metric, sum } of this.sums) {
+        const { output } = metric;
+        if (output === undefined) sum.add(values, target);
+        else
+          sum.add(
+            partOf('metrics', 'outputs', values, output, [output]),
+            partOf('metrics', 'targets', target, output, [output]),
+          );
+      }
     });
   }
 
   /** The first metric that has no state to go on from; undefined where all have. */
   get stateless(): string | undefined {
     return this.sums.find(
-      ([, { stateDict, loadStateDict }]) => !(isFunction(stateDict) && isFunction(loadStateDict)),
-    )?.[0];
+      ({ sum: { stateDict, loadStateDict } }) => !(isFunction(stateDict) && isFunction(loadStateDict)),
+    )?.metric.name;
   }
 
   stateDict(): SavedState {
-    const { examples, lossSum, sums } = this;
-    return { examples, lossSum, metrics: sums.map(([, sum]) => sum.stateDict!()) };
+    const { examples, lossSum, losses, sums } = this;
+    const metrics = sums.map(({ sum }) => sum.stateDict!());
+    return { examples, lossSum, losses: Object.fromEntries(losses), metrics };
   }
 
   /** Goes on from a state of as many metrics. @throws AxpyError for another one */
   loadStateDict(state: Fields): void {
     const metrics = state.list('metrics');
     [this.examples, this.lossSum] = [state.count('examples'), state.number('lossSum')];
-    this.sums.forEach(([, sum], i) => {
+    for (const output of this.losses.keys()) this.losses.set(output, state.inner('losses').number(output));
+    this.sums.forEach(({ sum }, i) => {
       sum.loadStateDict!(metrics[i]);
     });
   }
@@ -57,15 +89,16 @@ export class Tally {
     return this.lossSum / this.examples;
   }
 
-  /** Each metric by its name. @throws ArgumentError for one that is no number. */
-  metrics(): Scores {
-    return Object.fromEntries(
-      this.sums.map(([name, sum]) => {
-        const result = sum.result();
-        if (typeof result === 'number') return [name, result];
-        throw new ArgumentError(`expected the metric ${name} to be a number, got ${describe(result)}`);
-      }),
-    );
+  /** The mean losses of outputs, and each metric, by their names. @throws ArgumentError for a metric that is no number. */
+  scores(): Scores {
+    const losses = Array.from(this.losses.values(), (sum) => sum / this.examples);
+    const metrics = this.sums.map(({ metric: { name }, sum }) => {
+      const result = sum.result();
+      if (typeof result === 'number') return result;
+      throw new ArgumentError(`expected the metric ${name} to be a number, got ${describe(result)}`);
+    });
+    const values = [...losses, ...metrics];
+    return Object.fromEntries(this.names.map((name, i) => [name, values[i]]));
   }
 }
 

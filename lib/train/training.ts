@@ -26,23 +26,18 @@ import { type ClassWeight, classWeighing } from './classWeight.ts';
 import { conversionFor } from './conversion.ts';
 import { type Conditions, knowing } from './course.ts';
 import { type Data, type Dataset, openData } from './data.ts';
-import type { Inputs, TensorsOf } from './examples.ts';
-import {
-  type BatchLoss,
-  type LossesByOutput,
-  type LossFunction,
-  type LossName,
-  resolveLoss,
-} from './loss.ts';
-import { type AnyMetric, resolveMetrics } from './metrics.ts';
-import { checkSignal, type MetricChoices, transformOf } from './options.ts';
-import type { GradientTransform, InputsOf, OutputOf } from './step.ts';
+import type { Inputs } from './examples.ts';
+import { type BatchLoss, resolveLoss } from './loss.ts';
+import { type ChosenMetric, resolveMetrics } from './metrics.ts';
+import { checkSignal, type LossChoices, type MetricChoices, transformOf } from './options.ts';
+import type { GradientTransform, InputsOf } from './step.ts';
 import { checkAverage, type WeightAverage } from './weightAverage.ts';
 
 export interface FitOptions<
   Model extends Layer = Layer,
   Y = Inputs,
   Metrics extends MetricChoices<Model, Y> = MetricChoices<Model, Y>,
+  Loss extends LossChoices<Model, Y> = LossChoices<Model, Y>,
 > {
   /**
    * A name of `losses`, or a function of what the model returns and of y that returns a scalar or the loss of each example; or,
@@ -51,7 +46,7 @@ export interface FitOptions<
    * itself, targets that the loss has no meaning for are refused: outside [0, 1] for a binary cross-entropy, labels that are
    * no class and rows that are no probabilities for softmaxCrossEntropy.
    */
-  loss: LossName | LossFunction<OutputOf<Model>, TensorsOf<Y>> | LossesByOutput;
+  loss: Loss;
   /**
    * What the losses of examples of each class count, made into weights of examples, times those that they have. For losses of
    * classes: labels, one-hot rows or targets 0 and 1 (−1 and 1 for the hinges); and for a function that returns the loss of each
@@ -73,7 +68,9 @@ export interface FitOptions<
   validation?: Data<Inputs, InputsOf<Model>> | undefined;
   /**
    * Of the predictions of each step before its update, and of the validation data. Those of `metrics` know from the loss, as
-   * far as it is one of `losses`, whether predictions are logits, and whether labels exclude each other.
+   * far as it is one of `losses`, whether predictions are logits, and whether labels exclude each other. Where the model returns
+   * several by name, lists by these names are of single outputs, and of the loss for each: `{ kind: ['accuracy'] }` is
+   * 'kind.accuracy' in records. They count each example once, whatever it weighs.
    */
   metrics?: Metrics;
   callbacks?: readonly Callback[];
@@ -147,7 +144,7 @@ export interface Training {
   readonly loss: BatchLoss;
   readonly data: Dataset;
   readonly validation: Dataset | undefined;
-  readonly metrics: readonly AnyMetric[];
+  readonly metrics: readonly ChosenMetric[];
   readonly callbacks: readonly Callback[];
   /** Whether there are callbacks that may change something. */
   readonly isWatched: boolean;

@@ -282,7 +282,14 @@ const kinds = {
   },
   loss: (random) => random.pick(['mse', 'huber', axpy.losses.mse, 'softmaxCrossEntropy']),
   metricList: (random) =>
-    random.pick([[], ['accuracy'], ['f1', 'rocAuc', 'logLoss'], [axpy.metrics.r2()], [() => 1]]),
+    random.pick<unknown>([
+      [],
+      { b: ['accuracy'] },
+      ['accuracy'],
+      ['f1', 'rocAuc', 'logLoss'],
+      [axpy.metrics.r2()],
+      [() => 1],
+    ]),
   classWeight: (random) => random.pick(['balanced', [1, 2], { 1: 3 }, { a: [1, 2] }]),
   classification: (random) => random.pick([undefined, 'binary', 'multiclass', 'multilabel']),
   average: (random) => random.pick([undefined, 'macro', 'micro', 'weighted']),
