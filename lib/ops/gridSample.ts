@@ -146,26 +146,25 @@ export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions =
  */
 export function sampleAt(x: Tensor, rows: Tensor, columns: Tensor, sampling: Sampling): Tensor {
   const [, height, width] = x.shape;
-  const { mode, fill } = sampling;
-  if (mode === 'nearest') {
-    const whole = (places: Tensor, size: number) =>
-      cast(round(placed(places.detach(), size, sampling)), 'int32') as Tensor<'int32'>;
-    return pixelsAt(x, whole(rows, height), whole(columns, width), fill);
+  if (sampling.mode === 'nearest') {
+    const whole = (places: Tensor, size: number) => round(placed(places.detach(), size, sampling));
+    return pixelsAt(x, whole(rows, height), whole(columns, width), sampling.fill);
   }
   // Of the two pixels that a place lies between, each with its weight.
   const both = (places: Tensor, size: number) => {
     const own = placed(places, size, sampling);
     const first = floor(own.detach());
     const share = reshape(sub(own, first), [...own.shape, 1]);
-    const at = cast(first, 'int32');
     return [
-      [at, add(mul(share, -1), 1)],
-      [add(at, 1), share],
+      [found(first, size), add(mul(share, -1), 1)],
+      [found(add(first, 1), size), share],
     ] as const;
   };
   const across = both(columns, width);
   const parts = both(rows, height).flatMap(([row, vertical]) =>
-    across.map(([column, horizontal]) => mul(pixelsAt(x, row, column, fill), mul(vertical, horizontal))),
+    across.map(([column, horizontal]) =>
+      mul(taken(x, row, column, sampling.fill), mul(vertical, horizontal)),
+    ),
   );
   return parts.reduce(add);
 }
@@ -184,23 +183,31 @@ function placed(places: Tensor, size: number, { paddingMode, alignCorners }: Sam
   return held(add(mul(abs(sub(within, span)), -1), low + span), 0, size - 1);
 }
 
-const natural = (n: number, shape: Shape): Tensor<'int32'> =>
-  reshape(arange(0, n, 1, { dtype: 'int32' }), shape);
-
 /**
  * Pixels of images from certain rows and columns; `fill`, by default 0, where those are outside.
- * @param rows int32 [batch or 1, height, 1 or width] @param columns int32 [batch or 1, 1 or height, width]
+ * @param rows whole, [batch or 1, height, 1 or width] @param columns whole, [batch or 1, 1 or height, width]
  */
 export function pixelsAt(x: Tensor, rows: Tensor, columns: Tensor, fill = 0): Tensor {
+  return taken(x, found(rows, x.shape[1]), found(columns, x.shape[2]), fill);
+}
+
+/** The row or the column that is nearest to a whole place, and whether it is that. */
+interface Found {
+  readonly at: Tensor<'int32'>;
+  readonly inside: Tensor;
+}
+
+function found(places: Tensor, size: number): Found {
+  const inside = mul(greaterEqual(places, 0), less(places, size));
+  return { at: cast(minimum(maximum(places, 0), size - 1), 'int32') as Tensor<'int32'>, inside };
+}
+
+function taken(x: Tensor, rows: Found, columns: Found, fill: number): Tensor {
   const [batch, height, width, channels] = x.shape;
-  const within = (places: Tensor, size: number) => minimum(maximum(places, 0), size - 1);
+  const image = reshape(arange(0, batch * height, height, { dtype: 'int32' }), [batch, 1, 1]);
   // Within int32 as far as there may be pixels; float32 would end at 2²⁴.
-  const row = add(mul(natural(batch, [batch, 1, 1]), height), within(rows, height));
-  const indices = add(mul(row, width), within(columns, width)) as Tensor<'int32'>;
+  const indices = add(mul(add(image, rows.at), width), columns.at) as Tensor<'int32'>;
   const y = gather(reshape(x, [batch * height * width, channels]), indices);
-  const inside = mul(
-    mul(greaterEqual(rows, 0), less(rows, height)),
-    mul(greaterEqual(columns, 0), less(columns, width)),
-  );
+  const inside = mul(rows.inside, columns.inside);
   return where(reshape(inside, [...inside.shape, 1]), y, fill);
 }
