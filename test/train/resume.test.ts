@@ -26,6 +26,13 @@ import {
   metrics,
   Optimizer,
   permutation,
+  RandomBrightness,
+  RandomContrast,
+  RandomCrop,
+  RandomFlip,
+  RandomRotation,
+  RandomTranslation,
+  RandomZoom,
   rand,
   randn,
   randomState,
@@ -36,6 +43,7 @@ import {
   setThreads,
   stream,
   type Tensor,
+  WeightAverage,
 } from '../../lib/index.ts';
 import { defaultState } from '../../lib/random.ts';
 
@@ -113,6 +121,20 @@ const models = {
       new Dropout(0.2),
       new Dense(2 * 16, 2, { dtype }),
     ]),
+  // Changed at random within the step.
+  pictures: (dtype: FloatDtype) =>
+    new Sequential([
+      new RandomFlip('both'),
+      new RandomCrop(4, 4, { padding: 1 }),
+      new RandomRotation(0.1),
+      new RandomZoom(0.3, { fillMode: 'nearest' }),
+      new RandomTranslation(0.2, [0, 0.5], { fillMode: 'constant', interpolation: 'nearest' }),
+      new RandomContrast(0.2),
+      new RandomBrightness(0.1),
+      new Conv2D(1, 2, 3, { dtype, padding: 'same', activation: 'relu' }),
+      new Flatten(),
+      new Dense(2 * 16, 2, { dtype }),
+    ]),
   two: () => new Two(),
 };
 
@@ -154,6 +176,8 @@ interface Case {
   stopping: boolean;
   freezing: boolean;
   schedule: boolean;
+  accumulate: number;
+  averaged: boolean;
   compiled: boolean;
 }
 
@@ -225,13 +249,14 @@ class Waits {
 function setUp(own: Case, waits = new Waits()) {
   seed(5);
   const { dtype, source, batchSize } = own;
+  const isImage = own.model === 'image' || own.model === 'pictures';
   // One example is enough for each channel of an image, not for a feature.
-  const n = own.model !== 'image' && own.examples % batchSize === 1 ? own.examples + 1 : own.examples;
+  const n = !isImage && own.examples % batchSize === 1 ? own.examples + 1 : own.examples;
   const model: Layer = models[own.model](own.model === 'two' ? 'float32' : dtype);
   const kind = own.model === 'two' ? 'float32' : dtype;
   const make = (count: number) => {
     const classes = own.metrics === 'classes';
-    const shape = own.model === 'image' ? [count, 4, 4, 1] : [count, 3];
+    const shape = isImage ? [count, 4, 4, 1] : [count, 3];
     const a = randn(shape, { dtype: kind });
     const x = own.model === 'two' ? { a, b: randn([count, 2]) } : a;
     const y = classes
@@ -309,6 +334,7 @@ function setUp(own: Case, waits = new Waits()) {
     first?.[1].eval();
     model.parameters()[0].setRequiresGrad(false);
   }
+  const average = own.averaged ? new WeightAverage(model, { decay: 0.9 }) : null;
   const callbacks: Callback[] = [waits.callback];
   if (own.schedule) callbacks.push(schedule());
   if (own.stopping) {
@@ -324,6 +350,8 @@ function setUp(own: Case, waits = new Waits()) {
     epochs,
     metrics: metricSets[own.metrics] as never,
     compiled: own.compiled,
+    accumulate: own.accumulate,
+    ...(average ? { averageWeights: average } : {}),
     callbacks,
     ...(own.validated ? { validation: validation(make(5)) as never } : {}),
     signal: waits.controller.signal,
@@ -342,13 +370,13 @@ function setUp(own: Case, waits = new Waits()) {
         callbacks: [...(more.callbacks ?? []), ...callbacks],
       } as never,
     );
-  return { model, optimizer, losses, run };
+  return { model, optimizer, average, losses, run };
 }
 
 const bits = (x: Tensor) => [x.dtype, [...x.shape], Buffer.from(x.data.slice().buffer).toString('base64')];
 
 /** All that must be alike, but for times. */
-function outcome({ model, optimizer }: ReturnType<typeof setUp>, history: History) {
+function outcome({ model, optimizer, average }: ReturnType<typeof setUp>, history: History) {
   const named = (entries: [string, Tensor][]) =>
     Object.fromEntries(entries.map(([name, x]) => [name, bits(x)]));
   return {
@@ -358,6 +386,7 @@ function outcome({ model, optimizer }: ReturnType<typeof setUp>, history: Histor
     frozen: model.parameters().map((p) => p.requiresGrad),
     modes: model.namedLayers().map(([, layer]) => layer.training),
     optimizer: named(Object.entries(optimizer.stateDict())),
+    average: named(Object.entries(average?.stateDict() ?? {})),
     random: [...defaultState],
     history: {
       ...history,
@@ -367,7 +396,7 @@ function outcome({ model, optimizer }: ReturnType<typeof setUp>, history: Histor
 }
 
 const cases: fc.Arbitrary<Case> = fc.record({
-  model: fc.constantFrom('dense', 'dense', 'image', 'two'),
+  model: fc.constantFrom('dense', 'dense', 'image', 'pictures', 'two'),
   dtype: fc.constantFrom('float32', 'float32', 'float64'),
   optimizer: fc.constantFrom('sgd', 'momentum', 'adam', 'lion'),
   metrics: fc.constantFrom('none', 'classes', 'quantities'),
@@ -378,6 +407,8 @@ const cases: fc.Arbitrary<Case> = fc.record({
   stopping: fc.boolean(),
   freezing: fc.boolean(),
   schedule: fc.boolean(),
+  accumulate: fc.constantFrom(1, 1, 2, 3),
+  averaged: fc.boolean(),
   compiled: fc.boolean(),
 });
 
