@@ -124,7 +124,7 @@ offers.late?.(offer);
 /** Parts of the library with a subpath of their own, each a folder of lib/. */
 const parts = ['runs'];
 /** What a part may have a copy of, as it holds no state of the library's. */
-const copied = /^(arguments|platform|version|files\/(bytes|disk|kinds|zip)|onnx\/protobuf)\.js$/;
+const copied = /^(arguments|platform|version|files\/(bytes|crc32|disk|kinds)|onnx\/protobuf)\.js$/;
 
 /** In Node a part takes the library itself, and its errors, from the one file in which they are. */
 const besideLibrary: Plugin = {

@@ -5,12 +5,13 @@ import { settleRuns } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import type { Dtype } from '../memory.ts';
 import type { Tensor } from '../tensor.ts';
+import { Archive, type Member } from './archive.ts';
 import { concatBytes } from './bytes.ts';
 import { type Path, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted } from './dtypes.ts';
 import { type LoadNpyOptions, npyParts, readNpy } from './npy.ts';
 import { type Only, selected } from './select.ts';
-import { Archive, archiveOf, type Member } from './zip.ts';
+import { archiveOf } from './zip.ts';
 
 export interface LoadNpzOptions<D extends Dtype = Dtype> extends LoadNpyOptions<D> {
   /** Names, or an expression that they match; other arrays are not read. Default: all. */

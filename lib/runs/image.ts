@@ -1,7 +1,7 @@
 /** Tensors as images: PNG, of 8 bits, as PNG (Portable Network Graphics, W3C 2003) has it. */
 import { describe, isInstance } from '../arguments.ts';
 import { concatBytes } from '../files/bytes.ts';
-import { crc32 } from '../files/zip.ts';
+import { crc32 } from '../files/crc32.ts';
 import { ArgumentError, FileError, ShapeError, Tensor } from '../index.ts';
 import { builtin } from '../platform.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { deflateRawSync, crc32 as zlibCrc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { crc32, crcByTables } from '../../lib/files/zip.ts';
+import { crc32, crcByTables } from '../../lib/files/crc32.ts';
 import {
   encodeNpy,
   encodeNpz,
