@@ -17,5 +17,6 @@ export type {
 } from './events.ts';
 export { type Run, readRun, readRuns } from './readRun.ts';
 export type { RecordOptions, RunLog } from './recorder.ts';
+export { type ReportOptions, report, saveReport } from './report.ts';
 export { type RunFolder, type RunFolderOptions, type RunInfo, runFolder } from './runFolder.ts';
 export { type TensorBoardOptions, tensorBoard } from './tensorBoard.ts';
