@@ -23,7 +23,7 @@ test('ridge regression on biases gives the figures of NumPy', () => {
   });
 });
 
-// Biases of students and lecturers: 1.2086. Measured after so many epochs on both backends: 1.2005 and 1.1980.
+// Biases of students and lecturers: 1.2086. Measured after so many epochs: 1.2005 and 1.1980.
 test.each<[RaterName, number, number]>([
   ['factors', 5, 1.203],
   ['network', 3, 1.203],
