@@ -14,6 +14,7 @@ import { Parameter } from '../parameter.ts';
 import { checkSize, show } from '../shape.ts';
 import { checkTensor, isTensor, type Tensor } from '../tensor.ts';
 import { type RecurrentKind, tracing, untraced } from '../trace.ts';
+import { most } from '../tree.ts';
 import { checkInputDtype, inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
@@ -137,6 +138,9 @@ export abstract class Recurrent<Names extends string, D extends FloatDtype = 'fl
       throw new ArgumentError(
         `${kind.name} expected dropout to be 0 for one level, as it is between levels, got ${own.dropout}`,
       );
+    }
+    if (layers > most) {
+      throw new ArgumentError(`${kind.name} expected layers to be ${most} at most, got ${layers}`);
     }
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;

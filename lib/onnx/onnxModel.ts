@@ -1,5 +1,5 @@
 /** A graph of ONNX as a layer: its weights are parameters, and `forward` runs its operators with axpy's ops. */
-import { checkOptions, describe, isArray, isRecord } from '../arguments.ts';
+import { checkOptions, describe, isArray, isRecord, readArray } from '../arguments.ts';
 import { ArgumentError, AxpyError, DtypeError, FormatError, ShapeError } from '../errors.ts';
 import { configure, type Json, registerLayer } from '../layers/config.ts';
 import { type ExampleShape, Layer, tensorsOf } from '../layers/layer.ts';
@@ -220,16 +220,24 @@ function exampleOf(
 
 // ── what a config says ──────────────────────────────────────────────────────────────────────────────────────────────
 
+/** More nodes or tensors no file has that fits into memory. */
+const mostItems = 2 ** 24;
+
 const refuse = (expected: string, got: string) =>
   new FormatError(`[OnnxModel] expected ${expected}, got ${got}`);
+
+/** The items of an array, whatever methods that one has. */
+function readItems(value: unknown, what: string): unknown[] {
+  const refused = (got: string) => refuse(`${what} to be an array`, got);
+  return readArray(value as unknown[], mostItems, refused);
+}
 
 function readList<Item>(
   value: unknown,
   what: string,
   read: (item: Record<string, unknown>, what: string) => Item,
 ): Item[] {
-  if (!isArray(value)) throw refuse(`${what} to be an array`, describe(value));
-  return value.map((item, i) => {
+  return readItems(value, what).map((item, i) => {
     const place = `${what}[${i}]`;
     if (!isRecord(item)) throw refuse(`${place} to be an object`, describe(item));
     return read(item as Record<string, unknown>, place);
@@ -242,8 +250,7 @@ function readText(value: unknown, what: string): string {
 }
 
 function readTexts(value: unknown, what: string): string[] {
-  if (!isArray(value)) throw refuse(`${what} to be an array`, describe(value));
-  return value.map((item, i) => readText(item, `${what}[${i}]`));
+  return readItems(value, what).map((item, i) => readText(item, `${what}[${i}]`));
 }
 
 function readChoice<Word extends string>(value: unknown, what: string, words: readonly Word[]): Word {

@@ -754,7 +754,7 @@ const methodRecipes: Readonly<Record<string, string>> = {
   attach: 'shared',
   toJSON: '',
   predict: 'matrix {timeout:positive}',
-  follow: 'shared',
+  follow: 'handle',
   publish: '',
   close: '',
   stats: '',
@@ -816,6 +816,9 @@ const internal = new Set([
   'shapes',
   'takerOf',
   'outputNames',
+  'keyMaskOf',
+  'atOnce',
+  'from',
   'enter',
   'rowsWaiting',
   'expire',
@@ -829,6 +832,36 @@ const internal = new Set([
   'computeApart',
   'catchUp',
   'checkOpen',
+  'addGraph',
+  'added',
+  'addedFor',
+  'admit',
+  'angles',
+  'copyOf',
+  'derive',
+  'dropped',
+  'inTurn',
+  'joined',
+  'keptOf',
+  'kind',
+  'layersBelow',
+  'lend',
+  'makeReading',
+  'number',
+  'numbersOf',
+  'observe',
+  'ofContext',
+  'ofItself',
+  'projected',
+  'quantile',
+  'taken',
+  'tensorsBelow',
+  'thought',
+  'turned',
+  'valuesAt',
+  'width',
+  'withContext',
+  'write',
 ]);
 
 // ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -838,6 +871,7 @@ function argumentsOf(random: Random, recipe: string, owner: unknown): unknown[] 
   let trained: unknown = owner;
   const one = (kind: string): unknown => {
     if (kind === 'own') return new axpy.SGD((trained as axpy.Layer).parameters(), { learningRate: 0.01 });
+    if (kind === 'handle') return new axpy.Publication(one('model') as axpy.Layer).handle;
     if (kind === 'ownAverage') return new axpy.WeightAverage(trained as axpy.Layer, { decay: 0.5 });
     if (kind === 'state') {
       const { stateDict } = (owner ?? {}) as { stateDict?: () => object };
