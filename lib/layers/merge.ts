@@ -4,6 +4,7 @@ import { add, mul } from '../ops/binary.ts';
 import { concat } from '../ops/concat.ts';
 import { type Shape, sameShape, show } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
+import { readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { layerForm, number } from './options.ts';
@@ -30,7 +31,8 @@ export abstract class Merge extends Layer {
   protected abstract merge(inputs: readonly Tensor[]): Tensor;
 
   override outputShape(input: ExampleShape): ExampleShape {
-    return input && this.mergedShape([input]);
+    const example = readExample(this, input);
+    return example && this.mergedShape([example]);
   }
 
   protected refuse(shapes: readonly Shape[], expected: string): ShapeError {
