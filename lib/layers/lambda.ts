@@ -3,6 +3,7 @@ import { checkFunction, isFunction } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Shape } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
+import { isContainer } from '../tree.ts';
 import { readExample } from './checks.ts';
 import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
@@ -49,6 +50,7 @@ export class Lambda extends Layer {
   }
 
   forward(...inputs: Tensor[]): Tensor {
+    for (const x of inputs) if (!isContainer(x)) checkTensor(this.label, x);
     const y = this.fn(...inputs);
     checkTensor(this.label, y, 'the result of its function');
     return y;

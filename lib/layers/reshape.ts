@@ -1,7 +1,7 @@
 /** Another shape for each example. */
 import { ShapeError } from '../errors.ts';
 import { reshape } from '../ops/reshape.ts';
-import { readShape, type Shape, show, sizeOf } from '../shape.ts';
+import { checkShape, readSizes, type Shape, show, sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { inputError, readExample } from './checks.ts';
 import { configure } from './config.ts';
@@ -9,10 +9,10 @@ import { type ExampleShape, Layer } from './layer.ts';
 import { layerForm, option } from './options.ts';
 
 const shape = option((layer, _name, given: Shape): Shape => {
-  const open = Array.isArray(given) ? given.indexOf(-1) : -1;
-  if (open < 0) return readShape(layer, given);
-  const own = readShape(layer, [...given.slice(0, open), 1, ...given.slice(open + 1)]);
-  return own.map((size, i) => (i === open ? -1 : size));
+  const own = readSizes(layer, given);
+  const open = own.indexOf(-1);
+  checkShape(layer, open < 0 ? own : own.map((size, i) => (i === open ? 1 : size)), own);
+  return own;
 });
 
 const form = layerForm('Reshape', { shape }, {});
