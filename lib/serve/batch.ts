@@ -1,9 +1,8 @@
 /** Requests, gathered into batches and taken apart again. */
-import { ShapeError } from '../errors.ts';
 import { allocate, type Dtype } from '../memory.ts';
-import { show } from '../shape.ts';
 import { elements, isTensor, Tensor } from '../tensor.ts';
 import { mapTensors, rowsOf, type Tensors } from '../train/examples.ts';
+import { checkOutputRows } from '../train/step.ts';
 import { leavesOf, walk } from '../tree.ts';
 
 /** Who asked for predictions: some examples, of which each batch takes as many as it has room for. */
@@ -113,13 +112,7 @@ export class Batch {
    * @throws ShapeError where the model does not keep the examples apart
    */
   answer(y: Tensors, size: number, answered: (request: Request) => void): void {
-    for (const { shape } of leavesOf(y, isTensor)) {
-      if (shape[0] !== size) {
-        throw new ShapeError(
-          `[predict] expected an output of ${size} rows for as many examples, got ${show(shape)}`,
-        );
-      }
-    }
+    checkOutputRows('predict', y, size);
     let row = 0;
     for (const { request, rows } of this.shares) {
       const own = rows === size ? y : mapTensors(y, (all) => rowsFrom(all, row, rows));

@@ -9,7 +9,7 @@ import { inMode } from '../layers/mode.ts';
 import { clone } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
 import { turn } from '../platform.ts';
-import { readShape, show } from '../shape.ts';
+import { readShape } from '../shape.ts';
 import { empty, isTensor } from '../tensor.ts';
 import { leavesOf } from '../tree.ts';
 import { type Interruption, interruptible, type Signal } from './abort.ts';
@@ -21,7 +21,7 @@ import type { LossNamesOf, NamesOf, Scores } from './history.ts';
 import { type BatchLoss, resolveLoss } from './loss.ts';
 import { type ChosenMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type LossChoices, type MetricChoices } from './options.ts';
-import { forwardOf, type InputsOf, type OutputOf } from './step.ts';
+import { checkOutputRows, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { type Scored, Tally } from './tally.ts';
 
 export interface EvaluateOptions<
@@ -203,13 +203,7 @@ export async function predict<Model extends Layer>(
     const rows = Math.min(batchSize, n - start);
     const batch = rows === n ? inputs : mapTensors(inputs, (input) => input.slice([[start, start + rows]]));
     const y = await inMode(false, () => forward(batch));
-    for (const { shape } of leavesOf(y, isTensor)) {
-      if (shape[0] !== rows) {
-        throw new ShapeError(
-          `[${op}] expected an output of ${rows} rows for as many examples, got ${show(shape)}`,
-        );
-      }
-    }
+    checkOutputRows(op, y, rows);
     outputs.push(y);
     await turn();
   }

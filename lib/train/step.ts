@@ -1,7 +1,7 @@
 /** One step of training. */
 import { describe } from '../arguments.ts';
 import { runBackward } from '../backward.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { recording } from '../kernels/recorder.ts';
 import type { Layer, PlainInputs } from '../layers/layer.ts';
@@ -11,7 +11,7 @@ import type { Optimizer } from '../optimizers/optimizer.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
 import { checkFloat, floats, isTensor, type Tensor } from '../tensor.ts';
-import { isContainer, walk } from '../tree.ts';
+import { isContainer, leavesOf, walk } from '../tree.ts';
 import type { Tensors } from './examples.ts';
 import type { BatchLoss } from './loss.ts';
 import type { WeightAverage } from './weightAverage.ts';
@@ -33,6 +33,17 @@ export function forwardOf(model: Layer, x: Tensors): Tensors {
   throw new ArgumentError(
     `[${model.label}] expected the output of forward to be a tensor, or arrays, objects or Maps of tensors, got ${describe(y)}`,
   );
+}
+
+/** @throws ShapeError unless the output for so many examples has as many rows: the model keeps them apart. */
+export function checkOutputRows(op: string, y: Tensors, rows: number): void {
+  for (const { shape } of leavesOf(y, isTensor)) {
+    if (shape[0] !== rows) {
+      throw new ShapeError(
+        `[${op}] expected an output of ${rows} rows for as many examples, got ${show(shape)}`,
+      );
+    }
+  }
 }
 
 /** A batch whose update is its own. */
