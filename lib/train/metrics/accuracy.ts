@@ -15,7 +15,8 @@ export interface AccuracyOptions extends ThresholdOptions {}
  * - Prediction [batch] or [batch, 1]: class 1 above the threshold, else class 0. Targets are 0 or 1 likewise.
  *
  * A score of NaN is never right.
- * @throws ArgumentError for an option out of its domain.
+ * @throws ArgumentError for an option out of its domain; when used, for scores that are no probabilities, where neither a
+ *   threshold nor the loss says how to decide by them
  */
 export function accuracy(options: AccuracyOptions = {}): Named<'accuracy'> {
   const name = 'accuracy';
@@ -23,8 +24,7 @@ export function accuracy(options: AccuracyOptions = {}): Named<'accuracy'> {
   checkKind(name, kind);
   checkThreshold(name, threshold);
   return meanMetric(name, (prediction, target, task) => {
-    const level = threshold ?? (task.fromLogits ? 0 : 0.5);
-    const { truth, chosen } = decide(name, prediction, target, kind ?? task.kind, level);
+    const { truth, chosen } = decide(name, prediction, target, { kind, threshold }, task);
     let sum = 0;
     for (let i = 0; i < chosen.length; i++) if (chosen[i] === truth[i]) sum++;
     return { sum, count: chosen.length };

@@ -5,12 +5,13 @@ import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import { checkTensor, type Tensor } from '../../tensor.ts';
 import { firstNoDistribution, isProbability } from '../targets.ts';
-import type { ClassificationKind, KindOptions } from './task.ts';
+import { checkScore } from './scores.ts';
+import type { ClassificationKind, KindOptions, MetricTask } from './task.ts';
 
 export interface ThresholdOptions extends KindOptions {
   /**
-   * A score above it means class 1, or that an example has the label. Default 0.5, for probabilities; 0 beside the loss
-   * 'binaryCrossEntropyWithLogits', whose scores are logits. Where classes compete, the largest score wins instead.
+   * A score above it means class 1, or that an example has the label. Default: 0 beside a loss of `losses` on logits, else 0.5;
+   * beside none, or one of your own, scores then have to be probabilities. Where classes compete, the largest score wins instead.
    */
   threshold?: number;
 }
@@ -143,17 +144,18 @@ export interface Decisions {
 
 /**
  * The decisions of a batch.
- * @param given the kind, where it was said
- * @param threshold what a score must exceed to mean 1, where classes do not compete
+ * @param options what was said of them; what was not follows from the loss
+ * @throws ArgumentError for scores that are no probabilities, where neither says what they must exceed to mean 1
  */
 export function decide(
   name: string,
   prediction: Tensor,
   target: Tensor,
-  given: ClassificationKind | undefined,
-  threshold: number,
+  options: { readonly [Option in keyof ThresholdOptions]-?: ThresholdOptions[Option] | undefined },
+  task: MetricTask,
 ): Decisions {
   checkTensors(name, prediction, target);
+  const given = options.kind ?? task.kind;
   const kind = kindOf(name, prediction, given);
   const classes = kind === 'binary' ? 2 : classesOf(prediction);
   if (kind === 'multiclass') {
@@ -161,11 +163,14 @@ export function decide(
     return { kind, classes, truth, chosen: argmaxRows(prediction, classes) };
   }
   checkPaired(name, prediction, target);
+  const threshold = options.threshold ?? (task.fromLogits ? 0 : 0.5);
+  const isGuess = options.threshold === undefined && task.fromLogits === undefined;
   const { size } = prediction;
   const truth = allocate(size, 'float64');
   const chosen = allocate(size, 'float64');
   for (let i = 0; i < size; i++) {
     const score = prediction.data[i];
+    if (isGuess) checkScore(name, score, 'give a loss of `losses`, or a threshold, which is 0 for logits');
     truth[i] = truthOf(name, target.data[i]);
     chosen[i] = Number.isNaN(score) ? score : score > threshold ? 1 : 0;
   }

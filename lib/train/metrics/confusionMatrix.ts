@@ -4,6 +4,7 @@ import { ArgumentError, inNameOf, ShapeError } from '../../errors.ts';
 import { allocate, checkNested } from '../../memory.ts';
 import { checkElements, checkTensor, isTensor, type Tensor, tensor, type Values } from '../../tensor.ts';
 import { argmaxRows, checkLabel, checkPaired, classesOf, trueClasses } from './classes.ts';
+import { checkScore } from './scores.ts';
 
 export interface ConfusionMatrix {
   /** counts[true class][predicted class] */
@@ -26,7 +27,7 @@ export interface ConfusionMatrix {
  *   one-hot [batch, classes]
  * @param classes the size of the table; by default the number of scores, 2 for probabilities, or enough for all labels
  * @throws IndexError for a label that is no class or a score of NaN, ShapeError when the numbers of examples differ,
- *   DataError for rows of several labels at once, ArgumentError; MemoryError for more classes than a table has room for
+ *   DataError for rows of several labels at once, ArgumentError, also for one score an example that is no probability; MemoryError for more classes than a table has room for
  */
 export function confusionMatrix(
   prediction: Tensor,
@@ -74,6 +75,7 @@ function compared(
     const chosen = allocate(prediction.size, 'float64');
     // NaN stays what it is, to be refused like any other label that is no class.
     prediction.data.forEach((p, i) => {
+      checkScore(name, p, 'take the sigmoid of logits, or labels as int32');
       chosen[i] = Number.isNaN(p) ? p : p > 0.5 ? 1 : 0;
     });
     return { chosen, truth: target.data, natural: 2 };

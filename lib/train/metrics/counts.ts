@@ -104,11 +104,10 @@ function countMetric(op: string, options: CountOptions, ratio: Ratio): Metric {
   return {
     name: nameWith(op, average),
     start(task = {}) {
-      const level = threshold ?? (task.fromLogits ? 0 : 0.5);
       let counts: Counts | undefined;
       return {
         add(prediction, target) {
-          const decisions = decide(op, prediction, target, kind ?? task.kind, level);
+          const decisions = decide(op, prediction, target, { kind, threshold }, task);
           counts ??= noCounts(decisions);
           const { length } = counts.hits;
           if (decisions.classes !== length || decisions.kind !== counts.kind) {

@@ -55,7 +55,7 @@ function ofLabels(op: string, prediction: Tensor, target: Tensor, onLogits: bool
       sum += score * (Number(score > 0) - t) + Math.log1p(Math.exp(-Math.abs(score)));
       continue;
     }
-    checkScore(op, score);
+    checkScore(op, score, 'set fromLogits for logits');
     const p = clipped(score, prediction);
     sum -= t * Math.log(p) + (1 - t) * Math.log1p(-p);
   }

@@ -37,10 +37,11 @@ export function checkRows(op: string, { data }: Tensor, width: number): void {
   );
 }
 
-/** @throws ArgumentError for a score that is no probability; NaN is none, and let through. */
-export function checkScore(op: string, score: number): void {
+/**
+ * @param advice what to do about others than probabilities
+ * @throws ArgumentError for a score that is no probability; NaN is none, and let through.
+ */
+export function checkScore(op: string, score: number, advice: string): void {
   if (isProbability(score) || Number.isNaN(score)) return;
-  throw new ArgumentError(
-    `[${op}] expected the prediction to be probabilities, got ${score}: set fromLogits for logits`,
-  );
+  throw new ArgumentError(`[${op}] expected the prediction to be probabilities, got ${score}: ${advice}`);
 }

@@ -12,7 +12,7 @@ export type ClassificationKind = 'binary' | 'multiclass' | 'multilabel';
 export interface KindOptions {
   /**
    * How targets are read. Default: as the loss beside the metric reads them, where it is one of `losses` and given itself or
-   * by name: several labels for a binary cross-entropy, one class for softmaxCrossEntropy. Otherwise one score an example is
+   * by name: several labels for a binary cross-entropy or focal, one class for softmaxCrossEntropy or klDivergence. Otherwise one score an example is
    * 'binary', and several are 'multiclass': rows of targets that are neither one-hot nor probabilities are then refused.
    */
   kind?: ClassificationKind;
@@ -21,14 +21,22 @@ export interface KindOptions {
 /** What a metric is told of the loss beside it; its own options go before. */
 export interface MetricTask {
   readonly kind?: ClassificationKind;
-  /** Whether the model returns logits rather than probabilities. */
+  /** Whether the model returns logits rather than probabilities, or the targets 0 and 1 as quantities. */
   readonly fromLogits?: boolean;
 }
 
 const tasks: readonly (readonly [LossName, MetricTask])[] = [
   ['binaryCrossEntropy', { kind: 'multilabel', fromLogits: false }],
   ['binaryCrossEntropyWithLogits', { kind: 'multilabel', fromLogits: true }],
+  ['focal', { kind: 'multilabel', fromLogits: true }],
   ['softmaxCrossEntropy', { kind: 'multiclass', fromLogits: true }],
+  // Softmax leaves probabilities as they are whose logarithms it is given.
+  ['klDivergence', { kind: 'multiclass', fromLogits: true }],
+  // What learns 0 and 1 as quantities is as far from both at ½.
+  ['mse', { fromLogits: false }],
+  ['meanAbsoluteError', { fromLogits: false }],
+  ['huber', { fromLogits: false }],
+  ['quantile', { fromLogits: false }],
 ];
 
 /** What a loss tells of predictions: nothing, where it is a function of the user's. */
