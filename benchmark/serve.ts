@@ -1,10 +1,11 @@
 /**
  * A server of one process that predicts by a 784-512-256-10 network: how fast it answers beside a training, what batches give it
- * under many clients, and onnxruntime in its place. Requests are an image each, 784 float32 numbers in a body of bytes, as text
- * would be most of the work. The client, autocannon, is another process on the same cores. Rounds take turns, and of each the
- * best counts.
+ * under many clients, and onnxruntime in its place, or no network at all. Requests are an image each, 784 float32 numbers in a
+ * body of bytes, as text would be most of the work. The client, autocannon, is another process on the same cores. As most of a
+ * request is the server's own work, many callers within one process are measured too. Rounds take turns, and of each the best
+ * counts.
  *
- *     npm run bench:serve -- [--seconds 4] [--rounds 3] [--clients 64] [--rate 300]
+ *     npm run bench:serve -- [--seconds 4] [--rounds 3] [--clients 64] [--rate 300] [--only training,clients,callers]
  */
 import { fork } from 'node:child_process';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -36,16 +37,23 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '64' },
     /** Requests a second, where it is the latency that is measured. */
     rate: { type: 'string', default: '300' },
-    /** What a server is to be; the process is one then. */
-    serve: { type: 'string' },
+    only: { type: 'string', default: 'training,clients,callers' },
+    /** What a process is to be. */
+    task: { type: 'string' },
   },
 });
 
 interface Kind {
-  readonly by: 'axpy' | 'onnxruntime';
+  readonly by: 'axpy' | 'onnxruntime' | 'nothing';
   readonly maxBatch: number;
   /** Threads that a training beside it has; 0 for none. */
   readonly training: number;
+}
+
+/** A server of a kind, or so many callers. */
+interface Task {
+  readonly kind: Kind;
+  readonly callers?: number;
 }
 
 // ── the server ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -63,6 +71,7 @@ const network = () =>
 type Answer = (x: Float32Array) => Promise<Float32Array>;
 
 async function answerBy({ by, maxBatch }: Kind): Promise<Answer> {
+  if (by === 'nothing') return async (x) => x.slice(0, 10);
   const model = network();
   if (by === 'axpy') {
     const predictor = new Predictor(model, { maxBatch });
@@ -77,15 +86,19 @@ async function answerBy({ by, maxBatch }: Kind): Promise<Answer> {
     (await session.run({ input: new runtime.Tensor('float32', x, [1, 784]) })).output.data as Float32Array;
 }
 
-async function body(request: IncomingMessage): Promise<Float32Array> {
-  const bytes = new Uint8Array(4 * 784);
-  let at = 0;
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return new Float32Array(bytes.buffer);
-}
+/** As `for await` would, in a third of the time. */
+const body = (request: IncomingMessage) =>
+  new Promise<Float32Array>((resolve, reject) => {
+    const bytes = new Uint8Array(4 * 784);
+    let at = 0;
+    request
+      .on('data', (chunk: Uint8Array) => {
+        bytes.set(chunk, at);
+        at += chunk.length;
+      })
+      .on('end', () => resolve(new Float32Array(bytes.buffer)))
+      .on('error', reject);
+  });
 
 async function serve(kind: Kind): Promise<void> {
   seed(1);
@@ -117,6 +130,35 @@ async function serve(kind: Kind): Promise<void> {
   );
 }
 
+// ── many callers within the process ────────────────────────────────────────────────────────────────────────────────────
+
+/** Callers that ask again as soon as they are answered. */
+async function call(kind: Kind, callers: number, seconds: number): Promise<Measured> {
+  seed(1);
+  const answer = await answerBy(kind);
+  const x = randn([784]).data;
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const round = async (seconds: number) => {
+    const latencies: number[] = [];
+    const end = performance.now() + 1e3 * seconds;
+    const caller = async () => {
+      for (let now = performance.now(); now < end; ) {
+        await answer(x);
+        const before = now;
+        now = performance.now();
+        latencies.push(now - before);
+      }
+    };
+    await Promise.all(Array.from({ length: callers }, caller));
+    return latencies;
+  };
+  await round(0.5);
+  delay.enable();
+  const latencies = await round(seconds);
+  delay.disable();
+  return measured(latencies, seconds, delay.max / 1e6);
+}
+
 // ── the client ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 interface Measured {
@@ -127,37 +169,73 @@ interface Measured {
   readonly delay: number;
 }
 
-async function measure(kind: Kind, load: Partial<autocannon.Options>): Promise<Measured> {
-  const child = fork(fileURLToPath(import.meta.url), ['--serve', JSON.stringify(kind)], {
-    execArgv: process.execArgv,
-  });
-  const port = await new Promise<number>((resolve) =>
-    child.once('message', (port) => resolve(port as number)),
+function measured(latencies: readonly number[], seconds: number, delay: number): Measured {
+  const sorted = Float64Array.from(latencies).sort();
+  const quantile = (share: number) => sorted[Math.floor(share * (sorted.length - 1))];
+  return { perSecond: sorted.length / seconds, p50: quantile(0.5), p99: quantile(0.99), delay };
+}
+
+/** What a process of its own says that is told to be such a one. */
+async function inProcess<Said, Result>(
+  task: Task,
+  use: (said: Said) => Result | Promise<Result>,
+): Promise<Result> {
+  const child = fork(
+    fileURLToPath(import.meta.url),
+    ['--task', JSON.stringify(task), '--seconds', values.seconds],
+    {
+      execArgv: process.execArgv,
+    },
   );
-  const url = `http://127.0.0.1:${port}`;
-  const image = Buffer.from(randn([784]).data.buffer);
-  const run = (duration: number) => autocannon({ url, method: 'POST', body: image, duration, ...load });
   try {
-    await run(1);
-    await (await fetch(`${url}/delay`)).text();
-    const { requests, latency, errors, non2xx } = await run(Number(values.seconds));
-    if (errors + non2xx > 0) throw new Error(`${errors} errors, ${non2xx} refused`);
-    const delay = Number(await (await fetch(`${url}/delay`)).text());
-    return { perSecond: requests.average, p50: latency.p50, p99: latency.p99, delay };
+    return await use(
+      await new Promise<Said>((resolve, reject) => {
+        child.once('message', (said) => resolve(said as Said));
+        child.once('exit', (code) => reject(new Error(`a process ended with ${code}`)));
+      }),
+    );
   } finally {
     child.kill();
   }
 }
 
+const load =
+  (options: Partial<autocannon.Options>) =>
+  (kind: Kind): Promise<Measured> =>
+    inProcess({ kind }, async (port: number) => {
+      const url = `http://127.0.0.1:${port}`;
+      const body = Buffer.from(randn([784]).data.buffer);
+      const run = async (duration: number) => {
+        const latencies: number[] = [];
+        const { errors, non2xx } = await new Promise<autocannon.Result>((resolve, reject) => {
+          const done = (error: unknown, result: autocannon.Result) =>
+            error ? reject(error) : resolve(result);
+          autocannon({ url, method: 'POST', body, duration, ...options }, done).on(
+            'response',
+            (_client, _status, _bytes, time) => void latencies.push(time),
+          );
+        });
+        if (errors + non2xx > 0) throw new Error(`${errors} errors, ${non2xx} refused`);
+        return latencies;
+      };
+      await run(1);
+      await (await fetch(`${url}/delay`)).text();
+      const latencies = await run(seconds);
+      const delay = Number(await (await fetch(`${url}/delay`)).text());
+      return measured(latencies, seconds, delay);
+    });
+
+const within = (kind: Kind) => inProcess({ kind, callers: clients }, (measured: Measured) => measured);
+
 /** Of each kind the best of rounds in turn: the most requests, the least latencies. */
 async function compare(
   kinds: Readonly<Record<string, Kind>>,
-  load: Partial<autocannon.Options>,
+  measure: (kind: Kind) => Promise<Measured>,
 ): Promise<void> {
   const best = new Map<string, Measured>();
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const [name, kind] of Object.entries(kinds)) {
-      const now = await measure(kind, load);
+      const now = await measure(kind);
       const before = best.get(name) ?? now;
       best.set(name, {
         perSecond: Math.max(now.perSecond, before.perSecond),
@@ -181,28 +259,38 @@ async function compare(
 }
 
 const own = { by: 'axpy', maxBatch: 64, training: 0 } as const;
-if (values.serve !== undefined) {
-  await serve(JSON.parse(values.serve) as Kind);
+const seconds = Number(values.seconds);
+const clients = Number(values.clients);
+if (values.task !== undefined) {
+  const { kind, callers } = JSON.parse(values.task) as Task;
+  if (callers === undefined) await serve(kind);
+  else process.send?.(await call(kind, callers, seconds));
 } else {
   const { name, simd, threads } = backendInfo();
-  console.log(
-    `\n${name}, ${simd}, ${threads} threads; ${values.rate} requests a second of 4 clients, beside a training`,
-  );
-  await compare(
-    {
-      'no training': own,
-      'training on one thread': { ...own, training: 1 },
-      'training on two': { ...own, training: 2 },
-    },
-    { connections: 4, overallRate: Number(values.rate) },
-  );
-  console.log(`\n${values.clients} clients, each with one request at a time`);
-  await compare(
-    {
-      'axpy, batches of 64': own,
-      'axpy, one by one': { ...own, maxBatch: 1 },
-      onnxruntime: { ...own, by: 'onnxruntime' },
-    },
-    { connections: Number(values.clients) },
-  );
+  console.log(`\n${name}, ${simd}, ${threads} threads`);
+  const parts = values.only.split(',');
+  if (parts.includes('training')) {
+    console.log(`\n${values.rate} requests a second of 4 clients, beside a training`);
+    await compare(
+      {
+        'no training': own,
+        'training on one thread': { ...own, training: 1 },
+        'training on two': { ...own, training: 2 },
+      },
+      load({ connections: 4, overallRate: Number(values.rate) }),
+    );
+  }
+  const kinds = {
+    'axpy, batches of 64': own,
+    'axpy, one by one': { ...own, maxBatch: 1 },
+    onnxruntime: { ...own, by: 'onnxruntime' },
+  } as const;
+  if (parts.includes('clients')) {
+    console.log(`\n${clients} clients, each with one request at a time`);
+    await compare({ ...kinds, 'no network': { ...own, by: 'nothing' } }, load({ connections: clients }));
+  }
+  if (parts.includes('callers')) {
+    console.log(`\n${clients} callers within the process`);
+    await compare(kinds, within);
+  }
 }
