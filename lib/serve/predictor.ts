@@ -3,15 +3,14 @@ import { checkOptions, checkPositive, describe } from '../arguments.ts';
 import { AbortError, ArgumentError, ClosedError, QueueFullError, TimeoutError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { checkLayer, type Layer } from '../layers/layer.ts';
-import { clone } from '../ops/cast.ts';
 import { later, turn } from '../platform.ts';
 import { interruptible, type Signal } from '../train/abort.ts';
 import { type Conversion, conversionFor } from '../train/conversion.ts';
 import { predict } from '../train/evaluate.ts';
-import { mapTensors, rowsOf, toInputs } from '../train/examples.ts';
+import { rowsOf, type Tensors, toInputs } from '../train/examples.ts';
 import { checkSignal } from '../train/options.ts';
 import type { InputsOf, OutputOf } from '../train/step.ts';
-import { Batch, Request } from './batch.ts';
+import { Batch, kindOf, Request } from './batch.ts';
 import { Latencies, type LatencySummary } from './latencies.ts';
 import { Follower, type PublicationHandle } from './publication.ts';
 import { type NumbersOf, Replica } from './replica.ts';
@@ -88,8 +87,11 @@ export class Predictor<Model extends Layer = Layer> {
   private readonly delay: number;
   private readonly queue: number;
   private readonly timeout: number | undefined;
-  /** In the order in which they came; those that are over yet, too. */
-  private waiting: Request[] = [];
+  /** Batches that are to be computed, in this order. Of each kind the last one may have room for more. */
+  private waiting: Batch[] = [];
+  private readonly last = new Map<string, Batch>();
+  /** One that was computed, whose memory the next of its kind has. */
+  private spare: Batch | null = null;
   /** How many have no answer. */
   private open = 0;
   private follower: Follower | null = null;
@@ -154,11 +156,12 @@ export class Predictor<Model extends Layer = Layer> {
     }
     const given = toInputs(x, this.conversion);
     if (rowsOf(given) === 0) return await predict(this.model, x);
-    const request = new Request(mapTensors(given, clone), performance.now());
-    this.enter(request);
+    const request = new Request(given, performance.now());
+    this.enter(request, given);
     const timer =
       timeout === undefined ? undefined : setTimeout(() => this.expire(request, timeout), timeout);
     try {
+      if (signal === undefined) return (await request.result) as OutputOf<Model>;
       return (await interruptible(op, signal, (interruption) =>
         interruption.wait(request.result),
       )) as OutputOf<Model>;
@@ -221,20 +224,26 @@ export class Predictor<Model extends Layer = Layer> {
 
   // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  private enter(request: Request): void {
+  private enter(request: Request, x: Tensors): void {
+    const kind = kindOf(x);
+    for (let taken = 0; taken < request.rows; ) taken += this.batchOf(kind, x).add(request, x, taken);
     this.open++;
-    this.waiting.push(request);
-    if (this.rowsWaiting() >= this.most) this.hurry?.();
+    if (this.waiting.some(({ isFull }) => isFull)) this.hurry?.();
     if (this.isWorking) return;
     this.isWorking = true;
     // What else comes in this turn of the event loop is computed together.
     later(() => void this.work());
   }
 
-  private rowsWaiting(): number {
-    let rows = 0;
-    for (const request of this.waiting) if (!request.isOver) rows += request.rows - request.taken;
-    return rows;
+  /** One that has room for examples of a kind. */
+  private batchOf(kind: string, x: Tensors): Batch {
+    const last = this.last.get(kind);
+    if (last?.isFull === false) return last;
+    const batch = this.spare?.kind === kind ? this.spare : new Batch(kind, x, this.most);
+    if (batch === this.spare) this.spare = null;
+    this.last.set(kind, batch);
+    this.waiting.push(batch);
+    return batch;
   }
 
   private expire(request: Request, timeout: number): void {
@@ -263,28 +272,23 @@ export class Predictor<Model extends Layer = Layer> {
   // ── batches ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private async work(): Promise<void> {
-    for (let batch = await this.nextBatch(); batch !== null; batch = await this.nextBatch())
-      await this.compute(batch);
-    this.isWorking = false;
-  }
-
-  private async nextBatch(): Promise<Batch | null> {
-    this.waiting = this.waiting.filter(({ isOver }) => !isOver);
-    if (this.waiting.length === 0) return null;
-    await this.fuller();
-    const batch = new Batch();
-    for (const request of this.waiting) {
-      if (batch.rows === this.most) break;
-      if (!request.isOver && request.kind === this.waiting[0].kind) batch.add(request, this.most);
+    // Nothing is awaited between the last look and the end, as who is answered may ask again at once.
+    while (this.waiting.length > 0) {
+      await this.fuller();
+      const batch = this.waiting.shift()!;
+      if (this.last.get(batch.kind) === batch) this.last.delete(batch.kind);
+      if (batch.isWanted) await this.compute(batch);
+      batch.clear();
+      this.spare = batch;
     }
-    this.waiting = this.waiting.filter(({ taken, rows }) => taken < rows);
-    return batch;
+    this.isWorking = false;
   }
 
   /** Waits until there is a whole batch, the first of its requests has waited long enough, or no more will come. */
   private async fuller(): Promise<void> {
-    const left = this.waiting[0].since + this.delay - performance.now();
-    if (left <= 0 || this.closed !== null || this.rowsWaiting() >= this.most) return;
+    const [{ since }] = this.waiting;
+    const left = since + this.delay - performance.now();
+    if (left <= 0 || this.closed !== null || this.waiting.some(({ isFull }) => isFull)) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, left);
       this.hurry = () => {
@@ -298,8 +302,8 @@ export class Predictor<Model extends Layer = Layer> {
   private async compute(batch: Batch): Promise<void> {
     try {
       await this.catchUp();
-      const size = paddedSize(batch.rows, this.most);
-      const y = this.replica.predict(batch.input(size));
+      const { x, size } = batch.input((rows) => paddedSize(rows, this.most));
+      const y = this.replica.predict(x);
       this.counts.batches++;
       // Computed here and now, it has kept everybody waiting.
       const isHere = !(y instanceof Promise);
@@ -312,9 +316,9 @@ export class Predictor<Model extends Layer = Layer> {
 
   /** What is wrong with the examples of one is no fault of the others in a batch. */
   private async computeApart(batch: Batch, error: unknown): Promise<void> {
-    const { shares } = batch;
-    if (shares.length === 1) this.fail(shares[0].request, error);
-    else for (const share of shares) await this.compute(Batch.of(share));
+    const batches = batch.apart();
+    if (batches.length === 1) batch.fail((request) => this.fail(request, error));
+    else for (const alone of batches) await this.compute(alone);
   }
 
   private async catchUp(): Promise<void> {

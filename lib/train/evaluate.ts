@@ -211,7 +211,7 @@ export async function predict<Model extends Layer>(
 }
 
 /** The outputs for some examples after those for others, tensor by tensor. */
-function joined(outputs: readonly Tensors[]): Tensors {
+export function joined(outputs: readonly Tensors[]): Tensors {
   // A model may have handed on what it was given, or what it keeps.
   if (outputs.length === 1) return mapTensors(outputs[0], (y) => noGrad(() => clone(y)));
   const parts = outputs.map((y) => leavesOf(y, isTensor));

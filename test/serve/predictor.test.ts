@@ -97,6 +97,50 @@ describe('what is answered', () => {
     expect(predictor.stats().batches).toBe(3);
   });
 
+  test('texts of any lengths in any number, some given up: each gets its own, whatever it is computed with', async () => {
+    seed(7);
+    const model = new Sequential([new GRU(2, 4, { returns: 'last' }), new Dense(4, 2)]);
+    const predictor = new Predictor(model, { maxBatch: 8 });
+    for (let round = 0; round < 6; round++) {
+      const requests = Array.from({ length: 40 }, (_, i) => {
+        const x = randn([1 + ((i * 7 + round) % 11), 1 + ((i * 5 + round) % 4), 2]);
+        const controller = (i + round) % 9 === 0 ? new AbortController() : null;
+        return { x, controller, expected: predict(model, x) };
+      });
+      const answers = requests.map(async ({ x, controller }) => {
+        const y = predictor.predict(x, { signal: controller?.signal });
+        x.data.fill(NaN);
+        return await y;
+      });
+      for (const { controller } of requests) controller?.abort();
+      for (const [i, answer] of (await Promise.allSettled(answers)).entries()) {
+        const { controller, expected } = requests[i];
+        if (controller !== null) expect((answer as PromiseRejectedResult).reason).toBeInstanceOf(AbortError);
+        else
+          expect(distance((answer as PromiseFulfilledResult<Tensor>).value, await expected)).toBeLessThan(
+            1e-6,
+          );
+      }
+    }
+    expect(predictor.stats()).toMatchObject({ waiting: 0, failed: 0 });
+  });
+
+  test('one of another shape, or of another dtype, is no matter of those beside it', async () => {
+    const model = network();
+    const predictor = new Predictor(model);
+    const answers = await Promise.allSettled([
+      predictor.predict(randn([2, 6])),
+      predictor.predict(randn([2, 3])),
+      predictor.predict(randn([1, 6], { dtype: 'float64' })),
+      predictor.predict(rows(3)),
+    ]);
+    expect(
+      answers.map((answer) => (answer.status === 'fulfilled' ? 'answered' : answer.reason.code)),
+    ).toEqual(['answered', 'AXPY_SHAPE', 'AXPY_DTYPE', 'answered']);
+    const [, , , last] = answers as PromiseFulfilledResult<Tensor>[];
+    expect(distance(last.value, await predict(model, rows(3)))).toBeLessThan(1e-6);
+  });
+
   test('no examples, a buffer that is used again, float64', async () => {
     const model = new Sequential([new Dense(2, 1, { dtype: 'float64' })], { inputShape: [2] });
     const predictor = new Predictor(model);
@@ -107,6 +151,18 @@ describe('what is answered', () => {
     buffer.data.fill(7);
     expect(distance(await answer, expected)).toBe(0);
   });
+});
+
+test('who asks again in the moment of an answer is answered', async () => {
+  const predictor = new Predictor(network());
+  let asked = 0;
+  for (const hops of [0, 1, 2, 3, 4, 5, 6, 8, 10, 15]) {
+    for (let i = 0; i < 20; i++, asked++) {
+      await predictor.predict(rows(1));
+      for (let hop = 0; hop < hops; hop++) await null;
+    }
+  }
+  expect(predictor.stats().answered).toBe(asked);
 });
 
 describe('beside a training', () => {
