@@ -58,6 +58,8 @@ export function kindOf(x: Tensors): string {
 interface Share {
   readonly request: Request;
   readonly rows: number;
+  /** Whether there are more in the next batch. */
+  readonly goesOn: boolean;
 }
 
 /** One tensor of the examples of a batch. */
@@ -76,6 +78,7 @@ const atOnce = 2 ** 18;
 /** Examples of one kind that are computed together: copies, so that what was given may change. */
 export class Batch {
   rows = 0;
+  private isClosed = false;
   private shares: Share[] = [];
   private readonly columns: readonly Column[];
 
@@ -92,8 +95,21 @@ export class Batch {
     });
   }
 
+  /** Whether it waits for nothing. */
   get isFull(): boolean {
-    return this.rows === this.most;
+    return this.isClosed || this.rows === this.most;
+  }
+
+  /** Whether a request of it that somebody waits for has examples in the next one. */
+  get goesOn(): boolean {
+    const last = this.shares.at(-1);
+    return last?.goesOn === true && !last.request.isOver;
+  }
+
+  /** Takes no more from now on where it has no room for so many. @returns whether it has */
+  hasRoomFor(rows: number): boolean {
+    this.isClosed ||= rows > this.most - this.rows;
+    return !this.isClosed;
   }
 
   /** Whether somebody waits for it. */
@@ -109,6 +125,7 @@ export class Batch {
   /** Nobody's. */
   clear(): void {
     this.rows = 0;
+    this.isClosed = false;
     this.shares = [];
   }
 
@@ -122,7 +139,7 @@ export class Batch {
       const own = rows === request.rows ? all : all.subarray(from * width, (from + rows) * width);
       values.set(own, this.rows * width);
     });
-    this.shares.push({ request, rows });
+    this.shares.push({ request, rows, goesOn: from + rows < request.rows });
     this.rows += rows;
     return rows;
   }
@@ -184,12 +201,13 @@ export class Batch {
   apart(): Batch[] {
     this.compact();
     let row = 0;
-    return this.shares.map(({ request, rows }) => {
+    return this.shares.map((share) => {
+      const { rows } = share;
       const batch = new Batch(this.kind, this.like, rows);
       batch.columns.forEach(({ width, values }, i) => {
         values.set(this.columns[i].values.subarray(row * width, (row + rows) * width));
       });
-      batch.shares.push({ request, rows });
+      batch.shares.push(share);
       batch.rows = rows;
       row += rows;
       return batch;

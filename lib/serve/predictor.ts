@@ -226,7 +226,10 @@ export class Predictor<Model extends Layer = Layer> {
 
   private enter(request: Request, x: Tensors): void {
     const kind = kindOf(x);
-    for (let taken = 0; taken < request.rows; ) taken += this.batchOf(kind, x).add(request, x, taken);
+    for (let taken = 0; taken < request.rows; ) {
+      const rows = Math.min(request.rows - taken, this.most);
+      taken += this.batchOf(kind, x, rows).add(request, x, taken);
+    }
     this.open++;
     if (this.waiting.some(({ isFull }) => isFull)) this.hurry?.();
     if (this.isWorking) return;
@@ -235,10 +238,13 @@ export class Predictor<Model extends Layer = Layer> {
     later(() => void this.work());
   }
 
-  /** One that has room for examples of a kind. */
-  private batchOf(kind: string, x: Tensors): Batch {
+  /**
+   * One that has room for so many examples of a kind. Requests are divided only where they are larger than a batch, and then they
+   * begin one: while they are answered numbers must not change, which is never for long.
+   */
+  private batchOf(kind: string, x: Tensors, rows: number): Batch {
     const last = this.last.get(kind);
-    if (last?.isFull === false) return last;
+    if (last?.hasRoomFor(rows)) return last;
     const batch = this.spare?.kind === kind ? this.spare : new Batch(kind, x, this.most);
     if (batch === this.spare) this.spare = null;
     this.last.set(kind, batch);
@@ -278,6 +284,7 @@ export class Predictor<Model extends Layer = Layer> {
       const batch = this.waiting.shift()!;
       if (this.last.get(batch.kind) === batch) this.last.delete(batch.kind);
       if (batch.isWanted) await this.compute(batch);
+      if (!batch.goesOn) this.replica.release();
       batch.clear();
       this.spare = batch;
     }
@@ -301,7 +308,8 @@ export class Predictor<Model extends Layer = Layer> {
 
   private async compute(batch: Batch): Promise<void> {
     try {
-      await this.catchUp();
+      if (!this.replica.isHeld) await this.catchUp();
+      if (batch.goesOn) this.replica.hold();
       const { x, size } = batch.input((rows) => paddedSize(rows, this.most));
       const y = this.replica.predict(x);
       this.counts.batches++;

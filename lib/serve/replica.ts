@@ -47,6 +47,10 @@ export class Replica {
   private readonly copies = new WeakMap<Layer, Copy>();
   private updates: Promise<unknown> = Promise.resolve();
   private failure: unknown;
+  /** Whether somebody's answer is made of several batches, of which some are computed. */
+  isHeld = false;
+  /** Lets the version take its place that waits for that. */
+  private due: (() => void) | null = null;
 
   /** @param executor its number @param threads that a prediction may have at most; 0 for as many as there are */
   constructor(model: Layer, executor: number, threads: number) {
@@ -93,7 +97,7 @@ export class Replica {
     return this.inTurn(async () => {
       if (from instanceof Layer) await this.copyOf(from, mainQueue).soon();
       else await this.write(from);
-      await this.take.soon();
+      await this.takePlace();
     });
   }
 
@@ -116,7 +120,27 @@ export class Replica {
         this.admit(published);
         return this.copyOf(published, this.queue).soon();
       });
-      await this.take.soon();
+      await this.takePlace();
+    });
+  }
+
+  /** No other version takes its place until `release`. */
+  hold(): void {
+    this.isHeld = true;
+  }
+
+  release(): void {
+    this.isHeld = false;
+    this.due?.();
+    this.due = null;
+  }
+
+  /** At once, before whatever is asked for from now on, or as soon as it may. */
+  private takePlace(): Promise<unknown> {
+    const take = async () => await this.take.soon();
+    if (!this.isHeld) return take();
+    return new Promise((resolve) => {
+      this.due = () => resolve(take());
     });
   }
 

@@ -236,8 +236,14 @@ describe('beside a training', () => {
     const predictor = new Predictor(model, { maxBatch: 4 });
     const answers: number[] = [];
     let isDone = false;
-    const asking = Array.from({ length: 8 }, async () => {
-      while (!isDone) answers.push((await predictor.predict([[1]])).item());
+    const asking = Array.from({ length: 8 }, async (_, i) => {
+      // Every other one asks for more than a batch has: in whole batches, or with others in the last.
+      const x = Array.from({ length: [1, 11, 2, 8, 3, 9, 1, 30][i] }, () => [1]);
+      while (!isDone) {
+        const { data } = await predictor.predict(x);
+        expect(new Set(data).size).toBe(1);
+        answers.push(data[0]);
+      }
     });
     let steps = 0;
     for (; steps < 200 || (new Set(answers).size < 20 && steps < 5000); steps++) {
