@@ -117,8 +117,11 @@ function compileBoth<Args extends unknown[], Returned>(
     });
     return entry === undefined ? undefined : { entry, tensors: tensors! };
   };
-  /** The program for a call, which is written down if it is the first of its kind. */
-  const programFor = (args: Args, known = find(args)): Known => {
+  /**
+   * The program for a call, which is written down if it is the first of its kind.
+   * @param mayTurn whether the event loop may turn before a better program takes its place
+   */
+  const programFor = (args: Args, mayTurn: boolean, known = find(args)): Known => {
     if (known !== undefined && !known.entry.isDue) return known;
     const traced = trace(fn, args);
     let isUnstable = false;
@@ -127,6 +130,8 @@ function compileBoth<Args extends unknown[], Returned>(
       isUnstable = !entry.isDoubtful;
       programs.remove(entry);
       if (entry.serves(traced)) {
+        if (mayTurn) entry.improveSoon();
+        else entry.improve();
         programs.add(entry);
         return known;
       }
@@ -149,12 +154,12 @@ function compileBoth<Args extends unknown[], Returned>(
   };
   const sync = (...args: Args): Returned => {
     if (recording !== null) return fn(...args);
-    const known = programFor(args);
+    const known = programFor(args, false);
     queue.drain();
     return here(known);
   };
   const later = async (...args: Args): Promise<Returned> => {
-    const known = programFor(args);
+    const known = programFor(args, true);
     const { pace } = known.entry;
     return pace.isShort && queue.isFree
       ? queue.atOnce(() => pace.timed(() => here(known)))
@@ -174,7 +179,7 @@ function compileBoth<Args extends unknown[], Returned>(
       const isAlone = !queue.isBusy;
       const known = find(args);
       if (once && isAlone && known?.entry.pace.isShort) return known.entry.pace.timed(() => fn(...args));
-      const own = programFor(args, known);
+      const own = programFor(args, true, known);
       const { pace } = own.entry;
       return isAlone && pace.isShort ? pace.timed(() => here(own)) : elsewhere(own);
     },

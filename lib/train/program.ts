@@ -4,7 +4,7 @@ import { isGradEnabled } from '../autograd.ts';
 import { ArgumentError, AutogradError, DataError } from '../errors.ts';
 import { beforeChanges } from '../hold.ts';
 import { type Call, type Float, type Program, withKernels } from '../kernels/index.ts';
-import { improved, type PassReport } from '../kernels/passes/index.ts';
+import { improved, improving, type PassReport } from '../kernels/passes/index.ts';
 import { type Plan, plan } from '../kernels/plan.ts';
 import type { Queue, Run } from '../kernels/queue.ts';
 import {
@@ -20,6 +20,7 @@ import {
 } from '../kernels/recorder.ts';
 import { modeInForce } from '../layers/mode.ts';
 import { copyOf, type Elements, Storage } from '../memory.ts';
+import { turn } from '../platform.ts';
 import { Tensor } from '../tensor.ts';
 import { Pace } from './pace.ts';
 import { type Form, readForm, sameForms } from './results.ts';
@@ -82,6 +83,8 @@ interface Steady {
   version: number;
 }
 
+/** So many calls are improved at once. */
+const few = 50;
 /** Of fewer elements nothing is kept that would take long to make again. */
 const some = 1024;
 /** No version: what may change unseen is other than it was at each run. */
@@ -95,7 +98,8 @@ export class Entry {
   /** Whether the function may do something else by now, for a reason. */
   isDoubtful = false;
   private made: Made;
-  private isImproved = false;
+  private improvement: Generator<void> | null = null;
+  private failure: unknown = null;
   private runs = 0;
   /** Before the run after so many the function is written down anew. */
   private nextCheck = 1;
@@ -167,11 +171,35 @@ export class Entry {
    * waits for a kind of call that comes again.
    */
   improve(): void {
-    if (this.isImproved) return;
-    this.isImproved = true;
+    this.improvement ??= this.improving();
+    while (!this.improvement.next().done);
+  }
+
+  /** The same, of a long list by and by: the event loop turns, and runs are made by the program that there is. */
+  improveSoon(): void {
+    if (this.improvement !== null) return;
+    if (this.traced.recording.calls.length <= few) {
+      this.improve();
+    } else {
+      this.improvement = this.improving();
+      void this.byTurns(this.improvement);
+    }
+  }
+
+  private async byTurns(work: Generator<void>): Promise<void> {
+    try {
+      do await turn();
+      while (!work.next().done);
+    } catch (error) {
+      this.failure = error;
+    }
+  }
+
+  private *improving(): Generator<void> {
     const { form, recording } = this.traced;
-    const list = improved(recording, storagesOf(form));
+    const list = yield* improving(recording, storagesOf(form));
     if (list === null) return;
+    yield;
     const { inputs } = this.made;
     this.made = this.make(list.calls, list.outputs);
     this.made.inputs.forEach((input, i) => {
@@ -242,7 +270,6 @@ export class Entry {
     }
     this.isDoubtful = false;
     if (this.runs === this.nextCheck) this.nextCheck *= 4;
-    if (isSame) this.improve();
     return isSame;
   }
 
@@ -251,6 +278,7 @@ export class Entry {
    * `later` when it will not enter at once, so that they must be copied.
    */
   run(tensors: readonly Tensor[], later: boolean): Run<unknown> {
+    if (this.failure !== null) throw this.failure;
     this.runs++;
     const values = this.valuesOf(tensors);
     if (later) for (let i = 0; i < values.length; i++) values[i] = copyOf(values[i]);

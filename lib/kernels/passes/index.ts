@@ -55,20 +55,27 @@ export interface PassReport {
   after: Sizes;
 }
 
+/** The calls of a recording as they are run, and where its results are. */
+export interface Improved {
+  readonly calls: readonly RecordedCall[];
+  readonly outputs: readonly Storage[];
+}
+
 /**
- * The calls of a recording as they are run, and where its results are; null without passes. The recording stays as it is.
+ * Makes what takes the place of a recording, which stays as it is, pass by pass; null without passes.
  * @param reports receives what each pass did
  */
-export function improved(
+export function* improving(
   recording: Recording,
   outputs: readonly Storage[],
   reports: PassReport[] | null = null,
-): { calls: readonly RecordedCall[]; outputs: readonly Storage[] } | null {
+): Generator<void, Improved | null> {
   if (!isOn) return null;
   const own = versions(recording.calls, recording, outputs);
   const list = new List(own.calls.map(nodeOf), recording, own.outputs);
   let before = reports && sizesOf(list);
   for (const pass of passes) {
+    yield;
     pass(list);
     if (before === null || reports === null) continue;
     const after = sizesOf(list);
@@ -76,6 +83,19 @@ export function improved(
     before = after;
   }
   return { calls: list.calls, outputs: list.outputs };
+}
+
+/** The same at once. */
+export function improved(
+  recording: Recording,
+  outputs: readonly Storage[],
+  reports: PassReport[] | null = null,
+): Improved | null {
+  const work = improving(recording, outputs, reports);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
 }
 
 function sizesOf({ nodes }: List): Sizes {
