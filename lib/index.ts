@@ -311,6 +311,7 @@ export {
   seed,
 } from './random.ts';
 export { recompute } from './recompute.ts';
+export type { Prediction, PredictionMessages } from './serve/channels.ts';
 export type { LatencySummary } from './serve/latencies.ts';
 export {
   Predictor,

@@ -117,6 +117,11 @@ export class Batch {
     return this.shares.some(({ request }) => !request.isOver);
   }
 
+  /** How many requests are in it. */
+  get count(): number {
+    return this.shares.length;
+  }
+
   /** When the first of its requests was made. */
   get since(): number {
     return this.shares[0].request.since;

@@ -11,6 +11,7 @@ import { rowsOf, type Tensors, toInputs } from '../train/examples.ts';
 import { checkSignal } from '../train/options.ts';
 import type { InputsOf, OutputOf } from '../train/step.ts';
 import { Batch, kindOf, Request } from './batch.ts';
+import { said } from './channels.ts';
 import { Latencies, type LatencySummary } from './latencies.ts';
 import { Follower, type PublicationHandle } from './publication.ts';
 import { type NumbersOf, Replica } from './replica.ts';
@@ -80,7 +81,8 @@ function paddedSize(rows: number, most: number): number {
  * Predictions are made with a copy of the model's numbers, that of the moment when it was made, until `update` brings others. They
  * come to be between two batches: each answer is of one whole version. The event loop is free meanwhile.
  */
-export class Predictor<Model extends Layer = Layer> {
+// biome-ignore lint/suspicious/noExplicitAny: so that a predictor of any model is a Predictor
+export class Predictor<Model extends Layer = any> {
   private readonly replica: Replica;
   private readonly conversion: Conversion;
   private readonly most: number;
@@ -155,7 +157,7 @@ export class Predictor<Model extends Layer = Layer> {
       throw new QueueFullError(`[${op}] expected at most ${this.queue} requests at a time, got one more`);
     }
     const given = toInputs(x, this.conversion);
-    if (rowsOf(given) === 0) return await predict(this.model, x);
+    if (rowsOf(given) === 0) return (await predict(this.model, x)) as OutputOf<Model>;
     const request = new Request(given, performance.now());
     this.enter(request, given);
     const timer =
@@ -182,7 +184,7 @@ export class Predictor<Model extends Layer = Layer> {
    */
   async update(from: NumbersOf): Promise<number> {
     this.checkOpen('update');
-    return await this.replica.update(from);
+    return this.updated(await this.replica.update(from));
   }
 
   /**
@@ -231,6 +233,7 @@ export class Predictor<Model extends Layer = Layer> {
       taken += this.batchOf(kind, x, rows).add(request, x, taken);
     }
     this.open++;
+    said.begin(() => ({ predictor: this, prediction: request }));
     if (this.waiting.some(({ isFull }) => isFull)) this.hurry?.();
     if (this.isWorking) return;
     this.isWorking = true;
@@ -261,13 +264,17 @@ export class Predictor<Model extends Layer = Layer> {
     if (error instanceof TimeoutError) this.counts.timedOut++;
     else if (error instanceof AbortError) this.counts.aborted++;
     else this.counts.failed++;
+    const latency = performance.now() - request.since;
+    said.end(() => ({ predictor: this, prediction: request, latency, error }));
     this.left();
   }
 
-  private answered(request: Request): void {
+  private answered(request: Request, version: number): void {
     this.counts.answered++;
     this.counts.examples += request.rows;
-    this.latencies.add(performance.now() - request.since);
+    const latency = performance.now() - request.since;
+    this.latencies.add(latency);
+    said.end(() => ({ predictor: this, prediction: request, latency, version }));
     this.left();
   }
 
@@ -311,11 +318,17 @@ export class Predictor<Model extends Layer = Layer> {
       if (!this.replica.isHeld) await this.catchUp();
       if (batch.goesOn) this.replica.hold();
       const { x, size } = batch.input((rows) => paddedSize(rows, this.most));
+      const start = performance.now();
       const y = this.replica.predict(x);
+      const version = this.replica.latest;
       this.counts.batches++;
       // Computed here and now, it has kept everybody waiting.
       const isHere = !(y instanceof Promise);
-      batch.answer(await y, size, (request) => this.answered(request));
+      const outputs = await y;
+      const duration = performance.now() - start;
+      const { count: requests, rows } = batch;
+      said.batch(() => ({ predictor: this, requests, rows, size, version, duration }));
+      batch.answer(outputs, size, (request) => this.answered(request, version));
       if (isHere) await turn();
     } catch (error) {
       await this.computeApart(batch, error);
@@ -329,9 +342,14 @@ export class Predictor<Model extends Layer = Layer> {
     else for (const alone of batches) await this.compute(alone);
   }
 
+  private updated(version: number): number {
+    said.update(() => ({ predictor: this, version }));
+    return version;
+  }
+
   private async catchUp(): Promise<void> {
     const { follower } = this;
-    if (follower?.isBehind) await this.replica.follow(follower);
+    if (follower?.isBehind) this.updated(await this.replica.follow(follower));
     else if (this.replica.version === 0) await this.replica.ready();
   }
 }

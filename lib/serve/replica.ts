@@ -34,6 +34,8 @@ const atOnce = 2 ** 17;
 export class Replica {
   /** How many times it was given numbers. */
   version = 0;
+  /** The version that a prediction is made with which is asked for now. */
+  latest = 0;
   private readonly queue: Queue;
   /** What its programs work on. */
   private readonly memory = new Set<ArrayBufferLike>();
@@ -137,7 +139,11 @@ export class Replica {
 
   /** At once, before whatever is asked for from now on, or as soon as it may. */
   private takePlace(): Promise<unknown> {
-    const take = async () => await this.take.soon();
+    const take = async () => {
+      const taken = this.take.soon();
+      this.latest = this.version + 1;
+      await taken;
+    };
     if (!this.isHeld) return take();
     return new Promise((resolve) => {
       this.due = () => resolve(take());
@@ -156,6 +162,7 @@ export class Replica {
       return ++this.version;
     });
     this.updates = update.catch((error) => {
+      this.latest = this.version;
       this.failure ??= error;
     });
     return update;

@@ -1,5 +1,5 @@
-/** What trainings say on channels of `node:diagnostics_channel`, for whoever observes a process from outside of its code. */
-import { builtin } from '../platform.ts';
+/** What trainings say on channels of `node:diagnostics_channel`. */
+import { speaker } from '../channels.ts';
 import type { BatchReport, Callback, Outcome, TrainingContext } from './callbacks/callback.ts';
 import type { EpochRecord } from './history.ts';
 
@@ -11,18 +11,12 @@ export interface TrainingMessages {
   'axpy:train:end': { readonly training: TrainingContext; readonly outcome: Outcome };
 }
 
-/** Says something to those who listen; without any it is not made. */
-function speaker<Name extends keyof TrainingMessages>(name: Name) {
-  const channel = builtin('node:diagnostics_channel')?.channel(name);
-  return (message: () => TrainingMessages[Name]): void => {
-    if (channel?.hasSubscribers) channel.publish(message());
-  };
-}
+const on = <Name extends keyof TrainingMessages>(name: Name) => speaker<TrainingMessages[Name]>(name);
 
-/** A callback that says what it is told. What those who listen throw is no matter of the training: Node raises it later. */
+/** A callback that says what it is told. */
 export function announcer(): Callback {
-  const [begin, batch] = [speaker('axpy:train:begin'), speaker('axpy:train:batch')];
-  const [epoch, end] = [speaker('axpy:train:epoch'), speaker('axpy:train:end')];
+  const [begin, batch] = [on('axpy:train:begin'), on('axpy:train:batch')];
+  const [epoch, end] = [on('axpy:train:epoch'), on('axpy:train:end')];
   return {
     passive: true,
     onTrainBegin: (training) => begin(() => ({ training })),
