@@ -2,17 +2,16 @@
 import { readFileSync } from 'node:fs';
 import {
   Columns,
-  Layer,
+  type Layer,
   Normalize,
   OneHot,
   permutation,
   randomState,
-  registerLayer,
   Sequential,
   StringLookup,
-  type Tensor,
 } from 'axpy';
 import { parse } from 'csv-parse/sync';
+import { Log1p } from './log1p.ts';
 
 /** A house: its attributes by the names of the columns. */
 export type Row = Record<string, string>;
@@ -22,14 +21,6 @@ interface Houses {
   x: Record<string, number[] | string[]>;
   y: number[];
 }
-
-/** ln(1 + x), for sizes and areas, which span orders of magnitude. */
-class Log1p extends Layer {
-  forward(x: Tensor): Tensor {
-    return x.log1p();
-  }
-}
-registerLayer('Log1p', Log1p, () => new Log1p());
 
 /** A layer for each column: categories are one-hot, numbers standardised, large ones by their logarithm. */
 export function columnsFor({ x }: Houses): Columns {
