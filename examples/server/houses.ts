@@ -3,6 +3,7 @@ import {
   Columns,
   DataError,
   Dense,
+  type ExampleShape,
   Layer,
   Normalize,
   OneHot,
@@ -112,6 +113,10 @@ export function readSales(body: unknown): Sale[] {
 class Exp extends Layer {
   forward(x: Tensor): Tensor {
     return x.exp();
+  }
+
+  override outputShape(input: ExampleShape): ExampleShape {
+    return input;
   }
 }
 registerLayer('Exp', Exp, () => new Exp());
