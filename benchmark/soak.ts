@@ -1,0 +1,382 @@
+/**
+ * A million predictions while numbers change a thousand times: by `update` with a model that `fit` trains, with files, and by
+ * `follow` of a thread that trains, beside another training all the while. Each answer tells which version each number of the
+ * model had, so that one of two versions is noticed, and so are answers that others asked for, and numbers that are older than an
+ * update that was over.
+ *
+ *     npm run bench:soak -- [--requests 1000000] [--swaps 1000] [--http 50000] [--clients 64] [--json]
+ */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import autocannon from 'autocannon';
+import {
+  AbortError,
+  Adam,
+  backendInfo,
+  concat,
+  Dense,
+  fit,
+  full,
+  Layer,
+  Parameter,
+  Predictor,
+  Publication,
+  type PublicationHandle,
+  randn,
+  Sequential,
+  SGD,
+  saveWeights,
+  seed,
+  type Tensor,
+  tensor,
+} from 'axpy';
+import { printTable } from './table.ts';
+
+const width = 64;
+const parts = 4;
+const outputs = width * parts;
+
+/**
+ * All of its numbers are its version. Of a row of numbers tag / 64 each output is (tag + 1) × version, and each number of the model
+ * has a share in one: integers, of which float32 loses nothing.
+ */
+class Versioned extends Layer {
+  readonly weights = Array.from({ length: parts }, () => new Parameter([width, width]));
+  readonly biases = Array.from({ length: parts }, () => new Parameter([width]));
+
+  forward(x: Tensor): Tensor {
+    return concat(
+      this.weights.map((weight, i) => x.matmul(weight).add(this.biases[i])),
+      1,
+    );
+  }
+}
+
+/** Trains it: each step adds 1 to all of its numbers, as the gradient of the loss by each of them is −1. */
+async function train(
+  model: Versioned,
+  steps: number,
+  afterStep: (version: number) => Promise<unknown>,
+): Promise<void> {
+  let version = 0;
+  await fit(
+    model,
+    (function* () {
+      for (let i = 0; i < steps; i++) yield { x: full([1, width], 1), y: tensor([[0]]) };
+    })(),
+    {
+      loss: (y) => y.sum().neg(),
+      optimizer: new SGD(model.parameters(), { learningRate: 1 }),
+      callbacks: [{ onBatchEnd: () => afterStep(++version) as Promise<void> }],
+    },
+  );
+}
+
+// ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Versions that a thread publishes one right after the other: who reads one is overtaken. */
+const burst = 4;
+
+async function publish(): Promise<void> {
+  const port = parentPort!;
+  const model = new Versioned();
+  const publication = new Publication(model);
+  port.once('message', async (swaps: number) => {
+    await train(model, swaps * burst, async (version) => {
+      await publication.publish();
+      if (version % burst !== 0) return;
+      port.postMessage(version);
+      await once(port, 'message');
+    });
+    port.close();
+  });
+  port.postMessage(publication.handle);
+}
+
+// ── those who ask ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What is asked: rows by their tags; of many rows, more than a batch has. */
+const questions = [
+  [1],
+  [2],
+  [3],
+  [4, 5],
+  [6, 7, 1],
+  [2],
+  [5],
+  Array.from({ length: 40 }, (_, i) => 1 + (i % 7)),
+].map((tags) => ({
+  tags,
+  x: tensor(tags.map((tag) => Array<number>(width).fill(tag / width))),
+}));
+
+/** Holds answers against what they may be. */
+class Referee {
+  /** The latest version that all who ask from now on must see. */
+  least = 0;
+  readonly seen = new Set<number>();
+  asked = 0;
+  answered = 0;
+  private readonly waiting: { at: number; resolve: () => void }[] = [];
+
+  /** @returns what an answer of so many numbers is of @throws for one that is of several versions, or of an older one than `least` */
+  check(tags: readonly number[], answer: ArrayLike<number>, least: number): void {
+    if (answer.length !== tags.length * outputs)
+      throw new Error(`${answer.length} numbers for ${tags.length} rows`);
+    const version = answer[0] / (tags[0] + 1);
+    for (let row = 0, i = 0; row < tags.length; row++) {
+      const expected = (tags[row] + 1) * version;
+      for (const end = i + outputs; i < end; i++) {
+        if (answer[i] === expected) continue;
+        throw new Error(
+          `an answer of versions ${version} and ${answer[i] / (tags[row] + 1)}: row ${row} of ${tags.length}, output ${i % outputs}`,
+        );
+      }
+    }
+    if (!(Number.isInteger(version) && version >= least))
+      throw new Error(`an answer of version ${version}, asked for after ${least}`);
+    this.seen.add(version);
+    this.answered++;
+    while (this.waiting.length > 0 && this.waiting[0].at <= this.answered) this.waiting.shift()!.resolve();
+  }
+
+  /** @returns when so many are answered */
+  async reached(at: number): Promise<void> {
+    if (this.answered < at) await new Promise<void>((resolve) => this.waiting.push({ at, resolve }));
+  }
+
+  /** Nothing is waited for any more. */
+  end(): void {
+    for (const { resolve } of this.waiting.splice(0)) resolve();
+  }
+}
+
+type Load = (predictor: Predictor<Versioned>, referee: Referee, requests: number) => Promise<void>;
+
+const byCalls: Load = async (predictor, referee, requests) => {
+  const client = async () => {
+    while (referee.asked < requests) {
+      const { tags, x } = questions[referee.asked++ % questions.length];
+      const { least } = referee;
+      referee.check(tags, (await predictor.predict(x)).data, least);
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+};
+
+const byHttp: Load = async (predictor, referee, requests) => {
+  const server = createServer(async (request, response) => {
+    const { x } = questions[Number(request.url!.slice(1))];
+    const { least } = referee;
+    const { data } = await predictor.predict(x);
+    response.end(JSON.stringify([least, ...data]));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  let wrong: unknown;
+  const { errors, non2xx, timeouts } = await autocannon({
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: 16,
+    amount: requests,
+    requests: questions.map(({ tags }, i) => ({
+      path: `/${i}`,
+      onResponse(_status, body) {
+        try {
+          const [least, ...answer] = JSON.parse(body) as number[];
+          referee.check(tags, answer, least);
+        } catch (error) {
+          wrong ??= error;
+        }
+      },
+    })),
+  });
+  server.close();
+  if (wrong !== undefined) throw wrong;
+  if (errors + non2xx + timeouts > 0)
+    throw new Error(`${errors} errors, ${non2xx} refused, ${timeouts} timeouts`);
+};
+
+// ── those who change numbers ────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param pace called before the i-th swap: when that is due */
+type Swaps = (
+  predictor: Predictor<Versioned>,
+  referee: Referee,
+  swaps: number,
+  pace: (i: number) => Promise<void>,
+) => Promise<void>;
+
+const byModel: Swaps = async (predictor, referee, swaps, pace) => {
+  const model = new Versioned();
+  await train(model, swaps, async (version) => {
+    await pace(version);
+    await predictor.update(model);
+    referee.least = version;
+  });
+};
+
+const byFile: Swaps = async (predictor, referee, swaps, pace) => {
+  const folder = mkdtempSync(join(tmpdir(), 'axpy-soak-'));
+  const file = join(folder, 'weights.safetensors');
+  const model = new Versioned();
+  try {
+    await train(model, swaps, async (version) => {
+      await pace(version);
+      await saveWeights(file, model);
+      await predictor.update(file);
+      referee.least = version;
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+};
+
+const byThread: Swaps = async (predictor, referee, swaps, pace) => {
+  const worker = new Worker(new URL(import.meta.url));
+  const [handle] = (await once(worker, 'message')) as [PublicationHandle];
+  await predictor.follow(handle);
+  worker.postMessage(swaps);
+  for (let i = 1; i <= swaps; i++) {
+    const [version] = await once(worker, 'message');
+    // Published before anybody asks from now on.
+    referee.least = version;
+    await pace(i);
+    worker.postMessage('go');
+  }
+  await once(worker, 'exit');
+};
+
+// ── all of it ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '1000000' },
+    swaps: { type: 'string', default: '1000' },
+    http: { type: 'string', default: '50000' },
+    clients: { type: 'string', default: '64' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const clients = Number(values.clients);
+
+interface Phase {
+  readonly name: string;
+  readonly load: Load;
+  readonly swap: Swaps;
+  readonly requests: number;
+  readonly swaps: number;
+}
+
+interface Outcome {
+  readonly phase: string;
+  readonly requests: number;
+  readonly swaps: number;
+  /** Of versions that answers were of. */
+  readonly seen: number;
+  readonly seconds: number;
+}
+
+interface Memory {
+  readonly answered: number;
+  readonly megabytes: number;
+}
+
+async function play(phase: Phase, onQuarter: (share: number) => void): Promise<Outcome> {
+  const { name, load, swap, requests, swaps } = phase;
+  const predictor = new Predictor(new Versioned(), { maxBatch: 32 });
+  const referee = new Referee();
+  const since = performance.now();
+  const pace = (i: number) => referee.reached(Math.floor((requests * i) / (swaps + 1)));
+  for (const quarter of [1, 2, 3])
+    void referee.reached((requests * quarter) / 4).then(() => onQuarter(quarter / 4));
+  await Promise.all([
+    load(predictor, referee, requests).finally(() => referee.end()),
+    swap(predictor, referee, swaps, pace),
+  ]);
+  const seconds = (performance.now() - since) / 1000;
+  const { version, answered, failed } = predictor.stats();
+  await predictor.close();
+  if (answered !== requests || failed > 0)
+    throw new Error(`${answered} of ${requests} answered, ${failed} failed`);
+  return { phase: name, requests, swaps: version - 1, seen: referee.seen.size, seconds };
+}
+
+/** Another training, until the signal. */
+async function trainBeside(signal: AbortSignal): Promise<number> {
+  const model = new Sequential([new Dense(16, 32, { activation: 'relu' }), new Dense(32, 1)]);
+  const [x, optimizer] = [randn([256, 16]), new Adam(model.parameters())];
+  try {
+    await fit(model, { x, y: x.sum(1, { keepDims: true }) }, { loss: 'mse', optimizer, epochs: 1e9, signal });
+  } catch (error) {
+    if (!(error instanceof AbortError)) throw error;
+    return error.history!.epochs.length;
+  }
+  return 0;
+}
+
+async function soak(): Promise<void> {
+  seed(1);
+  const [requests, http, swaps] = [values.requests, values.http, values.swaps].map(Number);
+  const calls = { load: byCalls, requests: Math.ceil((requests - http) / 3), swaps: Math.ceil(swaps * 0.3) };
+  const phases: Phase[] = [
+    { name: 'update(model) of a fit', swap: byModel, ...calls },
+    { name: 'update(file)', swap: byFile, ...calls },
+    { name: 'follow of a thread', swap: byThread, ...calls },
+    {
+      name: 'update(model) of a fit, over HTTP',
+      swap: byModel,
+      load: byHttp,
+      requests: http,
+      swaps: Math.ceil(swaps / 10),
+    },
+  ];
+  const controller = new AbortController();
+  const beside = trainBeside(controller.signal);
+  let before = 0;
+  const memory: Memory[] = [];
+  const look = (answered: number) =>
+    memory.push({
+      answered: Math.round(answered),
+      megabytes: Math.round(process.memoryUsage.rss() / 2 ** 20),
+    });
+  const outcomes: Outcome[] = [];
+  look(0);
+  for (const phase of phases) {
+    outcomes.push(await play(phase, (share) => look(before + share * phase.requests)));
+    before += phase.requests;
+    look(before);
+    await turn();
+  }
+  controller.abort();
+  const epochs = await beside;
+  if (values.json) {
+    console.log(JSON.stringify({ outcomes, memory, epochs }));
+    return;
+  }
+  const { name, threads } = backendInfo();
+  console.log(
+    `\n${name}, ${threads} threads; ${clients} clients; beside them ${epochs} epochs of another training`,
+  );
+  printTable(
+    outcomes.map(({ phase, requests, swaps, seen, seconds }) => ({
+      phase,
+      requests: String(requests),
+      'versions taken on': String(swaps),
+      'versions seen': String(seen),
+      'requests / s': (requests / seconds).toFixed(0),
+    })),
+  );
+  console.log(
+    `resident memory: ${memory.map(({ answered, megabytes }) => `${megabytes} MB after ${answered}`).join(', ')}`,
+  );
+}
+
+if (isMainThread) await soak();
+else await publish();
