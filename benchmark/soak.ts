@@ -6,7 +6,7 @@
  *
  *     npm run bench:soak -- [--requests 1000000] [--swaps 1000] [--http 50000] [--clients 64] [--json]
  */
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { isMainThread, parentPort } from 'node:worker_threads';
 import autocannon from 'autocannon';
 import {
   AbortError,
@@ -37,14 +37,15 @@ import {
   type Tensor,
   tensor,
 } from 'axpy';
+import { startThread } from '../examples/support/thread.ts';
 import { printTable } from './table.ts';
 
-const width = 64;
+const width = 32;
 const parts = 4;
 const outputs = width * parts;
 
 /**
- * All of its numbers are its version. Of a row of numbers tag / 64 each output is (tag + 1) × version, and each number of the model
+ * All of its numbers are its version. Of a row of numbers tag / width each output is (tag + 1) × version, and each number of the model
  * has a share in one: integers, of which float32 loses nothing.
  */
 class Versioned extends Layer {
@@ -86,18 +87,18 @@ const burst = 4;
 
 async function publish(): Promise<void> {
   const port = parentPort!;
+  const orders = on(port, 'message');
+  const next = async () => (await orders.next()).value[0] as unknown;
   const model = new Versioned();
   const publication = new Publication(model);
-  port.once('message', async (swaps: number) => {
-    await train(model, swaps * burst, async (version) => {
-      await publication.publish();
-      if (version % burst !== 0) return;
-      port.postMessage(version);
-      await once(port, 'message');
-    });
-    port.close();
-  });
   port.postMessage(publication.handle);
+  const swaps = (await next()) as number;
+  await train(model, swaps * burst, async (version) => {
+    if (version % burst === 1) await next();
+    await publication.publish();
+    if (version % burst === 0) port.postMessage(version);
+  });
+  port.close();
 }
 
 // ── those who ask ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,14 +118,38 @@ const questions = [
   x: tensor(tags.map((tag) => Array<number>(width).fill(tag / width))),
 }));
 
-/** Holds answers against what they may be. */
+/** Holds answers against what they may be, and those who ask and those who swap near each other. */
 class Referee {
-  /** The latest version that all who ask from now on must see. */
+  /** The oldest version that who asks from now on may see. */
   least = 0;
   readonly seen = new Set<number>();
   asked = 0;
   answered = 0;
-  private readonly waiting: { at: number; resolve: () => void }[] = [];
+  private swapped = 0;
+  private readonly waiting = new Set<{ isDue: () => boolean; resolve: () => void }>();
+
+  constructor(
+    readonly requests: number,
+    readonly swaps: number,
+  ) {}
+
+  /** @returns when one may ask: no more than a swap too early */
+  async turn(): Promise<void> {
+    const at = ++this.asked;
+    await this.until(() => at <= (this.requests * (this.swapped + 2)) / (this.swaps + 1));
+  }
+
+  /** @returns when the i-th swap is due, of all from 1 on */
+  async due(i: number): Promise<void> {
+    await this.until(() => this.answered >= Math.floor((this.requests * i) / (this.swaps + 1)));
+  }
+
+  /** A swap is over: who asks from now on sees a version, or a later one. */
+  swappedTo(version: number): void {
+    this.least = version;
+    this.swapped++;
+    this.look();
+  }
 
   /** @returns what an answer of so many numbers is of @throws for one that is of several versions, or of an older one than `least` */
   check(tags: readonly number[], answer: ArrayLike<number>, least: number): void {
@@ -144,26 +169,29 @@ class Referee {
       throw new Error(`an answer of version ${version}, asked for after ${least}`);
     this.seen.add(version);
     this.answered++;
-    while (this.waiting.length > 0 && this.waiting[0].at <= this.answered) this.waiting.shift()!.resolve();
+    this.look();
   }
 
-  /** @returns when so many are answered */
-  async reached(at: number): Promise<void> {
-    if (this.answered < at) await new Promise<void>((resolve) => this.waiting.push({ at, resolve }));
+  async until(isDue: () => boolean): Promise<void> {
+    if (!isDue()) await new Promise<void>((resolve) => this.waiting.add({ isDue, resolve }));
   }
 
-  /** Nothing is waited for any more. */
-  end(): void {
-    for (const { resolve } of this.waiting.splice(0)) resolve();
+  private look(): void {
+    for (const one of this.waiting) {
+      if (!one.isDue()) continue;
+      this.waiting.delete(one);
+      one.resolve();
+    }
   }
 }
 
-type Load = (predictor: Predictor<Versioned>, referee: Referee, requests: number) => Promise<void>;
+type Load = (predictor: Predictor<Versioned>, referee: Referee) => Promise<void>;
 
-const byCalls: Load = async (predictor, referee, requests) => {
+const byCalls: Load = async (predictor, referee) => {
   const client = async () => {
-    while (referee.asked < requests) {
-      const { tags, x } = questions[referee.asked++ % questions.length];
+    while (referee.asked < referee.requests) {
+      const { tags, x } = questions[referee.asked % questions.length];
+      await referee.turn();
       const { least } = referee;
       referee.check(tags, (await predictor.predict(x)).data, least);
     }
@@ -171,9 +199,10 @@ const byCalls: Load = async (predictor, referee, requests) => {
   await Promise.all(Array.from({ length: clients }, client));
 };
 
-const byHttp: Load = async (predictor, referee, requests) => {
+const byHttp: Load = async (predictor, referee) => {
   const server = createServer(async (request, response) => {
     const { x } = questions[Number(request.url!.slice(1))];
+    await referee.turn();
     const { least } = referee;
     const { data } = await predictor.predict(x);
     response.end(JSON.stringify([least, ...data]));
@@ -184,7 +213,7 @@ const byHttp: Load = async (predictor, referee, requests) => {
   const { errors, non2xx, timeouts } = await autocannon({
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     connections: 16,
-    amount: requests,
+    amount: referee.requests,
     requests: questions.map(({ tags }, i) => ({
       path: `/${i}`,
       onResponse(_status, body) {
@@ -205,50 +234,44 @@ const byHttp: Load = async (predictor, referee, requests) => {
 
 // ── those who change numbers ────────────────────────────────────────────────────────────────────────────────────────
 
-/** @param pace called before the i-th swap: when that is due */
-type Swaps = (
-  predictor: Predictor<Versioned>,
-  referee: Referee,
-  swaps: number,
-  pace: (i: number) => Promise<void>,
-) => Promise<void>;
+type Swaps = (predictor: Predictor<Versioned>, referee: Referee) => Promise<void>;
 
-const byModel: Swaps = async (predictor, referee, swaps, pace) => {
+const byModel: Swaps = async (predictor, referee) => {
   const model = new Versioned();
-  await train(model, swaps, async (version) => {
-    await pace(version);
+  await train(model, referee.swaps, async (version) => {
+    await referee.due(version);
     await predictor.update(model);
-    referee.least = version;
+    referee.swappedTo(version);
   });
 };
 
-const byFile: Swaps = async (predictor, referee, swaps, pace) => {
+const byFile: Swaps = async (predictor, referee) => {
   const folder = mkdtempSync(join(tmpdir(), 'axpy-soak-'));
   const file = join(folder, 'weights.safetensors');
   const model = new Versioned();
   try {
-    await train(model, swaps, async (version) => {
-      await pace(version);
+    await train(model, referee.swaps, async (version) => {
+      await referee.due(version);
       await saveWeights(file, model);
       await predictor.update(file);
-      referee.least = version;
+      referee.swappedTo(version);
     });
   } finally {
     rmSync(folder, { recursive: true });
   }
 };
 
-const byThread: Swaps = async (predictor, referee, swaps, pace) => {
-  const worker = new Worker(new URL(import.meta.url));
+const byThread: Swaps = async (predictor, referee) => {
+  const worker = startThread(import.meta.url);
   const [handle] = (await once(worker, 'message')) as [PublicationHandle];
   await predictor.follow(handle);
-  worker.postMessage(swaps);
-  for (let i = 1; i <= swaps; i++) {
+  worker.postMessage(referee.swaps);
+  for (let i = 1; i <= referee.swaps; i++) {
+    await referee.due(i);
+    worker.postMessage('go');
     const [version] = await once(worker, 'message');
     // Published before anybody asks from now on.
-    referee.least = version;
-    await pace(i);
-    worker.postMessage('go');
+    referee.swappedTo(version);
   }
   await once(worker, 'exit');
 };
@@ -291,15 +314,11 @@ interface Memory {
 async function play(phase: Phase, onQuarter: (share: number) => void): Promise<Outcome> {
   const { name, load, swap, requests, swaps } = phase;
   const predictor = new Predictor(new Versioned(), { maxBatch: 32 });
-  const referee = new Referee();
+  const referee = new Referee(requests, swaps);
   const since = performance.now();
-  const pace = (i: number) => referee.reached(Math.floor((requests * i) / (swaps + 1)));
-  for (const quarter of [1, 2, 3])
-    void referee.reached((requests * quarter) / 4).then(() => onQuarter(quarter / 4));
-  await Promise.all([
-    load(predictor, referee, requests).finally(() => referee.end()),
-    swap(predictor, referee, swaps, pace),
-  ]);
+  for (const share of [0.25, 0.5, 0.75])
+    void referee.until(() => referee.answered >= share * requests).then(() => onQuarter(share));
+  await Promise.all([load(predictor, referee), swap(predictor, referee)]);
   const seconds = (performance.now() - since) / 1000;
   const { version, answered, failed } = predictor.stats();
   await predictor.close();

@@ -1,6 +1,7 @@
 /** Where training happens: beside the server, on its event loop, or in a thread of its own. */
-import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { type LayerConfig, layerFrom, Predictor, Publication, type PublicationHandle } from 'axpy';
+import { startThread } from '../support/thread.ts';
 import type { Example } from './examples.ts';
 import type { HouseModel } from './houses.ts';
 import { Trainer, type TrainerOptions, type TrainingState } from './trainer.ts';
@@ -58,8 +59,8 @@ type News =
 type Order = { readonly examples: readonly Example[] } | 'stop';
 
 /** @param url of what the thread runs, which calls `learnInThread` */
-export function learnThere(url: URL, options: TrainerOptions, pupils: Pupils): Learner {
-  const worker = new Worker(url, { workerData: options });
+export function learnThere(url: string, options: TrainerOptions, pupils: Pupils): Learner {
+  const worker = startThread(url, options);
   const order = (what: Order) => worker.postMessage(what);
   let following: Promise<unknown> = Promise.resolve();
   worker.on('message', (news: News) => {

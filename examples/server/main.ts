@@ -68,9 +68,7 @@ async function serve(): Promise<void> {
 
   const { log, examples } = await ExampleLog.open(folder, remembered);
   const options = { file, first: Number(values.first), every: Number(values.every), remember: remembered };
-  const learner = values.worker
-    ? learnThere(new URL(import.meta.url), options, service)
-    : learnHere(options, service);
+  const learner = values.worker ? learnThere(import.meta.url, options, service) : learnHere(options, service);
   learner.add(examples);
   Object.assign(service, { log, learner });
   say('learning', { examples: examples.length, milliseconds: Math.round(process.uptime() * 1000) });
