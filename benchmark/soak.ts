@@ -14,6 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { isMainThread, parentPort } from 'node:worker_threads';
 import autocannon from 'autocannon';
 import {
@@ -306,9 +308,22 @@ interface Outcome {
   readonly seconds: number;
 }
 
+/** In megabytes. */
 interface Memory {
   readonly answered: number;
-  readonly megabytes: number;
+  readonly resident: number;
+  /** What JavaScript holds, after garbage is collected: objects, and what lies outside of its heap. */
+  readonly held: number;
+}
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+function memoryAfter(answered: number): Memory {
+  collect();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const megabytes = (bytes: number) => Math.round(bytes / 2 ** 10) / 2 ** 10;
+  return { answered: Math.round(answered), resident: megabytes(rss), held: megabytes(heapUsed + external) };
 }
 
 async function play(phase: Phase, onQuarter: (share: number) => void): Promise<Outcome> {
@@ -327,17 +342,20 @@ async function play(phase: Phase, onQuarter: (share: number) => void): Promise<O
   return { phase: name, requests, swaps: version - 1, seen: referee.seen.size, seconds };
 }
 
-/** Another training, until the signal. */
+/** Another training, until the signal. @returns how many steps it took */
 async function trainBeside(signal: AbortSignal): Promise<number> {
   const model = new Sequential([new Dense(16, 32, { activation: 'relu' }), new Dense(32, 1)]);
-  const [x, optimizer] = [randn([256, 16]), new Adam(model.parameters())];
-  try {
-    await fit(model, { x, y: x.sum(1, { keepDims: true }) }, { loss: 'mse', optimizer, epochs: 1e9, signal });
-  } catch (error) {
+  const [x, optimizer] = [randn([32, 16]), new Adam(model.parameters())];
+  const y = x.sum(1, { keepDims: true });
+  let steps = 0;
+  // One epoch of them all, as there is a record of each.
+  const batches = (function* () {
+    for (; ; steps++) yield { x, y };
+  })();
+  await fit(model, batches, { loss: 'mse', optimizer, signal }).catch((error) => {
     if (!(error instanceof AbortError)) throw error;
-    return error.history!.epochs.length;
-  }
-  return 0;
+  });
+  return steps;
 }
 
 async function soak(): Promise<void> {
@@ -360,11 +378,7 @@ async function soak(): Promise<void> {
   const beside = trainBeside(controller.signal);
   let before = 0;
   const memory: Memory[] = [];
-  const look = (answered: number) =>
-    memory.push({
-      answered: Math.round(answered),
-      megabytes: Math.round(process.memoryUsage.rss() / 2 ** 20),
-    });
+  const look = (answered: number) => memory.push(memoryAfter(answered));
   const outcomes: Outcome[] = [];
   look(0);
   for (const phase of phases) {
@@ -374,14 +388,14 @@ async function soak(): Promise<void> {
     await turn();
   }
   controller.abort();
-  const epochs = await beside;
+  const steps = await beside;
   if (values.json) {
-    console.log(JSON.stringify({ outcomes, memory, epochs }));
+    console.log(JSON.stringify({ outcomes, memory, steps }));
     return;
   }
   const { name, threads } = backendInfo();
   console.log(
-    `\n${name}, ${threads} threads; ${clients} clients; beside them ${epochs} epochs of another training`,
+    `\n${name}, ${threads} threads; ${clients} clients; beside them ${steps} steps of another training`,
   );
   printTable(
     outcomes.map(({ phase, requests, swaps, seen, seconds }) => ({
@@ -392,8 +406,12 @@ async function soak(): Promise<void> {
       'requests / s': (requests / seconds).toFixed(0),
     })),
   );
-  console.log(
-    `resident memory: ${memory.map(({ answered, megabytes }) => `${megabytes} MB after ${answered}`).join(', ')}`,
+  printTable(
+    memory.map(({ answered, resident, held }) => ({
+      answered: String(answered),
+      'resident, MB': resident.toFixed(0),
+      'held by JavaScript, MB': held.toFixed(1),
+    })),
   );
 }
 

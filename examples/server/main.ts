@@ -37,6 +37,12 @@ const { values } = parseArgs({
   },
 });
 
+function countOf(name: 'port' | 'first' | 'every', least: number): number {
+  const count = Number(values[name]);
+  if (Number.isInteger(count) && count >= least) return count;
+  throw new Error(`expected --${name} to be an integer of at least ${least}, got ${values[name]}`);
+}
+
 const remembered = 20_000;
 /** How long a shutdown waits for requests, in milliseconds. */
 const grace = 5000;
@@ -60,14 +66,14 @@ async function serve(): Promise<void> {
     isStopping: false,
   };
   const server = serverOf(service, { body: 2 ** 20, backlog: remembered / 2 });
-  server.listen(Number(values.port), values.host);
+  server.listen(countOf('port', 0), values.host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const { version } = service.training;
   say('listening', { port, version, milliseconds: Math.round(process.uptime() * 1000) });
 
   const { log, examples } = await ExampleLog.open(folder, remembered);
-  const options = { file, first: Number(values.first), every: Number(values.every), remember: remembered };
+  const options = { file, first: countOf('first', 20), every: countOf('every', 1), remember: remembered };
   const learner = values.worker ? learnThere(import.meta.url, options, service) : learnHere(options, service);
   learner.add(examples);
   Object.assign(service, { log, learner });

@@ -135,8 +135,9 @@ export class Trainer {
 
   private get isDue(): boolean {
     const { first, every } = this.options;
-    const fresh = this.examples.filter(({ n }) => n > this.state.seen).length;
-    return fresh >= (this.pupil === null ? first : every);
+    const fresh = this.examples.filter(({ n }) => n > this.state.seen);
+    const isEnough = fresh.length >= (this.pupil === null ? first : every);
+    return isEnough && !fresh.every(isHeld);
   }
 
   private tell(news: Partial<TrainingState>): void {

@@ -9,12 +9,12 @@ test('twenty thousand predictions, beside trainings, while numbers change fifty 
     encoding: 'utf8',
     timeout: 110_000,
   });
-  const { outcomes, epochs } = JSON.parse(text) as {
+  const { outcomes, steps } = JSON.parse(text) as {
     outcomes: { requests: number; swaps: number; seen: number }[];
-    epochs: number;
+    steps: number;
   };
   expect(outcomes.map(({ requests }) => requests)).toEqual([6000, 6000, 6000, 2000]);
-  expect(epochs).toBeGreaterThan(0);
+  expect(steps).toBeGreaterThan(0);
   const [model, file, thread, http] = outcomes;
   for (const [{ swaps, seen }, planned] of [
     [model, 15],
