@@ -1,9 +1,10 @@
 /**
  * What the package has beside the modules of tsc, which bundlers take: for Node the library in one file, which `require` gets
  * and `import` too; for browsers in both formats; and `axpy/linux-x64` and its like, the library with one binary by a path
- * that bundlers follow; and parts of the library that have a subpath of their own, `axpy/runs`, and load when they are imported.
+ * that bundlers follow; and parts of the library that have a subpath of their own, `axpy/runs`, and load when they are imported; and
+ * the command line, `axpy`.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -172,3 +173,44 @@ for (const part of parts) {
   writeFileSync(`${dist}${part}.d.ts`, `export * from './types/lib/${part}/index.js';\n`);
   writeFileSync(`${dist}${part}.d.cts`, `export * from './types/lib/${part}/index.js';\n`);
 }
+
+/** The command line, file by file: it runs in Node alone, and takes the library and its parts as programs do. */
+const commands = fileURLToPath(new URL('../lib/cli/', import.meta.url));
+const besideCommands: Plugin = {
+  name: 'beside the commands',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+      // What it uses of others is taken along, and the version.
+      if (resolve(resolveDir) !== resolve(commands) || path === '../version.ts') return undefined;
+      // The library is one file, and so is each of its parts: ../runs/index.ts is ../runs.cjs.
+      const file = path === '../index.ts' ? '../index' : path.replace(/(\/index)?\.ts$/, '');
+      return { path: `${file}.cjs`, external: true };
+    });
+  },
+};
+/** The parser of CSV is taken into the file that uses it, with its licence, so that the package depends on nothing for it. */
+const licence = readFileSync(new URL('../node_modules/csv-parse/LICENSE', import.meta.url), 'utf8');
+await Promise.all(
+  readdirSync(commands)
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) =>
+      build({
+        entryPoints: [`${commands}${file}`],
+        bundle: true,
+        logLevel: 'warning',
+        platform: 'node',
+        target: 'node20',
+        format: 'cjs',
+        plugins: [besideCommands],
+        outfile: `${dist}cli/${file.replace(/\.ts$/, '.cjs')}`,
+        banner: {
+          js:
+            file === 'main.ts'
+              ? '#!/usr/bin/env node'
+              : file === 'csv.ts'
+                ? `/* csv-parse:\n${licence.trim()}\n*/`
+                : '',
+        },
+      }),
+    ),
+);

@@ -3,7 +3,8 @@ import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { CsvError, type Parser, parse } from 'csv-parse';
-import { FileError, FormatError } from '../index.ts';
+import { FormatError } from '../index.ts';
+import { unreadable } from './files.ts';
 
 /** A row, its cells in the order of the names. */
 export type Row = readonly string[];
@@ -130,13 +131,7 @@ function refusal(op: string, path: string, error: unknown): unknown {
     });
   }
   if (syscall === undefined) return error;
-  const why =
-    code === 'ENOENT'
-      ? 'there is no such file'
-      : code === 'EISDIR'
-        ? 'it is a folder'
-        : `the system says ${code}`;
-  return new FileError(`[${op}] cannot read ${path}: ${why}`, { cause: error });
+  return unreadable(op, path, error);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What a file of a model says of the table that it was trained on, in its metadata: what each column is, what is predicted. */
-import { FormatError, safetensorsHeader } from '../index.ts';
+import { FileError, FormatError, safetensorsHeader } from '../index.ts';
 import type { Column } from './columns.ts';
+import { unreadable } from './files.ts';
 
 /** The entry of the metadata. */
 export const entry = 'table';
@@ -67,7 +68,16 @@ export function descriptionIn(
 
 /** @throws FormatError for a file that axpy train did not write, FileError where the system refuses */
 export async function readDescription(op: string, path: string): Promise<Description> {
-  const { metadata } = await safetensorsHeader(path);
+  let metadata: Readonly<Record<string, string>>;
+  try {
+    ({ metadata } = await safetensorsHeader(path));
+  } catch (error) {
+    if (error instanceof FileError) throw unreadable(op, path, error.cause);
+    if (!(error instanceof FormatError)) throw error;
+    throw new FormatError(`[${op}] expected ${path} to be a model that axpy train wrote, got another file`, {
+      cause: error,
+    });
+  }
   const description = descriptionIn(op, path, metadata);
   if (description !== undefined) return description;
   throw new FormatError(

@@ -2,6 +2,7 @@
 import { DataError } from '../index.ts';
 import { calendar, readDate, readNumber } from './cells.ts';
 import { type Column, wordOf } from './columns.ts';
+import { some } from './terminal.ts';
 
 /** By the names of what the model is given. */
 export type Inputs = Record<string, Float64Array | string[]>;
@@ -66,7 +67,7 @@ export function toInputs(
   const missing = columns.filter(({ name }) => !table.has(name)).map(({ name }) => name);
   if (missing.length > 0) {
     throw new DataError(
-      `[${op}] expected the columns that the model was trained on, got none of the name ${missing.join(', ')}`,
+      `[${op}] expected the columns that the model was trained on, got none called ${some(missing)}`,
     );
   }
   const inputs: Inputs = Object.create(null);

@@ -4,7 +4,7 @@ import { importOnnx, loadModel, safetensorsHeader } from '../index.ts';
 import type { Command, Given } from './command.ts';
 import { type Description, descriptionIn } from './description.ts';
 import { type Facts, factsIn, type Kind, kindOf } from './tensors.ts';
-import { bold, bytes, counted, figure, isUnread, say, table } from './terminal.ts';
+import { bold, bytes, counted, figure, isUnread, say, some, table } from './terminal.ts';
 
 const op = 'inspect';
 
@@ -65,7 +65,7 @@ async function tell(path: string, size: number, content: Content, tensors: reado
     const { target, classes, columns, scores } = description;
     const what = classes === undefined ? 'numbers' : `${classes.length} classes`;
     await say(
-      `predicts ${target} (${what}) from ${counted(columns.length, 'column')}: ${columns.map(({ name }) => name).join(', ')}\n`,
+      `predicts ${target} (${what}) from ${counted(columns.length, 'column')}: ${some(columns.map(({ name }) => name))}\n`,
     );
     const own = Object.entries(scores ?? {}).map(([name, value]) => `${name} ${figure(value)}`);
     if (own.length > 0) await say(`held out: ${own.join(', ')}\n`);

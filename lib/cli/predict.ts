@@ -10,7 +10,7 @@ import { openCsv, type Row } from './csv.ts';
 import { type Description, readDescription } from './description.ts';
 import { toInputs, valuesOf } from './inputs.ts';
 import { likeliest } from './scores.ts';
-import { beQuiet, counted, isUnread, note, say } from './terminal.ts';
+import { beQuiet, counted, isUnread, note, say, some } from './terminal.ts';
 
 const op = 'predict';
 
@@ -142,7 +142,7 @@ async function run(given: Given): Promise<number> {
   );
   if (missing.length > 0) {
     throw new DataError(
-      `[${op}] expected ${file} to have the columns that the model was trained on, got none called ${missing.join(', ')}`,
+      `[${op}] expected ${file} to have the columns that the model was trained on, got none called ${some(missing)}`,
     );
   }
   const { names, cellsOf } = outputs(description, withProba);

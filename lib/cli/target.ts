@@ -3,6 +3,7 @@ import { DataError } from '../index.ts';
 import { isMissing } from './cells.ts';
 import { type Found, find, wordOf } from './columns.ts';
 import type { Table } from './sample.ts';
+import { some } from './terminal.ts';
 
 export type Task = 'regression' | 'classification';
 
@@ -52,7 +53,7 @@ function inOrder(words: Iterable<string>): string[] {
 export function readTarget(op: string, table: Table, name: string, asked: Task | undefined): Target {
   const cells = table.cells.get(name);
   if (cells === undefined) {
-    const names = table.names.slice(0, 20).join(', ') + (table.names.length > 20 ? ', …' : '');
+    const names = some(table.names, 20);
     throw new DataError(`[${op}] expected the target to be one of the columns ${names}, got ${name}`);
   }
   const found = find(name, cells, table.delimiter, true);

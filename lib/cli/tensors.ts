@@ -2,7 +2,6 @@
 import { open } from 'node:fs/promises';
 import {
   DataError,
-  FileError,
   FormatError,
   importOnnx,
   loadNpy,
@@ -11,6 +10,7 @@ import {
   safetensorsHeader,
   type Tensor,
 } from '../index.ts';
+import { unreadable } from './files.ts';
 
 /** What is said of a tensor. Of numbers that are neither NaN nor infinite: NaN where there are none. */
 export interface Facts {
@@ -41,14 +41,7 @@ export async function kindOf(op: string, path: string): Promise<Kind> {
       await file.close();
     }
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why =
-      code === 'ENOENT'
-        ? 'there is no such file'
-        : code === 'EISDIR'
-          ? 'it is a folder'
-          : `the system says ${code}`;
-    throw new FileError(`[${op}] cannot read ${path}: ${why}`, { cause });
+    throw unreadable(op, path, cause);
   }
   if (read === 0)
     throw new FormatError(`[${op}] expected ${path} to have something in it, got an empty file`);

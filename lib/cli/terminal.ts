@@ -58,10 +58,14 @@ export function figure(value: number, digits = 4): string {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e15)) return value.toExponential(digits - 1);
-  const whole = size < 1 ? 1 : Math.floor(Math.log10(size)) + 1;
-  const decimals = Math.max(0, digits - whole);
-  return value.toLocaleString('en-US', { minimumFractionDigits: 0, maximumFractionDigits: decimals });
+  if (size < 1) return String(Number(value.toPrecision(digits)));
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  return value.toLocaleString('en-US', { maximumFractionDigits: decimals });
 }
+
+/** A score, to three decimals where it is one of parts of 1. */
+export const score = (value: number): string =>
+  Number.isFinite(value) && Math.abs(value) < 10 ? value.toFixed(3) : figure(value);
 
 /** Bytes in the unit that fits. */
 export function bytes(count: number): string {
@@ -72,6 +76,12 @@ export function bytes(count: number): string {
 /** `1 row`, `2 rows`. */
 export const counted = (count: number, thing: string): string =>
   `${count.toLocaleString('en-US')} ${thing}${count === 1 ? '' : 's'}`;
+
+/** Some names of a list that may be long. */
+export const some = (names: readonly string[], most = 12): string =>
+  names.length <= most + 1
+    ? names.join(', ')
+    : `${names.slice(0, most).join(', ')} and ${names.length - most} more`;
 
 /** Cells in columns, text to the left and what follows the first `left` columns to the right. */
 export function table(rows: readonly (readonly string[])[], left = 1): string {

@@ -24,7 +24,19 @@ import { readTable, type Table } from './sample.ts';
 import { classScale, logScale, plainScale, type Scale } from './scale.ts';
 import { byClass, type Scores, scoreClasses, scoreNumbers } from './scores.ts';
 import { readTarget, type Target } from './target.ts';
-import { beQuiet, bold, counted, figure, note, passed, passing, say, table } from './terminal.ts';
+import {
+  beQuiet,
+  bold,
+  counted,
+  figure,
+  note,
+  passed,
+  passing,
+  say,
+  score as shown,
+  some,
+  table,
+} from './terminal.ts';
 
 const op = 'train';
 
@@ -228,7 +240,7 @@ function scoreTable(scores: ReadonlyMap<string, Scores>, kept: string): string {
   const names = Object.keys(first);
   const rows = Array.from(scores, ([name, values]) => [
     name,
-    ...names.map((score) => figure(values[score])),
+    ...names.map((name) => shown(values[name])),
     name === kept ? '<- kept' : '',
   ]);
   return table([['held out', ...names, ''], ...rows]);
@@ -384,14 +396,14 @@ function sayTarget(target: Target): void {
   note(`${target.name}: ${target.classes.length} classes, of ${counted(rows, 'row')}${without}`);
   const { rare } = target;
   if (rare.rows === 0) return;
-  const names = rare.classes.slice(0, 5).join(', ') + (rare.classes.length > 5 ? ', …' : '');
+  const names = some(rare.classes, 5);
   note(`  ${counted(rare.rows, 'row')} left out, of classes too rare to be tested: ${names}`);
 }
 
 function sayColumns(columns: readonly Column[], { by, train, validation, test }: Parts): void {
   const kinds = (['number', 'category', 'date'] as const).map((kind) => {
     const names = columns.filter((column) => column.kind === kind).map(({ name }) => name);
-    const shown = names.slice(0, 12).join(', ') + (names.length > 12 ? `, … (${names.length})` : '');
+    const shown = some(names);
     return names.length === 0
       ? ''
       : `  ${{ number: 'numbers', category: 'categories', date: 'dates' }[kind]}: ${shown}`;

@@ -146,7 +146,9 @@ export class Columns<const Of extends Layers = Layers> extends Layer {
   }
 
   override inputDtypeAt(path: string, otherwise: Dtype): Dtype {
-    const name = this.names.find((own) => path === own || path.startsWith(`${own}.`));
+    // One column may be called as the beginning of another is.
+    const isOwn = (own: string) => path === own || path.startsWith(`${own}.`);
+    const name = this.names.filter(isOwn).sort((a, b) => b.length - a.length)[0];
     if (name === undefined) return otherwise;
     return this.layers[name].inputDtypeAt(path.slice(name.length + 1), otherwise);
   }
