@@ -56,6 +56,25 @@ interface Task {
   readonly callers?: number;
 }
 
+/** What a process has spent since it was asked last. */
+class Spent {
+  private readonly delay = monitorEventLoopDelay({ resolution: 1 });
+  private cpu = process.cpuUsage();
+
+  constructor() {
+    this.delay.enable();
+  }
+
+  /** The longest turn of the event loop, and the time of processors, in milliseconds. */
+  soFar(): { turn: number; cpu: number } {
+    const { user, system } = process.cpuUsage(this.cpu);
+    const turn = this.delay.max / 1e6;
+    this.delay.reset();
+    this.cpu = process.cpuUsage();
+    return { turn, cpu: (user + system) / 1e3 };
+  }
+}
+
 // ── the server ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const network = () =>
@@ -103,18 +122,16 @@ const body = (request: IncomingMessage) =>
 async function serve(kind: Kind): Promise<void> {
   seed(1);
   const answer = await answerBy(kind);
-  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const spent = new Spent();
   const server = createServer(async (request, response) => {
-    if (request.url === '/delay') {
-      response.end(String(delay.max / 1e6));
-      delay.reset();
+    if (request.url === '/spent') {
+      response.end(JSON.stringify(spent.soFar()));
       return;
     }
     const y = await answer(await body(request));
     response.end(new Uint8Array(y.buffer, y.byteOffset, y.byteLength));
   });
   server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
-  delay.enable();
   if (kind.training === 0) return;
   setThreads(kind.training);
   const model = network();
@@ -137,7 +154,7 @@ async function call(kind: Kind, callers: number, seconds: number): Promise<Measu
   seed(1);
   const answer = await answerBy(kind);
   const x = randn([784]).data;
-  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const spent = new Spent();
   const round = async (seconds: number) => {
     const latencies: number[] = [];
     const end = performance.now() + 1e3 * seconds;
@@ -153,10 +170,9 @@ async function call(kind: Kind, callers: number, seconds: number): Promise<Measu
     return latencies;
   };
   await round(0.5);
-  delay.enable();
+  spent.soFar();
   const latencies = await round(seconds);
-  delay.disable();
-  return measured(latencies, seconds, delay.max / 1e6);
+  return measured(latencies, seconds, spent.soFar());
 }
 
 // ── the client ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,13 +182,25 @@ interface Measured {
   readonly p50: number;
   readonly p99: number;
   /** The longest turn of the event loop, in milliseconds. */
-  readonly delay: number;
+  readonly turn: number;
+  /** Time of processors for a request, in microseconds, of a training too. */
+  readonly cpu: number;
 }
 
-function measured(latencies: readonly number[], seconds: number, delay: number): Measured {
+function measured(
+  latencies: readonly number[],
+  seconds: number,
+  { turn, cpu }: { turn: number; cpu: number },
+): Measured {
   const sorted = Float64Array.from(latencies).sort();
   const quantile = (share: number) => sorted[Math.floor(share * (sorted.length - 1))];
-  return { perSecond: sorted.length / seconds, p50: quantile(0.5), p99: quantile(0.99), delay };
+  return {
+    perSecond: sorted.length / seconds,
+    p50: quantile(0.5),
+    p99: quantile(0.99),
+    turn,
+    cpu: (1e3 * cpu) / sorted.length,
+  };
 }
 
 /** What a process of its own says that is told to be such a one. */
@@ -207,7 +235,11 @@ const load =
       const body = Buffer.from(randn([784]).data.buffer);
       const run = async (duration: number) => {
         const latencies: number[] = [];
-        const { errors, non2xx } = await new Promise<autocannon.Result>((resolve, reject) => {
+        const {
+          errors,
+          non2xx,
+          duration: seconds,
+        } = await new Promise<autocannon.Result>((resolve, reject) => {
           const done = (error: unknown, result: autocannon.Result) =>
             error ? reject(error) : resolve(result);
           autocannon({ url, method: 'POST', body, duration, ...options }, done).on(
@@ -216,13 +248,13 @@ const load =
           );
         });
         if (errors + non2xx > 0) throw new Error(`${errors} errors, ${non2xx} refused`);
-        return latencies;
+        return { latencies, seconds };
       };
+      const spent = async () => (await (await fetch(`${url}/spent`)).json()) as ReturnType<Spent['soFar']>;
       await run(1);
-      await (await fetch(`${url}/delay`)).text();
-      const latencies = await run(seconds);
-      const delay = Number(await (await fetch(`${url}/delay`)).text());
-      return measured(latencies, seconds, delay);
+      await spent();
+      const { latencies, seconds: took } = await run(seconds);
+      return measured(latencies, took, await spent());
     });
 
 const within = (kind: Kind) => inProcess({ kind, callers: clients }, (measured: Measured) => measured);
@@ -241,18 +273,20 @@ async function compare(
         perSecond: Math.max(now.perSecond, before.perSecond),
         p50: Math.min(now.p50, before.p50),
         p99: Math.min(now.p99, before.p99),
-        delay: Math.min(now.delay, before.delay),
+        turn: Math.min(now.turn, before.turn),
+        cpu: Math.min(now.cpu, before.cpu),
       });
     }
   }
   const [first] = best.values();
   printTable(
-    Array.from(best, ([server, { perSecond, p50, p99, delay }]) => ({
+    Array.from(best, ([server, { perSecond, p50, p99, turn, cpu }]) => ({
       server,
       'requests / s': perSecond.toFixed(0),
       'p50, ms': p50.toFixed(2),
       'p99, ms': p99.toFixed(2),
-      'longest turn, ms': delay.toFixed(1),
+      'longest turn, ms': turn.toFixed(1),
+      'CPU, µs': cpu.toFixed(0),
       'requests, of the first': `${(perSecond / first.perSecond).toFixed(2)}×`,
     })),
   );
