@@ -1,6 +1,6 @@
 /** TypeScript as one file that a process of its own starts with: at once, without a loader, and in worker threads too. */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 
@@ -11,7 +11,8 @@ export function bundle(entry: string): string {
   // As deep below the root as test/contract, which reads binding.d.ts.
   const folder = join(root, 'build', 'bundles');
   mkdirSync(folder, { recursive: true });
-  const target = join(folder, `${basename(entry, '.ts')}.mjs`);
+  // Files of one name in different folders must not take each other's place.
+  const target = join(folder, `${entry.replace(/\.ts$/, '').replaceAll('/', '-')}.mjs`);
   const { outputFiles } = buildSync({
     entryPoints: [join(root, entry)],
     bundle: true,

@@ -69,7 +69,7 @@ export class Queue {
   constructor(
     private readonly executor = 0,
     private readonly threads = 0,
-    private readonly memory: ReadonlySet<ArrayBufferLike> | null = null,
+    private readonly memory: Pick<WeakSet<ArrayBufferLike>, 'has'> | null = null,
   ) {}
 
   /** Whether its programs may use such memory where it is. */

@@ -38,7 +38,7 @@ export class Replica {
   latest = 0;
   private readonly queue: Queue;
   /** What its programs work on. */
-  private readonly memory = new Set<ArrayBufferLike>();
+  private readonly memory = new WeakSet<ArrayBufferLike>();
   private readonly own: Numbers;
   /** Where the next version becomes whole, before it takes its place between two batches. */
   private readonly next: Numbers;

@@ -72,6 +72,31 @@ const scenes: Record<string, () => Promise<unknown>> = {
     }
     return (await ask(predictor, 1)).map((sum) => sum % 18);
   },
+  /** How many of the publications that were followed are still held, and of predictors that nobody has any more. */
+  async letsGo() {
+    const kept = new Predictor(new Steps());
+    const weak: WeakRef<object>[] = [];
+    for (let i = 0; i < 10; i++) {
+      const model = new Steps();
+      const publication = new Publication(model);
+      await publication.publish();
+      await kept.follow(publication.handle);
+      const predictor = new Predictor(model);
+      await predictor.predict([[1]]);
+      const parts = publication.handle.versions.map((version) => version['parts.0']);
+      weak.push(
+        ...parts.map(({ buffer }) => new WeakRef(buffer)),
+        new WeakRef(predictor),
+        new WeakRef(model),
+      );
+    }
+    for (let i = 0; i < 10; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      gc!();
+    }
+    await kept.predict([[1]]);
+    return weak.filter((one) => one.deref() !== undefined).length;
+  },
   async refuses() {
     const predictor = new Predictor(new Steps());
     const { versions, state } = new Publication(new Steps()).handle;
