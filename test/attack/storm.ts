@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { attempts, type Random, type Try } from './support.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const script = join(here, 'storm.child.mjs');
+const script = join(here, 'test-attack-storm.child.mjs');
 const sanitizer = process.env.AXPY_SANITIZER;
 /** An address sanitizer and that of threads have memory of their own, which no limit bears. */
 const canLimit = sanitizer === undefined || sanitizer === 'undefined';
