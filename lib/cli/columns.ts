@@ -35,7 +35,7 @@ export type Found =
       readonly values: Float64Array;
       readonly strange: readonly number[];
     }
-  | { readonly kind: 'category'; readonly cells: readonly string[]; readonly different: number }
+  | { readonly kind: 'category' }
   | { readonly kind: 'left out'; readonly because: string };
 
 /** How many of the cells that are there have to be numbers, or dates, for the others to be mistakes. */
@@ -75,9 +75,57 @@ function formatsOf(cells: readonly string[], delimiter: string): NumberFormat[] 
   return isContinental ? ['comma', 'point'] : ['point', 'comma'];
 }
 
-/** Whether they count rows: each a whole number, each one more than the one before. */
+/** What names of rows are called, by which nothing can be told of the next one: user_id, PassengerId; the index of a data frame. */
+const isCalledId = (name: string) => /(^|[^a-z])id$|[a-z]I[dD]$/i.test(name);
+const isCalledIndex = (name: string) => /^(column \d+|index|row|nr|no|num|number|#)\.?$/i.test(name);
+
+/** Whether they count rows, from 0 or 1. */
 const isCounter = (values: Float64Array) =>
-  values.length > 2 && values.every((value, i) => i === 0 || value === values[i - 1] + 1);
+  (values[0] === 0 || values[0] === 1) && values.every((value, i) => value === values[0] + i);
+
+/** Why nothing can be learned of a column; undefined where something may be. */
+function uselessness(
+  name: string,
+  kind: Found['kind'],
+  cells: readonly string[],
+  present: readonly number[],
+  values?: Float64Array,
+): string | undefined {
+  const different = new Set(present.map((row) => cells[row].trim())).size;
+  if (different === 1 && present.length === cells.length)
+    return `is ${JSON.stringify(cells[0].trim())} in all rows`;
+  if (kind === 'category' && different > 20 && different > present.length / 2) {
+    return `has ${different} different texts in ${present.length} rows`;
+  }
+  if (values === undefined || different < present.length || present.length <= 10) return undefined;
+  const isWhole = present.every((row) => Number.isInteger(values[row]) || Number.isNaN(values[row]));
+  const isName = (isCalledId(name) && isWhole) || (isCalledIndex(name) && isCounter(values));
+  return isName ? 'is another number in each row, as a name for it' : undefined;
+}
+
+function findKind(
+  cells: readonly string[],
+  present: readonly number[],
+  delimiter: string,
+): Exclude<Found, { kind: 'left out' }> {
+  const number = readings(cells, present, formatsOf(cells, delimiter), readNumber);
+  if (number.read >= most * present.length) {
+    return {
+      kind: 'number',
+      format: number.format,
+      values: number.values,
+      strange: strangeAmong(number.values, present),
+    };
+  }
+  const date = readings(cells, present, ['ymd', 'mdy', 'dmy'] as const, readDate);
+  if (date.read < most * present.length) return { kind: 'category' };
+  return {
+    kind: 'date',
+    format: date.format,
+    values: date.values,
+    strange: strangeAmong(date.values, present),
+  };
+}
 
 /**
  * What a column is by its cells.
@@ -86,41 +134,16 @@ const isCounter = (values: Float64Array) =>
 export function find(name: string, cells: readonly string[], delimiter: string, isTarget = false): Found {
   const present = Array.from(cells.keys()).filter((row) => !isMissing(cells[row]));
   if (present.length === 0) return { kind: 'left out', because: 'has no values' };
-  const different = new Set(present.map((row) => cells[row].trim())).size;
-  const number = readings(cells, present, formatsOf(cells, delimiter), readNumber);
-  if (number.read >= most * present.length) {
-    const { format, values } = number;
-    const isOfRows = different === present.length && present.length > 10 && !isTarget;
-    if (
-      isOfRows &&
-      (isCounter(values) ||
-        (/(^|[^a-z])id$|[a-z]I[dD]$/i.test(name) &&
-          values.every((value) => Number.isInteger(value) || Number.isNaN(value))))
-    ) {
-      return { kind: 'left out', because: 'is another number in each row, as a name for it' };
-    }
-    if (different === 1 && present.length === cells.length && !isTarget) {
-      return { kind: 'left out', because: `is ${cells[present[0]].trim()} in all rows` };
-    }
-    return { kind: 'number', format, values, strange: strangeAmong(values, present) };
-  }
-  const date = readings(cells, present, ['ymd', 'mdy', 'dmy'] as const, readDate);
-  if (date.read >= most * present.length && !(different === 1 && present.length === cells.length)) {
-    return {
-      kind: 'date',
-      format: date.format,
-      values: date.values,
-      strange: strangeAmong(date.values, present),
-    };
-  }
-  if (isTarget) return { kind: 'category', cells, different };
-  if (different === 1 && present.length === cells.length) {
-    return { kind: 'left out', because: `is ${JSON.stringify(cells[present[0]].trim())} in all rows` };
-  }
-  if (different > 20 && different > present.length / 2) {
-    return { kind: 'left out', because: `has ${different} different texts in ${present.length} rows` };
-  }
-  return { kind: 'category', cells, different };
+  const found = findKind(cells, present, delimiter);
+  if (isTarget) return found;
+  const because = uselessness(
+    name,
+    found.kind,
+    cells,
+    present,
+    found.kind === 'number' ? found.values : undefined,
+  );
+  return because === undefined ? found : { kind: 'left out', because };
 }
 
 /** A category's word: cells without a value are one of their own. */
