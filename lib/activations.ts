@@ -20,7 +20,9 @@ const functions = {
   logSoftmax: (x: Tensor): Tensor => logSoftmax(x),
 };
 
+/** An activation by name. */
 export type ActivationName = keyof typeof functions;
+/** One of your own, made of ops. */
 export type ActivationFunction = (x: Tensor) => Tensor;
 
 /** Those that the product can apply in passing, with the defaults of their functions. */

@@ -7,6 +7,7 @@ import { readShape, type Shape, sizeOf } from './shape.ts';
 import { checkDtype, elements, empty, Tensor } from './tensor.ts';
 import { tracing } from './trace.ts';
 
+/** What `zeros`, `ones`, `full` and the like make. */
 export interface CreateOptions<D extends Dtype = Dtype> {
   /** Default float32. */
   dtype?: D;

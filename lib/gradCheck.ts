@@ -12,6 +12,7 @@ import { randomState } from './random.ts';
 import { type Shape, sameShape, show } from './shape.ts';
 import { checkElements, checkTensor, empty, floats, type Tensor } from './tensor.ts';
 
+/** Options of `gradCheck`. */
 export interface GradCheckOptions {
   /** The step of the differences; default 1e-6, near the cube root of float64's precision. */
   epsilon?: number;
@@ -24,6 +25,7 @@ export interface GradCheckOptions {
   order?: 1 | 2;
 }
 
+/** How far gradients are from differences, at most. */
 export interface GradCheckResult {
   /** Whether maxError ≤ tolerance; false as well when an error is NaN. */
   ok: boolean;

@@ -10,6 +10,7 @@ import { show } from './shape.ts';
 import { checkGradient, checkTensor, floats, isTensor, onesLike, Tensor } from './tensor.ts';
 import { leavesOf, mapTree } from './tree.ts';
 
+/** Options of `gradients`. */
 export interface GradientsOptions {
   /** dL/doutput for each output, in their order, or for the only one; null, and by default, 1 for a tensor of one element. */
   gradOutputs?: Tensor | null | readonly (Tensor | null)[];
@@ -150,6 +151,7 @@ function withHistory(
 /** Which arguments to differentiate by: a position, or several. */
 export type ArgumentNumbers = number | readonly number[];
 
+/** Options of `grad` and `valueAndGrad`. */
 export interface GradOptions {
   /**
    * Whether the gradients have a history, by which `backward` and `gradients` go on to what `fn` has used: for a penalty on them,

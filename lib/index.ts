@@ -1,4 +1,7 @@
-/** The public face of axpy. */
+/**
+ * Neural networks: tensors with gradients, layers, training, files, serving. All that `import 'axpy'` gives.
+ * @module axpy
+ */
 export {
   type ActivationFunction,
   type ActivationName,
@@ -51,6 +54,7 @@ export {
 } from './extend.ts';
 export { encodeCheckpoint, loadCheckpoint, saveCheckpoint } from './files/checkpoint.ts';
 export type { FileUrl, Path, Source } from './files/disk.ts';
+export type { EncodingName } from './files/dtypes.ts';
 export { encodeModel, loadModel, type SaveModelOptions, saveModel } from './files/model.ts';
 export { encodeNpy, type LoadNpyOptions, loadNpy, saveNpy } from './files/npy.ts';
 export { encodeNpz, type LoadNpzOptions, loadNpz, type SaveNpzOptions, saveNpz } from './files/npz.ts';
@@ -93,6 +97,7 @@ export {
   initializerBefore,
 } from './initializers.ts';
 export { type BackendInfo, backendInfo, type Limits, setThreads } from './kernels/index.ts';
+export type { PassReport } from './kernels/passes/index.ts';
 export {
   Activation,
   ELU,
@@ -353,6 +358,7 @@ export {
   confusionMatrix,
   type Metric,
   type MetricChoice,
+  type MetricFunction,
   type MetricName,
   type MetricTask,
   metrics,

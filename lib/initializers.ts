@@ -15,6 +15,7 @@ export interface Fans {
   fanOut: number;
 }
 
+/** Initial values by name. */
 export type InitializerName =
   | 'zeros'
   | 'ones'

@@ -9,7 +9,9 @@ import { beforeChange } from './hold.ts';
 import { recording } from './kernels/recorder.ts';
 import { heap, sharedMemory, sharesMemory } from './platform.ts';
 
+/** Those that have gradients. */
 export type FloatDtype = 'float32' | 'float64';
+/** The types of elements that there are. */
 export type Dtype = FloatDtype | 'int32';
 
 export interface Arrays {

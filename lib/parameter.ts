@@ -96,12 +96,14 @@ export class SharedTensor<D extends FloatDtype = 'float32'> extends Tensor<D> {
 /** Of whichever dtype. */
 // biome-ignore lint/suspicious/noExplicitAny: as in a plain Tensor
 export type AnySharedTensor = SharedTensor<any>;
+/** A parameter of whichever dtype. */
 // biome-ignore lint/suspicious/noExplicitAny: likewise
 export type AnyParameter = Parameter<any>;
 
 /** Whose memory has been given away. */
 const owners = new WeakMap<object, Storage>();
 
+/** Options of `Parameter`. */
 export interface ParameterOptions {
   /** Default: whether the rank is at least 2, as that of weights is and that of biases is not. */
   decays?: boolean;

@@ -101,6 +101,7 @@ export function stateOf(kept: Tensor): RandomState {
   return state;
 }
 
+/** What `rand` and `randn` make. */
 export interface RandomOptions<D extends FloatDtype = FloatDtype> {
   dtype?: D;
   requiresGrad?: boolean;

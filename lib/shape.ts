@@ -2,6 +2,7 @@
 import { describe, isArray, readArray } from './arguments.ts';
 import { ArgumentError, ShapeError } from './errors.ts';
 
+/** The lengths of the axes, the outermost first; [] of a scalar. */
 export type Shape = readonly number[];
 
 /** The largest number of axes that kernels walk over. */

@@ -27,6 +27,7 @@ export type Nested = number | readonly Nested[];
 
 export type { Values } from './values.ts';
 
+/** Options of `backward` of a `Tensor`. */
 export interface BackwardOptions<D extends Dtype = Dtype> {
   /** dL/dthis, of this shape and dtype; may be left out for a tensor of one element, where it is 1. */
   gradient?: Tensor<D>;
@@ -258,6 +259,7 @@ export class Tensor<out D extends Dtype = any> {
     return this;
   }
 
+  /** Its shape, dtype and elements, of many the first eight, for people to read. */
   toString(): string {
     checkTensor('toString', this);
     checkElements('toString', this);
@@ -407,6 +409,7 @@ export function empty(shape: Shape, dtype: Dtype): Tensor {
   );
 }
 
+/** Options of `tensor`. */
 export interface TensorOptions<D extends Dtype = Dtype> {
   /** Wanted where values is flat or should be folded; otherwise the nesting gives it. */
   shape?: Shape;

@@ -19,6 +19,7 @@ export type Batched<Item> = Item extends Tensor
         ? { [Place in keyof Item]: Batched<Item[Place]> }
         : Item[];
 
+/** How items of several lengths become one tensor. */
 export interface BatchPadding {
   /**
    * Items of several lengths are made as long as the longest of their batch, along their first axis, by this number at their

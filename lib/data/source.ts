@@ -9,8 +9,11 @@ import { type Awaitable, after, end, type Opening, type Pull } from './pull.ts';
 
 /** A web `ReadableStream`, which not every host can iterate. */
 export interface Readable<Item> {
+  /** Who reads it, alone. */
   getReader(): {
+    /** The next item, or that there is none. */
     read(): Promise<{ done: boolean; value?: Item | undefined }>;
+    /** Ends it, as nobody wants the rest. */
     cancel(reason?: unknown): Promise<void>;
   };
 }

@@ -19,11 +19,13 @@ import {
 import { shuffled } from './shuffle.ts';
 import { type Items, opening, openingOf, type RowOf, type RowsByName } from './source.ts';
 
+/** Options of `map` of a `Stream`. */
 export interface MapOptions {
   /** How many items may be under way at a time, where `fn` returns promises; they keep their order. Default 1. */
   concurrency?: number;
 }
 
+/** Options of `shuffle` of a `Stream`. */
 export interface ShuffleOptions {
   /**
    * Of the order, which then depends on it and on the number of the pass alone. Without it a pass begins by drawing from the
@@ -32,11 +34,13 @@ export interface ShuffleOptions {
   seed?: number | undefined;
 }
 
+/** Options of `batch` of a `Stream`. */
 export interface StreamBatchOptions extends BatchPadding {
   /** Whether to leave out a last batch that is smaller; default false. */
   dropLast?: boolean;
 }
 
+/** Options of `bucket` of a `Stream`. */
 export interface BucketOptions<Item> extends BatchPadding {
   /** How long an item is. */
   length: (item: Item) => number;

@@ -47,6 +47,7 @@ function brain(bits: number): number {
   return scratch.getFloat32(0);
 }
 
+/** How numbers lie in a file of safetensors, as it says. */
 export type EncodingName =
   | 'F64'
   | 'F32'

@@ -52,6 +52,7 @@ function hiddenOf(model: Layer): Named<AnySharedTensor> {
   return model.namedHidden().map(([name, tensor]) => [`${checkpointPrefix}model.hidden.${name}`, tensor]);
 }
 
+/** Options of `saveModel` and `encodeModel`. */
 export interface SaveModelOptions extends SafetensorsOptions {}
 
 /** A model as a file has it. */

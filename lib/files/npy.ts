@@ -16,6 +16,7 @@ import { type Path, replaceFile, type Source, withSource } from './disk.ts';
 import { checkWanted, convert, type Encoding, type EncodingName, encodings } from './dtypes.ts';
 import { Scanner } from './scanner.ts';
 
+/** Options of `loadNpy`. */
 export interface LoadNpyOptions<D extends Dtype = Dtype> {
   /** What all numbers become; see `loadNpy` for the default. */
   dtype?: D;

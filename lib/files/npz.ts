@@ -13,11 +13,13 @@ import { type LoadNpyOptions, npyParts, readNpy } from './npy.ts';
 import { type Only, selected } from './select.ts';
 import { archiveOf } from './zip.ts';
 
+/** Options of `loadNpz`. */
 export interface LoadNpzOptions<D extends Dtype = Dtype> extends LoadNpyOptions<D> {
   /** Names, or an expression that they match; other arrays are not read. Default: all. */
   only?: Only;
 }
 
+/** Options of `saveNpz` and `encodeNpz`. */
 export interface SaveNpzOptions {
   /** Whether to deflate, as `np.savez_compressed` does: smaller where numbers repeat, and slower. Default false. */
   compressed?: boolean;

@@ -32,11 +32,13 @@ export interface SafetensorsHeader {
   readonly tensors: Readonly<Record<string, TensorEntry>>;
 }
 
+/** Options of `saveSafetensors` and `encodeSafetensors`. */
 export interface SafetensorsOptions {
   /** Text by name, for whoever reads the file. */
   metadata?: Readonly<Record<string, string>>;
 }
 
+/** Options of `loadSafetensors`. */
 export interface LoadSafetensorsOptions {
   /** Names, or an expression that they match; other tensors are not read. Default: all. */
   only?: Only;

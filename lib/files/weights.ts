@@ -24,6 +24,7 @@ import {
 } from './safetensors.ts';
 import { damaged, readSums, sumLater } from './sums.ts';
 
+/** What tensors in a file are called, and how they lie there. */
 export interface WeightsConvention {
   /**
    * 'pytorch': names and layouts as in the `state_dict` of the same network there: `running_mean` and `running_var`, weights
@@ -38,11 +39,13 @@ export interface WeightsConvention {
   flattened?: Readonly<Record<string, Shape | null>>;
 }
 
+/** Options of `saveWeights` and `encodeWeights`. */
 export interface SaveWeightsOptions extends SafetensorsOptions, WeightsConvention {}
 
 /** A name's new one, or null to leave the tensor out. A table's key that ends with a dot stands for all names that begin so. */
 export type Rename = Readonly<Record<string, string | null>> | ((name: string) => string | null);
 
+/** Options of `loadWeights`. */
 export interface LoadWeightsOptions extends WeightsConvention {
   /** Whether a name that is missing or unknown is an error; default true. */
   strict?: boolean;

@@ -20,6 +20,7 @@ import { refuseOffers } from './offers.ts';
 export type { Call, Data, Flag, Float, Kernels, Limits, Program } from '../../binding.d.ts';
 export * from './codes.ts';
 
+/** What computes, and with what. */
 export interface BackendInfo {
   name: 'native' | 'fallback';
   /** The BLAS library and the core type it chose, or 'none'. */

@@ -94,6 +94,7 @@ export class RandomFlip extends Augmentation {
   }
 }
 
+/** Options of `RandomCrop`. */
 export interface RandomCropOptions {
   /** Pixels of 0 around each image before it is cut; default 0. */
   padding?: number;

@@ -17,6 +17,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { activation, count, dtype, flag, layerForm, number, type OptionsOf } from './options.ts';
 
+/** Options of `BatchNorm`. */
 export interface BatchNormLayerOptions<D extends FloatDtype = FloatDtype> {
   /** How far the running statistics move at each batch; default 0.1. */
   momentum?: number;
@@ -40,7 +41,7 @@ const form = layerForm('BatchNorm', { channels: count }, {
 
 /**
  * Batch normalisation (Ioffe & Szegedy, 2015): g((x − μ) / √(σ² + ε) · weight + bias), channel by channel, for input
- * [..., channels]: rows of features, or images [batch, height, width, channels].
+ * [..., channels], which is rows of features, or images [batch, height, width, channels].
  *
  * While training, μ and σ² are those of the batch, and the running statistics move towards them; in evaluation they are
  * the running statistics. Those are state (`namedBuffers`), not parameters. The forward pass updates them, under `noGrad`

@@ -16,6 +16,7 @@ import { checkHeads, MultiHeadAttention, rotaryStyle } from './multiHeadAttentio
 import { activation, choice, count, dtype, flag, type OptionsOf } from './options.ts';
 import { RMSNorm } from './rmsNorm.ts';
 
+/** Options of `TransformerBlock`. */
 export interface TransformerBlockOptions<D extends FloatDtype = FloatDtype> {
   /** Between both layers of the net; default 4·size. */
   hidden?: number;

@@ -21,6 +21,7 @@ import { inMode } from './mode.ts';
 /** Layers by the names of columns. */
 type Layers = Readonly<Record<string, Layer>>;
 
+/** Options of `Columns`. */
 export interface ColumnsOptions {
   /** How many features come of each column, where that is known beforehand: `adapt` finds it out. */
   widths?: Readonly<Record<string, number>>;

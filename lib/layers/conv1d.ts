@@ -10,6 +10,7 @@ import { inputError } from './checks.ts';
 import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
 import { layerForm, type OptionsOf, option, unchecked } from './options.ts';
 
+/** Options of `Conv1D`. */
 export interface Conv1DLayerOptions<D extends FloatDtype = FloatDtype> extends ConvolutionLayerOptions<D> {
   /** Steps from one position of the kernel to the next; default 1. */
   stride?: number;

@@ -9,6 +9,7 @@ import { positionsOn } from './checks.ts';
 import { Convolution, type ConvolutionLayerOptions, channels, common } from './convolution.ts';
 import { layerForm, type OptionsOf, padding, pair } from './options.ts';
 
+/** Options of `Conv2D`. */
 export interface Conv2DLayerOptions<D extends FloatDtype = FloatDtype> extends ConvolutionLayerOptions<D> {
   /** Pixels from one position of the kernel to the next; default 1. */
   stride?: Pair;

@@ -10,6 +10,7 @@ import { type Conv2DLayerOptions, imageArguments, imageOptions } from './conv2d.
 import { Convolution } from './convolution.ts';
 import { layerForm, type OptionsOf, option } from './options.ts';
 
+/** Options of `ConvTranspose2D`. */
 export interface ConvTranspose2DLayerOptions<D extends FloatDtype = FloatDtype>
   extends Conv2DLayerOptions<D> {
   /** Rows and columns more at the bottom and on the right, below the stride or the dilation; default 0. */

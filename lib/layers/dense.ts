@@ -18,6 +18,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { activation, biasInit, count, dtype, flag, init, layerForm, type OptionsOf } from './options.ts';
 
+/** Options of `Dense`. */
 export interface DenseOptions<D extends FloatDtype = FloatDtype> {
   /** Applied to the sum; default 'linear', which is none. */
   activation?: ActivationName | ActivationFunction;

@@ -15,6 +15,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { count, dtype, initializer, layerForm, type OptionsOf, option } from './options.ts';
 
+/** Options of `Embedding`. */
 export interface EmbeddingOptions<D extends FloatDtype = FloatDtype> {
   /**
    * The index of what fills up sequences that are too short, if there is one: its row is zeros at first and gets no

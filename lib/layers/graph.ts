@@ -17,6 +17,7 @@ export interface GraphNode {
   readonly from: string | readonly string[];
 }
 
+/** Options of `Graph`. */
 export interface GraphOptions<Outputs extends string | readonly string[] = string | readonly string[]> {
   /** The names of the inputs, or the shapes of an example of each, without the batch; null for one that is not known. */
   readonly inputs: readonly string[] | Readonly<Record<string, Shape | null>>;

@@ -11,6 +11,7 @@ import {
 } from './recurrent.ts';
 import { gruSteps, type Steps } from './steps.ts';
 
+/** Options of `GRU`. */
 export interface GRUOptions<D extends FloatDtype = FloatDtype> extends RecurrentOptions<D> {
   /**
    * Whether the reset gate acts on W·h (true, default: as in PyTorch, cuDNN and Keras today), or on h (false: as in the paper,

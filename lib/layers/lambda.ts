@@ -9,6 +9,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { layerForm, type OptionsOf, option } from './options.ts';
 
+/** Options of `Lambda`. */
 export interface LambdaOptions {
   /** The shape of an example's output for that of its input, where somebody is to know it: `(shape) => shape`. */
   outputShape?: ((input: Shape) => Shape) | undefined;

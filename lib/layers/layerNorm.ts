@@ -10,6 +10,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { dtype, flag, layerForm, normalizedShape, number, type OptionsOf } from './options.ts';
 
+/** Options of `LayerNorm`. */
 export interface LayerNormLayerOptions<D extends FloatDtype = FloatDtype> {
   /** Added to the variance; default 1e-5. */
   epsilon?: number;

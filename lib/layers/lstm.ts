@@ -11,6 +11,7 @@ import {
 } from './recurrent.ts';
 import { lstmSteps, type Steps } from './steps.ts';
 
+/** Options of `LSTM`. */
 export interface LSTMOptions<D extends FloatDtype = FloatDtype> extends RecurrentOptions<D> {}
 
 const form = layerForm('LSTM', recurrentArguments, recurrentOptions);

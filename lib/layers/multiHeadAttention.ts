@@ -23,6 +23,7 @@ import { type Kept, type KeptContext, KeyValueCache, keeps } from './keyValueCac
 import { type ExampleShape, Layer } from './layer.ts';
 import { count, dtype, flag, initializer, layerForm, type OptionsOf, option } from './options.ts';
 
+/** Options of `MultiHeadAttention`. */
 export interface MultiHeadAttentionOptions<D extends FloatDtype = FloatDtype> {
   /** Of the vectors that keys and values are made of; default `size`. */
   kvSize?: number;

@@ -20,6 +20,7 @@ import { text, toTensor } from './inputs.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { dtype, flag, layerForm, type OptionsOf, option } from './options.ts';
 
+/** Options of `Normalize`. */
 export interface NormalizeOptions<D extends FloatDtype = FloatDtype> {
   /** Whether it leads back, from deviations to values: x·√variance + mean; default false. */
   invert?: boolean;

@@ -16,6 +16,7 @@ import { toTensor } from './inputs.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { choice, dtype, layerForm, type OptionsOf, option } from './options.ts';
 
+/** Options of `OneHot`. */
 export interface OneHotOptions<D extends FloatDtype = FloatDtype> {
   /** What becomes of an index out of range: an IndexError (default), or zeros. */
   unknown?: 'error' | 'zeros';

@@ -9,6 +9,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { layerForm, number, type OptionsOf, option } from './options.ts';
 
+/** Options of `Pad`. */
 export interface PadOptions {
   /** Default 0. */
   value?: number;

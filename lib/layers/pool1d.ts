@@ -12,6 +12,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { count, flag, layerForm, type OptionsOf, option } from './options.ts';
 
+/** Options of `MaxPool1D`. */
 export interface Pool1DLayerOptions {
   /** Steps from one window to the next; default: as many as the window is long, so that windows do not overlap. */
   stride?: number;
@@ -19,6 +20,7 @@ export interface Pool1DLayerOptions {
   padding?: Padding1d;
 }
 
+/** Options of `AvgPool1D`. */
 export interface AvgPool1DLayerOptions extends Pool1DLayerOptions {
   /** Whether padding counts as zeros; default false, as in Keras. PyTorch's default is true (`count_include_pad`). */
   countPadding?: boolean;

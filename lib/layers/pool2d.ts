@@ -9,6 +9,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { flag, layerForm, type OptionsOf, padding, pair } from './options.ts';
 
+/** Options of `MaxPool2D`. */
 export interface Pool2DLayerOptions {
   /** Pixels from one window to the next; default: as many as the window is large, so that windows do not overlap. */
   stride?: Pair;
@@ -16,6 +17,7 @@ export interface Pool2DLayerOptions {
   padding?: Padding;
 }
 
+/** Options of `AvgPool2D`. */
 export interface AvgPool2DLayerOptions extends Pool2DLayerOptions {
   /** Whether padding counts as zeros; default false, as in Keras. PyTorch's default is true (`count_include_pad`). */
   countPadding?: boolean;

@@ -17,6 +17,7 @@ import { KeyValueCache, keeps } from './keyValueCache.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { choice, count, dtype, initializer, layerForm, type OptionsOf } from './options.ts';
 
+/** Options of `PositionEmbedding`. */
 export interface PositionEmbeddingOptions<D extends FloatDtype = FloatDtype> {
   /**
    * 'learned' (default): a vector for each position, learned. 'sinusoidal': sin(t·10000^(−2i/size)) and the cosine of it, side by

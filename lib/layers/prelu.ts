@@ -11,6 +11,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { count, dtype, finite, layerForm, type OptionsOf } from './options.ts';
 
+/** Options of `PReLU`. */
 export interface PReLUOptions<D extends FloatDtype = FloatDtype> {
   /** The slope at first; default 0.25. */
   slope?: number;

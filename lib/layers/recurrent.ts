@@ -21,6 +21,7 @@ import { type ExampleShape, Layer } from './layer.ts';
 import { choice, count, dtype, flag, initializer, number, type OptionsOf, option } from './options.ts';
 import { overTime, type Steps } from './steps.ts';
 
+/** Options of layers over time. */
 export interface RecurrentOptions<D extends FloatDtype = FloatDtype> {
   /** How many levels there are, each of which takes the sequence that the one before gives; default 1. */
   layers?: number;

@@ -8,6 +8,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { dtype, finite, layerForm, type OptionsOf } from './options.ts';
 
+/** Options of `Rescale`. */
 export interface RescaleOptions<D extends FloatDtype = FloatDtype> {
   /** Default float32. */
   dtype?: D;
@@ -33,7 +34,10 @@ export class Rescale<D extends FloatDtype = 'float32'> extends Layer {
     this.dtype = own.dtype as D;
   }
 
-  /** @param x of this dtype, or int32, which becomes that */
+  /**
+   * x · scale + offset.
+   * @param x of this dtype, or int32, which becomes that
+   */
   forward(x: Tensor): Tensor<D> {
     checkTensor(this.label, x);
     if (x.dtype !== 'int32') checkInputDtype(this, x, this.dtype);

@@ -11,6 +11,7 @@ import { configure, type LayerConfig, layerFrom, registerLayer } from './config.
 import { type ExampleShape, Layer } from './layer.ts';
 import { Sequential } from './sequential.ts';
 
+/** Options of `Residual`. */
 export interface ResidualOptions {
   /** What the input goes through on its way past, a 1×1 convolution where shapes differ, say; default nothing. */
   shortcut?: Layer | null | undefined;

@@ -11,6 +11,7 @@ import { configure } from './config.ts';
 import { type ExampleShape, Layer } from './layer.ts';
 import { dtype, flag, layerForm, normalizedShape, number, type OptionsOf } from './options.ts';
 
+/** Options of `RMSNorm`. */
 export interface RMSNormLayerOptions<D extends FloatDtype = FloatDtype> {
   /** Default float32. */
   dtype?: D;

@@ -11,6 +11,7 @@ import {
 } from './recurrent.ts';
 import { rnnSteps, type Steps } from './steps.ts';
 
+/** Options of `RNN`. */
 export interface RNNOptions<D extends FloatDtype = FloatDtype> extends RecurrentOptions<D> {
   /** Default 'tanh'. */
   nonlinearity?: 'tanh' | 'relu';

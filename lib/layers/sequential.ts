@@ -15,6 +15,7 @@ import type { Tensors } from './inputs.ts';
 import { type ExampleShape, Layer, naming } from './layer.ts';
 import { inMode } from './mode.ts';
 
+/** Options of `Sequential`. */
 export interface SequentialOptions {
   /** The shape of one example, without the batch: lets the constructor check every layer, and `summary` show sizes. */
   inputShape?: Shape;

@@ -14,6 +14,7 @@ import { type ExampleShape, Layer } from './layer.ts';
 import { choice, layerForm, type OptionsOf, option } from './options.ts';
 import { byCodePoint, readTexts, type Texts } from './texts.ts';
 
+/** Options of `StringLookup`. */
 export interface StringLookupOptions {
   /**
    * What becomes of a string that is not in the vocabulary: the index 0, so that the vocabulary has those from 1 on

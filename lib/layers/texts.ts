@@ -3,6 +3,7 @@ import { describe, isArray, readArray } from '../arguments.ts';
 import { DataError } from '../errors.ts';
 import { maxRank, type Shape, sameShape } from '../shape.ts';
 
+/** A text, or texts nested in any shape. */
 export type Texts = string | readonly Texts[];
 
 /** How many items an array may have. */

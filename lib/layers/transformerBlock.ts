@@ -22,6 +22,7 @@ export class TransformerBlock<D extends FloatDtype = 'float32'> extends Block<D>
   }
 
   /**
+   * Both parts, each added to what it was given, [batch, length, size].
    * @param x [batch, length, size]
    * @param options mask, keyMask and cache, as of MultiHeadAttention
    */

@@ -14,6 +14,7 @@ import {
 import { type Attending, MultiHeadAttention } from './multiHeadAttention.ts';
 import { count, layerForm, type OptionsOf } from './options.ts';
 
+/** Options of `TransformerDecoderBlock`. */
 export interface TransformerDecoderBlockOptions<D extends FloatDtype = FloatDtype>
   extends TransformerBlockOptions<D> {
   /** Of the vectors of the context; default `size`. */
@@ -59,6 +60,7 @@ export class TransformerDecoderBlock<D extends FloatDtype = 'float32'> extends B
   }
 
   /**
+   * The three parts, each added to what it was given, [batch, length, size].
    * @param x [batch, length, size]
    * @param context [batch, keys, kvSize]; or 'kept', the one that was given with this cache before, whose keys, values and mask
    *   are there

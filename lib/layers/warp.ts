@@ -17,6 +17,7 @@ import { choice, finite, layerForm, type OptionsOf, option } from './options.ts'
 export type Factor = number | readonly [low: number, high: number];
 type Range = readonly [low: number, high: number];
 
+/** What lies beyond the edge of an image: its mirror image, the pixel at the edge, or a number. */
 export type FillMode = 'reflect' | 'nearest' | 'constant';
 
 /** How Keras's layers for images are told. */

@@ -14,6 +14,7 @@ import {
   weighted,
 } from './options.ts';
 
+/** Options of binary cross-entropies. */
 export interface WeightedLossOptions extends LossOptions {
   /** Times each loss; broadcasts to the prediction. Means are over elements, whatever they weigh, as in PyTorch. */
   weight?: Tensor;

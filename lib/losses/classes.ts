@@ -21,11 +21,13 @@ import { sameShape, show, sizeOf } from '../shape.ts';
 import { checkSameFloat, checkTensor, type Tensor, tensor } from '../tensor.ts';
 import { checkNumber, type LossOptions, reduced, reductionOf } from './options.ts';
 
+/** Options of losses of one class among several. */
 export interface ClassLossOptions extends LossOptions {
   /** For each class, times the losses of examples of it; a mean over labels is one by these weights, as in PyTorch. */
   weight?: Tensor | readonly number[];
 }
 
+/** Options of `softmaxCrossEntropy`. */
 export interface CrossEntropyOptions extends ClassLossOptions {
   /** A label that stands for none: such examples have no loss, and no mean counts them. Of labels alone. */
   ignoreIndex?: number;

@@ -7,6 +7,7 @@ import { mean, sum } from '../ops/reduce.ts';
 import { sameShape, show } from '../shape.ts';
 import { checkSameFloat, checkTensor, type Tensor } from '../tensor.ts';
 
+/** Options of every loss. */
 export interface LossOptions {
   /** 'mean' (default) over elements, or over examples where a loss is one of these; 'sum'; or 'none' for each by itself. */
   reduction?: Reduction;

@@ -32,6 +32,7 @@ export type ExampleShapes = Shape | readonly ExampleShapes[] | { readonly [name:
 /** Where the channels are in images, or in sequences, that go in and come out. */
 export type OnnxLayout = 'NHWC' | 'NCHW' | 'NLC' | 'NCL';
 
+/** Options of `exportOnnx` and `encodeOnnx`. */
 export interface OnnxOptions {
   /**
    * The shape of an example, without the batch; several, in an array or a record, for a model of several inputs. Default: that

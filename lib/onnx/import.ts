@@ -26,6 +26,7 @@ import {
 } from './schema.ts';
 import { type FileTensor, isExternal, numbersOf, readExternal, readTensorProto } from './tensors.ts';
 
+/** Options of `importOnnx`. */
 export interface ImportOnnxOptions {
   /**
    * The values to return, by their names in the file, also inner ones: the features before the last layer, say. What they do

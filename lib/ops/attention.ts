@@ -20,6 +20,7 @@ import { reshape } from './reshape.ts';
 import { slice } from './slice.ts';
 import { softmax } from './softmax.ts';
 
+/** Options of `scaledDotProductAttention`. */
 export interface AttentionOptions {
   /** Whether query i sees keys 0 to i alone; default false. */
   causal?: boolean;

@@ -47,6 +47,7 @@ export interface ConvolutionOptions {
   winograd?: boolean;
 }
 
+/** Options of `conv2d`. */
 export interface Conv2dOptions extends ConvolutionOptions {
   /** Pixels from one position of the kernel to the next; default 1. */
   stride?: Pair;
@@ -56,6 +57,7 @@ export interface Conv2dOptions extends ConvolutionOptions {
   dilation?: Pair;
 }
 
+/** Options of `convTranspose2d`. */
 export interface ConvTranspose2dOptions extends Conv2dOptions {
   /** Rows and columns more at the bottom and on the right, below the stride or the dilation; default 0. */
   outputPadding?: Pair;
@@ -64,6 +66,7 @@ export interface ConvTranspose2dOptions extends Conv2dOptions {
 /** 'same' and 'valid' as for images; a number for both ends, or one for each. */
 export type Padding1d = 'same' | 'valid' | number | { left?: number; right?: number };
 
+/** Options of `conv1d`. */
 export interface Conv1dOptions extends ConvolutionOptions {
   /** Default 1. */
   stride?: number;

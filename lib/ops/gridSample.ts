@@ -14,9 +14,12 @@ import { slice } from './slice.ts';
 import { abs, floor, round } from './unary.ts';
 import { checkPair, type Pair } from './window.ts';
 
+/** What a place between pixels has: a mean of the four around it, or the nearest one. */
 export type GridSampleMode = 'bilinear' | 'nearest';
+/** What lies beyond the edge: 0, the pixel at the edge, or the mirror image. */
 export type PaddingMode = 'zeros' | 'border' | 'reflection';
 
+/** Options of `affineGrid`. */
 export interface AffineGridOptions {
   /**
    * Whether −1 and 1 are the centres of the first and the last pixels. False (default): they are the outer edges of these, as with
@@ -25,6 +28,7 @@ export interface AffineGridOptions {
   alignCorners?: boolean;
 }
 
+/** Options of `gridSample`. */
 export interface GridSampleOptions extends AffineGridOptions {
   /** 'bilinear' (default) interpolates between the centres of four pixels; 'nearest' takes one, of two as near that of even number. */
   mode?: GridSampleMode;

@@ -10,8 +10,10 @@ import { type Positions, tracing } from '../trace.ts';
 import { linearMap } from './derivative.ts';
 import { checkPair, type Pair, readPair } from './window.ts';
 
+/** What a place between pixels has: the nearest one, or a mean of the four around it. */
 export type UpsampleMode = 'nearest' | 'bilinear';
 
+/** Options of `upsample`. */
 export interface UpsampleOptions {
   /** The new size, instead of a scale: [height, width], or one number for both. */
   size?: Pair | null;
@@ -25,6 +27,7 @@ export interface UpsampleOptions {
   alignCorners?: boolean;
 }
 
+/** Options of `interpolate`. */
 export interface InterpolateOptions extends UpsampleOptions {
   /** How many times as large, for both axes or [vertical, horizontal]: any number above 0. */
   scaleFactor?: Pair | null;

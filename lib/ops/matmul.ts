@@ -10,6 +10,7 @@ import { broadcastTo } from './broadcastTo.ts';
 import { sumToShape } from './derivative.ts';
 import { reshape } from './reshape.ts';
 
+/** Options of `matmul` of a `Tensor`. */
 export interface MatmulOptions {
   /** Use aᵀ (of the last two axes). Default false. */
   transposeA?: boolean;

@@ -33,6 +33,7 @@ export interface RunningStatistics {
   count?: Tensor | null;
 }
 
+/** Options of `batchNorm`. */
 export interface BatchNormOptions {
   /**
    * True (default): normalises by the mean and variance of x, and moves the running statistics, where there are any,
@@ -307,6 +308,7 @@ function gradients(
   release(dShift);
 }
 
+/** Options of `layerNorm`. */
 export interface LayerNormOptions {
   /** Added to the variance; default 1e-5. */
   epsilon?: number;

@@ -19,6 +19,7 @@ import {
   windowOf,
 } from './window.ts';
 
+/** Options of `maxPool2d`. */
 export interface PoolOptions {
   /** Pixels from one window to the next; default: as many as the window is large, so that windows do not overlap. */
   stride?: Pair;
@@ -26,6 +27,7 @@ export interface PoolOptions {
   padding?: Padding;
 }
 
+/** Options of `averagePool2d`. */
 export interface AveragePoolOptions extends PoolOptions {
   /**
    * Whether padding counts as zeros. Default false: the mean is that of the pixels under the window, as in Keras and

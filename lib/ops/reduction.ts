@@ -10,11 +10,13 @@ import { groups, reduceInto } from './reduceInto.ts';
 import { reshape } from './reshape.ts';
 import { transpose } from './transpose.ts';
 
+/** Options of what reduces axes to one number. */
 export interface ReduceOptions {
   /** Keep each reduced axis with size 1, so that the result broadcasts against the input. Default false. */
   keepDims?: boolean;
 }
 
+/** An axis or several; negative ones are counted from the last. */
 export type Axes = number | readonly number[];
 
 /** The shape after reducing `axes`; with every reduced axis as 1 when `keepDims`. */

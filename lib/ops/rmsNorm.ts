@@ -7,6 +7,7 @@ import { tracing } from '../trace.ts';
 import { mul } from './binary.ts';
 import { checkEpsilon, lastAxes, normalizeRows, readNormalized, standardize } from './normalize.ts';
 
+/** Options of `rmsNorm`. */
 export interface RMSNormOptions {
   /** Added to the mean square; by default the distance from 1 to the next number of the dtype, as in PyTorch. */
   epsilon?: number;

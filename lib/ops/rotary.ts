@@ -12,6 +12,7 @@ import { slice } from './slice.ts';
 /** Which numbers are turned together: i and i + size/2, as in GPT-NeoX and Llama; or neighbours, as in RoFormer. */
 export type RotaryStyle = 'halves' | 'pairs';
 
+/** Options of `rotary`. */
 export interface RotaryOptions {
   /** Default 'halves'. */
   style?: RotaryStyle;

@@ -7,11 +7,13 @@ import { checkTensor, elements, empty, type Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
 import { takeAlongAxis } from './along.ts';
 
+/** Options of `sort` and `argsort` of a `Tensor`. */
 export interface SortOptions {
   /** The largest first. Default false. */
   descending?: boolean;
 }
 
+/** Options of `topK` of a `Tensor`. */
 export interface TopKOptions {
   /** The largest, which is the default, or the smallest with false. */
   largest?: boolean;

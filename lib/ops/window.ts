@@ -15,6 +15,7 @@ export type Pair = number | readonly [vertical: number, horizontal: number];
  */
 export type Padding = 'same' | 'valid' | Pair | Partial<Sides>;
 
+/** How many pixels lie beyond each edge. */
 export interface Sides {
   top: number;
   bottom: number;

@@ -7,6 +7,7 @@ import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
 import type { Schedule } from './schedules.ts';
 
+/** What groups of parameters of an `Adagrad` may have of their own. */
 export interface AdagradGroup {
   /** Default 0.01. */
   learningRate?: number | Schedule;
@@ -18,6 +19,7 @@ export interface AdagradGroup {
   l2?: number;
 }
 
+/** Options of `Adagrad`. */
 export interface AdagradOptions extends AdagradGroup {
   /** What sums of squared gradients begin with; default 0. */
   initialAccumulator?: number;

@@ -7,6 +7,7 @@ import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
 import type { Schedule } from './schedules.ts';
 
+/** Options of `Lion`. */
 export interface LionOptions {
   /** Default 0.0001: three to ten times less than for AdamW, as every element moves by all of it. */
   learningRate?: number | Schedule;

@@ -7,6 +7,7 @@ import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
 import type { Schedule } from './schedules.ts';
 
+/** Options of `NAdam`. */
 export interface NAdamOptions {
   /** Default 0.002. */
   learningRate?: number | Schedule;

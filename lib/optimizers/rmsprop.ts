@@ -8,6 +8,7 @@ import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
 import type { Schedule } from './schedules.ts';
 
+/** What groups of parameters of an `RMSprop` may have of their own. */
 export interface RMSpropGroup {
   /** Default 0.01. */
   learningRate?: number | Schedule;
@@ -21,6 +22,7 @@ export interface RMSpropGroup {
   l2?: number;
 }
 
+/** Options of `RMSprop`. */
 export interface RMSpropOptions extends RMSpropGroup {
   /** Divide by the deviation of gradients, √(mean of squares − square of mean) (Graves, 2013). Default false. */
   centered?: boolean;

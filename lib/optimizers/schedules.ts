@@ -49,7 +49,7 @@ const fall = (share: number) => (1 + Math.cos(Math.PI * share)) / 2;
  * "Accurate, large minibatch SGD", 2017).
  * @param steps how many steps it takes; the next one is the first of `then`
  * @param then a schedule, or the rate that stays
- * @param from the rate of the first step; default 0
+ * @param options.from the rate of the first step; default 0
  */
 export function warmup(steps: number, then: Schedule | number, options: { from?: number } = {}): Schedule {
   const op = 'warmup';
@@ -60,6 +60,7 @@ export function warmup(steps: number, then: Schedule | number, options: { from?:
   return (step) => (step < steps ? from + ((after(0) - from) * step) / steps : after(step - steps));
 }
 
+/** Options of `cosine`. */
 export interface CosineOptions {
   from: number;
   /** Default 0. */
@@ -83,6 +84,7 @@ export function cosine(options: CosineOptions): Schedule {
   return own.warmup === 0 ? falling : warmup(own.warmup, falling);
 }
 
+/** Options of `cosineRestarts`. */
 export interface CosineRestartsOptions {
   from: number;
   /** Default 0. */
@@ -108,6 +110,7 @@ export function cosineRestarts(options: CosineRestartsOptions): Schedule {
   };
 }
 
+/** Options of `polynomial`. */
 export interface PolynomialOptions {
   from: number;
   /** Default 0. */
@@ -127,6 +130,7 @@ export function polynomial(options: PolynomialOptions): Schedule {
   return (step) => to + (from - to) * (1 - Math.min(step / steps, 1)) ** power;
 }
 
+/** Options of `exponential`. */
 export interface ExponentialOptions {
   from: number;
   /** What the rate is multiplied by, */
@@ -141,6 +145,7 @@ export function exponential(options: ExponentialOptions): Schedule {
   return (step) => from * factor ** (step / every);
 }
 
+/** Options of `stepDecay`. */
 export interface StepDecayOptions {
   from: number;
   /** What the rate is multiplied by; default 0.1. */
@@ -168,6 +173,7 @@ export function stepDecay(options: StepDecayOptions): Schedule {
   return (step) => from * factor ** times.filter((time) => time <= step).length;
 }
 
+/** Options of `oneCycle`. */
 export interface OneCycleOptions {
   /** The largest rate. */
   max: number;

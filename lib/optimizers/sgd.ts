@@ -10,6 +10,7 @@ import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
 import type { Schedule } from './schedules.ts';
 
+/** Options of `SGD`. */
 export interface SGDOptions {
   /** α of W ← W − α·∂J/∂W, equations (5) and (6) of the notes. */
   learningRate: number | Schedule;

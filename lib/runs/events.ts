@@ -117,6 +117,7 @@ export interface EndEvent extends Moment {
   readonly bestEpoch?: number;
 }
 
+/** A line of a run. */
 export type RunEvent =
   | BeginEvent
   | BatchEvent

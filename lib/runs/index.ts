@@ -1,4 +1,7 @@
-/** `axpy/runs`: what becomes of trainings, written down and looked at. */
+/**
+ * What becomes of trainings, written down and looked at.
+ * @module axpy/runs
+ */
 export type {
   BatchEvent,
   BeginEvent,

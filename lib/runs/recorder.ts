@@ -7,6 +7,7 @@ import type { BatchEvent, EndEvent, Histogram, Moment, RunEvent } from './events
 import { type Picture, pictureOf } from './image.ts';
 import { histogramOf, normOf } from './numbers.ts';
 
+/** What is written down of a training, and how often. */
 export interface RecordOptions {
   /** Seconds from one record of batches to the next, at least; 0 for one of each batch. Default 0.25. */
   every?: number;

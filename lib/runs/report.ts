@@ -9,6 +9,7 @@ import type { BatchEvent, NormsEvent } from './events.ts';
 import type { Run } from './readRun.ts';
 import { type Confusion, readConfusion } from './recorder.ts';
 
+/** Options of `report` and `saveReport`. */
 export interface ReportOptions {
   /** Default: the name of the run. */
   title?: string;

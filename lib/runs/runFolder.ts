@@ -43,6 +43,7 @@ export interface RunInfo {
   };
 }
 
+/** Options of `runFolder`. */
 export interface RunFolderOptions extends RecordOptions {
   /** Where the folders of runs are; made where it is not there. Default 'runs'. */
   folder?: Path;

@@ -211,6 +211,7 @@ async function imageOf(name: string, picture: Picture): Promise<Value> {
 
 // ── the callback ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** Options of `tensorBoard`. */
 export interface TensorBoardOptions extends RecordOptions {
   /** Where the file goes; made where it is not there. TensorBoard takes each folder for a run: give each its own. */
   folder: Path;

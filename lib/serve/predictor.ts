@@ -16,6 +16,7 @@ import { Latencies, type LatencySummary } from './latencies.ts';
 import { Follower, type PublicationHandle } from './publication.ts';
 import { type NumbersOf, Replica } from './replica.ts';
 
+/** Options of `Predictor`. */
 export interface PredictorOptions {
   /** Examples that are computed together at most; default 32. */
   maxBatch?: number;
@@ -32,6 +33,7 @@ export interface PredictorOptions {
   timeout?: number | undefined;
 }
 
+/** How long a request is waited for. */
 export interface RequestOptions {
   /** Ends the wait with an AbortError. */
   signal?: Signal | undefined;

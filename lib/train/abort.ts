@@ -5,7 +5,9 @@ import { AbortError } from '../errors.ts';
 export interface Signal {
   readonly aborted: boolean;
   readonly reason: unknown;
+  /** Has the listener called when it is aborted. */
   addEventListener(type: 'abort', listener: () => void): void;
+  /** Forgets the listener. */
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 

@@ -11,6 +11,7 @@ import { keyOf } from './signature.ts';
 /** What a compiled function returns: tensors, alone or in arrays, plain objects and Maps; other values stay as recorded. */
 export type Result = unknown;
 
+/** What `compile` makes of a function: called as that was, it runs the native program of such a call. */
 export interface Compiled<Args extends unknown[], Returned> {
   /**
    * Runs on the executor, after every run that was asked for before; the arguments are those of now. What is over sooner

@@ -24,6 +24,7 @@ import { checkSignal, type LossChoices, type MetricChoices } from './options.ts'
 import { checkOutputRows, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { type Scored, Tally } from './tally.ts';
 
+/** Options of `evaluate`. */
 export interface EvaluateOptions<
   Model extends Layer = Layer,
   Y = Inputs,
@@ -159,6 +160,7 @@ export async function score(
   return hasLoss ? ({ loss: tally.loss, ...tally.scores() } as Scores) : tally.scores();
 }
 
+/** Options of `predict`. */
 export interface PredictOptions {
   /** Examples a forward pass; default 256. */
   batchSize?: number;

@@ -20,6 +20,7 @@ export type LossFunction<Prediction = Tensor, Target = Tensor> = (
 // biome-ignore lint/suspicious/noExplicitAny: the model and the data say what they are
 export type AnyLoss = LossFunction<any, any>;
 
+/** A loss of `losses`. */
 export type LossName = keyof typeof losses;
 
 /** The loss of one output of several, and what it counts in their sum. */

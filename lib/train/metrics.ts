@@ -19,6 +19,7 @@ export type { RankingOptions } from './metrics/ranking.ts';
 export type { ScoreOptions } from './metrics/scores.ts';
 export type { ClassificationKind, MetricTask } from './metrics/task.ts';
 
+/** A metric of `metrics`, with its default options. */
 export type MetricName = keyof typeof metrics;
 
 /**

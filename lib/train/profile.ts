@@ -15,6 +15,7 @@ import { type Compiled, recordedCall } from './compile.ts';
 /** More tell nothing more of a median, and the event loop waits for them. */
 const mostRuns = 10_000;
 
+/** Options of `profile`. */
 export interface ProfileOptions {
   /** How many runs are timed, after three that are not, up to 10,000. Default: as many as half a second holds, 5 to 200. */
   runs?: number;

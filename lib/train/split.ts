@@ -25,11 +25,13 @@ interface Common {
   groups?: Labels | undefined;
 }
 
+/** Options of `trainTestSplit`. */
 export interface SplitOptions extends Common {
   /** The part to test on, above 0 and below 1, rounded up as scikit-learn does; or how many examples. Default 0.25. */
   testSize?: number;
 }
 
+/** Options of `kFold`. */
 export interface FoldOptions extends Common {
   /** How many; default 5. */
   folds?: number;
@@ -485,7 +487,7 @@ function stratifiedGroupFolds(
  * @returns what can be iterated any number of times, and takes examples as it comes to a fold
  * @throws as `trainTestSplit`; ArgumentError for more folds than examples, groups, or members of the largest class
  */
-export function kFold(n: number, options?: FoldOptions): Iterable<Split<Int32Array>>;
+export function kFold(data: number, options?: FoldOptions): Iterable<Split<Int32Array>>;
 export function kFold<Data>(data: Data, options?: FoldOptions): Iterable<Split<Data>>;
 export function kFold(data: unknown, options: FoldOptions = {}): Iterable<Split<unknown>> {
   const op = 'kFold';

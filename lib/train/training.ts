@@ -33,6 +33,7 @@ import { checkSignal, type LossChoices, type MetricChoices, transformOf } from '
 import type { GradientTransform, InputsOf } from './step.ts';
 import { checkAverage, type WeightAverage } from './weightAverage.ts';
 
+/** Options of `fit`. */
 export interface FitOptions<
   Model extends Layer = Layer,
   Y = Inputs,

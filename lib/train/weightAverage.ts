@@ -17,6 +17,7 @@ import { type AnyParameter, type AnySharedTensor, SharedTensor } from '../parame
 import { type Named, readState } from '../state.ts';
 import { Tensor } from '../tensor.ts';
 
+/** Options of `WeightAverage`. */
 export interface WeightAverageOptions {
   /**
    * β of average ← β·average + (1 − β)·weights, from the first ones on (Polyak & Juditsky, 1992). Without it the average is the

@@ -61,10 +61,15 @@ export interface Callback {
    * the model anew after each of its calls, which takes some of the time of a small step. Default false.
    */
   readonly passive?: boolean;
+  /** Before the first step. */
   onTrainBegin?(context: TrainingContext): void | Promise<void>;
+  /** Before the first step of each epoch. */
   onEpochBegin?(context: TrainingContext): void | Promise<void>;
+  /** After each step. */
   onBatchEnd?(context: TrainingContext, report: BatchReport): void | Promise<void>;
+  /** After each epoch and its validation. */
   onEpochEnd?(context: TrainingContext, record: EpochRecord): void | Promise<void>;
+  /** When all is over, well or not. */
   onTrainEnd?(context: TrainingContext, outcome: Outcome): void | Promise<void>;
   /**
    * What checkpoints hold of it, copied at once: what it has to know to go on as if nothing had been between. `fit` asks for

@@ -11,6 +11,7 @@ import type { Callback } from './callback.ts';
 import { directionOf } from './earlyStopping.ts';
 import { keeperCallback, type Resting, sayLost } from './keeper.ts';
 
+/** Options of `checkpoint`. */
 export interface CheckpointOptions {
   /** Where files are kept; made where it is not there. */
   folder?: Path;

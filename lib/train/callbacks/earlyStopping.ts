@@ -11,6 +11,7 @@ import { higherIsBetter } from '../metrics.ts';
 import type { WeightAverage } from '../weightAverage.ts';
 import type { Callback } from './callback.ts';
 
+/** Options of `earlyStopping`. */
 export interface EarlyStoppingOptions {
   /** The number to watch, by its place in the record: 'validation.loss' (default), 'validation.accuracy', 'loss'. */
   monitor?: string;

@@ -8,10 +8,12 @@ import type { Callback, TrainingContext } from './callback.ts';
 
 /** A stream to write to; a terminal says so by `isTTY`. */
 export interface ProgressStream {
+  /** Takes text; what it returns is not looked at. */
   write(text: string): unknown;
   readonly isTTY?: boolean;
 }
 
+/** Options of `progress`. */
 export interface ProgressOptions {
   /** Default: standard error, or the console of a browser. */
   stream?: ProgressStream;

@@ -7,6 +7,7 @@ import { valueAt } from '../history.ts';
 import type { Callback } from './callback.ts';
 import { checkMonitor, directionOf } from './earlyStopping.ts';
 
+/** Options of `reduceOnPlateau`. */
 export interface ReduceOnPlateauOptions {
   /** The number to watch, by its place in the record: 'validation.loss' (default), 'validation.accuracy', 'loss'. */
   monitor?: string;

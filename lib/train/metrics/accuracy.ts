@@ -4,6 +4,7 @@ import { checkThreshold, decide, type ThresholdOptions } from './classes.ts';
 import { meanMetric, type Named } from './metric.ts';
 import { checkKind } from './task.ts';
 
+/** Options of `accuracy`. */
 export interface AccuracyOptions extends ThresholdOptions {}
 
 /**

@@ -6,6 +6,7 @@ import { checkElements, checkTensor, isTensor, type Tensor, tensor, type Values 
 import { argmaxRows, checkLabel, checkPaired, classesOf, trueClasses } from './classes.ts';
 import { checkScore } from './scores.ts';
 
+/** How often each class was taken for each other, and what follows from that. */
 export interface ConfusionMatrix {
   /** counts[true class][predicted class] */
   counts: number[][];

@@ -7,6 +7,7 @@ import { checkThreshold, type Decisions, decide, type ThresholdOptions } from '.
 import type { Metric } from './metric.ts';
 import { type ClassificationKind, checkChoice, checkKind } from './task.ts';
 
+/** Options of `precision`, `recall` and `f1`. */
 export interface CountOptions extends ThresholdOptions {
   /**
    * How the numbers of classes become one:

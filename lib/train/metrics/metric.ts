@@ -16,6 +16,7 @@ export interface Accumulator<Prediction = Tensor, Target = Tensor> {
   loadStateDict?(state: SavedState): void;
 }
 
+/** A number about predictions, which `fit` and `evaluate` gather batch by batch. */
 export interface Metric<Prediction = Tensor, Target = Tensor, Name extends string = string> {
   /** What records call it. */
   readonly name: Name;

@@ -10,6 +10,7 @@ import type { Metric } from './metric.ts';
 import { checkRows, logSoftmaxRows, type ScoreOptions } from './scores.ts';
 import { type ClassificationKind, checkChoice, checkKind } from './task.ts';
 
+/** Options of `rocAuc` and `averagePrecision`. */
 export interface RankingOptions extends ScoreOptions {
   /**
    * How the numbers of several classes, each against the rest, or labels become one: their mean ('macro', the default), that

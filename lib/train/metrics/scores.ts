@@ -5,6 +5,7 @@ import type { Tensor } from '../../tensor.ts';
 import { firstNoDistribution, isProbability } from '../targets.ts';
 import type { KindOptions } from './task.ts';
 
+/** Options of metrics that take scores as they are. */
 export interface ScoreOptions extends KindOptions {
   /**
    * Whether predictions are logits rather than probabilities. Default: what the loss beside the metric takes, where it is
