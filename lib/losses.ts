@@ -1,6 +1,7 @@
 /**
  * Losses: `losses` is what this module exports, and no more. Each takes a prediction and a target, and an options object with
  * `reduction`, by default the mean.
+ * @module
  */
 export {
   binaryCrossEntropy,

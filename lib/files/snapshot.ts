@@ -30,6 +30,7 @@ export interface CheckpointParts {
   optimizer?: Optimizer | Readonly<Record<string, Optimizer>> | undefined;
 }
 
+/** What a checkpoint is made of. */
 export interface CheckpointContent extends CheckpointParts {
   /** How many steps were taken, for whoever reads it. */
   step?: number | undefined;
@@ -37,6 +38,7 @@ export interface CheckpointContent extends CheckpointParts {
   extra?: SavedState | undefined;
 }
 
+/** What a checkpoint is restored into. */
 export interface RestoreOptions extends CheckpointParts {
   /** Whether the default random state, behind `randn`, initializers and dropout, goes on where it was; default true. */
   random?: boolean;

@@ -123,6 +123,7 @@ export class RandomRotation extends Warp {
   }
 }
 
+/** Options of `RandomZoom`. */
 export interface RandomZoomOptions extends WarpOptions {
   /** That of the width; default null: as the height, so that proportions stay. */
   widthFactor?: Factor | null;

@@ -97,6 +97,7 @@ function scaledNorm(
   );
 }
 
+/** Options of `norm` of a `Tensor`. */
 export interface NormOptions extends ReduceOptions {
   /** The p of the norm, at least 1; Infinity for the largest magnitude. Default 2, Euclid's. */
   ord?: number;

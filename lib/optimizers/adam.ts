@@ -22,11 +22,13 @@ export interface AdamHyper {
   epsilon?: number;
 }
 
+/** What groups of parameters of an `Adam` may have of their own. */
 export interface AdamGroup extends AdamHyper {
   /** λ of λ/2·‖W‖²: adds λ·W to the gradient of weights (rank ≥ 2), not of biases. Default 0. */
   l2?: number;
 }
 
+/** Options of `Adam`. */
 export interface AdamOptions extends AdamGroup {
   /** Divide by the largest second mean so far (Reddi, Kale & Kumar, "On the convergence of Adam and beyond", 2018). */
   amsgrad?: boolean;

@@ -8,6 +8,7 @@ import type { ParametersOf } from './group.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Values } from './rule.ts';
 
+/** What groups of parameters of an `AdamW` may have of their own. */
 export interface AdamWGroup extends AdamHyper {
   /**
    * λ of p ← (1 − learningRate·λ)·p, before the step, for all parameters of a group, biases among them, as PyTorch does:
@@ -16,6 +17,7 @@ export interface AdamWGroup extends AdamHyper {
   weightDecay?: number;
 }
 
+/** Options of `AdamW`. */
 export interface AdamWOptions extends AdamWGroup {
   /** As in Adam. */
   amsgrad?: boolean;

@@ -2,6 +2,7 @@
  * Learning rates that change from step to step, as functions of how many steps were taken before: an optimizer's
  * `learningRate` may be one, or that of a group. PyTorch's formulas, and Keras's where it has others; from the last step on
  * a rate stays what it is. A function of one's own is a schedule as well: `(step) => 0.1 / (1 + step)`.
+ * @module
  */
 import { checkBoolean, checkOptions, checkPositive, describe, isFunction, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';

@@ -62,6 +62,7 @@ export interface Histogram {
   readonly notFinite?: number;
 }
 
+/** How weights after an update are distributed, and the gradients that it was made with. */
 export interface HistogramsEvent extends Moment {
   readonly type: 'histograms';
   readonly weights: ByParameter<Histogram>;
@@ -87,6 +88,7 @@ export interface HistogramEvent extends Moment {
   readonly histogram: Histogram;
 }
 
+/** A picture of a program's own. */
 export interface ImageEvent extends Moment {
   readonly type: 'image';
   readonly name: string;
@@ -96,6 +98,7 @@ export interface ImageEvent extends Moment {
   readonly file: string;
 }
 
+/** A table of true against predicted classes, of a program's own. */
 export interface ConfusionEvent extends Moment {
   readonly type: 'confusion';
   readonly name: string;

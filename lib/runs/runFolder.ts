@@ -53,6 +53,7 @@ export interface RunFolderOptions extends RecordOptions {
   config?: Readonly<Record<string, Json>>;
 }
 
+/** A `RunLog` that writes into a folder for each training. */
 export interface RunFolder extends RunLog {
   /** The folder of the latest run, an absolute path; undefined before the first. */
   readonly path: string | undefined;

@@ -1,4 +1,7 @@
-/** The metrics to choose from; by name they take their default options. */
+/**
+ * The metrics to choose from; by name they take their default options.
+ * @module
+ */
 export { accuracy } from './accuracy.ts';
 export { f1, precision, recall } from './counts.ts';
 export { logLoss } from './logLoss.ts';
