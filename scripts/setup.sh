@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepares a bare clone: node modules, the native dependencies, the addon and the compiled library. Does only what is
-# missing or out of date, so that it costs next to nothing when all is there.
+# missing or out of date, so that it costs next to nothing when all is there. `setup.sh modules` ends with the node modules.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +15,7 @@ if newer_than node_modules/.package-lock.json package-lock.json package.json; th
   npm ci --ignore-scripts --no-audit --no-fund
   touch node_modules/.package-lock.json
 fi
+[ "${1:-}" != modules ] || exit 0
 
 # What the addon is built from: Debian's packages, each with a file that shows it is there.
 missing=()
