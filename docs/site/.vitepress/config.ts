@@ -40,7 +40,7 @@ const groups: readonly (readonly [title: string, pages: readonly string[]])[] = 
 
 const item = (source: string): DefaultTheme.SidebarItem => ({
   text: titleOf(source),
-  link: `/${placeOf(source)}`,
+  link: `/${placeOf(source).replace(/(index)?\.md$/, '')}`,
 });
 
 function guide(): DefaultTheme.SidebarItem[] {
