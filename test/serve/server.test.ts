@@ -37,7 +37,13 @@ interface Health {
   ready: boolean;
   version: number;
   examples: { received: number; waiting: number };
-  training: { rounds: number; phase: string; faults: Record<'round' | 'checkpoint', string | null> };
+  training: {
+    rounds: number;
+    rejected: number;
+    error: number;
+    phase: string;
+    faults: Record<'round' | 'checkpoint', string | null>;
+  };
 }
 
 class ServerProcess {
@@ -210,6 +216,23 @@ describe('a server', () => {
     });
     expect((await again.health()).examples.received).toBe(later.examples.received);
     expect(await again.end('SIGINT')).toBe(0);
+  });
+
+  test('what a round has learned that is no better is taken back', async () => {
+    const server = await ServerProcess.start(newFolder(), quick);
+    await server.learn(sales.slice(0, 400));
+    const before = await server.until(({ ready, training }) => ready && training.phase === 'waiting');
+    const prices = await server.prices(houses);
+    // Lies, but for every fifth, which is held out.
+    await server.learn(sales.slice(400, 500).map((one, i) => (i % 5 === 4 ? one : { ...one, price: 100 })));
+    const lied = await server.until(({ training }) => training.rounds === 2 && training.phase === 'waiting');
+    expect([lied.version, lied.training.rejected]).toEqual([before.version, 1]);
+    expect(await server.prices(houses)).toEqual(prices);
+    // Nothing is left of them in what the next round begins with.
+    await server.learn(sales.slice(500, 900));
+    const after = await server.until(({ training }) => training.rounds === 3 && training.phase === 'waiting');
+    expect(after.training.error).toBeLessThan(1.1 * before.training.error);
+    expect(await server.end()).toBe(0);
   });
 
   test('what is wrong is refused by name, and nothing else suffers', async () => {
