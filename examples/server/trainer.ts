@@ -59,6 +59,11 @@ const isHeld = ({ n }: Example) => n % 5 === 0;
 const heldMost = 1000;
 /** So many old examples are learned from again beside each new one, lest they be forgotten. */
 const replayed = 8;
+/** And so many are learned from in a round, however fast they come. */
+const roundMost = 4000;
+
+const drawn = (examples: readonly Example[], count: number): Example[] =>
+  Array.from(permutation(examples.length).slice(0, count), (i) => examples[i]);
 
 const rounds = { first: { epochs: 60, rate: 3e-3 }, next: { epochs: 8, rate: 1e-3 } };
 
@@ -160,12 +165,13 @@ export class Trainer {
     const known = this.examples.filter((example) => !isHeld(example));
     const fresh = known.filter(({ n }) => n > this.state.seen);
     const old = known.slice(0, known.length - fresh.length);
-    const again = Array.from(permutation(old.length).slice(0, replayed * fresh.length), (i) => old[i]);
+    const some = drawn(fresh, roundMost / 2);
+    const again = drawn(old, Math.min(replayed * some.length, roundMost - some.length));
     this.tell({ phase: 'training', rounds: this.state.rounds + 1, seen: this.examples.at(-1)!.n });
     try {
       const before = this.pupil === null ? errorOfMean(held) : await errorOf(this.pupil.model, held);
-      const pupil = this.pupil ?? pupilOf(modelFor(fresh));
-      await this.learn(pupil, [...fresh, ...again], signal);
+      const pupil = this.pupil ?? pupilOf(modelFor(some));
+      await this.learn(pupil, [...some, ...again], signal);
       const error = await errorOf(pupil.model, held);
       if (error < before) await this.take(pupil, error);
       else this.goBack({ rejected: this.state.rejected + 1 });

@@ -2,14 +2,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Predictor } from 'axpy';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Example } from '../../examples/server/examples.ts';
-import { houseOf, type Sale } from '../../examples/server/houses.ts';
+import { houseOf, modelFor, type Sale } from '../../examples/server/houses.ts';
+import { serverOf } from '../../examples/server/server.ts';
+import { stateAtFirst } from '../../examples/server/trainer.ts';
 import { splitHouses } from '../../examples/support/ames.ts';
 import { bundle } from '../bundle.ts';
 
@@ -307,6 +310,8 @@ describe('a server', () => {
     const folder = newFolder();
     let known = 0;
     let version = 0;
+    /** How many checkpoints were. */
+    let cut = 0;
     for (let life = 0; life < 5; life++) {
       const server = await ServerProcess.start(folder, ['--first', '100', '--every', '10']);
       const { version: own, examples } = await server.health();
@@ -319,30 +324,33 @@ describe('a server', () => {
       } else expect((await server.prices(houses)).length).toBe(50);
       let isOver = false;
       const telling = (async () => {
-        for (let at = 150; !isOver; at = 150 + ((at + 7) % 1500)) {
+        for (let at = known; !isOver; at = (at + 7) % 1500) {
           const some = sales.slice(at, at + 7);
           if (!(await server.post('/examples', some)).ok) throw new Error('refused');
           known += some.length;
+          await sleep(5);
         }
       })().catch(() => {});
       const watching = (async () => {
         for (; !isOver; await sleep(5)) ({ version } = await server.health());
       })().catch(() => {});
-      // The second life and the fourth end in the middle of a checkpoint.
+      // Early, while each round makes something better, they end in the middle of a checkpoint.
+      const isCheckpoint = life < 3;
       const ending = new AbortController();
-      const written = new Promise<void>((resolve) => {
+      const written = new Promise<boolean>((resolve) => {
         const watcher = watch(folder, { signal: ending.signal }, (_, name) => {
-          if (life % 2 === 1 && name?.startsWith('.axpy-')) resolve();
+          if (isCheckpoint && name?.startsWith('.axpy-')) resolve(true);
         });
         watcher.on('error', () => {});
       });
-      await Promise.race([written, sleep(life % 2 === 1 ? 10_000 : 300 + 150 * life)]);
+      cut += Number(await Promise.race([written, sleep(isCheckpoint ? 4000 : 250 * life, false)]));
       expect(await server.end('SIGKILL')).toBe('SIGKILL');
       isOver = true;
       ending.abort();
       await Promise.all([telling, watching]);
       if (life === 2) writeFileSync(join(folder, 'examples.jsonl'), '{"n":1', { flag: 'a' });
     }
+    expect(cut).toBeGreaterThan(0);
     const server = await ServerProcess.start(folder);
     expect((await server.prices(houses)).length).toBe(50);
     expect(await server.end()).toBe(0);
@@ -436,6 +444,40 @@ describe('a server', () => {
     expect(readdirSync(folder)).toContain('model.safetensors.damaged');
     expect(server.errors).toContain('was put aside');
   });
+});
+
+test.each([
+  { what: 'a queue that is full', options: { queue: 1 }, status: 503, code: 'refused' },
+  { what: 'an answer that is late', options: { timeout: 5 }, status: 504, code: 'timedOut' },
+  { what: 'a client that left', options: {}, status: undefined, code: 'aborted' },
+] as const)('$what: $status', async ({ options, status, code }) => {
+  // Whoever asks waits for others, and longer than anybody wants to.
+  const predictor = new Predictor(modelFor(sales.slice(0, 100)), { maxDelay: 300, ...options });
+  const service = { predictor, training: stateAtFirst(), log: null, learner: null, isStopping: false };
+  const server = serverOf(service, { body: 2 ** 20, backlog: 100 }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const ask = (signal?: AbortSignal) =>
+    fetch(`http://127.0.0.1:${port}/predict`, {
+      method: 'POST',
+      body: JSON.stringify(house),
+      signal: signal ?? null,
+    });
+  const controller = new AbortController();
+  const [one, two] = [ask(controller.signal).catch(() => undefined), ask()];
+  if (status === undefined) {
+    while (predictor.stats().waiting < 2) await sleep(2);
+    controller.abort();
+  }
+  const answers = [await one, await two];
+  const refused = answers.filter((answer) => answer?.status !== 200);
+  expect(refused.length).toBeGreaterThan(0);
+  for (const answer of refused) expect(answer?.status).toBe(status);
+  if (status === 503) expect(refused[0]!.headers.get('retry-after')).toBe('1');
+  while (predictor.stats().waiting > 0) await sleep(2);
+  expect(predictor.stats()[code]).toBe(refused.length);
+  server.close();
+  await predictor.close();
 });
 
 /** The system's code of an error of `fetch`, where the connection was refused or closed. */
