@@ -36,6 +36,8 @@ export class Storage<D extends Dtype = Dtype> {
   version = 0;
   /** Whether it is shared memory, which programs read and write in place. */
   isShared = false;
+  /** Whether nobody writes to it once it is filled, so that whatever runs meanwhile may read it. */
+  isConstant = false;
   /** Whether a user has its array, or another thread its memory, and may write to it unseen. */
   isExposed = false;
   /** Whose version counts: its own, or that of another one whose memory it uses. */

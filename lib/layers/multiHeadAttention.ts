@@ -331,6 +331,7 @@ export class MultiHeadAttention<D extends FloatDtype = 'float32'> extends Layer 
       tables = [Math.cos, Math.sin].map((of) => {
         const table = new SharedTensor([count, pairs], this.dtype);
         fillAngles(table.storage.array!, of, count, pairs, 10_000);
+        table.storage.isConstant = true;
         return table;
       });
       this.#angles.set(count, tables);

@@ -70,6 +70,7 @@ export class PositionEmbedding<D extends FloatDtype = 'float32'> extends Layer {
       fillAngles(values, of, count, size / 2, 10_000);
       for (let i = 0; i < values.length; i++) table[2 * i + first] = values[i];
     }
+    this.#table.storage.isConstant = true;
   }
 
   /**

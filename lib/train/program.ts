@@ -145,7 +145,8 @@ export class Entry {
 
   /** @throws ArgumentError for memory that programs of other queues may write to meanwhile, or read */
   private checkMemory({ written }: Plan): void {
-    const read = Array.from(this.traced.recording.inPlace, ({ array }) => array!);
+    const changing = [...this.traced.recording.inPlace].filter(({ isConstant }) => !isConstant);
+    const read = changing.map(({ array }) => array!);
     if ([...read, ...written].every(({ buffer }) => this.queue.admits(buffer))) return;
     throw new ArgumentError(
       '[Predictor] expected a model that reads its parameters and buffers in evaluation mode and changes nothing, got one that draws ' +
