@@ -202,6 +202,7 @@ await Promise.all(
         target: 'node20',
         format: 'cjs',
         plugins: [besideCommands],
+        minify: file === 'csv.ts',
         outfile: `${dist}cli/${file.replace(/\.ts$/, '.cjs')}`,
         banner: {
           js:

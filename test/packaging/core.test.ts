@@ -135,6 +135,57 @@ describe('a part with a subpath', () => {
   });
 });
 
+describe('the command line', () => {
+  const rows = Array.from(
+    { length: 60 },
+    (_, i) => `${i % 9},${['red', 'blue'][i % 2]},${3 * (i % 9) + 10 * (i % 2)}`,
+  );
+  const axpy = (...args: string[]) => run(folder, 'npx', ['--no-install', 'axpy', ...args]);
+
+  test('npx finds it; it trains and predicts', async () => {
+    write(folder, { 'data.csv': ['a,b,c', ...rows].join('\n') });
+    expect(await axpy('--help')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Usage: axpy'),
+      stderr: '',
+    });
+    const trained = await axpy(
+      'train',
+      'data.csv',
+      '-t',
+      'c',
+      '--epochs',
+      '3',
+      '--report',
+      'page.html',
+      '--json',
+      '-q',
+    );
+    expect(trained).toMatchObject({ code: 0, stderr: '' });
+    const { scores, kept, backend } = JSON.parse(trained.stdout);
+    expect(backend).toBe('native');
+    expect(scores[kept].RMSE).toBeLessThan(scores.mean.RMSE);
+    const predicted = await axpy('predict', 'model.safetensors', 'data.csv');
+    expect(predicted.code).toBe(0);
+    expect(predicted.stdout.split('\n')).toHaveLength(rows.length + 2);
+    expect(readFileSync(join(folder, 'page.html'), 'utf8')).toContain('<title>c of data.csv</title>');
+  });
+
+  test('says what went wrong in a line', async () => {
+    const { code, stderr } = await axpy('train', 'none.csv', '-t', 'c');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^axpy: .*none\.csv.*\n$/);
+  });
+
+  test('none of it loads with the library', () => {
+    const text = readFileSync(join(folder, 'node_modules/axpy/dist/index.cjs'), 'utf8');
+    expect(text).not.toMatch(/UsageError|csv-parse/);
+    // What it brings of others, it says.
+    const parser = readFileSync(join(folder, 'node_modules/axpy/dist/cli/csv.cjs'), 'utf8');
+    expect(parser).toMatch(/csv-parse[^]*MIT License[^]*Copyright/);
+  });
+});
+
 describe('less than all permissions', () => {
   test.each([
     ['--no-addons', ['--no-addons', 'esm.mjs'], 1],
