@@ -66,6 +66,10 @@ function readings<Format>(
   return all.reduce((best, other) => (other.read > best.read ? other : best));
 }
 
+/** The same of dates: with points the day comes first, with strokes the month. */
+const dateFormatsOf = (cell: string): DateFormat[] =>
+  cell.includes('.') ? ['ymd', 'dmy', 'mdy'] : ['ymd', 'mdy', 'dmy'];
+
 const strangeAmong = (values: Float64Array, present: readonly number[]) =>
   present.filter((row) => Number.isNaN(values[row]));
 
@@ -117,7 +121,7 @@ function findKind(
       strange: strangeAmong(number.values, present),
     };
   }
-  const date = readings(cells, present, ['ymd', 'mdy', 'dmy'] as const, readDate);
+  const date = readings(cells, present, dateFormatsOf(cells[present[0]]), readDate);
   if (date.read < most * present.length) return { kind: 'category' };
   return {
     kind: 'date',

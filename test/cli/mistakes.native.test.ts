@@ -1,4 +1,5 @@
 /** Everything wrong that people do, and what is said about it: a line, and an exit code that tells whose mistake it is. */
+import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { axpy, csvOf, flowerNames, flowers, folderOf, quick } from './support.ts';
@@ -147,6 +148,17 @@ test('help, versions, and no words where none are wanted', async () => {
   expect(own.stdout).toContain('--target COLUMN');
   expect(await axpy(folder, ['help', 'train'])).toEqual(own);
   expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test('the documentation names no option that there is not', async () => {
+  const folder = folderOf({});
+  const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+  const names = ['train', 'predict', 'inspect', 'export', 'bench'];
+  const helps = await Promise.all(names.map((name) => axpy(folder, [name, '--help'])));
+  const known = helps.map(({ stdout }) => stdout).join('\n');
+  const named = [...new Set(page.match(/--[a-z]+/g))];
+  expect(named.length).toBeGreaterThan(15);
+  expect(named.filter((option) => !known.includes(option))).toEqual([]);
 });
 
 /** Tables as they come: any words, any number of columns, gaps, quotes. */

@@ -127,7 +127,10 @@ test('what columns are', () => {
       cells((i) => String(i * 1.5)),
       ',',
     ),
-  ).toMatchObject({ kind: 'number', strange: [] });
+  ).toMatchObject({ kind: 'number', strange: []   expect(find('a', ['01.02.2024', '03.04.2024'], ',')).toMatchObject({ kind: 'date', format: 'dmy' });
+  expect(find('a', ['01/02/2024', '03/04/2024'], ',')).toMatchObject({ kind: 'date', format: 'mdy' });
+  expect(find('t', cells((i) => String(i + 1)), ',')).toMatchObject({ kind: 'number' });
+});
   expect(
     find(
       'a',
