@@ -175,7 +175,7 @@ const types: readonly unknown[] = [
 ] satisfies RunEvent['type'][];
 
 /** The event of a line; undefined for one of a later version. @throws FormatError for what is none */
-function eventOf(line: string): RunEvent | undefined {
+export function eventOf(line: string): RunEvent | undefined {
   let event: unknown;
   try {
     event = JSON.parse(line);

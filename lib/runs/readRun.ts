@@ -5,7 +5,7 @@ import { type Path, pathOf } from '../files/disk.ts';
 import type { History } from '../train/history.ts';
 import { asking, files, textOf } from './disk.ts';
 import { type EndEvent, eventsIn, oneHistory, type RunEvent } from './events.ts';
-import { eventsFile, infoFile, type RunInfo } from './runFolder.ts';
+import { eventsFile, infoFile, type RunInfo } from './info.ts';
 
 /** A run, as far as it is. */
 export interface Run {
@@ -26,9 +26,9 @@ function historyOf(events: readonly RunEvent[], end: EndEvent | undefined): Hist
   return { epochs, ...stopped, ...(end?.bestEpoch === undefined ? {} : { bestEpoch: end.bestEpoch }) };
 }
 
-async function read(op: string, folder: string): Promise<Run | undefined> {
-  const { path } = files(op);
-  const [infoPath, eventsPath] = [infoFile, eventsFile].map((name) => path.join(folder, name));
+/** What the folder of a run says that it is; undefined where it is none. @throws FormatError for what something else wrote */
+export async function readInfo(op: string, folder: string): Promise<RunInfo | undefined> {
+  const infoPath = files(op).path.join(folder, infoFile);
   const text = await textOf(op, infoPath);
   if (text === undefined) return undefined;
   let info: unknown;
@@ -41,9 +41,16 @@ async function read(op: string, folder: string): Promise<Run | undefined> {
     const format = isRecord(info) ? (info as RunInfo).format : info;
     throw new FormatError(`[${op}] expected a run of format 1, got ${format} (${infoPath})`);
   }
+  return info as RunInfo;
+}
+
+async function read(op: string, folder: string): Promise<Run | undefined> {
+  const info = await readInfo(op, folder);
+  if (info === undefined) return undefined;
+  const eventsPath = files(op).path.join(folder, eventsFile);
   const events = oneHistory(eventsIn(op, eventsPath, (await textOf(op, eventsPath)) ?? ''));
   const end = events.findLast((event) => event.type === 'end');
-  return { path: folder, info: info as RunInfo, events, history: historyOf(events, end), end };
+  return { path: folder, info, events, history: historyOf(events, end), end };
 }
 
 /**

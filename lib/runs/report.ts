@@ -6,6 +6,7 @@ import type { EpochRecord } from '../train/history.ts';
 import { type Chart, chartOf, colours, escaped, figure, type Point, type Series } from './chart.ts';
 import { replaceText } from './disk.ts';
 import type { BatchEvent, NormsEvent } from './events.ts';
+import { palettes } from './palettes.ts';
 import type { Run } from './readRun.ts';
 import { type Confusion, readConfusion } from './recorder.ts';
 
@@ -109,11 +110,6 @@ function factsOf({ epochs, stopped, bestEpoch }: History, run: Run | undefined):
 
 // ── the page ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Okabe & Ito's colours, which those see apart too who see fewer; lighter ones on dark ground. */
-const palettes = {
-  light: ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8a6d00', '#56b4e9', '#444444', '#e69f00'],
-  dark: ['#56b4e9', '#f0834a', '#2fc79a', '#e3a3c6', '#f0e442', '#8fd0ff', '#cccccc', '#e69f00'],
-};
 const paletteOf = (colour: readonly string[]) => colour.map((one, i) => `--c${i}:${one}`).join(';');
 
 const style = `:root{color-scheme:light dark;--ground:#fff;--ink:#1c1e21;--faint:#667;--line:#dde;--heat:0,114,178;${paletteOf(palettes.light)}}
