@@ -28,7 +28,13 @@ export function packaging(include: string[]) {
 function project(backend: 'native' | 'fallback', isTimed: boolean) {
   return {
     // The examples import the package by its name; the tests mean its sources.
-    resolve: { alias: { 'axpy/runs': source('runs/index.ts'), axpy: source('index.ts') } },
+    resolve: {
+      alias: {
+        'axpy/dashboard': source('dashboard/index.ts'),
+        'axpy/runs': source('runs/index.ts'),
+        axpy: source('index.ts'),
+      },
+    },
     test: {
       name: isTimed ? `${backend}-timed` : backend,
       include: isTimed ? timed : ['test/**/*.test.ts'],

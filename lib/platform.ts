@@ -5,8 +5,10 @@
  */
 
 interface Builtins {
+  'node:crypto': typeof import('node:crypto');
   'node:diagnostics_channel': typeof import('node:diagnostics_channel');
   'node:fs': typeof import('node:fs');
+  'node:http': typeof import('node:http');
   'node:module': typeof import('node:module');
   'node:os': typeof import('node:os');
   'node:path': typeof import('node:path');
@@ -117,7 +119,7 @@ function byMessages(): Later | undefined {
   let channel: InstanceType<typeof MessageChannel> | undefined;
   function open() {
     const opened = new MessageChannel();
-    (opened.port1 as { onmessage?: () => void }).onmessage = () => tasks.shift()!();
+    (opened.port1 as unknown as { onmessage?: () => void }).onmessage = () => tasks.shift()!();
     return opened;
   }
   return (task) => {

@@ -1,7 +1,7 @@
 /**
  * What the package has beside the modules of tsc, which bundlers take: for Node the library in one file, which `require` gets
  * and `import` too; for browsers in both formats; and `axpy/linux-x64` and its like, the library with one binary by a path
- * that bundlers follow; and parts of the library that have a subpath of their own, `axpy/runs`, and load when they are imported; and
+ * that bundlers follow; and parts of the library that have a subpath of their own, `axpy/runs` and its like, and load when they are imported; and
  * the command line, `axpy`.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,10 +9,15 @@ import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { binaries } from './binaries.ts';
+import { buildPage } from './page.ts';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 const manifest = new URL('../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+
+// Before the file that scripts/setup.sh compares with lib/.
+const page = await buildPage();
+writeFileSync(`${dist}dashboard/built.js`, page);
 
 /** Browsers have no addons, and no terminal for a bar. */
 const forBrowsers: Plugin = {
@@ -123,9 +128,10 @@ offers.late?.(offer);
 }
 
 /** Parts of the library with a subpath of their own, each a folder of lib/. */
-const parts = ['runs'];
+const parts = ['runs', 'dashboard'];
 /** What a part may have a copy of, as it holds no state of the library's. */
-const copied = /^(arguments|platform|version|files\/(bytes|crc32|disk|kinds)|onnx\/protobuf)\.js$/;
+const copied =
+  /^(arguments|platform|version|files\/(bytes|crc32|disk|kinds)|onnx\/protobuf|runs\/(?!tensorBoard)\w+)\.js$/;
 
 /** In Node a part takes the library itself, and its errors, from the one file in which they are. */
 const besideLibrary: Plugin = {
