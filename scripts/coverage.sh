@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bash scripts/setup.sh
+bash scripts/setup.sh tests
 npx --no-install cmake-js build --out build-coverage --CDAXPY_COVERAGE=ON --parallel 2 >/dev/null
 rm -rf coverage
 find build-coverage -name '*.gcda' -delete

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prepares a bare clone: node modules, the native dependencies, the addon and the compiled library. Does only what is
-# missing or out of date, so that it costs next to nothing when all is there. `setup.sh modules` ends with the node modules.
+# missing or out of date, so that it costs next to nothing when all is there. `setup.sh modules` ends with the node modules. With `tests`, also what tests need
+# beside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +26,12 @@ if [ "${AXPY_BACKEND:-auto}" != fallback ]; then
   need libhwy-dev 'hwy/highway.h'
 fi
 need cppcheck 'bin/cppcheck'
+if [ "${1:-}" = tests ]; then
+  # A browser, for test/dashboard: Debian's, or one of these.
+  browser=''
+  for name in chromium chromium-browser google-chrome; do ! command -v "$name" >/dev/null || browser="$name"; done
+  [ -n "$browser" ] || missing+=(chromium)
+fi
 # Old CPUs, for test/attack.
 [ "$(uname -m)" != x86_64 ] || need qemu-user 'bin/qemu-x86_64'
 if [ ${#missing[@]} -gt 0 ]; then
@@ -45,7 +52,7 @@ if [ "${AXPY_BACKEND:-auto}" != fallback ] && newer_than build/Release/axpy.node
   npm run --silent build:native
   touch build/Release/axpy.node
 fi
-if newer_than dist/index.cjs lib scripts/bundle.ts scripts/types.sh binding.d.ts tsconfig.build.json package.json; then
+if newer_than dist/index.cjs lib scripts/bundle.ts scripts/page.ts scripts/types.sh binding.d.ts tsconfig.build.json package.json; then
   say 'compiling the library (tsc)'
   npm run --silent build:ts
 fi

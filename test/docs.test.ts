@@ -25,7 +25,11 @@ const pages = {
 for (const name of Object.keys(pages)) {
   const page = readFileSync(join(root, 'docs', `${name}.md`), 'utf8');
   const blocks = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code);
-  const sources = { "'axpy'": "'../../lib/index.ts'", "'axpy/runs'": "'../../lib/runs/index.ts'" };
+  const sources = {
+    "'axpy'": "'../../lib/index.ts'",
+    "'axpy/runs'": "'../../lib/runs/index.ts'",
+    "'axpy/dashboard'": "'../../lib/dashboard/index.ts'",
+  };
   let code = blocks.join('\n');
   for (const [name, source] of Object.entries(sources))
     code = code.replaceAll(`from ${name}`, `from ${source}`);

@@ -11,6 +11,7 @@ import { LiveRuns } from './live.ts';
 import { Board, type Listed, type Source } from './server.ts';
 import type { View } from './view.ts';
 
+/** Options of `dashboard`. */
 export interface DashboardOptions extends RecordOptions {
   /** The port that is listened at. Default 0, which is one that is free. */
   port?: number;
@@ -26,6 +27,7 @@ export interface DashboardOptions extends RecordOptions {
   token?: string;
 }
 
+/** A callback whose trainings are shown on a page, and the page's server. */
 export interface Dashboard extends RunLog {
   /** Where the page is. With `stop` it ends with the token. */
   readonly url: string;
@@ -37,6 +39,8 @@ const op = 'dashboard';
 const optionNames = ['port', 'host', 'folder', 'name', 'stop', 'token', ...recordOptions] as const;
 /** After how many milliseconds a run that says nothing is no longer taken for one that goes on. */
 const patience = 60_000;
+/** For how long those who are connected may take the rest, in milliseconds. */
+const grace = 200;
 
 /**
  * Serves a page of trainings, live: losses and metrics by batch and epoch, learning rate, speed, memory, norms and histograms,
@@ -98,8 +102,12 @@ export async function dashboard(options: DashboardOptions = {}): Promise<Dashboa
       live.close();
       board.close();
       closed ??= new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
+        // What was said arrives first, where anybody listens. A program that waits for this is not over.
+        const timer = setTimeout(() => server.closeAllConnections(), grace);
+        server.close(() => {
+          clearTimeout(timer);
+          resolve();
+        });
       });
       return closed;
     },
@@ -150,7 +158,7 @@ function sourceOf(live: LiveRuns, disk: RunsOnDisk | undefined, mayStop: boolean
       // A training that is written to the folder as well is one.
       const twins = new Set<string>();
       for (const [, run] of own) {
-        const twin = [...others.values()].find((entry) => isSame(entry, run.view));
+        const twin = twinOf(run.view, others.values());
         if (twin === undefined) continue;
         twins.add(twin.name);
         if (run.name !== twin.name) {
@@ -171,10 +179,16 @@ function sourceOf(live: LiveRuns, disk: RunsOnDisk | undefined, mayStop: boolean
   };
 }
 
-/** Whether a run on disk is a training of this program: begun at the same time, of the same model. */
-function isSame({ info }: Entry, { info: own }: View): boolean {
-  if (info === undefined) return false;
-  return Math.abs(info.began - own.began) < 2000 && info.model.summary === own.model.summary;
+/** The run on disk that is a training of this program: of the same model, begun at the same time. */
+function twinOf({ info: own }: View, entries: Iterable<Entry>): Entry | undefined {
+  let twin: Entry | undefined;
+  let least = 1000;
+  for (const entry of entries) {
+    if (entry.info?.model.summary !== own.model.summary) continue;
+    const apart = Math.abs(entry.info.began - own.began);
+    if (apart < least) [twin, least] = [entry, apart];
+  }
+  return twin;
 }
 
 function listedLive(id: string, name: string, { info, end }: View, canStop: boolean): Listed {

@@ -12,8 +12,8 @@ import { View } from './view.ts';
 const [piece, longestLine] = [2 ** 18, 2 ** 26];
 /** Where the end of a run is looked for that nobody has chosen. */
 const tail = 2 ** 14;
-/** Looking takes at most so much of the time, and is done every two seconds at most. */
-const [share, pause] = [0.005, 2000];
+/** Milliseconds from one look at the folder to the next: at least, and by run, as looking at one takes a hundredth of that. */
+const [pause, pauseByRun] = [2000, 10];
 
 const op = 'dashboard';
 
@@ -45,11 +45,9 @@ export class RunsOnDisk {
 
   /** Looks what is there, and reads on in those that are chosen. */
   async look(chosen: ReadonlySet<string>): Promise<void> {
-    const start = performance.now();
-    if (start >= this.next) {
+    if (performance.now() >= this.next) {
       await this.list();
-      const now = performance.now();
-      this.next = now + Math.max(pause, (now - start) / share);
+      this.next = performance.now() + Math.max(pause, pauseByRun * this.entries.size);
     }
     for (const [name, entry] of this.entries) {
       if (!chosen.has(name)) entry.view = undefined;
@@ -189,7 +187,7 @@ function take(view: View, text: string): void {
       const event = eventOf(line);
       if (event !== undefined) view.add(event);
     } catch {
-      view.damaged++;
+      view.addDamage();
     }
   }
 }

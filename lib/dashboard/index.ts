@@ -1,2 +1,5 @@
-/** `axpy/dashboard`: a page of trainings, live. */
+/**
+ * A page of trainings, live.
+ * @module axpy/dashboard
+ */
 export { type Dashboard, type DashboardOptions, dashboard } from './dashboard.ts';

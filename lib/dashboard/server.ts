@@ -92,6 +92,10 @@ class Page {
     if (now - this.heard > silence) this.say('', '', now);
   }
 
+  end(): void {
+    this.response.end();
+  }
+
   private say(event: string, data: string, now: number): void {
     this.heard = now;
     this.response.write(event === '' ? ':\n\n' : `event: ${event}\ndata: ${data}\n\n`);
@@ -116,8 +120,10 @@ export class Board {
     });
   }
 
+  /** Says no more to the pages. */
   close(): void {
     clearTimeout(this.timer);
+    for (const one of this.pages) one.end();
     this.pages.clear();
   }
 

@@ -42,11 +42,13 @@ export type CurveNews = readonly [
   notFinite: { count: number; x: number } | null,
 ];
 
+export type Picture = Pick<ImageEvent, 'step' | 'file' | 'width' | 'height'>;
+
 export interface Details {
   readonly info: RunInfo;
   readonly begin: BeginEvent | undefined;
   readonly end: EndEvent | undefined;
-  readonly images: Readonly<Record<string, readonly { step: number; file: string; width: number }[]>>;
+  readonly images: Readonly<Record<string, readonly Picture[]>>;
   readonly confusions: readonly ConfusionEvent[];
   /** How many lines of its file are none. */
   readonly damaged: number;
@@ -64,10 +66,10 @@ export interface News {
 }
 
 export class View {
-  damaged = 0;
   begin: BeginEvent | undefined;
   end: EndEvent | undefined;
   private at: Moment & { batch: number } = { time: 0, step: 0, epoch: 0, batch: 0 };
+  private damaged = 0;
   private readonly curves = new Map<string, Curve>();
   private readonly images = new Map<string, ImageEvent[]>();
   private readonly confusions = new Map<string, ConfusionEvent>();
@@ -144,6 +146,12 @@ export class View {
     }
   }
 
+  /** A line of its file is none. */
+  addDamage(): void {
+    this.damaged++;
+    this.details++;
+  }
+
   /** The files of its images. */
   files(): string[] {
     return [...this.images.values()].flatMap((list) => list.map(({ file }) => file));
@@ -181,7 +189,7 @@ export class View {
     const images = Object.fromEntries(
       Array.from(this.images, ([name, list]) => [
         name,
-        list.map(({ step, file, width }) => ({ step, file, width })),
+        list.map(({ step, file, width, height }) => ({ step, file, width, height })),
       ]),
     );
     const { info, begin, end, damaged } = this;

@@ -62,7 +62,9 @@ export function piped(
     );
   let reader: PipeReader & { cancel(): Promise<void> };
   try {
-    reader = source().pipeThrough(new globalThis[kind]('deflate-raw') as never).getReader() as never;
+    reader = source()
+      .pipeThrough(new globalThis[kind]('deflate-raw') as never)
+      .getReader() as never;
   } catch (cause) {
     throw new FileError(`[${op}] expected a host with ${kind} ('deflate-raw'), got none: store the members`, {
       cause,

@@ -94,11 +94,19 @@ describe('a part with a subpath', () => {
       const errors = [() => runs.runFolder({ every: -1 }), () => runs.runFolder({ folder: 3 })].map((act) => {
         try { act(); } catch (error) { return error instanceof axpy.ArgumentError; }
       });
+      const board = await dashboards.dashboard({ folder: 'runs', every: 0 });
+      const answer = await fetch(board.url + 'page.js');
+      await axpy.fit(model, { x: [[1]], y: [[1]] }, { loss: 'mse', optimizer, callbacks: [board] });
+      await board.close();
+      errors.push(await board.image('x', 3).catch((error) => error instanceof axpy.ArgumentError));
+      errors.push((await answer.text()).length > 50_000);
       const missing = await runs.readRun('nowhere').catch((error) => error instanceof axpy.FileError);
       console.log(history.epochs.length, ...errors, missing, axpy.backendInfo().name);
     })();`;
-  const imported = "import * as axpy from 'axpy'; import * as runs from 'axpy/runs';";
-  const required = "const axpy = require('axpy'); const runs = require('axpy/runs');";
+  const imported =
+    "import * as axpy from 'axpy'; import * as runs from 'axpy/runs'; import * as dashboards from 'axpy/dashboard';";
+  const required =
+    "const axpy = require('axpy'); const runs = require('axpy/runs'); const dashboards = require('axpy/dashboard');";
 
   test.each([
     ['import', 'part.mjs', imported],
@@ -124,14 +132,14 @@ describe('a part with a subpath', () => {
       files.push(outfile);
     }
     for (const file of files) {
-      const said = { code: 0, stdout: '1 true true true native\n', stderr: '' };
+      const said = { code: 0, stdout: '1 true true true true true native\n', stderr: '' };
       expect(await run(folder, node, [file, file.replaceAll('/', '-')])).toEqual(said);
     }
   });
 
   test('is not loaded until somebody wants it', () => {
     const text = readFileSync(join(folder, 'node_modules/axpy/dist/index.cjs'), 'utf8');
-    expect(text).not.toMatch(/runFolder|tfevents/);
+    expect(text).not.toMatch(/runFolder|tfevents|uPlot/);
   });
 });
 

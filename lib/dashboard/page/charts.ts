@@ -32,18 +32,34 @@ export const colourOf = (index: number): string => {
   return colours[index % colours.length];
 };
 
-/** What axes look like, in all charts. */
-export function axis(size?: number): uPlot.Axis {
+/** Marks with as many digits as tell them apart. */
+function marks(ticks: readonly (number | null)[]): string[] {
+  const texts = ticks.map((value) => (value === null ? '' : figure(value)));
+  const some = texts.filter((text) => text !== '');
+  if (new Set(some).size === some.length) return texts;
+  return ticks.map((value) => (value === null ? '' : String(Number(value.toPrecision(8)))));
+}
+
+/** Nothing lies between two batches or epochs. */
+const wholeSteps = Array.from({ length: 30 }, (_, i) => [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3));
+
+/** What axes look like, in all charts: one along the bottom, one at the left that is as wide as its marks. */
+export function axes(): uPlot.Axis[] {
   const line = { stroke: styled('--line'), width: 1 };
-  const values = (_: uPlot, ticks: number[]) => ticks.map((value) => (value === null ? '' : figure(value)));
-  return {
+  const common: uPlot.Axis = {
     stroke: styled('--faint'),
     grid: line,
-    ticks: line,
-    values,
+    ticks: { ...line, size: 5 },
+    gap: 4,
+    values: (_, ticks) => marks(ticks),
     font: '12px system-ui, sans-serif',
-    ...(size === undefined ? {} : { size }),
   };
+  const width = (_: uPlot, texts: string[] | null) =>
+    18 + 7 * Math.max(4, ...(texts ?? []).map(({ length }) => length));
+  return [
+    { ...common, size: 32, incrs: wholeSteps },
+    { ...common, size: width },
+  ];
 }
 
 export const height = 230;
@@ -126,8 +142,9 @@ export class Chart {
         width: Math.max(200, Math.floor(this.element.clientWidth)),
         height,
         scales: { x: { time: false }, y: { distr: isLog ? 3 : 1 } },
-        axes: [axis(), axis(64)],
+        axes: axes(),
         cursor: { sync: { key: along, setSeries: false }, points: { size: 6 } },
+        legend: { markers: { width: 0, fill: (_, i) => colourOf(series[i - 1]?.colour ?? 0) } },
         series: [
           { label: along, value },
           ...series.map(({ name, colour, isDashed = false }) => ({
@@ -145,7 +162,8 @@ export class Chart {
               if (select.width > 0) this.isZoomed = true;
             },
           ],
-          setCursor: [(plot) => void (plot.cursor.left! < 0 && atEnd(plot))],
+          ready: [atEnd],
+          setCursor: [atEnd],
           setData: [atEnd],
         },
       },
@@ -155,7 +173,6 @@ export class Chart {
     this.plot.over.addEventListener('dblclick', () => {
       this.isZoomed = false;
     });
-    atEnd(this.plot);
     // What a click does, keys do too.
     for (const head of this.element.querySelectorAll<HTMLElement>('.u-series th')) {
       head.tabIndex = 0;
@@ -179,12 +196,13 @@ export class Chart {
 
 /** Without a cursor the legend has the latest values: of each curve its own. */
 function atEnd(plot: uPlot): void {
+  if (plot.cursor.left! >= 0) return;
   const idxs = plot.data.map((list) => {
     let at = list.length - 1;
     while (at > 0 && (list[at] === undefined || list[at] === null)) at--;
     return at;
   });
-  if (plot.status === 1) plot.setLegend({ idxs }, false);
+  plot.setLegend({ idxs }, false);
 }
 
 /** As many charts as there are specs, in their order. */

@@ -2,7 +2,7 @@
 import uPlot from 'uplot';
 import { figure } from '../../runs/chart.ts';
 import type { Distribution } from '../view.ts';
-import { axis, height } from './charts.ts';
+import { axes, height } from './charts.ts';
 import { el, styled } from './dom.ts';
 
 function paint(plot: uPlot, list: readonly Distribution[]): void {
@@ -35,19 +35,19 @@ function paint(plot: uPlot, list: readonly Distribution[]): void {
   ctx.restore();
 }
 
-/** A chart of one run's; of a single step it is one column. */
-export function heatOf(title: string, list: readonly Distribution[], width: number): HTMLElement {
+/** Draws that of one run, as wide as `place` is; a single step is one column. */
+export function heat(place: HTMLElement, title: string, list: readonly Distribution[]): void {
   const last = list[list.length - 1];
   const told = `mean ${figure(last.mean)}, deviation ${figure(last.std)}, from ${figure(last.min)} to ${figure(last.max)}`;
   const strange = last.notFinite ? `, ${last.notFinite} NaN or infinite` : '';
-  const figureOf = el('figure', {}, el('figcaption', {}, el('b', {}, title), ` ${told}${strange}`));
+  place.replaceChildren(el('figcaption', {}, el('b', {}, title), ` ${told}${strange}`));
   const steps = list.map(({ step }) => step);
   const [low, high] = [Math.min(...list.map(({ min }) => min)), Math.max(...list.map(({ max }) => max))];
   const rim = (high - low) / 50 || Math.abs(high) / 10 || 1;
   const side = (steps[steps.length - 1] - steps[0]) / (2 * steps.length) || 1;
   const plot = new uPlot(
     {
-      width,
+      width: place.clientWidth,
       height,
       legend: { show: false },
       cursor: { show: false },
@@ -55,14 +55,13 @@ export function heatOf(title: string, list: readonly Distribution[], width: numb
         x: { time: false, range: [steps[0] - side, steps[steps.length - 1] + side] },
         y: { range: [low - rim, high + rim] },
       },
-      axes: [axis(), axis(64)],
+      axes: axes(),
       series: [{}, { show: false }],
       hooks: { drawAxes: [(plot) => paint(plot, list)] },
     },
     [steps, list.map(({ mean }) => mean)],
-    figureOf,
+    place,
   );
   plot.ctx.canvas.setAttribute('role', 'img');
   plot.ctx.canvas.setAttribute('aria-label', `${title} by step, at the end: ${told}${strange}`);
-  return figureOf;
 }

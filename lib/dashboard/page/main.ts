@@ -3,7 +3,7 @@ import type { Listed } from '../server.ts';
 import type { Distribution, News } from '../view.ts';
 import { Charts, colourOf, type Look } from './charts.ts';
 import { el, isDark, replace } from './dom.ts';
-import { heatOf } from './heat.ts';
+import { heat } from './heat.ts';
 import { Run } from './run.ts';
 import {
   aboutOf,
@@ -246,23 +246,22 @@ async function drawDistributions(known: readonly Chosen[]): Promise<void> {
   distributions.show(names.length > 0);
   if (names.length === 0) return;
   const name = distribution.value(names);
-  const width = Math.min(560, distributions.content.clientWidth || 560);
-  const wanted = JSON.stringify([
-    name,
-    width,
-    isDark.matches,
-    known.map(({ listed: { id }, run }) => [id, run.histograms.version]),
-  ]);
+  const asked = known.map(({ listed: { id }, run }) => [id, run.histograms.version]);
+  const wanted = JSON.stringify([name, distributions.content.clientWidth, isDark.matches, asked]);
   if (wanted === shown) return;
   shown = wanted;
-  const made = await Promise.all(
-    known.map(async ({ listed: { id, name: title } }) => {
+  const lists = await Promise.all(
+    known.map(async ({ listed: { id } }) => {
       const answer = await fetch(`histograms?${new URLSearchParams({ run: id, name })}`);
-      const own = answer.ok ? ((await answer.json()) as Distribution[]) : [];
-      return own.length === 0 ? [] : [heatOf(title, own, width)];
+      return answer.ok ? ((await answer.json()) as Distribution[]) : [];
     }),
-  ).catch(() => undefined);
-  if (made !== undefined && wanted === shown) distributions.content.replaceChildren(...made.flat());
+  ).catch(() => []);
+  if (wanted !== shown) return;
+  const figures = lists.map(() => el('figure'));
+  distributions.content.replaceChildren(...figures.filter((_, i) => lists[i].length > 0));
+  lists.forEach((own, i) => {
+    if (own.length > 0) heat(figures[i], known[i].listed.name, own);
+  });
 }
 
 for (const control of [scale, smoothing]) control.addEventListener('input', later);

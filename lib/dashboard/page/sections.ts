@@ -2,6 +2,7 @@
 import { figure } from '../../runs/chart.ts';
 import type { ConfusionEvent } from '../../runs/events.ts';
 import type { Listed } from '../server.ts';
+import type { Picture } from '../view.ts';
 import { colourOf, type Series, type Spec } from './charts.ts';
 import { el } from './dom.ts';
 import type { Run } from './run.ts';
@@ -218,16 +219,18 @@ export function confusionOf(title: string, { labels, counts }: ConfusionEvent): 
   );
 }
 
+/** How long the longer side of a small image becomes. */
+const pictureSize = 320;
+
 /** The images of a name, of which one is shown: the latest, unless another step is chosen. */
-export function pictureOf(
-  title: string,
-  run: string,
-  list: readonly { step: number; file: string; width: number }[],
-): HTMLElement {
+export function pictureOf(title: string, run: string, list: readonly Picture[]): HTMLElement {
   const image = el('img');
   const where = el('small');
   const show = (at: number) => {
-    const { step, file } = list[at];
+    const { step, file, width, height } = list[at];
+    // Pixels as squares that are seen, where there is room; large ones no larger than they are.
+    const room = pictureSize / Math.max(width, height);
+    image.width = width * (room > 1 ? Math.floor(room) : Math.min(1, 2 * room));
     image.src = `image?${new URLSearchParams({ run, name: file })}`;
     image.alt = `${title}, after batch ${step}`;
     where.textContent = ` after batch ${step}`;

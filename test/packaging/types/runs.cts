@@ -1,7 +1,10 @@
 /** The same by `require`. */
 import axpy = require('axpy');
+import dashboards = require('axpy/dashboard');
 import runs = require('axpy/runs');
 
 const callback: axpy.Callback = runs.runFolder({ histograms: 10 });
 
-export = callback;
+const board: Promise<axpy.Callback> = dashboards.dashboard();
+
+export = [callback, board];

@@ -1,5 +1,6 @@
-/** Types of `axpy/runs`, which go with those of the package. */
+/** Types of `axpy/runs` and `axpy/dashboard`, which go with those of the package. */
 import { type Callback, type FitOptions, fit, type History, type Layer } from 'axpy';
+import { type Dashboard, dashboard } from 'axpy/dashboard';
 import { type RunEvent, type RunFolder, readRun, runFolder, tensorBoard } from 'axpy/runs';
 
 export const run: RunFolder = runFolder({
@@ -18,5 +19,13 @@ export async function train(model: Layer, options: FitOptions): Promise<History>
   return losses.length > 0 ? history : { epochs: [] };
 }
 
+export async function show(): Promise<Callback> {
+  const board: Dashboard = await dashboard({ port: 8080, folder: 'runs', stop: true, norms: false });
+  await board.close();
+  return board;
+}
+
+// @ts-expect-error: a port is a number
+dashboard({ port: '80' });
 // @ts-expect-error: an interval is a number
 runFolder({ every: '1' });
