@@ -1,8 +1,11 @@
 /** The server of the page: what it answers, to whom, and how it tells pages what is new. */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { later, warn } from '../platform.ts';
 import { page, script, style } from './built.js';
 import { type Known, nothingKnown, type View } from './view.ts';
+
+type Server = import('node:http').Server;
+type IncomingMessage = import('node:http').IncomingMessage;
+type ServerResponse = import('node:http').ServerResponse;
 
 /** A run among others. */
 export interface Listed {
