@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepares a bare clone: node modules, the native dependencies, the addon and the compiled library. Does only what is
-# missing or out of date, so that it costs next to nothing when all is there. `setup.sh modules` ends with the node modules. With `tests`, also what tests need
-# beside.
+# missing or out of date, so that it costs next to nothing when all is there. `setup.sh modules` ends with the node modules,
+# `setup.sh tests` has what tests need beside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
