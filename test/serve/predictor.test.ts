@@ -257,6 +257,27 @@ describe('beside a training', () => {
     expect((await predictor.predict([[1]])).item()).toBe(6 * steps);
   });
 
+  test('a large request that is given up between its batches holds no version back', async () => {
+    const model = network();
+    const predictor = new Predictor(model, { maxBatch: 4 });
+    let ended = 0;
+    for (let turns = 0; turns < 40; turns++) {
+      const controller = new AbortController();
+      const large = predictor.predict(rows(50), { signal: controller.signal }).catch((error) => {
+        expect(error).toBeInstanceOf(AbortError);
+        ended++;
+      });
+      const update = predictor.update(model);
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+      controller.abort();
+      const small = predictor.predict(rows(2));
+      expect(await update).toBe(turns + 2);
+      expect((await small).shape).toEqual([2, 3]);
+      await large;
+    }
+    expect(ended).toBeGreaterThan(3);
+  });
+
   test('numbers from another model, a file, its bytes, a state; what does not fit leaves them as they are', async () => {
     const [model, other] = [network(), network()];
     const predictor = new Predictor(model);
