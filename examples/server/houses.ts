@@ -48,7 +48,7 @@ const areas = new Set(['Lot_Area', 'Gr_Liv_Area', 'Total_Bsmt_SF']);
 const dollars = [1, 1e9] as const;
 
 /** The names of all columns. */
-export const columnNames: readonly string[] = [...Object.keys(texts), ...Object.keys(numbers)];
+const columnNames: readonly string[] = [...Object.keys(texts), ...Object.keys(numbers)];
 
 /** Of a row of a file of text. */
 export const houseOf = (row: Readonly<Record<string, string>>): House =>

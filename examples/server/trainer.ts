@@ -140,8 +140,9 @@ export class Trainer {
 
   private get isDue(): boolean {
     const { first, every } = this.options;
-    const fresh = this.examples.filter(({ n }) => n > this.state.seen);
-    const isEnough = fresh.length >= (this.pupil === null ? first : every);
+    const { seen } = this.state;
+    const fresh = this.examples.filter(({ n }) => n > seen);
+    const isEnough = fresh.length >= (seen === 0 ? first : every);
     return isEnough && !fresh.every(isHeld);
   }
 
@@ -163,7 +164,9 @@ export class Trainer {
   private async round(signal: AbortSignal): Promise<void> {
     const held = this.examples.filter(isHeld).slice(-heldMost);
     const known = this.examples.filter((example) => !isHeld(example));
-    const fresh = known.filter(({ n }) => n > this.state.seen);
+    // Where there is no version yet, none were learned from.
+    const { seen } = this.pupil === null ? stateAtFirst() : this.state;
+    const fresh = known.filter(({ n }) => n > seen);
     const old = known.slice(0, known.length - fresh.length);
     const some = drawn(fresh, roundMost / 2);
     const again = drawn(old, Math.min(replayed * some.length, roundMost - some.length));
