@@ -1,10 +1,22 @@
 /** The layers that make features of columns, with what they know of the rows that are learned from. */
-import { Columns, Dense, type Layer, Normalize, OneHot, Sequential, StringLookup, tensor } from '../index.ts';
+import {
+  Columns,
+  DataError,
+  Dense,
+  type Layer,
+  Normalize,
+  OneHot,
+  Sequential,
+  StringLookup,
+  tensor,
+} from '../index.ts';
 import type { Inputs } from './inputs.ts';
 
 /** How many parts a number's range is cut into at most, and how many rows there are to each at least. */
 const mostParts = 16;
 const rowsEach = 64;
+/** The square of a larger one is beyond float64, and so is what Normalize makes of it. */
+const mostNumber = 1e150;
 /** How many words of a category have a feature of their own. */
 const mostWords = 64;
 /** Words that are rarer count as unknown ones, so that what unknown ones mean is learned as well. */
@@ -23,8 +35,7 @@ export function cutsOf(values: Float64Array): number[] {
  * embeddings for numerical features in tabular deep learning", 2022), less one: a network bends at the cuts as it likes, and what lies
  * beyond them is taken for the nearest that was seen. 1 − clip(z, 0, 1) is relu(1 − relu(z)), so that it is made of layers which travel.
  */
-function pieces(values: Float64Array): [layer: Layer, width: number] {
-  const normalize = new Normalize(1).adapt(values);
+function pieces(normalize: Normalize, values: Float64Array): [layer: Layer, width: number] {
   const cuts = cutsOf(values);
   if (cuts.length < 2) return [normalize, 1];
   const [mean, deviation] = [normalize.mean.item(), Math.sqrt(normalize.variance.item()) || 1];
@@ -60,10 +71,17 @@ function category(words: readonly string[]): [layer: Layer, width: number] {
  * @param inputs of the rows that are learned from
  * @param straight the names of numbers that are only standardised: time goes on beyond what was seen; null for all
  */
-export function columnsFor(inputs: Inputs, straight: readonly string[] | null): Columns {
+export function columnsFor(op: string, inputs: Inputs, straight: readonly string[] | null): Columns {
   const made = Object.entries(inputs).map(([name, values]): [string, [Layer, number]] => {
     if (Array.isArray(values)) return [name, category(values)];
-    return [name, straight?.includes(name) === false ? pieces(values) : [new Normalize(1).adapt(values), 1]];
+    const large = values.find((value) => Math.abs(value) > mostNumber);
+    if (large !== undefined) {
+      throw new DataError(
+        `[${op}] expected numbers of at most ${mostNumber} in ${name}, got ${large}: leave it out by --drop`,
+      );
+    }
+    const normalize = new Normalize(1).adapt(values);
+    return [name, straight?.includes(name) === false ? pieces(normalize, values) : [normalize, 1]];
   });
   const layers = Object.fromEntries(made.map(([name, [layer]]) => [name, layer]));
   const widths = Object.fromEntries(made.map(([name, [, width]]) => [name, width]));

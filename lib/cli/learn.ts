@@ -29,7 +29,7 @@ export interface Candidate {
 }
 
 /** Penalties of linear models that are tried, the largest first: each begins with what the one before found. */
-const lambdas = [1, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4];
+const lambdas = [1, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-6];
 
 /** How many features of all rows there may be in memory: a gibibyte. */
 const mostFeatures = 2 ** 28;
@@ -71,7 +71,7 @@ async function bestLine(train: Tensor, validation: Tensor, material: Material): 
 /** Columns, and the features that they make of both parts. */
 async function featuresOf(op: string, material: Material, straight: readonly string[] | null) {
   const { train, validation } = material;
-  const columns = columnsFor(train.inputs, straight);
+  const columns = columnsFor(op, train.inputs, straight);
   const rows = train.rows.length + validation.rows.length;
   if (columns.features * rows > mostFeatures) {
     throw new DataError(

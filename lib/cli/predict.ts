@@ -148,7 +148,7 @@ async function run(given: Given): Promise<number> {
   const { names, cellsOf } = outputs(description, withProba);
   const gaps = new Gaps(description.columns);
   const sink = sinkTo(textOf(given, 'out'));
-  let count = 0;
+  let [count, endless] = [0, 0];
   try {
     await sink.write(lineOf([...keep, ...names]));
     for await (const rows of batchesOf(sheet.rows)) {
@@ -161,6 +161,7 @@ async function run(given: Given): Promise<number> {
         rows.map((_, i) => lineOf([...kept.map((cells) => cells[i]), ...cellsOf(y, i)])).join(''),
       );
       count += rows.length;
+      endless += y.data.filter((value: number) => !Number.isFinite(value)).length;
     }
     await sink.end();
   } catch (error) {
@@ -168,6 +169,8 @@ async function run(given: Given): Promise<number> {
     throw error;
   }
   gaps.say();
+  if (endless > 0)
+    note(`  ${counted(endless, 'number')} not finite: cells are beyond what the model can hold`);
   const out = textOf(given, 'out');
   if (out !== undefined) note(`${out}: ${counted(count, 'row')}`);
   return 0;

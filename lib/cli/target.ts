@@ -27,6 +27,8 @@ export type Target = {
 
 /** How many rows there have to be, and how many of a class: some to learn from, to choose by and to test on. */
 const fewest = { rows: 20, class: 5 };
+/** Of float32, in which predictions are, and of numbers twice as large as were seen. */
+const mostNumber = 1e38;
 /** Whole numbers of no more values than these are taken for classes, unless one says otherwise. */
 const mostClasses = 10;
 
@@ -78,6 +80,9 @@ export function readTarget(op: string, table: Table, name: string, asked: Task |
     if (values.every((value) => value === values[0])) {
       throw refuse(`the target ${name} to have more than one value`, `${values[0]} in all rows`);
     }
+    const large = values.find((value) => Math.abs(value) > mostNumber);
+    if (large !== undefined)
+      throw refuse(`numbers of at most ${mostNumber} in the target ${name}`, String(large));
     return { name, task, rows, without: cells.length - rows.length, values };
   }
   const counts = new Map<string, number>();

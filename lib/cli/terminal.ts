@@ -63,9 +63,11 @@ export function figure(value: number, digits = 4): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: decimals });
 }
 
-/** A score, to three decimals where it is one of parts of 1. */
-export const score = (value: number): string =>
-  Number.isFinite(value) && Math.abs(value) < 10 ? value.toFixed(3) : figure(value);
+/** A score: to three decimals where it is about 1, as shares are. */
+export const score = (value: number): string => {
+  const size = Math.abs(value);
+  return size === 0 || (size >= 0.001 && size < 10) ? value.toFixed(3) : figure(value);
+};
 
 /** Bytes in the unit that fits. */
 export function bytes(count: number): string {

@@ -516,13 +516,13 @@ async function tell(
         ? `which errs less on the ${validation.length} rows to choose by (${judged(target)}: ${values})`
         : `as asked for (${judged(target)} on the rows to choose by: ${values})`;
   await say(`${bold(out)}: the ${kept === 'linear' ? 'linear model' : 'network'}, ${why}\n`);
-  const [line, network] = [scores.get('linear'), scores.get('network')];
-  if (
-    kept === 'network' &&
-    line !== undefined &&
-    network !== undefined &&
-    line[judged(target)] < network[judged(target)]
-  ) {
+  const errorOf = (name: string) => scores.get(name)?.[judged(target)] ?? Number.POSITIVE_INFINITY;
+  const [guess] = scores.keys();
+  if (errorOf(guess) <= errorOf(kept)) {
+    await say(
+      `On the rows held out it errs no less than the guess, ${guess}: the columns are not known to tell anything.\n`,
+    );
+  } else if (kept === 'network' && errorOf('linear') < errorOf(kept)) {
     await say(
       'On the rows held out the linear model errs less: the network is not known to be better; --model linear keeps the other.\n',
     );

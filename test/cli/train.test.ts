@@ -85,7 +85,7 @@ test('the mean and ridge regression are what normal equations in float64 say', a
     return { center, deviation: Math.sqrt(mean(train.map((i) => (rows[i][j] - center) ** 2))) };
   });
   const scaled = (i: number, j: number) => (rows[i][j] - statistics[j].center) / statistics[j].deviation;
-  const errors = [1, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4].map((lambda) => {
+  const errors = [1, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-6].map((lambda) => {
     const features = [0, 1, 2];
     const product = features.map((j) =>
       features.map((k) => mean(train.map((i) => scaled(i, j) * scaled(i, k))) + (j === k ? lambda : 0)),
