@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, { text: string; load(): Promise<{ comman
   predict: { text: 'predict it for the rows of another file', load: () => import('./predict.ts') },
   inspect: { text: 'show what is in a file of a model or of tensors', load: () => import('./inspect.ts') },
   export: { text: 'write a model as ONNX, npz or weights', load: () => import('./export.ts') },
+  dashboard: { text: 'show trainings on a page, live', load: () => import('./dashboard.ts') },
   bench: { text: 'measure what this machine can do', load: () => import('./bench.ts') },
 };
 

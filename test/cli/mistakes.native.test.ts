@@ -1,8 +1,9 @@
 /** Everything wrong that people do, and what is said about it: a line, and an exit code that tells whose mistake it is. */
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { axpy, csvOf, flowerNames, flowers, folderOf, quick } from './support.ts';
+import { axpy, bin, csvOf, flowerNames, flowers, folderOf, quick } from './support.ts';
 
 const good = csvOf([flowerNames, ...flowers(60)]);
 const folderOfMistakes = () =>
@@ -25,6 +26,7 @@ const folderOfMistakes = () =>
       ...Array.from({ length: 40 }, (_, i) => [i % 7, `2024-01-${1 + (i % 28)}`]),
     ]),
     'nothing.csv': csvOf([['id', 'b'], ...Array.from({ length: 40 }, (_, i) => [i, i % 2])]),
+    'large.csv': csvOf([['a', 'b'], ...Array.from({ length: 40 }, (_, i) => [`${i + 1}e200`, i * 1.5])]),
     'few.csv': csvOf([flowerNames, ...flowers(12)]),
   });
 
@@ -97,6 +99,10 @@ const cases: [title: string, args: string[], code: number, message: RegExp][] = 
   ],
   ['no sizes', ['train', 'good.csv', '-t', 'b', '--hidden', '8,x'], 2, /--hidden/],
   ['a long delimiter', ['train', 'good.csv', '-t', 'b', '--delimiter', ',,'], 2, /--delimiter/],
+  ['no folder of runs', ['dashboard', 'nowhere'], 1, /a folder of runs, got nowhere/],
+  ['no port', ['dashboard', '.', '--port', '70000'], 2, /--port to be a whole number from 0 to 65535/],
+  ['numbers beyond all', ['train', 'large.csv', '-t', 'b'], 1, /at most 1e\+150 in a, got [\d.]+e\+20\d/],
+  ['a target beyond all', ['train', 'large.csv', '-t', 'a'], 1, /at most 1e\+38 in the target a/],
   ['no command', ['tarin', 'good.csv'], 2, /expected a command, train, predict/],
   ['a table for a model', ['predict', 'good.csv', 'good.csv'], 1, /a model that axpy train wrote/],
   ['no model', ['predict', 'none.st', 'good.csv'], 1, /cannot read none\.st/],
@@ -135,6 +141,25 @@ test('a model and a table that do not fit', async () => {
   expect(kept).toMatchObject({ code: 1, stdout: '' });
 });
 
+test('a dashboard serves the runs of a folder until Ctrl+C, and says where a port is taken', async () => {
+  const folder = folderOf({ 'good.csv': good });
+  await axpy(folder, ['train', 'good.csv', '-t', 'colour', ...quick, '--runs', 'runs']);
+  const child = spawn(process.execPath, [bin, 'dashboard', 'runs'], { cwd: folder });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  try {
+    const url = await new Promise<string>((resolve) =>
+      child.stdout.once('data', (text) => resolve(String(text).trim())),
+    );
+    expect(await (await fetch(url)).text()).toContain('<!doctype html>');
+    const taken = await axpy(folder, ['dashboard', 'runs', '--port', new URL(url).port]);
+    expect(taken).toMatchObject({ code: 1, stdout: '' });
+    expect(taken.stderr).toMatch(/^axpy: .*\n$/);
+  } finally {
+    child.kill('SIGINT');
+  }
+  expect(await ended).toBe(0);
+});
+
 test('help, versions, and no words where none are wanted', async () => {
   const folder = folderOf({});
   const [all, none, own, version] = await Promise.all([
@@ -153,7 +178,7 @@ test('help, versions, and no words where none are wanted', async () => {
 test('the documentation names no option that there is not', async () => {
   const folder = folderOf({});
   const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
-  const names = ['train', 'predict', 'inspect', 'export', 'bench'];
+  const names = ['train', 'predict', 'inspect', 'export', 'dashboard', 'bench'];
   const helps = await Promise.all(names.map((name) => axpy(folder, [name, '--help'])));
   const known = helps.map(({ stdout }) => stdout).join('\n');
   const named = [...new Set(page.match(/--[a-z]+/g))];
