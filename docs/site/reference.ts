@@ -57,6 +57,7 @@ const unnamed: readonly string[] = [
   'Kernels',
   'Known',
   'Norm',
+  'Observed',
   'RecurrentKind',
   'Sizes',
   'Steps',
