@@ -203,6 +203,7 @@ function giveMethods(project: ProjectReflection, entries: ReadonlyMap<string, st
   const library = modules.find(({ name }) => name === 'axpy')!;
   const tensor = library.getChildByName('Tensor') as DeclarationReflection;
   delete tensor.extendedTypes;
+  delete tensor.typeHierarchy;
   for (const module of modules.filter(({ name }) => !entries.has(name))) {
     for (const op of module.getChildrenByKind(ReflectionKind.Function)) {
       const property = tensor.getChildByName(op.name) as DeclarationReflection | undefined;
