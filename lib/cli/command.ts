@@ -100,6 +100,14 @@ export function choiceOf<Word extends string>(
   throw new UsageError(`[${name}] expected --${key} to be one of ${words.join(', ')}, got ${text}`);
 }
 
+/** What divides cells, where that is said. @throws UsageError for what cannot */
+export function delimiterOf(name: string, given: Given): string | undefined {
+  const text = textOf(given, 'delimiter');
+  const delimiter = text === 'tab' || text === '\\t' ? '\t' : text;
+  if (delimiter === undefined || (delimiter.length === 1 && !/["\r\n]/.test(delimiter))) return delimiter;
+  throw new UsageError(`[${name}] expected --delimiter to be a character or tab, got ${text}`);
+}
+
 /** What `axpy COMMAND --help` shows. */
 export function helpOf({ name, files, text, options, examples }: Command): string {
   const own = Object.entries({ ...options, help }).map(([key, option]): [string, string] => {

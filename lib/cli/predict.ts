@@ -5,7 +5,7 @@ import { rename, rm } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { type AnyModel, DataError, loadModel, predict, type Tensor } from '../index.ts';
 import type { Column } from './columns.ts';
-import { type Command, type Given, listOf, textOf, UsageError } from './command.ts';
+import { type Command, delimiterOf, type Given, listOf, textOf, UsageError } from './command.ts';
 import { openCsv, type Row } from './csv.ts';
 import { type Description, readDescription } from './description.ts';
 import { toInputs, valuesOf } from './inputs.ts';
@@ -134,8 +134,7 @@ async function run(given: Given): Promise<number> {
     );
   }
   const model = await loadModel<AnyModel>(path);
-  const text = textOf(given, 'delimiter');
-  const sheet = await openCsv(op, file, text === 'tab' ? '\t' : text);
+  const sheet = await openCsv(op, file, delimiterOf(op, given));
   const keep = listOf(given, 'keep');
   const missing = [...description.columns.map(({ name }) => name), ...keep].filter(
     (name) => !sheet.names.includes(name),

@@ -1,6 +1,7 @@
 /** How a model's outputs become what is asked for: numbers in their unit, or probabilities. */
 import { ELU, type Layer, Normalize, Softmax, tensor } from '../index.ts';
 import type { Targets } from './linear.ts';
+import type { Target } from './target.ts';
 
 /** Between a target and what a network is trained to return. */
 export interface Scale {
@@ -58,4 +59,12 @@ export function logScale(values: Float64Array, train: Int32Array): Scale {
     },
     said: 'its logarithm is what is learned, by which the linear model errs less in validation',
   };
+}
+
+/** The ways in which a target may be scaled. */
+export function scalesFor(target: Target, train: Int32Array): Scale[] {
+  if (target.task === 'classification') return [classScale(target.labels, target.classes.length)];
+  const { values } = target;
+  const plain = plainScale(values, train);
+  return values.every((value) => value > 0) ? [plain, logScale(values, train)] : [plain];
 }

@@ -1,5 +1,6 @@
 /** How far predictions are from what is true, worked out in float64. */
-import type { ConfusionMatrix } from '../index.ts';
+import { type ConfusionMatrix, confusionMatrix, type Tensor, tensor } from '../index.ts';
+import type { Target } from './target.ts';
 
 /** By name, in the order in which tables have them. */
 export type Scores = Readonly<Record<string, number>>;
@@ -56,4 +57,39 @@ export function likeliest(probabilities: ArrayLike<number>, row: number, classes
 /** Scores of each class: rows, precision, recall, F1. */
 export function byClass({ counts, precision, recall, f1 }: ConfusionMatrix): number[][] {
   return counts.map((row, k) => [row.reduce((sum, count) => sum + count, 0), precision[k], recall[k], f1[k]]);
+}
+
+/** Scores of a model's outputs for some rows. */
+export function scoresOf(target: Target, outputs: Tensor, rows: Int32Array): Scores {
+  if (target.task === 'regression') {
+    const actual = Float64Array.from(rows, (row) => target.values[row]);
+    return scoreNumbers(outputs.data, actual);
+  }
+  const actual = Int32Array.from(rows, (row) => target.labels[row]);
+  return scoreClasses(outputs.data, actual, target.classes.length);
+}
+
+/** Which classes were taken for which; undefined for numbers. */
+export function confusionOf(target: Target, outputs: Tensor, rows: Int32Array): ConfusionMatrix | undefined {
+  if (target.task === 'regression') return undefined;
+  const actual = Int32Array.from(rows, (row) => target.labels[row]);
+  return confusionMatrix(outputs, actual, target.classes.length);
+}
+
+/** The name of the score that candidates are chosen by, of which less is better. */
+export const judged = ({ task }: Target) => (task === 'regression' ? 'RMSE' : 'log loss');
+
+/** What the rows that are learned from say alone: their mean, or how frequent classes are. */
+export function trivial(target: Target, train: Int32Array, count: number): Tensor {
+  if (target.task === 'regression') {
+    const mean = train.reduce((sum, row) => sum + target.values[row] / train.length, 0);
+    return tensor(new Float64Array(count).fill(mean), { dtype: 'float64' });
+  }
+  const shares = target.classes.map(
+    (_, k) => train.reduce((sum, row) => sum + (target.labels[row] === k ? 1 : 0), 0) / train.length,
+  );
+  return tensor(
+    Float64Array.from({ length: count * shares.length }, (_, i) => shares[i % shares.length]),
+    { dtype: 'float64' },
+  );
 }
