@@ -117,6 +117,8 @@ function links(md: MarkdownRenderer): void {
 export default defineConfig({
   title: 'axpy',
   description: 'Neural networks for Node.js at BLAS speed',
+  // Browsers otherwise ask for an icon that is not there.
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
   // Where the site is not at the root of its host: DOCS_BASE=/axpy/ npm run docs
   base: process.env.DOCS_BASE ?? '/',
   srcDir: pages,
