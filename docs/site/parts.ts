@@ -19,7 +19,7 @@ export const categories: readonly (readonly [place: RegExp, category: string])[]
   [/^onnx\//, 'ONNX'],
   [/^serve\//, 'Serving'],
   [/^errors\.ts$/, 'Errors'],
-  [/^(kernels\/|machine)/, 'Backends'],
+  [/^(kernels\/|binding)/, 'Backends'],
 ];
 
 /** The order of categories on the page of a part; what none fits comes last. */

@@ -1,10 +1,11 @@
 /** How the site looks, and what becomes of Markdown on the way. */
+import { existsSync, readFileSync } from 'node:fs';
 import { tex } from '@mdit/plugin-tex';
 import katex from 'katex';
 import { type DefaultTheme, defineConfig, type MarkdownRenderer } from 'vitepress';
 import { slug } from '../../../scripts/anchors.ts';
 import { linkFrom, placeOf, sources, titleOf } from '../pages.ts';
-import { categoryOrder, parts } from '../parts.ts';
+import { parts } from '../parts.ts';
 import { build, dist, pages, repository } from '../places.ts';
 
 /** Pages by what people come for; those that no list names are of the first but one. */
@@ -65,19 +66,18 @@ function notes(): DefaultTheme.SidebarItem[] {
 const first = (a: string, b: string): number =>
   Number(/README/.test(b)) - Number(/README/.test(a)) || (a < b ? -1 : 1);
 
+/** The parts, each with the categories that its page has. */
 function reference(): DefaultTheme.SidebarItem[] {
-  return [...parts().keys()].map((part) => ({
-    text: part,
-    link: `/reference/${part}/`,
-    ...(part === 'axpy'
-      ? {
-          items: categoryOrder.map((category) => ({
-            text: category,
-            link: `/reference/axpy/#${slug(category)}`,
-          })),
-        }
-      : {}),
-  }));
+  return [...parts().keys()].map((part) => {
+    const link = `/reference/${part}/`;
+    const page = `${pages}reference/${part}/index.md`;
+    const headings = existsSync(page) ? readFileSync(page, 'utf8').matchAll(/^## (.+)$/gm) : [];
+    return {
+      text: part,
+      link,
+      items: [...headings].map(([, text]) => ({ text, link: `${link}#${slug(text)}` })),
+    };
+  });
 }
 
 /** Formulas as GitHub takes them. */
