@@ -12,6 +12,7 @@ import {
 } from '../index.ts';
 import { type Command, type Given, textOf, UsageError } from './command.ts';
 import { type Description, descriptionIn } from './description.ts';
+import { checkOutputs } from './files.ts';
 import { inputsOf } from './inputs.ts';
 import { note } from './terminal.ts';
 
@@ -82,6 +83,7 @@ async function run(given: Given): Promise<number> {
   if (onnx === undefined && npz === undefined && weights === undefined) {
     throw new UsageError(`[${op}] expected --onnx, --npz or --weights, and a file for it, got none`);
   }
+  await checkOutputs(op, [onnx, npz, weights], [path]);
   const shape = readShape(given);
   const { metadata } = await safetensorsHeader(path);
   const model = await loadModel<AnyModel>(path);

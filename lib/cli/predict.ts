@@ -8,6 +8,7 @@ import type { Column } from './columns.ts';
 import { type Command, delimiterOf, type Given, listOf, textOf, UsageError } from './command.ts';
 import { openCsv, type Row } from './csv.ts';
 import { type Description, readDescription } from './description.ts';
+import { checkOutputs } from './files.ts';
 import { toInputs, valuesOf } from './inputs.ts';
 import { likeliest } from './scores.ts';
 import { beQuiet, counted, isUnread, note, say, some } from './terminal.ts';
@@ -127,6 +128,7 @@ async function run(given: Given): Promise<number> {
   const [path, file] = given.files;
   if (given.values.quiet === true) beQuiet();
   const withProba = given.values.proba === true;
+  await checkOutputs(op, [textOf(given, 'out')], [path, file]);
   const description = await readDescription(op, path);
   if (withProba && description.classes === undefined) {
     throw new UsageError(
@@ -149,7 +151,9 @@ async function run(given: Given): Promise<number> {
   const sink = sinkTo(textOf(given, 'out'));
   let [count, endless] = [0, 0];
   try {
-    await sink.write(lineOf([...keep, ...names]));
+    // What was predicted is not taken for what is true.
+    const own = names.map((name) => (keep.includes(name) ? `predicted ${name}` : name));
+    await sink.write(lineOf([...keep, ...own]));
     for await (const rows of batchesOf(sheet.rows)) {
       if (isUnread()) break;
       const table = new Map(sheet.names.map((name, i) => [name, rows.map((row) => row[i])]));

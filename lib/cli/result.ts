@@ -99,7 +99,7 @@ function jsonOf({ choices, target, parts, scores, candidates, kept, matrix }: Re
 
 /** Why that candidate was kept. */
 function reasonOf({ choices, target, parts, candidates }: Result): string {
-  if (candidates.size === 1) return 'as asked for';
+  if (candidates.size === 1) return choices.model === 'auto' ? 'as there is no network' : 'as asked for';
   const values = Array.from(candidates, ([name, { value }]) => `${name} ${figure(value)}`).join(', ');
   return choices.model === 'auto'
     ? `which errs less on the ${parts.validation.length} rows to choose by (${judged(target)}: ${values})`

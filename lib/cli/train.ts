@@ -1,10 +1,9 @@
 /** `axpy train`: a model of a table, with an honest figure of what it is worth. */
-import { access } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
-import { FileError, predict, saveModel } from '../index.ts';
+import { NonFiniteError, predict, saveModel } from '../index.ts';
 import { type Choices, options, readChoices } from './choices.ts';
 import type { Command, Given } from './command.ts';
 import { type Description, entry } from './description.ts';
+import { checkOutputs } from './files.ts';
 import { type Candidate, learnLinear, learnNetwork, type Material } from './learn.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { type Result, tell, writeReport } from './result.ts';
@@ -16,13 +15,6 @@ import { beQuiet, counted, note } from './terminal.ts';
 import { Interrupts, openRuns, progressOf } from './watch.ts';
 
 const op = 'train';
-
-async function checkFolder(path: string): Promise<void> {
-  const folder = dirname(path);
-  await access(folder).catch((cause) => {
-    throw new FileError(`[${op}] expected a folder ${folder} for ${basename(path)}, got none`, { cause });
-  });
-}
 
 function materialOf(target: Target, { columns, parts, inputs }: Prepared): Material {
   return {
@@ -37,8 +29,8 @@ function materialOf(target: Target, { columns, parts, inputs }: Prepared): Mater
 /** The name of the candidate to keep: what was asked for, else what errs less on the rows to choose by. */
 function choose(candidates: ReadonlyMap<string, Candidate>, asked: Choices['model']): string {
   if (asked !== 'auto') return asked;
-  const [linear, network] = [candidates.get('linear')!, candidates.get('network')!];
-  return network.value < linear.value ? 'network' : 'linear';
+  const [linear, network] = [candidates.get('linear')!, candidates.get('network')];
+  return network !== undefined && network.value < linear.value ? 'network' : 'linear';
 }
 
 /** The scores on rows held out, the guess first. */
@@ -91,9 +83,15 @@ async function learn(
       progressOf(member, choices.members),
       ...(runs === undefined ? [] : [runs.callbackOf(member)]),
     ];
-    const network = await learnNetwork(op, material, { ...choices, callbacks }, () => interrupts.isEnded);
-    candidates.set('network', network);
-    ({ histories } = network);
+    const settings = { ...choices, callbacks };
+    const network = await learnNetwork(op, material, settings, () => interrupts.isEnded).catch((error) => {
+      if (!(error instanceof NonFiniteError) || choices.model !== 'auto') throw error;
+      note(`no network: ${error.message}`);
+    });
+    if (network !== undefined) {
+      candidates.set('network', network);
+      ({ histories } = network);
+    }
   }
   const kept = choose(candidates, choices.model);
   const { model, scale } = candidates.get(kept)!;
@@ -113,7 +111,7 @@ async function run(given: Given): Promise<number> {
   const choices = readChoices(given);
   const { file, out, report } = choices;
   if (given.values.quiet === true) beQuiet();
-  for (const path of report === undefined ? [out] : [out, report]) await checkFolder(path);
+  await checkOutputs(op, [out, report], [file]);
   const data = await readTable(op, file, choices);
   const drawn =
     data.rows < data.all ? `, of which ${data.rows.toLocaleString('en-US')} were drawn at random` : '';

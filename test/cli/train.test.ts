@@ -187,20 +187,30 @@ test('a model of classes: scores, confusion, probabilities', async () => {
   expect(scores.linear.accuracy).toBeCloseTo(hits / heldOut, 12);
   expect(scores['most frequent']['log loss']).toBeCloseTo(Math.log(3), 2);
 
-  const predicted = await axpy(folder, ['predict', 'line.st', 'data.csv', '--proba', '-o', 'out.csv']);
+  const predicted = await axpy(folder, [
+    'predict',
+    'line.st',
+    'data.csv',
+    '--proba',
+    '-o',
+    'out.csv',
+    '--keep',
+    'colour',
+  ]);
   expect(predicted).toMatchObject({ code: 0, stdout: '' });
   const [head, ...lines] = readFileSync(join(folder, 'out.csv'), 'utf8')
     .trim()
     .split('\n')
     .map((line) => line.split(','));
-  expect(head).toEqual(['colour', 'colour=blue', 'colour=red', 'colour=white']);
+  expect(head).toEqual(['colour', 'predicted colour', 'colour=blue', 'colour=red', 'colour=white']);
   expect(lines).toHaveLength(rows.length);
-  for (const [colour, ...shares] of lines) {
+  expect(lines.map(([own]) => own)).toEqual(rows.map((row) => row[2]));
+  for (const [, colour, ...shares] of lines) {
     const values = shares.map(Number);
     expect(values.reduce((sum, value) => sum + value)).toBeCloseTo(1, 5);
     expect(classes[values.indexOf(Math.max(...values))]).toBe(colour);
   }
-  expect(lines.filter(([colour], i) => colour === rows[i][2]).length).toBeGreaterThan(0.9 * rows.length);
+  expect(lines.filter(([own, colour]) => own === colour).length).toBeGreaterThan(0.9 * rows.length);
 });
 
 test('dates, decimal commas, semicolons, a BOM, gzip, missing values, what is no use', async () => {
