@@ -1,6 +1,4 @@
 /** The dashboard: options, what it shows, the server's life. */
-import type { Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import { checkBoolean, describe, readOptions } from '../arguments.ts';
 import { type Path, pathOf } from '../files/disk.ts';
 import { ArgumentError, FileError } from '../index.ts';
@@ -10,6 +8,10 @@ import { type Entry, RunsOnDisk } from './folder.ts';
 import { LiveRuns } from './live.ts';
 import { Board, type Listed, type Source } from './server.ts';
 import type { View } from './view.ts';
+
+type Server = import('node:http').Server;
+type AddressInfo = import('node:net').AddressInfo;
+type Socket = import('node:net').Socket;
 
 /** Options of `dashboard`. */
 export interface DashboardOptions extends RecordOptions {
