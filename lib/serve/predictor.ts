@@ -230,13 +230,19 @@ export class Predictor<Model extends Layer = any> {
 
   private enter(request: Request, x: Tensors): void {
     const kind = kindOf(x);
-    for (let taken = 0; taken < request.rows; ) {
-      const rows = Math.min(request.rows - taken, this.most);
-      taken += this.batchOf(kind, x, rows).add(request, x, taken);
+    try {
+      for (let taken = 0; taken < request.rows; ) {
+        const rows = Math.min(request.rows - taken, this.most);
+        taken += this.batchOf(kind, x, rows).add(request, x, taken);
+      }
+    } catch (error) {
+      // There was memory for a part of it.
+      request.fail(error);
+      throw error;
     }
     this.open++;
     said.begin(() => ({ predictor: this, prediction: request }));
-    if (this.waiting.some(({ isFull }) => isFull)) this.hurry?.();
+    if (this.hurry !== null && this.waiting.some(({ isFull }) => isFull)) this.hurry();
     if (this.isWorking) return;
     this.isWorking = true;
     // What else comes in this turn of the event loop is computed together.
