@@ -87,7 +87,10 @@ function delimiterOf(beginning: string): string {
 function readNames(op: string, path: string, first: Row): string[] {
   const isNumber = (cell: string) => cell.trim() !== '' && Number.isFinite(Number(cell));
   const numbers = first.filter(isNumber);
-  if (numbers.length * 2 >= first.length) {
+  // Columns may be called by numbers: 0, 1, 2, …
+  const areCounted =
+    numbers.length > 1 && numbers.every((cell, i) => Number(cell) === Number(numbers[0]) + i);
+  if (numbers.length * 2 >= first.length && !areCounted) {
     throw new FormatError(
       `[${op}] expected the first line of ${path} to have the names of columns, got the number ${numbers[0]}: add such a line`,
     );

@@ -31,8 +31,9 @@ export interface Candidate {
 /** Penalties of linear models that are tried, the largest first: each begins with what the one before found. */
 const lambdas = [1, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-6];
 
-/** How many features of all rows there may be in memory: a gibibyte. */
+/** How many features of all rows there may be in memory: a gibibyte. With more than a quarter of that, numbers have one each. */
 const mostFeatures = 2 ** 28;
+const mostBent = 2 ** 26;
 
 /** What a network or a linear model is put together of: columns, itself, and the way back. */
 const whole = (columns: Layer, core: Layer, scale: Scale): AnyModel =>
@@ -71,8 +72,9 @@ async function bestLine(train: Tensor, validation: Tensor, material: Material): 
 /** Columns, and the features that they make of both parts. */
 async function featuresOf(op: string, material: Material, straight: readonly string[] | null) {
   const { train, validation } = material;
-  const columns = columnsFor(op, train.inputs, straight);
   const rows = train.rows.length + validation.rows.length;
+  const bent = columnsFor(op, train.inputs, straight);
+  const columns = bent.features * rows <= mostBent ? bent : columnsFor(op, train.inputs, null);
   if (columns.features * rows > mostFeatures) {
     throw new DataError(
       `[${op}] expected at most ${mostFeatures} features of all rows to learn from, got ${columns.features} of ${rows} rows: take fewer by --rows`,

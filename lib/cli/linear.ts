@@ -4,6 +4,11 @@ import { noGrad, type Tensor, tensor } from '../index.ts';
 /** How many corrections L-BFGS keeps (Liu & Nocedal, "On the limited memory BFGS method", 1989). */
 const memory = 10;
 const mostSteps = 500;
+/** How many operations there are for a solution, after the first steps: of a large table the last digits are not waited for. */
+const fewestSteps = 25;
+const operations = 1e11;
+const stepsFor = (products: number): number =>
+  Math.max(fewestSteps, Math.min(mostSteps, Math.floor(operations / (4 * products))));
 
 /** Weights [outputs, features] and biases [outputs], row after row. */
 export interface Linear {
@@ -33,12 +38,16 @@ interface Place {
 }
 
 /** Where a convex function is least, as far as its gradient tells. */
-function minimize(start: Float64Array, look: (at: Float64Array) => Omit<Place, 'at'>): Float64Array {
+function minimize(
+  start: Float64Array,
+  steps: number,
+  look: (at: Float64Array) => Omit<Place, 'at'>,
+): Float64Array {
   const visit = (at: Float64Array): Place => ({ at, ...look(at) });
   let here = visit(start);
   const goal = 1e-7 * Math.max(1, Math.sqrt(dot(here.gradient, here.gradient)));
   const history: { step: Float64Array; change: Float64Array; scale: number }[] = [];
-  for (let count = 0; count < mostSteps; count++) {
+  for (let count = 0; count < steps; count++) {
     if (Math.sqrt(dot(here.gradient, here.gradient)) <= goal) break;
     let direction: Float64Array = here.gradient.map((value) => -value);
     const factors: number[] = [];
@@ -120,7 +129,7 @@ export function fitLinear(x: Tensor<'float64'>, targets: Targets, lambda: number
     start.set(from.bias, size);
   }
   const solution = noGrad(() =>
-    minimize(start, (at) => {
+    minimize(start, stepsFor(n * size), (at) => {
       const w = tensor(at.slice(0, size), { dtype: 'float64' }).reshape([outputs, features]);
       const bias = tensor(at.slice(size), { dtype: 'float64' });
       const z = x.matmul(w, { transposeB: true }).add(bias).data as Float64Array;

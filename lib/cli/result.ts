@@ -66,9 +66,11 @@ export async function writeReport({
 }: Result): Promise<void> {
   if (choices.report === undefined) return;
   const { saveReport } = await import('../runs/index.ts');
-  const flat = Array.from(scores, ([name, values]) =>
+  // What was kept comes first.
+  const ordered = [...scores].sort(([a], [b]) => Number(b === kept) - Number(a === kept));
+  const flat = ordered.flatMap(([name, values]) =>
     Object.entries(values).map(([score, value]) => [`${name}: ${score}`, value]),
-  ).flat();
+  );
   await saveReport(choices.report, bestOf(histories), {
     title: `${target.name} of ${basename(choices.file)}`,
     summary: candidates.get(kept)!.model.summary(),

@@ -105,6 +105,14 @@ test.each([',', ';', '\t', '|'])('the delimiter %j is found', async (delimiter) 
   expect(await openCsv('test', path)).toMatchObject({ names: ['name', 'value', 'note'], delimiter });
 });
 
+test('names may count columns; numbers that do not are data', async () => {
+  const path = join(temporaryFolder(), 'x.csv');
+  writeFileSync(path, 'label,0,1,2\na,5,6,7\n');
+  expect((await openCsv('test', path)).names).toEqual(['label', '0', '1', '2']);
+  writeFileSync(path, '5.1,3.5,1.4,a\n5,3,1,b\n');
+  await expect(openCsv('test', path)).rejects.toThrow('[test] expected the first line of');
+});
+
 test('a sample of rows is of all of them alike, in their order, the same by a seed', async () => {
   const path = join(temporaryFolder(), 'x.csv');
   writeFileSync(path, `a,b\n${Array.from({ length: 10_000 }, (_, i) => `${i},x`).join('\n')}\n`);
