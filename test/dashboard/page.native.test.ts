@@ -132,6 +132,13 @@ it('waits for a training, shows it as it goes, and stops it', async () => {
   for (const title of ['loss', 'loss by batch', 'norms of gradients', 'norms of weights']) {
     expect(await pixelsOf(page, title), title).toBeGreaterThan(100);
   }
+  // Of a single run each parameter, until another choice is made.
+  const legend = page.locator('figure', { hasText: 'norms of weights' }).locator('.u-series');
+  const names = async () =>
+    (await legend.allTextContents()).slice(1).map((text) => text.replace(/\d[\d.,e-]*$/, ''));
+  await expect.poll(names).toEqual(['0.weight', '0.bias', '1.weight', '1.bias']);
+  await page.getByLabel('Of which parameter').selectOption('1.bias');
+  await expect.poll(names).toEqual(['mine']);
   await board.close();
   await page.locator('#connection.lost').waitFor();
 });

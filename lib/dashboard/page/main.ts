@@ -125,16 +125,19 @@ const chartsOf = {
   norms: new Charts(norms.content),
 };
 
-/** A choice that stays while what there is to choose from grows. */
+/** A choice, by default of the first; what somebody chose stays while there is more to choose from. */
 function picker(label: string, place: HTMLElement): { value(choices: readonly string[]): string } {
   const select = el('select', { 'aria-label': label });
   place.querySelector('h2')!.after(select);
-  select.addEventListener('change', later);
+  let own = '';
+  select.addEventListener('change', () => {
+    own = select.value;
+    later();
+  });
   return {
     value(choices) {
-      const before = select.value;
       replace(select, choices.join('\n'), () => choices.map((one) => el('option', {}, one)));
-      if (choices.includes(before)) select.value = before;
+      select.value = choices.includes(own) ? own : choices[0];
       return select.value;
     },
   };
