@@ -35,13 +35,16 @@ function overview(): string {
   ].join('\n');
 }
 
-/** Whether an error is about what the user gave, rather than about this program. */
-async function isOfUser(error: unknown): Promise<boolean> {
-  const { AxpyError } = await import('../index.ts');
-  return error instanceof AxpyError || typeof (error as NodeJS.ErrnoException).syscall === 'string';
+/**
+ * Whether an error is about what the user gave, rather than about this program: one of the library's, told by its code, as it may be why
+ * the library does not load; or of the system's.
+ */
+function isOfUser(error: unknown): boolean {
+  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  return String(code).startsWith('AXPY_') || typeof syscall === 'string';
 }
 
-async function explain(error: unknown): Promise<number> {
+function explain(error: unknown): number {
   const { message = String(error), stack = String(error) } = error as Partial<Error>;
   const complain = (text: string) => process.stderr.write(`${red('axpy:')} ${text}\n`);
   const isDebugged = Boolean(process.env.AXPY_DEBUG);
@@ -49,7 +52,7 @@ async function explain(error: unknown): Promise<number> {
     complain(`${isDebugged ? stack : message} (axpy --help tells more)`);
     return 2;
   }
-  if (await isOfUser(error)) {
+  if (isOfUser(error)) {
     complain(isDebugged ? stack : message.replace(/\s*\n\s*/g, ' '));
     return 1;
   }

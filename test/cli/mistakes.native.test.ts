@@ -146,6 +146,18 @@ test('each is said in one line', async () => {
   expect(stderr).toMatch(/^FormatError: |^axpy: FormatError: .*\n +at /);
 });
 
+test.each([
+  ['AXPY_BACKEND', 'gpu', /expected AXPY_BACKEND to be native, fallback or auto, got "gpu"/],
+  ['AXPY_THREADS', 'many', /expected AXPY_THREADS to be an integer/],
+])('%s that makes no sense', async (name, value, message) => {
+  const { code, stderr } = await axpy(folderOf({ 'good.csv': good }), ['train', 'good.csv', '-t', 'colour'], {
+    env: { [name]: value },
+  });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(message);
+  expect(stderr).toMatch(/^axpy: .*\n$/);
+});
+
 test('a model and a table that do not fit', async () => {
   const folder = folderOf({ 'good.csv': good, 'other.csv': 'width;other\n1;2\n' });
   expect(await axpy(folder, ['train', 'good.csv', '-t', 'colour', ...quick, '-q'])).toMatchObject({

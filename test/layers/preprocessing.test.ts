@@ -677,6 +677,14 @@ describe('Columns', () => {
     const { inputDtype } = conversionFor(model);
     const paths = ['table.city', 'table.size', 'table.place', 'kind', 'other'];
     expect(paths.map(inputDtype)).toEqual(['int32', 'float32', 'float32', 'int32', 'float32']);
+    // The name of one column may begin as that of another.
+    const alike = new Columns({
+      day: new Normalize(1),
+      'day.week': new OneHot(7),
+      'day.week.end': new Normalize(1),
+    });
+    const own = ['day', 'day.week', 'day.week.end'].map((name) => alike.inputDtypeAt(name, 'float64'));
+    expect(own).toEqual(['float64', 'int32', 'float64']);
     expect(
       conversionFor(new Sequential([new Rescale(1), new Dense(1, 1, { dtype: 'float64' })])).inputDtype(''),
     ).toBe('float64');
