@@ -121,6 +121,7 @@ export function recorder(op: string, options: RecordOptions, sink: Sink): RunLog
     norms: paceOf(op, 'norms', norms, true),
     histograms: paceOf(op, 'histograms', histograms, true),
   };
+  const measured = Object.values(paces).filter((pace) => pace !== null);
   /** The training under way, and the one that is written of: after its end as well. */
   let current: TrainingContext | undefined;
   let context: TrainingContext | undefined;
@@ -195,7 +196,7 @@ export function recorder(op: string, options: RecordOptions, sink: Sink): RunLog
         rate.took(now, 0);
       }
       if (!report.updated) return;
-      const isDue = Object.values(paces).some((pace) => pace?.isDue(now));
+      const isDue = measured.some((pace) => pace.isDue(now));
       return isDue ? measure('norms', normOf).then(() => measure('histograms', histogram)) : undefined;
     },
     onEpochEnd(_, record) {
