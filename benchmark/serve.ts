@@ -5,7 +5,7 @@
  * request is the server's own work, many callers within one process are measured too. Rounds take turns, and of each the best
  * counts.
  *
- *     npm run bench:serve -- [--seconds 4] [--rounds 3] [--clients 64] [--rate 300] [--only training,clients,callers]
+ *     npm run bench:serve -- [--seconds 4] [--rounds 3] [--clients 64] [--rate 300] [--only training,clients,callers] [--predictor '{"threads": 1}']
  */
 import { fork } from 'node:child_process';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -38,6 +38,8 @@ const { values } = parseArgs({
     /** Requests a second, where it is the latency that is measured. */
     rate: { type: 'string', default: '300' },
     only: { type: 'string', default: 'training,clients,callers' },
+    /** More options of the Predictor, as JSON. */
+    predictor: { type: 'string', default: '{}' },
     /** What a process is to be. */
     task: { type: 'string' },
   },
@@ -93,7 +95,7 @@ async function answerBy({ by, maxBatch }: Kind): Promise<Answer> {
   if (by === 'nothing') return async (x) => x.slice(0, 10);
   const model = network();
   if (by === 'axpy') {
-    const predictor = new Predictor(model, { maxBatch });
+    const predictor = new Predictor(model, { maxBatch, ...JSON.parse(values.predictor) });
     return async (x) => (await predictor.predict(tensor(x).reshape([1, 784]))).data;
   }
   const runtime = createRequire(import.meta.url)('onnxruntime-node') as typeof import('onnxruntime-node');
@@ -210,7 +212,7 @@ async function inProcess<Said, Result>(
 ): Promise<Result> {
   const child = fork(
     fileURLToPath(import.meta.url),
-    ['--task', JSON.stringify(task), '--seconds', values.seconds],
+    ['--task', JSON.stringify(task), '--seconds', values.seconds, '--predictor', values.predictor],
     {
       execArgv: process.execArgv,
     },
