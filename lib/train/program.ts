@@ -279,7 +279,10 @@ export class Entry {
    * `later` when it will not enter at once, so that they must be copied.
    */
   run(tensors: readonly Tensor[], later: boolean): Run<unknown> {
-    if (this.failure !== null) throw this.failure;
+    const { failure } = this;
+    // Said once: the list as it was recorded does the same.
+    this.failure = null;
+    if (failure !== null) throw failure;
     this.runs++;
     const values = this.valuesOf(tensors);
     if (later) for (let i = 0; i < values.length; i++) values[i] = copyOf(values[i]);

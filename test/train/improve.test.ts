@@ -1,6 +1,6 @@
 /** When a recorded list is improved: at once where that is quick or nobody could wait, else between turns of the event loop. */
 import { expect, test } from 'vitest';
-import { randn, seed, type Tensor } from '../../lib/index.ts';
+import { MemoryError, randn, seed, type Tensor } from '../../lib/index.ts';
 import { Queue } from '../../lib/kernels/queue.ts';
 import { turn } from '../../lib/platform.ts';
 import { compileSteps } from '../../lib/train/compile.ts';
@@ -8,8 +8,12 @@ import { compileSteps } from '../../lib/train/compile.ts';
 class Counting extends Queue {
   made = 0;
 
+  /** Thrown in the place of the second program. */
+  failure: Error | null = null;
+
   override createProgram(...calls: Parameters<Queue['createProgram']>) {
     this.made++;
+    if (this.made === 2 && this.failure !== null) throw this.failure;
     return super.createProgram(...calls);
   }
 }
@@ -50,4 +54,20 @@ test('a short one is improved before it runs again', async () => {
   await steps.soon(x);
   steps.soon(x);
   expect(queue.made).toBe(2);
+});
+
+test('what goes wrong meanwhile is said by one run, and the others are made by the list that there is', async () => {
+  seed(1);
+  const queue = new Counting();
+  queue.failure = new MemoryError('none');
+  const fn = chain(40);
+  const steps = compileSteps(fn, false, queue);
+  const x = randn([3, 4]);
+  const expected = fn(x).y.data;
+  await steps.soon(x);
+  await steps.soon(x);
+  while (queue.made < 2) await turn();
+  await turn();
+  expect(() => steps.soon(x)).toThrow(queue.failure);
+  for (let i = 0; i < 4; i++) expect((await steps.soon(x)).y.data).toEqual(expected);
 });
