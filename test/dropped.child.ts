@@ -5,6 +5,7 @@
  *     dropped.child.ts models|optimizers|programs|lengths|sequence
  */
 import { Adam, compile, Dense, Layer, losses, ones, randn, SGD, type Tensor, zeros } from '../lib/index.ts';
+import { peakMemory } from './peak.ts';
 
 const square = (model: Dense, x: Tensor): Tensor => model.forward(x).square().mean();
 
@@ -93,4 +94,4 @@ const ways: Record<string, () => void> = {
 
 const before = process.memoryUsage.rss();
 ways[process.argv[2]]();
-process.stdout.write(JSON.stringify({ before, peak: process.resourceUsage().maxRSS * 1024 }));
+process.stdout.write(JSON.stringify({ before, peak: peakMemory() }));

@@ -12,7 +12,7 @@ test.each([
   ['models', 600],
   ['optimizers', 600],
   ['programs', 600],
-  // 225 to 250 where the machine is quiet; the collector is late where it is not. What stayed would be gigabytes.
+  // 180 to 250 on the machines this was tried on. What stayed would be gigabytes.
   ['lengths', 500],
   ['sequence', 500],
 ])('%s: the process never has more than %d MB', (way, megabytes) => {
