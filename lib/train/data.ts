@@ -68,6 +68,23 @@ export interface Dataset {
   batches(interruption: Interruption, skip?: Skip, pass?: number): Iterable<Batch> | AsyncIterable<Batch>;
 }
 
+/** Which part of each batch is taken: that of one process of several, counted from 0. */
+export interface Share {
+  readonly index: number;
+  readonly count: number;
+}
+
+/**
+ * Where the part of one lies in so many rows: they are divided into runs, in order, whose lengths differ by one at most, the
+ * longer ones first. Of fewer rows than there are parts the last ones have none.
+ */
+export function runOf(rows: number, { index, count }: Share): [start: number, end: number] {
+  const length = Math.floor(rows / count);
+  const longer = rows % count;
+  const start = index * length + Math.min(index, longer);
+  return [start, start + length + (index < longer ? 1 : 0)];
+}
+
 export interface DatasetOptions extends Conversion {
   /** What messages call the data: 'data' or 'validation'. */
   name: string;
@@ -77,6 +94,11 @@ export interface DatasetOptions extends Conversion {
   dropLast?: boolean;
   /** The order in which a pass takes n examples in memory; by default as they lie. */
   order?: (n: number) => Int32Array;
+  /**
+   * Which part of each batch of examples in memory is given, of no rows where there are fewer than parts. What else there is to
+   * know, counts, the order and what is skipped, is of whole batches. Batches of iterables are given as they are.
+   */
+  share?: Share | undefined;
 }
 
 /**
@@ -106,8 +128,11 @@ function isIterable(data: unknown): data is Iterable<unknown> | AsyncIterable<un
   return isFunction(batches[Symbol.asyncIterator] ?? batches[Symbol.iterator]);
 }
 
+/** All of it. */
+const alone: Share = { index: 0, count: 1 };
+
 function inMemory(data: Examples, options: DatasetOptions): Dataset {
-  const { name, batchSize, dropLast = false, order = inOrder } = options;
+  const { name, batchSize, dropLast = false, order = inOrder, share = alone } = options;
   const { x, y, weights } = toBatch(data, options, (part) => (name === 'data' ? part : `${name}.${part}`));
   const n = rowsOf(x);
   const left = n % batchSize;
@@ -138,11 +163,15 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
       const rows = order(n);
       skip?.over();
       for (let start = batchSize * (skip?.count ?? 0); start < end; start += batchSize) {
-        const take = taken(rows.slice(start, start + batchSize));
+        const total = Math.min(batchSize, end - start);
+        const [from, to] = runOf(total, share);
+        const take = taken(rows.slice(start + from, start + to));
         yield noGrad(() => ({
           x: mapTensors(x, take),
           y: mapTensors(y, take),
           weights: mapTensors(weights, take),
+          total,
+          share: (to - from) / total,
         }));
       }
     },

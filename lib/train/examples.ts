@@ -27,12 +27,16 @@ export type TensorsOf<Y> = Inputs extends Y
     ? Tensor
     : { readonly [Name in keyof Y]: TensorsOf<Y[Name]> };
 
-/** Examples as tensors; all have as many rows, at least one. */
+/** Examples as tensors; all have as many rows, at least one unless several processes share the batch. */
 export interface Batch {
   x: Tensors;
   y: Tensors;
   /** What the loss of each counts, for all outputs or by output; null for 1. */
   weights: Tensors | null;
+  /** How many rows the whole batch has: more than are here where this is the part of one process. */
+  total: number;
+  /** The rows that are here, divided by `total`: what their mean loss counts in the mean over the whole batch. */
+  share: number;
 }
 
 /** The number of examples in tensors that are known to have as many. */
@@ -111,7 +115,8 @@ export function toBatch(
   if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
   for (const [name, values] of tensors) checkFiniteData(name, values);
   conversion.checkTargets?.(nameOf('y'), y, x);
-  return { x, y, weights: conversion.classWeights?.weigh(nameOf('y'), y, x, weights) ?? weights };
+  const weighed = conversion.classWeights?.weigh(nameOf('y'), y, x, weights) ?? weights;
+  return { x, y, weights: weighed, total: shape[0], share: 1 };
 }
 
 /** @throws DataError unless value is an object with x and y, and sampleWeight where it has more. */
