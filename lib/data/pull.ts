@@ -12,6 +12,8 @@ export type Awaitable<Value> = Value | PromiseLike<Value>;
 export interface Pull<Item> {
   /** One at a time: not before what it returned last has come. */
   next(): Awaitable<Item | End>;
+  /** As `next`, of an item that nobody wants and that need not be made; where it is missing, `next` does as well. */
+  skip?(): Awaitable<unknown>;
   /** Nothing more is wanted, whether or not there was an end. */
   close(): Awaitable<unknown>;
 }
@@ -57,6 +59,12 @@ async function waitUntil<Item, Result>(
   let result = await first;
   while (result === more) result = await take(await pull.next());
   return result as Result;
+}
+
+/** A source of which nobody wants the items while `isUnwanted` says so: for those something else is given, or the item. */
+export function sparing<Item>(source: Pull<Item>, isUnwanted: () => boolean): Pull<Item> {
+  const next = () => (source.skip && isUnwanted() ? (source.skip() as Awaitable<Item | End>) : source.next());
+  return { next, close: () => source.close() };
 }
 
 /** For `for await`. After an error nobody tells an iterator to return, so that is done here. */

@@ -101,7 +101,7 @@ export function openingOf<Item>(source: unknown, op = 'stream'): Opening<Item> {
     };
   }
   const rows = rowsFrom(op, source);
-  if (rows) return () => pullOf(rows() as Iterator<Item>);
+  if (rows) return rows as () => Pull<Item>;
   if (typeof source !== 'object' || source === null || !isOpen(source)) {
     throw new DataError(
       `[${op}] expected an array, an iterable, a ReadableStream, tensors or arrays by name as { x, y }, or a function that ` +
@@ -136,7 +136,7 @@ function passOf<Item>(source: unknown, pass: number): Pull<Item> | undefined {
 }
 
 /** The rows of a tensor, or of tensors and arrays by name, as records; undefined for something else. */
-function rowsFrom(op: string, source: unknown): (() => Iterator<unknown>) | undefined {
+function rowsFrom(op: string, source: unknown): (() => Pull<unknown>) | undefined {
   if (!isTensor(source) && !(isPlain(source) && !isOpen(source))) return undefined;
   const counts: [name: string, count: number][] = [];
   const reader = readerOf(op, '', source, counts);
@@ -147,8 +147,16 @@ function rowsFrom(op: string, source: unknown): (() => Iterator<unknown>) | unde
       `[${op}] expected as many rows everywhere, got ${first[1]} in ${first[0]} and ${other[1]} in ${other[0]}`,
     );
   }
-  return function* () {
-    for (let i = 0; i < first[1]; i++) yield reader(i);
+  const [, count] = first;
+  return () => {
+    let row = 0;
+    return {
+      next: () => (row < count ? reader(row++) : end),
+      skip: () => (row < count ? row++ : end),
+      close() {
+        row = count;
+      },
+    };
   };
 }
 

@@ -14,6 +14,7 @@ import {
   more,
   type Opening,
   type Pull,
+  sparing,
   until,
 } from './pull.ts';
 import { shuffled } from './shuffle.ts';
@@ -159,7 +160,35 @@ export class Stream<Item> implements AsyncIterable<Item> {
     return this.derive((source) => {
       let left = count;
       const look = (item: Item | End) => (item !== end && left-- > 0 ? more : item);
-      return { next: () => until(source, look), close: () => source.close() };
+      const spared = sparing(source, () => left > 0);
+      return { next: () => until(spared, look), close: () => source.close() };
+    });
+  }
+
+  /**
+   * Every `count`-th item, from that at `index` on: the part of one process of several that learn together, which has its `index`
+   * of `count`. The shards of one stream have each of its items once, and as many but for one. A shard of examples leaves the
+   * others unmade as early as it stands: before `map` these are not mapped, of tensors their rows not copied. What the processes
+   * see before it has to be in one order: `shuffle` takes a seed there.
+   * @throws ArgumentError unless index is an integer from 0 to count − 1
+   */
+  shard(index: number, count: number): Stream<Item> {
+    checkPositive('shard', 'count', count);
+    if (!(Number.isInteger(index) && index >= 0 && index < count)) {
+      throw new ArgumentError(
+        `[shard] expected index to be an integer from 0 to ${count - 1}, as there are ${count}, got ${describe(index)}`,
+      );
+    }
+    return this.derive((source) => {
+      let others = index;
+      const look = (item: Item | End) => {
+        if (item === end) return end;
+        if (others-- > 0) return more;
+        others = count - 1;
+        return item;
+      };
+      const spared = sparing(source, () => others > 0);
+      return { next: () => until(spared, look), close: () => source.close() };
     });
   }
 

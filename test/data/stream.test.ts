@@ -116,6 +116,11 @@ const stages: fc.Arbitrary<Stage> = fc.oneof(
     model: (a: readonly number[]) => a.slice(k),
   })),
   small.map((k) => ({
+    name: `shard ${k}`,
+    add: (s: Stream<number>) => s.shard(k % 4, 1 + (k % 4) + (k % 3)),
+    model: (a: readonly number[]) => a.filter((_, i) => i % (1 + (k % 4) + (k % 3)) === k % 4),
+  })),
+  small.map((k) => ({
     name: `repeat ${k}`,
     add: (s: Stream<number>) => s.repeat(1 + (k % 3)),
     model: (a: readonly number[]) => Array.from({ length: 1 + (k % 3) }, () => a).flat(),
@@ -288,6 +293,7 @@ describe('ends', () => {
     filter: (s) => s.filter((x) => x % 2 === 0),
     flatMap: (s) => s.flatMap((x) => [x, x]),
     drop: (s) => s.drop(2),
+    shard: (s) => s.shard(1, 2),
     repeat: (s) => s.repeat(2),
     shuffle: (s) => s.shuffle(4),
     batch: (s) => s.batch(2),
@@ -396,6 +402,159 @@ describe('shuffle', () => {
     const chi = [...counts.values()].reduce((sum, c) => sum + (c - 200) ** 2 / 200, 0);
     // χ² of 23 degrees of freedom: 49.7 is passed by one in a thousand, and the seed is fixed.
     expect(chi).toBeLessThan(49.7);
+  });
+});
+
+describe('shards', () => {
+  const shards = <Item>(make: (index: number) => Stream<Item>, n: number) =>
+    Promise.all(count(n).map((index) => make(index).toArray()));
+
+  /** What was dealt out by turns, in the order that it had. */
+  const together = <Item>(parts: readonly (readonly Item[])[]) =>
+    count(Math.max(...parts.map(({ length }) => length))).flatMap((i) =>
+      parts.filter(({ length }) => i < length).map((part) => part[i]),
+    );
+
+  it('have each item once, in turns, wherever in a pipe and from whatever source', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...Object.keys(sources)),
+        fc.integer({ min: 0, max: 40 }),
+        fc.array(stages, { maxLength: 3 }),
+        fc.integer({ min: 1, max: 6 }),
+        async (source, n, before, many) => {
+          // Each process makes its own stream.
+          const made = () => before.reduce((s, { add }) => add(s), stream<number>(sources[source](count(n))));
+          const parts = await shards((index) => made().shard(index, many), many);
+          const lengths = parts.map(({ length }) => length);
+          expect(together(parts)).toEqual(await made().toArray());
+          expect(lengths).toEqual([...lengths].sort((a, b) => b - a));
+          expect(lengths[0] - lengths[many - 1]).toBeLessThanOrEqual(1);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it.each([1, 3, 10, 100])(
+    'of what is shuffled by a seed, %i at a time, are disjoint in each pass',
+    async (size) => {
+      const orders: number[][] = [];
+      for (const pass of [0, 1, 2]) {
+        const all = async (s: Stream<number>) => {
+          const items: number[] = [];
+          for await (const item of s.pass(pass)) items.push(item);
+          return items;
+        };
+        const shuffled = () => stream(count(50)).shuffle(size, { seed: 8 });
+        const parts = await Promise.all(count(4).map((index) => all(shuffled().shard(index, 4))));
+        expect(parts.flat().sort((a, b) => a - b)).toEqual(count(50));
+        orders.push(together(parts));
+        expect(orders[pass]).toEqual(await all(shuffled()));
+      }
+      if (size > 1) expect(orders[1]).not.toEqual(orders[0]);
+    },
+  );
+
+  it('may be shuffled each for itself, batched, and taken of batches', async () => {
+    const each = await shards(
+      (index) => stream(count(23)).shard(index, 3).shuffle(8, { seed: index }).batch(3),
+      3,
+    );
+    expect(each.flat(2).sort((a, b) => a - b)).toEqual(count(23));
+    const batches = await shards((index) => stream(count(23)).batch(4).shard(index, 3), 3);
+    expect(batches).toEqual([
+      [count(4), [12, 13, 14, 15]],
+      [
+        [4, 5, 6, 7],
+        [16, 17, 18, 19],
+      ],
+      [
+        [8, 9, 10, 11],
+        [20, 21, 22],
+      ],
+    ]);
+  });
+
+  it('of shards are shards', async () => {
+    const parts = await shards(
+      (index) =>
+        stream(count(29))
+          .shard(index % 2, 2)
+          .shard(index >> 1, 3),
+      6,
+    );
+    expect(together(parts)).toEqual(count(29));
+  });
+
+  it('map what is theirs alone, by their own positions', async () => {
+    const made = stream(count(10))
+      .shard(1, 4)
+      .map((item, position) => [item, position]);
+    expect(await made.toArray()).toEqual([
+      [1, 0],
+      [5, 1],
+      [9, 2],
+    ]);
+  });
+
+  it('read no further than their items', async () => {
+    let read = 0;
+    const endless = stream(function* () {
+      for (;;) yield read++;
+    });
+    expect(await endless.shard(1, 4).take(3).toArray()).toEqual([1, 5, 9]);
+    expect(read).toBe(10);
+  });
+
+  it('copy no rows of others, which may be dropped before', async () => {
+    let read = 0;
+    const rows = new Proxy(count(20), {
+      get(all, key) {
+        if (typeof key === 'string' && /^\d+$/.test(key)) read++;
+        return Reflect.get(all, key);
+      },
+    });
+    const made = stream({ x: tensor(count(20)), y: rows });
+    read = 0;
+    const items = await made.shard(3, 5).toArray();
+    expect(items.map(({ x, y }) => [x.item(), y])).toEqual([3, 8, 13, 18].map((i) => [i, i]));
+    expect(read).toBe(4);
+    expect((await made.drop(18).toArray()).map(({ y }) => y)).toEqual([18, 19]);
+    expect(read).toBe(6);
+    // Beyond the last.
+    expect(await made.drop(21).toArray()).toEqual([]);
+    expect(await made.shard(20, 21).toArray()).toEqual([]);
+    expect(read).toBe(6);
+  });
+
+  it('all end with the error that one ends with', async () => {
+    const broken = () =>
+      stream(function* () {
+        yield* count(6);
+        throw new RangeError('broken');
+      });
+    for (const index of count(3)) {
+      const seen: number[] = [];
+      const all = (async () => {
+        for await (const item of broken().shard(index, 3)) seen.push(item);
+      })();
+      expect(await rejection(all)).toBeInstanceOf(RangeError);
+      expect(seen).toEqual([index, index + 3]);
+    }
+  });
+
+  it('are of files as of items', async () => {
+    const files: Record<string, number[]> = { a: [1, 2], b: [3], c: [], d: [4, 5, 6], e: [7] };
+    const parts = await shards(
+      (index) =>
+        stream(Object.keys(files))
+          .shuffle(5, { seed: 1 })
+          .shard(index, 2)
+          .flatMap((name) => Readable.from(files[name]) as AsyncIterable<number>),
+      2,
+    );
+    expect(parts.flat().sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 });
 
@@ -568,6 +727,10 @@ describe('arguments', () => {
     ['flatMap', () => some.flatMap('x' as never)],
     ['take', () => some.take(-1)],
     ['drop', () => some.drop(1.5)],
+    ['shard', () => some.shard(0, 0)],
+    ['the index of a shard', () => some.shard(2, 2)],
+    ['a whole index', () => some.shard(0.5, 2)],
+    ['an index that is there', () => some.shard(undefined as never, 2)],
     ['repeat', () => some.repeat(0)],
     ['shuffle', () => some.shuffle(0)],
     ['seed', () => some.shuffle(2, { seed: -1 })],

@@ -162,6 +162,7 @@ const sources = [
   'blocks',
   'stream',
   'prefetched',
+  'sharded',
 ] as const;
 
 interface Case {
@@ -320,6 +321,15 @@ function setUp(own: Case, waits = new Waits()) {
         return batch;
       })
       .prefetch(2),
+    // The part of one process of two.
+    sharded: stream(whole)
+      .shuffle(4)
+      .shard(1, 2)
+      .map(async (example) => {
+        await waits.at('data');
+        return example;
+      })
+      .batch(2, { dropLast: true }),
   }[source];
   // Draws, so that an interrupted one leaves another random state behind.
   const validation = (batch: ReturnType<typeof make>) =>
