@@ -686,6 +686,39 @@ export interface Kernels {
     hyper: Float64Array,
     decoupled: Flag,
   ): void;
+
+  // ── exchanges ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  //
+  // Between the processes of a job, its ranks, which make the same exchanges in the same order. `world` is Float64Array(5),
+  // updated, so that exchanges of a program keep their order: the number of ranks; how many exchanges have begun, the bytes
+  // that they took, how many nanoseconds calls waited for others, and how many passed from the beginnings of gatherings and
+  // reductions to their ends. With one rank nothing is exchanged or counted but the exchanges. Where another rank has ended,
+  // does something else, or does not come within the time that the world was opened with, a call throws `DistributedError`
+  // (code `AXPY_DISTRIBUTED`), which names it.
+  //
+  // What begins and ends by two calls goes on while other kernels compute. The arrays between the two are nobody else's.
+
+  /**
+   * Begins to gather what each rank has: `all`, ranks × own.length, which `allGatherEnd` fills in. own has 16 elements at
+   * most. `kind`, a code of `exchangeKinds`, and `key` say what comes next; they have to be the same on all ranks.
+   */
+  allGatherBegin(all: Float64Array, own: Float64Array, world: Float64Array, kind: number, key: number): void;
+
+  /** Ends it. `all` is what `allGatherBegin` had, and updated. */
+  allGatherEnd(all: Float64Array, world: Float64Array): void;
+
+  /**
+   * Begins to make parts the sum over the ranks of their parts, which have the same lengths there. Each element is added up in
+   * the precision of its type, in an order that MPI chooses; the sum is the same on all ranks. Of arrays that lie one after the
+   * other in memory no copy is made. `ticket` tells reductions that are under way at one time apart.
+   */
+  allReduceBegin(parts: readonly Float[], world: Float64Array, ticket: number): void;
+
+  /** Ends it: parts, updated, are scale · their sum. */
+  allReduceEnd(parts: readonly Float[], world: Float64Array, ticket: number, scale: number): void;
+
+  /** parts, updated, are what they are on the rank `root`. */
+  broadcast(parts: readonly Data[], world: Float64Array, root: number): void;
 }
 
 /** A recorded call: the kernel, and its arguments as at any call. */
@@ -751,6 +784,20 @@ export interface Addon extends Kernels {
    * @param threads how many threads a call may have at most, 0 (default) for as many as there are
    */
   createProgram(calls: readonly Call[], executor?: number, threads?: number): Program;
+  /**
+   * Makes this process a rank of the job that it was started in, by the first of these MPI libraries that can be opened. Once a
+   * process. Exchanges then wait so many seconds at most.
+   * @returns the number of this rank, from 0 on, how many there are, what the library says it is, and the hosts of all ranks
+   * @throws with the code AXPY_DISTRIBUTED where there is no such library, or it cannot be used
+   */
+  openWorld(
+    libraries: readonly string[],
+    timeout: number,
+  ): { rank: number; size: number; library: string | null; hosts: string[] };
+  /** Tells the other ranks that this one makes no more exchanges, and why: theirs throw. */
+  leaveWorld(why: string): void;
+  /** Ends this process's part in the job: with the others, where `code` is 0 and nothing has failed; else the job ends. */
+  closeWorld(code: number): void;
   /** Registers, for this environment, the function that makes an error of a code and a message. */
   setErrorFactory(
     factory: (
@@ -761,6 +808,7 @@ export interface Addon extends Kernels {
         | 'AXPY_MEMORY'
         | 'AXPY_NON_FINITE'
         | 'AXPY_THREAD'
+        | 'AXPY_DISTRIBUTED'
         | 'AXPY_DATA',
       message: string,
     ) => Error,

@@ -31,6 +31,7 @@ function project(backend: 'native' | 'fallback', isTimed: boolean) {
     resolve: {
       alias: {
         'axpy/dashboard': source('dashboard/index.ts'),
+        'axpy/mpi': source('mpi/index.ts'),
         'axpy/runs': source('runs/index.ts'),
         axpy: source('index.ts'),
       },

@@ -164,6 +164,13 @@ export class KernelError extends AxpyError {
   }
 }
 
+/** `AXPY_DISTRIBUTED`: processes that train together and do not: one ended, did not come, or does something else; or no MPI. */
+export class DistributedError extends AxpyError {
+  constructor(message: string) {
+    super('AXPY_DISTRIBUTED', message);
+  }
+}
+
 const classes = {
   AxpyError,
   ShapeError,
@@ -171,6 +178,7 @@ const classes = {
   ArgumentError,
   IndexError,
   DataError,
+  DistributedError,
   AutogradError,
   NonFiniteError,
   AbortError,

@@ -21,6 +21,7 @@ export {
   stream,
   zip,
 } from './data/stream.ts';
+export { type ExchangeStatistics, World } from './distributed/world.ts';
 export {
   AbortError,
   ArgumentError,
@@ -29,6 +30,7 @@ export {
   BackendError,
   ClosedError,
   DataError,
+  DistributedError,
   DtypeError,
   FileError,
   FormatError,

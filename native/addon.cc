@@ -16,6 +16,7 @@
 #include "parallel.h"
 #include "program.h"
 #include "simd.h"
+#include "world.h"
 
 namespace axpy {
 namespace bind {
@@ -32,6 +33,8 @@ Failure currentFailure(const char* kernel) noexcept {
       std::rethrow_exception(std::current_exception());
     } catch (const Violation& violation) {
       return {violation.code, violation.message};
+    } catch (const Disconnected& disconnected) {
+      return {"AXPY_DISTRIBUTED", name + disconnected.message};
     } catch (const std::bad_alloc&) {
       return {"AXPY_MEMORY", name + "expected memory to work in, got none from the system"};
     } catch (const std::exception& error) {
@@ -165,6 +168,7 @@ Napi::Value manifest(const Napi::CallbackInfo& info) {
   listCodes<BinaryOp>(env, codes);
   listCodes<ReduceOp>(env, codes);
   listCodes<LossOp>(env, codes);
+  listCodes<ExchangeKind>(env, codes);
   auto result = Napi::Object::New(env);
   result["kernels"] = list;
   result["codes"] = codes;
@@ -235,6 +239,39 @@ Napi::Value shielded(const Napi::CallbackInfo& info) {
   }
 }
 
+/// openWorld(libraries, timeout)
+Napi::Value openWorld(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto given = info[0].As<Napi::Array>();
+  std::vector<std::string> libraries;
+  for (uint32_t i = 0; i < given.Length(); i++) libraries.push_back(given.Get(i).As<Napi::String>());
+  try {
+    const World& world = World::open(libraries, info[1].As<Napi::Number>().DoubleValue());
+    auto result = Napi::Object::New(env);
+    result["rank"] = world.rank();
+    result["size"] = world.size();
+    result["library"] = world.version();
+    auto hosts = Napi::Array::New(env);
+    for (const std::string& host : world.hosts()) hosts[hosts.Length()] = Napi::String::New(env, host);
+    result["hosts"] = hosts;
+    return result;
+  } catch (const mpi::Unavailable& unavailable) {
+    throw Disconnected(unavailable.message);
+  }
+}
+
+/// leaveWorld(why)
+Napi::Value leaveWorld(const Napi::CallbackInfo& info) {
+  if (World* const world = World::current()) world->leave(info[0].As<Napi::String>());
+  return info.Env().Undefined();
+}
+
+/// closeWorld(code)
+Napi::Value closeWorld(const Napi::CallbackInfo& info) {
+  if (World* const world = World::current()) world->close(info[0].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
 napi_value createProgram(napi_env env, napi_callback_info info) {
   return Napi::Env(env).GetInstanceData<bind::Environment>()->programs.create(env, info);
 }
@@ -290,6 +327,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports["limits"] = Napi::Function::New(env, shielded<limits>, "limits");
   exports["setThreads"] = Napi::Function::New(env, shielded<setThreads>, "setThreads");
   exports["manifest"] = Napi::Function::New(env, shielded<manifest>, "manifest");
+  exports["openWorld"] = Napi::Function::New(env, shielded<openWorld>, "openWorld");
+  exports["leaveWorld"] = Napi::Function::New(env, shielded<leaveWorld>, "leaveWorld");
+  exports["closeWorld"] = Napi::Function::New(env, shielded<closeWorld>, "closeWorld");
   exports["setErrorFactory"] = Napi::Function::New(env, shielded<setErrorFactory>, "setErrorFactory");
   return exports;
 }

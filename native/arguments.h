@@ -121,6 +121,12 @@ struct Size {
 
 struct PositiveSize : Size {};
 
+/// Which of the reductions that are under way.
+struct Ticket {
+  int64_t value = 0;
+  operator int64_t() const { return value; }
+};
+
 /// 0 or 1.
 struct Flag {
   bool value = false;

@@ -63,6 +63,8 @@ enum class LossOp : int {
   crossEntropy
 };
 
+enum class ExchangeKind : int { step, scores, values, batch, state };
+
 /// The names of an enum, in order, and what the manifest calls the list.
 template <class Op>
 struct Codes;
@@ -98,10 +100,17 @@ struct Codes<LossOp> {
       "crossEntropy"};
 };
 
+template <>
+struct Codes<ExchangeKind> {
+  static constexpr const char* list = "exchangeKinds";
+  static constexpr std::array names = {"step", "scores", "values", "batch", "state"};
+};
+
 static_assert(Codes<UnaryOp>::names.size() == static_cast<int>(UnaryOp::round) + 1);
 static_assert(Codes<BinaryOp>::names.size() == static_cast<int>(BinaryOp::lessEqual) + 1);
 static_assert(Codes<ReduceOp>::names.size() == static_cast<int>(ReduceOp::norm) + 1);
 static_assert(Codes<LossOp>::names.size() == static_cast<int>(LossOp::crossEntropy) + 1);
+static_assert(Codes<ExchangeKind>::names.size() == static_cast<int>(ExchangeKind::state) + 1);
 
 /// The ops of `gradientFromOutput`: their derivative is a function of the output alone.
 constexpr bool readsOutput(UnaryOp op) {

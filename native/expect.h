@@ -77,6 +77,12 @@ struct Scalar<PositiveSize> {
   static PositiveSize make(double v, int) { return {{static_cast<int64_t>(v)}}; }
 };
 template <>
+struct Scalar<Ticket> {
+  static std::string expectation() { return "an integer from 0 to 255"; }
+  static bool accepts(double v) { return v >= 0 && v <= 255 && v == std::floor(v); }
+  static Ticket make(double v, int) { return {static_cast<int64_t>(v)}; }
+};
+template <>
 struct Scalar<Flag> {
   static std::string expectation() { return "0 or 1"; }
   static bool accepts(double v) { return v == 0 || v == 1; }

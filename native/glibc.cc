@@ -40,6 +40,19 @@ int old_pthread_mutex_trylock(pthread_mutex_t* mutex);
 OLD(pthread_mutex_trylock, "pthread_mutex_trylock", FIRST);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t* mutex) { return old_pthread_mutex_trylock(mutex); }
 
+// 2.34: moved from libdl, which every Node loads, to libc.
+void* old_dlopen(const char* path, int mode);
+OLD(dlopen, "dlopen", FIRST);
+void* __wrap_dlopen(const char* path, int mode) { return old_dlopen(path, mode); }
+
+void* old_dlsym(void* library, const char* name);
+OLD(dlsym, "dlsym", FIRST);
+void* __wrap_dlsym(void* library, const char* name) { return old_dlsym(library, name); }
+
+char* old_dlerror();
+OLD(dlerror, "dlerror", FIRST);
+char* __wrap_dlerror() { return old_dlerror(); }
+
 // GLIBCXX_3.4.30: std::condition_variable::wait, no longer noexcept.
 void old_wait(void* condition, void* lock);
 OLD(wait, "_ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE", "GLIBCXX_3.4.11");

@@ -16,6 +16,7 @@
 
 #include "parallel.h"
 #include "signals.h"
+#include "world.h"
 
 namespace axpy::program {
 
@@ -45,6 +46,7 @@ std::optional<bind::Failure> replay(const Program& program, const F& proceed) {
   try {
     for (const auto& call : program.calls) {
       if (!proceed()) break;
+      World::progress();
       kernel = call->kernel().name;
       call->run();
     }

@@ -128,7 +128,7 @@ offers.late?.(offer);
 }
 
 /** Parts of the library with a subpath of their own, each a folder of lib/. */
-const parts = ['runs', 'dashboard'];
+const parts = ['runs', 'dashboard', 'mpi'];
 /** What a part may have a copy of, as it holds no state of the library's. */
 const copied =
   /^(arguments|platform|version|files\/(bytes|crc32|disk|kinds)|onnx\/protobuf|runs\/(?!tensorBoard)\w+)\.js$/;

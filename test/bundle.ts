@@ -23,7 +23,11 @@ export function bundle(entry: string): string {
     banner: { js: "import { createRequire as $r } from 'node:module'; const require = $r(import.meta.url);" },
     logLevel: 'error',
     // The examples import the package by its name; the tests mean its sources.
-    alias: { 'axpy/runs': join(root, 'lib/runs/index.ts'), axpy: join(root, 'lib/index.ts') },
+    alias: {
+      'axpy/mpi': join(root, 'lib/mpi/index.ts'),
+      'axpy/runs': join(root, 'lib/runs/index.ts'),
+      axpy: join(root, 'lib/index.ts'),
+    },
   });
   // Two runs may do this at once; a rename is seen whole.
   writeFileSync(`${target}.${process.pid}`, outputFiles[0].contents);

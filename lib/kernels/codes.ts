@@ -95,6 +95,9 @@ export const lossOps = [
   'crossEntropy',
 ] as const;
 
+/** What an exchange between ranks is for, which all of them have to agree on. */
+export const exchangeKinds = ['step', 'scores', 'values', 'batch', 'state'] as const;
+
 /** What `geometry` of the convolution and pooling kernels holds, in this order. */
 export const geometryFields = [
   'batch',
@@ -119,6 +122,7 @@ export type UnaryOp = (typeof unaryOps)[number];
 export type BinaryOp = (typeof binaryOps)[number];
 export type ReduceOp = (typeof reduceOps)[number];
 export type LossOp = (typeof lossOps)[number];
+export type ExchangeKind = (typeof exchangeKinds)[number];
 export type GeometryField = (typeof geometryFields)[number];
 
 type Codes<Name extends string> = Readonly<Record<Name, number>>;
@@ -131,6 +135,7 @@ export const unaryCode = codes(unaryOps);
 export const binaryCode = codes(binaryOps);
 export const reduceCode = codes(reduceOps);
 export const lossCode = codes(lossOps);
+export const exchangeCode = codes(exchangeKinds);
 
 /** Every list by name, as the addon's manifest reports them. */
-export const codeLists = { unaryOps, binaryOps, reduceOps, lossOps } as const;
+export const codeLists = { unaryOps, binaryOps, reduceOps, lossOps, exchangeKinds } as const;

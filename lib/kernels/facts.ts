@@ -113,6 +113,9 @@ const integer = (
 export const size = integer(0, maxSize);
 export const positiveSize = integer(1, maxSize);
 
+/** Which of the reductions that are under way. */
+export const ticket = integer(0, 255);
+
 export const flag = integer(0, 1, '0 or 1');
 export const finite: ScalarFact = { expected: 'a finite number', accepts: Number.isFinite };
 export const anyNumber: ScalarFact = { expected: 'a number', accepts: () => true };

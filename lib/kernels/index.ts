@@ -117,6 +117,24 @@ export function measureLimits(): Limits {
   return choice.addon ? choice.addon.limits() : fallbackLimits();
 }
 
+/** A process among those of a job. */
+export type Ranks = Readonly<ReturnType<Addon['openWorld']>>;
+
+/**
+ * Makes this process a rank of its job; null for the fallback, which has no way to.
+ * @returns also what tells the others that this one ends, and what ends it
+ */
+export function openRanks(libraries: readonly string[], timeout: number) {
+  const { addon } = choice;
+  return (
+    addon && {
+      world: addon.openWorld(libraries, timeout),
+      leave: (why: string) => addon.leaveWorld(why),
+      close: (code: number) => addon.closeWorld(code),
+    }
+  );
+}
+
 /** Which implementation of the kernels runs, and on what. */
 export function backendInfo(): BackendInfo {
   if (choice.addon) return { name: implementation, ...choice.addon.info() };

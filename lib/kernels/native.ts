@@ -5,6 +5,7 @@ import {
   AxpyError,
   BackendError,
   DataError,
+  DistributedError,
   IndexError,
   KernelError,
   MemoryError,
@@ -71,6 +72,7 @@ function adopt(addon: Addon): Addon {
     AXPY_MEMORY: MemoryError,
     AXPY_NON_FINITE: NonFiniteError,
     AXPY_DATA: DataError,
+    AXPY_DISTRIBUTED: DistributedError,
   };
   addon.setErrorFactory((code, message) =>
     code === 'AXPY_THREAD' ? new AxpyError(code, message) : new errors[code](message),

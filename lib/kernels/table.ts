@@ -8,7 +8,7 @@
  * that is said here.
  */
 import type { Kernels } from '../../binding.d.ts';
-import { binaryOps, lossOps, reduceOps, unaryOps } from './codes.ts';
+import { binaryOps, exchangeKinds, lossOps, reduceOps, unaryOps } from './codes.ts';
 import {
   binaryWork,
   chainWork,
@@ -52,6 +52,7 @@ import {
   positiveSize,
   rate,
   size,
+  ticket,
   uint32,
   updated,
 } from './facts.ts';
@@ -90,6 +91,8 @@ const columns = {
 };
 const affine = { scale: orNull(input('channels')), shift: orNull(input('channels')) };
 const state = uint32(updated(6));
+/** What there is to know of the ranks of a job, and what is counted of their exchanges. */
+const world = float64(updated(5));
 const resampling = {
   rows: indices('height', input()),
   rowShares: float64(input('rows')),
@@ -599,6 +602,31 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
       decoupled: flag,
     },
     cost: (_outs, gradients) => updates(gradients, 15),
+  },
+
+  // ── exchanges ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  allGatherBegin: {
+    arguments: { all: float64(out()), own: float64(input()), world, kind: code(exchangeKinds), key: size },
+    cost: () => 0,
+    fails: () => true,
+  },
+  allGatherEnd: { arguments: { all: float64(updated()), world }, cost: () => 0, fails: () => true },
+  allReduceBegin: {
+    arguments: { parts: list(updated()), world, ticket },
+    cost: () => 0,
+    fails: () => true,
+  },
+  allReduceEnd: {
+    arguments: { parts: list(updated()), world, ticket, scale: finite },
+    cost: (parts, _world, _ticket, scale) =>
+      scale === 1 ? 0 : parts.reduce((sum, { length }) => sum + length, 0),
+    fails: () => true,
+  },
+  broadcast: {
+    arguments: { parts: data(list(updated())), world, root: size },
+    cost: () => 0,
+    fails: () => true,
   },
 };
 

@@ -1,6 +1,7 @@
 /** Gradients made smaller, between backward and the step of an optimizer; in a compiled function as well. */
 import { describe, readIterable } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
+import { completeGradients } from '../distributed/reducer.ts';
 import { ArgumentError } from '../errors.ts';
 import { add, div } from '../ops/binary.ts';
 import { cast } from '../ops/cast.ts';
@@ -18,13 +19,14 @@ function gradientsOf(op: string, parameters: Iterable<Tensor>, limit: number): T
   if (given === null) {
     throw new ArgumentError(`[${op}] expected parameters to be an iterable, got ${describe(parameters)}`);
   }
-  const gradients: Tensor[] = [];
+  const own: Tensor[] = [];
   // Checked as they come: an iterable need not have an end.
   for (const parameter of given) {
     checkTensor(op, parameter, 'each parameter');
-    if (parameter.grad !== null) gradients.push(parameter.grad);
+    own.push(parameter);
   }
-  return gradients;
+  completeGradients(own);
+  return own.map(({ grad }) => grad).filter((grad): grad is Tensor => grad !== null);
 }
 
 /**

@@ -3,6 +3,7 @@
  * state that the rule names, and runs it for all parameters in one call of a kernel.
  */
 import { isFunction, readList, readOptions } from '../arguments.ts';
+import type { Reducer } from '../distributed/reducer.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Instructions } from '../kernels/elementwise.ts';
 import { type Call, type Float, kernels, reduceCode } from '../kernels/index.ts';
@@ -82,6 +83,8 @@ export abstract class Optimizer<HyperValues extends object = object> {
   /** The recording in progress, and how many steps it has. */
   private seenIn: Recording | null = null;
   private seen = 0;
+  /** @internal What makes gradients those of several processes, before a step. */
+  reducer: Reducer | null = null;
   /** One for each group and dtype, made at the first step. */
   private gathers: readonly Gather[] | null = null;
 
@@ -195,6 +198,7 @@ export abstract class Optimizer<HyperValues extends object = object> {
    * @throws DataError for one whose buffer, or whose gradient's, was detached; nothing was then changed.
    */
   step(): void {
+    this.reducer?.complete();
     this.gathers ??= this.makeGathers();
     const { gathers, own, count } = this;
     for (let i = 0; i < gathers.length; i++) gathers[i].gather();
@@ -211,6 +215,7 @@ export abstract class Optimizer<HyperValues extends object = object> {
       gather.run(() => this.update(gather, this.rows, gather.hyper.reading(later).buffer));
     }
     if (count !== null) add_(count, 1);
+    this.reducer?.reopen();
   }
 
   /** How many steps the function that is being recorded has made before this one. */
@@ -271,6 +276,7 @@ export abstract class Optimizer<HyperValues extends object = object> {
 
   /** Forgets all gradients. */
   zeroGrad(): void {
+    this.reducer?.reopen();
     for (let i = 0; i < this.parameters.length; i++) this.parameters[i].zeroGrad();
   }
 

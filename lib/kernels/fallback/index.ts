@@ -7,6 +7,7 @@ import * as convolution from './convolution.ts';
 import * as cumulate from './cumulate.ts';
 import * as elementwise from './elementwise.ts';
 import * as epilogue from './epilogue.ts';
+import * as exchange from './exchange.ts';
 import * as finite from './finite.ts';
 import * as fused from './fused.ts';
 import * as gemm from './gemm.ts';
@@ -30,6 +31,7 @@ const unchecked: Kernels = {
   ...cumulate,
   ...elementwise,
   ...epilogue,
+  ...exchange,
   ...fused,
   ...finite,
   ...gemm,

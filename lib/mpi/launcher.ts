@@ -1,0 +1,60 @@
+/** What started this process as one of several, and which MPI library it then speaks. */
+
+/** Variables of the environment, by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The job that a launcher started. */
+export interface Job {
+  /** What started it, in words. */
+  readonly launcher: string;
+  /** How many processes it has, where the launcher says so. */
+  readonly size: number | undefined;
+  /** Files that may be its MPI, the likeliest first. */
+  readonly libraries: readonly string[];
+}
+
+/** Names of MPI libraries, by whose interface they have. */
+const files = {
+  linux: {
+    openMpi: ['libmpi.so.40'],
+    // Debian's MPICH is not called as MVAPICH, Intel MPI and Cray's are.
+    mpich: ['libmpi.so.12', 'libmpich.so.12', 'libmpi_intel.so.12', 'libmpi_cray.so.12'],
+    standard: ['libmpi_abi.so.1', 'libmpi_abi.so.0', 'libmpi_abi.so'],
+  },
+  darwin: {
+    openMpi: ['libmpi.40.dylib', '/opt/homebrew/lib/libmpi.40.dylib', '/usr/local/lib/libmpi.40.dylib'],
+    mpich: ['libmpi.12.dylib', '/opt/homebrew/lib/libmpi.12.dylib', '/usr/local/lib/libmpi.12.dylib'],
+    standard: ['libmpi_abi.1.dylib', 'libmpi_abi.0.dylib', 'libmpi_abi.dylib'],
+  },
+} as const;
+
+type Family = keyof (typeof files)['linux'];
+
+/**
+ * Launchers by the variables that they set, with how many processes there are and whose library is the likeliest. Slurm and what
+ * else speaks PMI starts the processes of any library.
+ */
+const launchers: readonly (readonly [name: string, mark: string, size: readonly string[], first: Family])[] =
+  [
+    ["Open MPI's mpirun", 'OMPI_COMM_WORLD_SIZE', ['OMPI_COMM_WORLD_SIZE'], 'openMpi'],
+    ["Open MPI's mpirun", 'PMIX_RANK', ['OMPI_COMM_WORLD_SIZE', 'SLURM_NTASKS', 'SLURM_NPROCS'], 'openMpi'],
+    ["MPICH's mpiexec", 'PMI_RANK', ['PMI_SIZE', 'SLURM_NTASKS'], 'mpich'],
+    ["MPICH's mpiexec", 'MPI_LOCALRANKID', ['PMI_SIZE'], 'mpich'],
+    ["Cray's launcher", 'PALS_RANKID', ['PALS_SIZE'], 'mpich'],
+    ["Slurm's srun", 'SLURM_STEP_NUM_TASKS', ['SLURM_STEP_NUM_TASKS'], 'mpich'],
+    ['Flux', 'FLUX_TASK_RANK', ['FLUX_JOB_SIZE'], 'mpich'],
+  ];
+
+/** What started this process; undefined where nothing tells of others. @param named the library that a user wants instead */
+export function jobOf(environment: Environment, platform: string, named?: string): Job | undefined {
+  const found = launchers.find(([, mark]) => environment[mark]);
+  // In a step of Slurm's of one task, as that of a batch script, there is nobody else.
+  const isAlone = found?.[1] === 'SLURM_STEP_NUM_TASKS' && environment[found[1]] === '1';
+  if ((found === undefined || isAlone) && named === undefined) return undefined;
+  const [launcher, , sizes, first] = found ?? ['AXPY_MPI', '', [], 'mpich'];
+  const size = sizes.map((name) => Number(environment[name])).find((value) => value > 0);
+  const own = files[platform === 'darwin' ? 'darwin' : 'linux'];
+  const order = [first, 'openMpi', 'mpich', 'standard'] as const;
+  const libraries = named === undefined ? [...new Set(order.flatMap((family) => [...own[family]]))] : [named];
+  return { launcher, size, libraries };
+}

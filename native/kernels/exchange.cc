@@ -1,0 +1,162 @@
+// Exchanges with the other ranks of a job (world.h). A process of its own is one rank, and exchanges nothing.
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels.h"
+#include "parallel.h"
+#include "workspaces.h"
+#include "world.h"
+
+namespace axpy {
+
+namespace {
+
+/// What `world` holds, in this order.
+enum { ranks, exchanges, bytes, waited, taken, worldFields };
+
+/// The world that an exchange is made in; nullptr for a rank of its own.
+World* worldOf(const Check& check, const Array<double>& world) {
+  check.length(world, worldFields);
+  if (world[ranks] == 1) return nullptr;
+  World* const current = World::current();
+  if (!current || world[ranks] != current->size()) {
+    check.failAt(world.position, ranks,
+                 current ? "to be 1 or " + std::to_string(current->size())
+                         : "to be 1, as this process is no rank of a job",
+                 formatNumber(world[ranks]));
+  }
+  return current;
+}
+
+void count(const Array<double>& world) { world[exchanges] += 1; }
+
+void count(const Array<double>& world, const World::Account& account) {
+  world[bytes] += account.bytes;
+  world[waited] += account.waited;
+  world[taken] += account.taken;
+}
+
+/// The number of elements, where arrays lie one after the other in memory; -1 where they do not.
+template <class T>
+int64_t lengthOfRun(const List<T>& parts) {
+  int64_t length = 0;
+  const T* end = nullptr;
+  for (int64_t i = 0; i < parts.length; i++) {
+    if (parts[i].length == 0) continue;
+    if (end && parts[i].data != end) return -1;
+    end = parts[i].data + parts[i].length;
+    length += parts[i].length;
+  }
+  return length;
+}
+
+template <class T>
+T* beginOf(const List<T>& parts) {
+  for (int64_t i = 0; i < parts.length; i++) {
+    if (parts[i].length != 0) return parts[i].data;
+  }
+  return nullptr;
+}
+
+/// What is scattered is gathered in a room of its own, one a ticket, for as long as the reduction takes.
+template <class T>
+std::vector<T>& roomOf(int64_t ticket) {
+  static std::array<std::vector<T>, World::tickets> rooms;
+  return rooms[ticket];
+}
+
+}  // namespace
+
+void allGatherBegin(const Check& check, Array<double> all, Array<const double> own, Array<double> world,
+                    Code<ExchangeKind> kind, Size key) {
+  World* const current = worldOf(check, world);
+  check.length(all, world[ranks] * static_cast<double>(own.length));
+  if (own.length > World::maxWidth) {
+    check.fail(own.position, "to have at most " + std::to_string(World::maxWidth) + " elements",
+               std::to_string(own.length));
+  }
+  count(world);
+  if (current) {
+    current->beginGather(own.data, own.length, Codes<ExchangeKind>::names[static_cast<size_t>(kind.value)],
+                         static_cast<double>(key.value));
+  } else {
+    std::copy_n(own.data, own.length, all.data);
+  }
+}
+
+void allGatherEnd(const Check& check, Array<double> all, Array<double> world) {
+  World* const current = worldOf(check, world);
+  const double width = static_cast<double>(all.length) / world[ranks];
+  if (width != std::floor(width) || width > World::maxWidth) {
+    check.fail(all.position, "to have at most " + std::to_string(World::maxWidth) + " elements for each rank",
+               std::to_string(all.length));
+  }
+  if (current) count(world, current->endGather(all.data, static_cast<int64_t>(width)));
+}
+
+template <class T>
+void allReduceBegin(const Check& check, const List<T>& parts, Array<double> world, Ticket ticket) {
+  World* const current = worldOf(check, world);
+  count(world);
+  if (!current) return;
+  const int64_t length = lengthOfRun(parts);
+  if (length >= 0) return current->beginReduce(static_cast<int>(ticket), beginOf(parts), length);
+  std::vector<T>& room = roomOf<T>(ticket);
+  int64_t total = 0;
+  for (int64_t i = 0; i < parts.length; i++) total += parts[i].length;
+  room.resize(total);
+  int64_t at = 0;
+  for (int64_t i = 0; i < parts.length; at += parts[i++].length) {
+    std::copy_n(parts[i].data, parts[i].length, room.data() + at);
+  }
+  current->beginReduce(static_cast<int>(ticket), room.data(), total);
+}
+
+template <class T>
+void allReduceEnd(const Check& check, const List<T>& parts, Array<double> world, Ticket ticket,
+                  Number scale) {
+  World* const current = worldOf(check, world);
+  if (current) {
+    count(world, current->endReduce(static_cast<int>(ticket)));
+    if (lengthOfRun(parts) < 0) {
+      const std::vector<T>& room = roomOf<T>(ticket);
+      int64_t at = 0;
+      for (int64_t i = 0; i < parts.length; at += parts[i++].length) {
+        std::copy_n(room.data() + at, parts[i].length, parts[i].data);
+      }
+    }
+  }
+  if (scale == 1) return;
+  for (int64_t i = 0; i < parts.length; i++) {
+    T* const part = parts[i].data;
+    parallel::forRange(parts[i].length, parallel::lightChunk, [&](int64_t begin, int64_t end) {
+      applyUnary(part + begin, part + begin, end - begin, UnaryOp::scale, scale, 0);
+    });
+  }
+}
+
+template <class T>
+void broadcast(const Check& check, const List<T>& parts, Array<double> world, Size root) {
+  World* const current = worldOf(check, world);
+  if (static_cast<double>(root.value) >= world[ranks]) {
+    check.fail(2, "to be below " + formatNumber(world[ranks]), std::to_string(root.value));
+  }
+  count(world);
+  if (!current) return;
+  for (int64_t i = 0; i < parts.length; i++) {
+    const int64_t size = parts[i].length * static_cast<int64_t>(sizeof(T));
+    count(world, current->broadcast(parts[i].data, size, static_cast<int>(root.value)));
+  }
+}
+
+constexpr bind::Kernel kernels[] = {
+    AXPY_KERNEL(allGatherBegin, "all", "own", "world", "kind", "key"),
+    AXPY_KERNEL(allGatherEnd, "all", "world"),
+    AXPY_FLOAT_KERNEL(allReduceBegin, "parts", "world", "ticket"),
+    AXPY_FLOAT_KERNEL(allReduceEnd, "parts", "world", "ticket", "scale"),
+    AXPY_DATA_KERNEL(broadcast, "parts", "world", "root"),
+};
+const bind::Family family(kernels);
+
+}  // namespace axpy
