@@ -14,6 +14,7 @@ import cumprod from './cumprod.ts';
 import cumsum from './cumsum.ts';
 import dropout from './dropout.ts';
 import einsum from './einsum.ts';
+import exchanges from './exchanges.ts';
 import gather from './gather.ts';
 import gridSample from './gridSample.ts';
 import imageKernels from './imageKernels.ts';
@@ -85,6 +86,7 @@ const all: readonly Declaration[] = [
   kernels,
   imageKernels,
   normalizeKernels,
+  exchanges,
 ];
 
 /** Names of declarations, or of functions, with which cases begin: `relu` is in unary. */

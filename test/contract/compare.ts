@@ -62,7 +62,7 @@ function widened(
     if (amount === 0) return copy;
     const name = parameters[position]?.name ?? '';
     const isShare = name.endsWith('Shares');
-    const isHyper = isShare || name === 'hyper' || name === 'scalars';
+    const isHyper = isShare || ['hyper', 'scalars', 'world'].includes(name);
     for (let i = 0; i < copy.length; i++) {
       // Flags, counts of steps, and shares of all or nothing are no measured quantities.
       if (!(isHyper && Number.isInteger(copy[i]))) copy[i] = vary(copy[i]);

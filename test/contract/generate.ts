@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   binaryCode,
   binaryOps,
+  exchangeKinds,
   gradientFromOutput,
   lossOps,
   reduceCode,
@@ -194,7 +195,10 @@ const smoothOps = ops.filter(
     (form.startsWith('loss') && ['squaredError', 'binaryCrossEntropyWithLogits'].includes(lossOps[code])),
 );
 
-/** Of the kernels that ask for more than the table says: layouts, geometries, numbers of a domain. */
+/** What is known and counted of the ranks of a job: of this process alone. */
+const alone = ({ int32 }: Draw): Float64Array => Float64Array.of(1, ...int32(4, 2 ** 31));
+
+/** Of the kernels that ask for more than the table says: layouts, geometries, numbers of a domain, a world. */
 const makers: Partial<Readonly<Record<KernelName, Make>>> = {
   ...layerMakers,
   gemm: (draw) => product(draw, false),
@@ -365,6 +369,18 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
     const scalars = draw.sizes.flatMap((_, i) => [(draw.code >> i) & 1, i + (draw.code % 3)]);
     const hyper = Float64Array.of(0.01, 0.9, 0.999, 1e-8, 0.1);
     return [outs, lists(draw), Float64Array.from(scalars), rowsOf(draw), hyper, draw.flags[0]];
+  },
+  allGatherBegin: (draw) => {
+    const own = Float64Array.from(draw.floats(draw.sizes[0] % 17));
+    const kind = draw.code % exchangeKinds.length;
+    return [new Float64Array(own.length), own, alone(draw), kind, draw.sizes[1]];
+  },
+  allGatherEnd: (draw) => [Float64Array.from(draw.floats(draw.sizes[0] % 17)), alone(draw)],
+  allReduceBegin: (draw) => [lists(draw), alone(draw), draw.code % 256],
+  allReduceEnd: (draw) => [lists(draw), alone(draw), draw.code % 256, draw.flags[0] ? 1 : draw.code / 7],
+  broadcast: (draw) => {
+    const parts = draw.flags[0] ? draw.sizes.map((size) => integers(draw, size)) : lists(draw);
+    return [parts, alone(draw), 0];
   },
 };
 

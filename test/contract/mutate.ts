@@ -146,6 +146,11 @@ function arrayMutations(value: TypedArray, position: number, { name }: Parameter
   if (value.length > 1) found.push({ title: 'empty', position, make: resized(0) });
   if (name === 'layout') found.push(...layoutMutations(value as Int32Array, position));
   if (name === 'geometry') found.push(...geometryMutations(value as Int32Array, position));
+  if (name === 'world' && value.length > 0) {
+    for (const ranks of [0, -1, 2, 1.5, 2 ** 31, Number.NaN, Infinity]) {
+      found.push({ title: `of ${ranks} ranks`, position, make: () => value.with(0, ranks) });
+    }
+  }
   if (['indices', 'labels', 'rows'].includes(name) && value.length > 0) {
     for (const index of [-1, limit, 2 ** 31 - 1, -(2 ** 31)]) {
       for (const at of [0, value.length - 1]) {

@@ -72,7 +72,8 @@ function sprinkle(call: Call, seed: number, code: number): Call {
   const palette = choose(palettes);
   const args = mapArrays(call.args, (array, position) => {
     if (!(array instanceof Float32Array || array instanceof Float64Array)) return array;
-    if (['hyper', 'scalars', 'shared', 'constants'].includes(parameters[position].name)) return array;
+    if (['hyper', 'scalars', 'shared', 'constants', 'world'].includes(parameters[position].name))
+      return array;
     const ownValues = palette(ends[array.constructor.name as keyof typeof ends]);
     // From 0 to 1.
     const values = parameters[position].name.endsWith('Shares')
