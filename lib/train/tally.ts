@@ -1,8 +1,8 @@
 /** Loss and metrics summed over batches. */
 import { describe, isFunction, isRecord } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
-import { ArgumentError } from '../errors.ts';
-import type { Fields } from '../files/fields.ts';
+import { ArgumentError, FormatError } from '../errors.ts';
+import { Fields } from '../files/fields.ts';
 import type { SavedState } from '../files/savedState.ts';
 import { mapTensors, rowsOf, type Tensors } from './examples.ts';
 import type { Scores } from './history.ts';
@@ -41,6 +41,8 @@ export class Tally {
   /** Adds a batch, with its mean losses where there are some. */
   add(target: Tensors, { prediction, loss, byOutput = {} }: Scored): void {
     const size = rowsOf(target);
+    // The part of a process that had none of a small batch, whose means are of nothing.
+    if (size === 0) return;
     this.examples += size;
     if (loss !== undefined) this.lossSum += loss.item() * size;
     for (const [output, own] of Object.entries(byOutput)) {
@@ -68,6 +70,12 @@ export class Tally {
     )?.metric.name;
   }
 
+  /** The first metric whose sums over other examples cannot be added to it; undefined where all can. */
+  get mergeless(): string | undefined {
+    return this.sums.find(({ sum: { stateDict, merge } }) => !(isFunction(stateDict) && isFunction(merge)))
+      ?.metric.name;
+  }
+
   stateDict(): SavedState {
     const { examples, lossSum, losses, sums } = this;
     const metrics = sums.map(({ sum }) => sum.stateDict!());
@@ -82,6 +90,28 @@ export class Tally {
     this.sums.forEach(({ sum }, i) => {
       sum.loadStateDict!(metrics[i]);
     });
+  }
+
+  /**
+   * Adds what another tally of the same outputs and metrics has gathered of other examples, as its `stateDict` gave it.
+   * @throws AxpyError for another state, or metrics that saw something else
+   */
+  merge(state: SavedState): void {
+    const fields = new Fields('the state of a tally', state);
+    const [metrics, losses] = [fields.list('metrics'), fields.inner('losses')];
+    if (metrics.length !== this.sums.length) {
+      throw new FormatError(
+        `the state of a tally: expected ${this.sums.length} metrics, got ${metrics.length}`,
+      );
+    }
+    const sums = Array.from(this.losses, ([output, own]) => [output, own + losses.number(output)] as const);
+    const [examples, lossSum] = [fields.count('examples'), fields.number('lossSum')];
+    this.sums.forEach(({ sum }, i) => {
+      sum.merge!(metrics[i]);
+    });
+    this.examples += examples;
+    this.lossSum += lossSum;
+    for (const [output, sum] of sums) this.losses.set(output, sum);
   }
 
   /** The mean loss over all examples. */

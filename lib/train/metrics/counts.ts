@@ -2,6 +2,7 @@
 import { readOptions } from '../../arguments.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import { Fields } from '../../files/fields.ts';
+import type { SavedState } from '../../files/savedState.ts';
 import { allocate } from '../../memory.ts';
 import { checkThreshold, type Decisions, decide, type ThresholdOptions } from './classes.ts';
 import type { Metric } from './metric.ts';
@@ -39,7 +40,7 @@ interface Counts {
   readonly actual: Float64Array;
 }
 
-function noCounts({ kind, classes }: Decisions): Counts {
+function noCounts({ kind, classes }: Pick<Decisions, 'kind' | 'classes'>): Counts {
   const zeros = () => allocate(classes, 'float64');
   return { kind, hits: zeros(), predicted: zeros(), actual: zeros() };
 }
@@ -106,20 +107,33 @@ function countMetric(op: string, options: CountOptions, ratio: Ratio): Metric {
     name: nameWith(op, average),
     start(task = {}) {
       let counts: Counts | undefined;
+      /** The counts so far, of nothing at first. @throws ShapeError where there were other classes before */
+      const countsOf = (seen: Pick<Decisions, 'kind' | 'classes'>): Counts => {
+        counts ??= noCounts(seen);
+        const { length } = counts.hits;
+        if (seen.classes === length && seen.kind === counts.kind) return counts;
+        throw new ShapeError(`[${op}] expected ${length} classes as before, got ${seen.classes}`);
+      };
+      const read = (state: SavedState) => countsFrom(new Fields(`the state of ${op}`, state));
       return {
         add(prediction, target) {
           const decisions = decide(op, prediction, target, { kind, threshold }, task);
-          counts ??= noCounts(decisions);
-          const { length } = counts.hits;
-          if (decisions.classes !== length || decisions.kind !== counts.kind) {
-            throw new ShapeError(`[${op}] expected ${length} classes as before, got ${decisions.classes}`);
-          }
-          count(counts, decisions);
+          count(countsOf(decisions), decisions);
         },
         result: () => (counts === undefined ? Number.NaN : averaged(op, counts, average, ratio)),
         stateDict: () => (counts === undefined ? null : { ...counts }),
         loadStateDict(state) {
-          counts = state === null ? undefined : countsFrom(new Fields(`the state of ${op}`, state));
+          counts = state === null ? undefined : read(state);
+        },
+        merge(state) {
+          if (state === null) return;
+          const others = read(state);
+          const own = countsOf({ kind: others.kind, classes: others.hits.length });
+          for (const name of ['hits', 'predicted', 'actual'] as const) {
+            others[name].forEach((value, i) => {
+              own[name][i] += value;
+            });
+          }
         },
       };
     },

@@ -14,6 +14,12 @@ export interface Accumulator<Prediction = Tensor, Target = Tensor> {
   stateDict?(): SavedState;
   /** @throws AxpyError for a state that it cannot go on from; nothing was then changed. */
   loadStateDict?(state: SavedState): void;
+  /**
+   * Adds what another sum of the same metric has gathered, as its `stateDict` gave it: that of another process, which saw other
+   * examples.
+   * @throws AxpyError for a state that it cannot add; nothing was then changed.
+   */
+  merge?(state: SavedState): void;
 }
 
 /** A number about predictions, which `fit` and `evaluate` gather batch by batch. */
@@ -38,6 +44,10 @@ export function meanMetric<Name extends string, Prediction = Tensor, Target = Te
     start(task = {}) {
       let total = 0;
       let counted = 0;
+      const read = (state: SavedState) => {
+        const fields = new Fields(`the state of ${name}`, state);
+        return [fields.number('total'), fields.number('counted')] as const;
+      };
       return {
         add(prediction, target) {
           const { sum, count } = measure(prediction, target, task);
@@ -47,8 +57,12 @@ export function meanMetric<Name extends string, Prediction = Tensor, Target = Te
         result: () => finish(total / counted),
         stateDict: () => ({ total, counted }),
         loadStateDict(state) {
-          const fields = new Fields(`the state of ${name}`, state);
-          [total, counted] = [fields.number('total'), fields.number('counted')];
+          [total, counted] = read(state);
+        },
+        merge(state) {
+          const [sum, count] = read(state);
+          total += sum;
+          counted += count;
         },
       };
     },

@@ -2,6 +2,7 @@
 import { checkBoolean, readOptions } from '../../arguments.ts';
 import { FormatError, ShapeError } from '../../errors.ts';
 import { Fields } from '../../files/fields.ts';
+import type { SavedState } from '../../files/savedState.ts';
 import { allocate } from '../../memory.ts';
 import { floats, type Tensor } from '../../tensor.ts';
 import { checkPaired, checkTensors, classesOf, kindHint, kindOf, trueClasses, truthOf } from './classes.ts';
@@ -169,15 +170,19 @@ function rankingMetric(op: string, options: RankingOptions, measure: (column: Ra
     name: nameWith(op, average),
     start(task = {}) {
       const batches: Scored[] = [];
+      const push = (batch: Scored) => {
+        const { width } = batches[0] ?? batch;
+        if (batch.width !== width) {
+          throw new ShapeError(`[${op}] expected ${width} classes as before, got ${batch.width}`);
+        }
+        batches.push(batch);
+      };
+      const read = (state: SavedState) =>
+        state === null ? [] : [scoredFrom(new Fields(`the state of ${op}`, state))];
       return {
         add(prediction, target) {
           const onLogits = fromLogits ?? task.fromLogits ?? false;
-          const batch = scored(op, prediction, target, kind ?? task.kind, onLogits);
-          const { width } = batches[0] ?? batch;
-          if (batch.width !== width) {
-            throw new ShapeError(`[${op}] expected ${width} classes as before, got ${batch.width}`);
-          }
-          batches.push(batch);
+          push(scored(op, prediction, target, kind ?? task.kind, onLogits));
         },
         result() {
           if (batches.length === 0) return Number.NaN;
@@ -197,8 +202,10 @@ function rankingMetric(op: string, options: RankingOptions, measure: (column: Ra
         // All batches as one: nothing depends on how scores are divided among them.
         stateDict: () => (batches.length === 0 ? null : { ...together(batches) }),
         loadStateDict(state) {
-          const loaded = state === null ? [] : [scoredFrom(new Fields(`the state of ${op}`, state))];
-          batches.splice(0, batches.length, ...loaded);
+          batches.splice(0, batches.length, ...read(state));
+        },
+        merge(state) {
+          read(state).forEach(push);
         },
       };
     },

@@ -1,6 +1,7 @@
 /** Metrics of predicted quantities. Sums are taken in float64. */
 import { ShapeError } from '../../errors.ts';
 import { Fields } from '../../files/fields.ts';
+import type { SavedState } from '../../files/savedState.ts';
 import { allocate } from '../../memory.ts';
 import { sameShape, show } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
@@ -55,6 +56,30 @@ interface Sums {
   error: Float64Array;
 }
 
+/** @throws FormatError */
+function sumsFrom(state: SavedState): Sums | null {
+  if (state === null) return null;
+  const fields = new Fields('the state of r2', state);
+  const mean = fields.array<Float64Array>('mean', 'Float64Array');
+  const array = (name: string) => fields.array<Float64Array>(name, 'Float64Array', mean.length);
+  return { count: fields.count('count'), mean, spread: array('spread'), error: array('error') };
+}
+
+/** Adds sums of other examples, as Chan, Golub & LeVeque (1979) do: from the difference of the means. */
+function addSums(sums: Sums, others: Sums): void {
+  if (others.count === 0) return;
+  const { mean, spread, error } = sums;
+  const count = sums.count + others.count;
+  const share = others.count / count;
+  for (let i = 0; i < mean.length; i++) {
+    const away = others.mean[i] - mean[i];
+    mean[i] += away * share;
+    spread[i] += others.spread[i] + away * away * sums.count * share;
+    error[i] += others.error[i];
+  }
+  sums.count = count;
+}
+
 /**
  * R² = 1 − Σ(p − t)² / Σ(t − mean t)², the coefficient of determination; for several outputs [batch, ...outputs] the mean
  * of theirs. 1 is perfect, 0 what predicting the mean reaches. For an output whose targets are all equal: 1 when every
@@ -65,15 +90,18 @@ export function r2(): Named<'r2'> {
     name: 'r2',
     start() {
       let sums: Sums | null = null;
+      /** The sums so far, of nothing at first. @throws ShapeError where there were other outputs before */
+      const sumsOf = (width: number): Sums => {
+        sums ??= { count: 0, mean: zeros(width), spread: zeros(width), error: zeros(width) };
+        if (sums.mean.length === width) return sums;
+        throw new ShapeError(`[r2] expected ${sums.mean.length} outputs as before, got ${width}`);
+      };
       return {
         add(prediction, target) {
           checkAlike('r2', prediction, target);
           const width = target.size / target.shape[0];
-          sums ??= { count: 0, mean: zeros(width), spread: zeros(width), error: zeros(width) };
+          const sums = sumsOf(width);
           const { mean, spread, error } = sums;
-          if (mean.length !== width) {
-            throw new ShapeError(`[r2] expected ${mean.length} outputs as before, got ${width}`);
-          }
           for (let i = 0; i < target.size; i++) {
             const output = i % width;
             if (output === 0) sums.count++;
@@ -96,14 +124,11 @@ export function r2(): Named<'r2'> {
         },
         stateDict: () => sums && { ...sums },
         loadStateDict(state) {
-          if (state === null) {
-            sums = null;
-            return;
-          }
-          const fields = new Fields('the state of r2', state);
-          const mean = fields.array<Float64Array>('mean', 'Float64Array');
-          const array = (name: string) => fields.array<Float64Array>(name, 'Float64Array', mean.length);
-          sums = { count: fields.count('count'), mean, spread: array('spread'), error: array('error') };
+          sums = sumsFrom(state);
+        },
+        merge(state) {
+          const others = sumsFrom(state);
+          if (others !== null) addSums(sumsOf(others.mean.length), others);
         },
       };
     },
