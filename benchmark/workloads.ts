@@ -3,6 +3,7 @@ import {
   Adam,
   AdamW,
   BatchNorm,
+  type Compiled,
   Conv2D,
   compile,
   Dense,
@@ -35,6 +36,8 @@ interface Ways extends Record<'eager' | 'compiled', { step: () => void; inferenc
   loss: () => Tensor;
   /** Where the time of a compiled step goes. */
   profile: () => Profile;
+  /** The compiled step, and what it is of. */
+  trained: { step: Compiled<[Tensor, Tensor], Tensor>; optimizer: Optimizer; x: Tensor; y: Tensor };
   /** A model in evaluation mode, an example, and a batch of them. */
   served: { model: Layer; one: Tensor; batch: Tensor };
 }
@@ -70,6 +73,7 @@ function bothWays(
       compiledStep.sync(x, y);
       return profile(compiledStep, [x, y], { print: false, passes: true });
     },
+    trained: { step: compiledStep, optimizer, x, y },
     served: { model: served, one, batch: x },
   };
 }

@@ -61,6 +61,17 @@ export function runBackward(
   });
 }
 
+/** Gives leaves without a gradient one of zeros, as a loss does that does not depend on them. */
+export function runNothing(leaves: readonly Tensor[]): void {
+  const walk: Walk = { pass: nextPass(), asked: null, touched: [], isKept: false };
+  inWalk(walk, () => {
+    for (const leaf of leaves) {
+      leaf.observeGradient('read');
+      if (leaf.gradient === null) contribute(leaf, (out) => kernels.fill(out, 0));
+    }
+  });
+}
+
 /** @throws AutogradError unless there is something to differentiate, by one number */
 export function checkRoot(op: string, root: Tensor, hasGradient: boolean): void {
   if (!root.requiresGrad) {

@@ -178,10 +178,15 @@ export class Reducer {
     return this.taken ?? this.order.filter(({ requiresGrad }) => requiresGrad);
   }
 
+  /** Whether gradients are those of all ranks, since backward. */
+  get areComplete(): boolean {
+    recording?.observe(this, 'complete', 'read', this.observed);
+    return this.isComplete;
+  }
+
   /** Before gradients are read: makes them the means over the ranks, unless they are. */
   complete(): void {
-    recording?.observe(this, 'complete', 'read', this.observed);
-    if (!this.isComplete) noGrad(() => this.reduce(undefined, 1 / this.world.size));
+    if (!this.areComplete) noGrad(() => this.reduce(undefined, 1 / this.world.size));
   }
 
   /** Gradients are about to be new. */

@@ -35,6 +35,11 @@ export interface ExchangeStatistics {
   readonly waited: number;
 }
 
+const nothing = () => {};
+const alone: Ranks = { rank: 0, size: 1, hosts: [], library: null };
+/** Without it nobody makes a world. */
+const key = Symbol('world');
+
 /**
  * The processes of a job, and this one's place among them: what `distribute` of `axpy/mpi` returns. Its methods are called by
  * all ranks, in the same order.
@@ -57,10 +62,19 @@ export class World {
 
   private readonly reducers = new WeakMap<Optimizer, Reducer>();
 
-  private constructor(
-    { rank, size, hosts, library }: Ranks,
-    private readonly options: WorldOptions,
+  /** @internal Worlds are made by `open`. @throws ArgumentError for who has no key */
+  constructor(
+    given: symbol,
+    { rank, size, hosts, library }: Ranks = alone,
+    private readonly options: WorldOptions = { timeout: 0, bucketBytes: 1 },
+    /** @internal Tells the other ranks that this one makes no more exchanges, and why. */
+    readonly leave: (why: string) => void = nothing,
   ) {
+    if (given !== key) {
+      throw new ArgumentError(
+        '[World] expected to be made by distribute() of axpy/mpi, got a call of its constructor',
+      );
+    }
     [this.rank, this.size, this.hosts, this.library] = [rank, size, hosts, library];
     this.state = allocateShared(5, 'float64');
     this.state[0] = size;
@@ -72,13 +86,13 @@ export class World {
    */
   static async open(libraries: readonly string[] | null, options: WorldOptions): Promise<World> {
     if (libraries === null) {
-      return new World({ rank: 0, size: 1, hosts: [hostName()], library: null }, options);
+      return new World(key, { ...alone, hosts: [hostName()] }, options);
     }
     const ranks = openRanks(libraries, options.timeout);
     if (ranks === null) {
       throw new BackendError('[distribute] expected the native backend, as the fallback exchanges nothing');
     }
-    const world = new World(ranks.world, options);
+    const world = new World(key, ranks.world, options, ranks.leave);
     endWith(ranks);
     await world.agree('distribute', { 'version of axpy': version });
     return world;
@@ -239,8 +253,6 @@ export class World {
 /** What ranks have to have alike, in words, by what it is. */
 export type Facts = Readonly<Record<string, string>>;
 
-const nothing = () => {};
-
 const runOf = (calls: readonly Call[]) => ({
   program: mainQueue.createProgram(calls),
   enter: nothing,
@@ -284,13 +296,23 @@ function difference(text: string, other: string): string {
   return `${start > 0 ? '…' : ''}${text.slice(start, start + 100)}…`;
 }
 
-/** The others learn how this process ends; the job ends with it, unless all end as they should. */
-function endWith({ leave, close }: Pick<NonNullable<ReturnType<typeof openRanks>>, 'leave' | 'close'>): void {
+/**
+ * The others learn how this process ends; the job ends with it, unless all end as they should. Node says what ended it after that,
+ * when MPI has ended the process: so it is said here.
+ */
+function endWith({ world: { rank, hosts }, leave, close }: NonNullable<ReturnType<typeof openRanks>>): void {
+  let uncaught: { readonly error: unknown } | undefined;
   host?.on?.('uncaughtExceptionMonitor', (error: unknown) => {
-    leave(error instanceof Error ? error.message : describe(error));
+    uncaught = { error };
   });
   host?.on?.('exit', (code: number) => {
-    if (code !== 0) leave(`its process exited with code ${code}`);
+    if (code !== 0) {
+      const error = uncaught?.error;
+      const text = builtin('node:util')?.inspect(error) ?? String(error);
+      if (uncaught) builtin('node:fs')?.writeSync(2, `rank ${rank} (${hosts[rank]}): ${text}\n`);
+      const message = error instanceof Error ? error.message : describe(error);
+      leave(uncaught ? message : `its process exited with code ${code}`);
+    }
     close(code);
   });
 }

@@ -64,6 +64,8 @@ export interface KernelFacts<Kernel extends (...args: never[]) => void> {
   readonly cost: (...args: Parameters<Kernel>) => number | Estimate;
   /** Which of its inputs its first argument may be the very array of, of kernels that are no elementwise calls. */
   readonly over?: string;
+  /** Whether a call may wait for something else than its own work. */
+  readonly waits?: (args: readonly unknown[]) => boolean;
   /** Whether a call may throw for what its arrays hold, beside indices. */
   readonly fails?: (args: readonly unknown[]) => boolean;
 }
@@ -93,6 +95,7 @@ const affine = { scale: orNull(input('channels')), shift: orNull(input('channels
 const state = uint32(updated(6));
 /** What there is to know of the ranks of a job, and what is counted of their exchanges. */
 const world = float64(updated(5));
+const areSeveral = (ranks: unknown) => (ranks as Float64Array)[0] > 1;
 const resampling = {
   rows: indices('height', input()),
   rowShares: float64(input('rows')),
@@ -611,7 +614,12 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     cost: () => 0,
     fails: () => true,
   },
-  allGatherEnd: { arguments: { all: float64(updated()), world }, cost: () => 0, fails: () => true },
+  allGatherEnd: {
+    arguments: { all: float64(updated()), world },
+    cost: () => 0,
+    waits: ([, ranks]) => areSeveral(ranks),
+    fails: () => true,
+  },
   allReduceBegin: {
     arguments: { parts: list(updated()), world, ticket },
     cost: () => 0,
@@ -619,12 +627,14 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
   },
   allReduceEnd: {
     arguments: { parts: list(updated()), world, ticket, scale: finite },
+    waits: ([, ranks]) => areSeveral(ranks),
     cost: (parts, _world, _ticket, scale) =>
       scale === 1 ? 0 : parts.reduce((sum, { length }) => sum + length, 0),
     fails: () => true,
   },
   broadcast: {
     arguments: { parts: data(list(updated())), world, root: size },
+    waits: ([, ranks]) => areSeveral(ranks),
     cost: () => 0,
     fails: () => true,
   },

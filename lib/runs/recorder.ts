@@ -169,6 +169,7 @@ export function recorder(op: string, options: RecordOptions, sink: Sink): RunLog
 
   return {
     passive: true,
+    rankZeroOnly: true,
     async onTrainBegin(given) {
       if (current !== undefined) {
         throw new ArgumentError(

@@ -15,6 +15,7 @@ import { checkState } from './explain.ts';
 import type { EpochRecord, History } from './history.ts';
 import type { BatchLoss } from './loss.ts';
 import type { ChosenMetric } from './metrics.ts';
+import type { Ranks } from './ranks.ts';
 import { StateLog } from './stateLog.ts';
 import { Tally } from './tally.ts';
 import { readAverage, type WeightAverage } from './weightAverage.ts';
@@ -28,6 +29,7 @@ interface Trained {
   readonly optimizer: Optimizer;
   readonly accumulate: number;
   readonly averageWeights: WeightAverage | undefined;
+  readonly ranks: Ranks | undefined;
   readonly loss: BatchLoss;
   readonly metrics: readonly ChosenMetric[];
   readonly callbacks: readonly Callback[];
@@ -112,6 +114,22 @@ export class Course implements Resting {
 
   get tally(): Tally {
     return this.pass!.tally;
+  }
+
+  /** What all processes have counted in the epoch under way. */
+  async wholeTally(): Promise<Tally> {
+    const { ranks } = this.training;
+    return ranks ? await ranks.sum(this.tally, this.newTally()) : this.tally;
+  }
+
+  /** From now on each process draws numbers of its own. */
+  spread(ranks: Ranks | undefined): void {
+    ranks?.spread(this.training.model, [this.random]);
+  }
+
+  /** Whether this process is the one that writes. */
+  get isWriter(): boolean {
+    return this.training.ranks?.isFirst ?? true;
   }
 
   /** What the epoch under way took, without what was between. */
@@ -243,8 +261,9 @@ export class Course implements Resting {
     });
   }
 
-  capture(): Checkpoint {
+  async capture(): Promise<Checkpoint> {
     const { training, history, pass, batch, step, random } = this;
+    const tally = pass === null || batch === 0 ? null : await this.wholeTally();
     const { model, optimizer, conditions, callbacks, averageWeights } = training;
     const { length } = history.epochs;
     checkState(
@@ -256,7 +275,7 @@ export class Course implements Resting {
     const epoch = pass && {
       batch,
       metrics: pass.tally.names,
-      tally: batch === 0 ? null : pass.tally.stateDict(),
+      tally: tally?.stateDict() ?? null,
       start: pass.start,
       log: pass.log?.stateDict() ?? null,
       window: this.window.stateDict(optimizer),
@@ -320,8 +339,10 @@ export class Course implements Resting {
       this.random.set(random);
       // The data of the epoch under way is taken again as it was.
       const isTaken = pass !== null && this.goesOn && context.history.stopped === undefined;
-      defaultState.set(isTaken ? pass.start : random);
-      if (shuffle !== null && training.random !== defaultState) training.random.set(shuffle);
+      const start = isTaken ? pass.start : random;
+      defaultState.set(start);
+      // What one process has drawn from the default state, several draw from one of its own.
+      if (training.random !== defaultState) training.random.set(shuffle ?? start);
     };
   }
 

@@ -2,6 +2,7 @@
 
 import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
+import type { World } from '../distributed/world.ts';
 import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { checkLayer, type ExampleShape, type Layer } from '../layers/layer.ts';
@@ -21,6 +22,7 @@ import type { LossNamesOf, NamesOf, Scores } from './history.ts';
 import { type BatchLoss, resolveLoss } from './loss.ts';
 import { type ChosenMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type LossChoices, type MetricChoices } from './options.ts';
+import { checkMerges, checkWorld, sumOf } from './ranks.ts';
 import { checkOutputRows, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { type Scored, Tally } from './tally.ts';
 
@@ -40,6 +42,11 @@ export interface EvaluateOptions<
   signal?: Signal | undefined;
   /** As in `fit`. Default true. */
   compiled?: boolean;
+  /**
+   * The processes that all call `evaluate` with the same data, of which each takes a part of examples in memory, or with batches
+   * of their own: the scores are those of all.
+   */
+  world?: World | undefined;
 }
 
 /**
@@ -83,8 +90,8 @@ export async function evaluate<
   const op = 'evaluate';
   refuseRecording(op);
   checkLayer(op, model);
-  checkOptions(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled']);
-  const { loss, metrics = [], batchSize = 256, signal, compiled = true } = options;
+  checkOptions(op, options, ['loss', 'metrics', 'batchSize', 'signal', 'compiled', 'world']);
+  const { loss, metrics = [], batchSize = 256, signal, compiled = true, world } = options;
   checkBoolean(op, 'compiled', compiled);
   checkPositive(op, 'batchSize', batchSize);
   checkSignal(op, signal);
@@ -93,15 +100,21 @@ export async function evaluate<
   if (lossFunction === undefined && chosen.length === 0) {
     throw new ArgumentError(`[${op}] expected a loss or metrics, got neither`);
   }
-  const dataset = openData(data, { name: 'data', batchSize, ...conversionFor(model, loss) });
+  checkWorld(op, world);
+  checkMerges(op, world, new Tally(chosen, lossFunction?.outputs ?? []));
+  const share = world && { index: world.rank, count: world.size };
+  const dataset = openData(data, { name: 'data', batchSize, share, ...conversionFor(model, loss) });
   const scores = await interruptible(op, signal, (interruption) =>
-    score(scorer(model, lossFunction, compiled), dataset, chosen, lossFunction?.outputs ?? [], interruption),
+    score(scorer(model, lossFunction, compiled), dataset, chosen, interruption, world),
   );
   return scores as Scores<NamesOf<Metrics> | LossNamesOf<Loss>>;
 }
 
 /** @internal The forward pass of a batch, with its mean loss where there is one, in evaluation mode. */
-export type Scorer = (batch: Batch) => Promise<Scored>;
+export interface Scorer {
+  readonly loss: BatchLoss | undefined;
+  forward(batch: Batch): Promise<Scored>;
+}
 
 /** What was compiled for a model, as long as it is there: for predictions, and for scores with a loss. */
 const programs = new WeakMap<Layer, WeakMap<object, Steps<never[], unknown>>>();
@@ -135,29 +148,35 @@ export function scorer(model: Layer, loss: BatchLoss | undefined, compiled: bool
       const prediction = forwardOf(model, x);
       return { prediction, ...loss?.of(prediction, y, weights) };
     });
-  if (!compiled) return async ({ x, y, weights }) => inMode(false, () => eager(x, y, weights));
+  if (!compiled) {
+    return { loss, forward: async ({ x, y, weights }) => inMode(false, () => eager(x, y, weights)) };
+  }
   const steps = kept(model, loss?.own ?? loss ?? scorer, eager);
-  return async ({ x, y, weights }) => await inMode(false, () => steps.soon(x, y, weights));
+  return {
+    loss,
+    forward: async ({ x, y, weights }) => await inMode(false, () => steps.soon(x, y, weights)),
+  };
 }
 
 /** @internal The scores of a model on a dataset. */
 export async function score(
-  forward: Scorer,
+  { forward, loss }: Scorer,
   dataset: Dataset,
   metrics: readonly ChosenMetric[],
-  outputs: readonly string[],
   interruption: Interruption,
+  world?: World,
 ): Promise<Scores> {
-  const tally = new Tally(metrics, outputs);
-  let hasLoss = false;
+  const outputs = loss?.outputs ?? [];
+  const own = new Tally(metrics, outputs);
   for await (const batch of dataset.batches(interruption)) {
     interruption.check();
+    if (batch.share === 0) continue;
     const scored = await forward(batch);
-    hasLoss = scored.loss !== undefined;
-    tally.add(batch.y, scored);
+    own.add(batch.y, scored);
     await turn();
   }
-  return hasLoss ? ({ loss: tally.loss, ...tally.scores() } as Scores) : tally.scores();
+  const tally = world ? await sumOf(world, own, new Tally(metrics, outputs)) : own;
+  return loss !== undefined ? ({ loss: tally.loss, ...tally.scores() } as Scores) : tally.scores();
 }
 
 /** Options of `predict`. */

@@ -34,16 +34,23 @@ export function explainNonFinite(
   loss: BatchLoss,
   { epoch, batch }: Moment,
   model: Layer,
-  { x, y, weights }: Batch,
+  { x, y, weights, share }: Batch,
   optimizer: Optimizer,
   random: RandomState,
 ): NonFiniteError {
+  const elsewhere = () =>
+    new NonFiniteError(
+      `loss is not finite at epoch ${epoch}, batch ${batch}: that of examples on another rank`,
+    );
+  if (share === 0) return elsewhere();
   const { value, prediction } = replay(random, model, () =>
     noGrad(() => {
       const prediction = forwardOf(model, x);
       return { value: loss.of(prediction, y, weights).loss.item(), prediction };
     }),
   );
+  // Of several processes each knows its part of the batch.
+  if (share < 1 && Number.isFinite(value)) return elsewhere();
   const layer = replay(random, model, () => firstNonFiniteLayer(model, x));
   const broken = brokenPart(parametersOf(model));
   const why =

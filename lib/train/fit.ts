@@ -10,11 +10,11 @@ import type { Outcome } from './callbacks/callback.ts';
 import { Course, type Progress } from './course.ts';
 import type { Data } from './data.ts';
 import { score, scorer } from './evaluate.ts';
-import { type Inputs, rowsOf } from './examples.ts';
+import type { Inputs } from './examples.ts';
 import { checkState } from './explain.ts';
 import type { EpochRecord, History, LossNamesOf, NamesOf } from './history.ts';
 import type { LossChoices, MetricChoices } from './options.ts';
-import type { InputsOf } from './step.ts';
+import type { InputsOf, StepResult } from './step.ts';
 import { type Steps, stepsOf } from './steps.ts';
 import { Tally } from './tally.ts';
 import { type FitOptions, mayChange, occupy, prepare, type Training } from './training.ts';
@@ -71,28 +71,38 @@ export async function fit<
 ): Promise<History<NamesOf<Metrics> | LossNamesOf<Loss>>> {
   const training = prepare(model, data, options as unknown as FitOptions);
   const release = occupy(training);
+  const isWrapped = training.optimizer.reducer !== null;
   try {
     return (await train(training)) as History<NamesOf<Metrics> | LossNamesOf<Loss>>;
+  } catch (error) {
+    training.ranks?.leave(error);
+    throw error;
   } finally {
+    training.ranks?.release(isWrapped);
     release();
   }
 }
 
 async function train(training: Training): Promise<History> {
-  const { callbacks, data, signal } = training;
+  const { callbacks, data, model, ranks, signal } = training;
   const context = begin(training);
   const course = new Course(training, context);
   let hasBegun = false;
   let outcome: Outcome = {};
   try {
     await interruptible('fit', signal, async (interruption) => {
-      await course.open(await interruption.wait(openResume('fit', training.resume)));
+      const resumed = ranks ? ranks.openResume('fit', training.resume) : openResume('fit', training.resume);
+      await course.open(await interruption.wait(resumed));
       const steps = stepsOf(training);
       // Who trains on 33 examples by 32 learns now, not at the end of an epoch, that a layer wants more than one.
       if (data.single) steps.rehearse(data.single.x, data.single.why);
       hasBegun = true;
       await course.begin(interruption);
+      await ranks?.begin(training, context.monitors, context.history);
+      course.spread(ranks);
+      interruption.check();
       await run(training, context, course, steps, interruption);
+      await ranks?.end(model);
     });
   } catch (error) {
     AxpyError.ended(error, context.history);
@@ -144,7 +154,7 @@ async function run(
   steps: Steps,
   interruption: Interruption,
 ): Promise<void> {
-  const { model, optimizer, callbacks, validation, loss, metrics } = training;
+  const { model, optimizer, callbacks, ranks, validation, loss, metrics } = training;
   while (course.goesOn) {
     interruption.check();
     await course.beginEpoch(interruption);
@@ -157,13 +167,15 @@ async function run(
     if (penalty > 0) record.penalty = penalty;
     record.learningRate = optimizer.learningRate;
     if (validation) {
+      await ranks?.sameBuffers(model);
       const scores = await withAverage(training, () =>
-        score(scorer(model, loss, training.compiled), validation, metrics, loss.outputs, interruption),
+        score(scorer(model, loss, training.compiled), validation, metrics, interruption, ranks?.world),
       );
       (record as { validation?: typeof scores }).validation = scores;
     }
     course.endEpoch(record);
     await course.tell(interruption, callbacks, (callback) => callback.onEpochEnd?.(context, record));
+    await ranks?.meet();
     await course.rest(record);
   }
 }
@@ -185,30 +197,34 @@ async function trainEpoch(
   steps: Steps,
   interruption: Interruption,
 ): Promise<EpochRecord> {
-  const { callbacks, data } = training;
+  const { callbacks, data, isStreamed, ranks } = training;
   const { epoch, history } = context;
   const { tally } = course;
   const listeners = callbacks.filter(({ onBatchEnd }) => onBatchEnd !== undefined);
   const isDoubtful = listeners.some(mayChange);
   const skip = course.skip();
   // One that was stopped before it was interrupted takes no more.
-  const batches = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
+  const own = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
+  const batches = ranks && isStreamed ? ranks.together(own) : own;
   for await (const examples of batches) {
     interruption.check();
     const taken = await steps.take(examples, epoch, course.batch + 1, course.window);
-    tally.add(examples.y, taken);
+    if ('loss' in taken) tally.add(examples.y, taken);
     course.took();
     const updated = !course.window.isOpen;
-    const report = { batch: course.batch, size: rowsOf(examples.y), loss: taken.loss.item(), updated };
+    const loss = ranks ? ranks.hear(taken.said!) : (taken as StepResult).loss.item();
+    const report = { batch: course.batch, size: examples.total, loss, updated };
     await course.tell(interruption, listeners, (callback) => callback.onBatchEnd?.(context, report));
     if (isDoubtful) steps.doubt('steps');
+    await ranks?.compare();
     await course.rest();
     await turn();
     interruption.check();
-    if (history.stopped !== undefined) break;
+    if (ranks ? ranks.isStopped : history.stopped !== undefined) break;
   }
   if (course.window.isOpen) await steps.finish(course.window);
   const { seconds } = course;
-  const examplesPerSecond = tally.examples / seconds;
-  return { epoch, loss: tally.loss, ...tally.scores(), seconds, examplesPerSecond } as EpochRecord;
+  const whole = await course.wholeTally();
+  const examplesPerSecond = whole.examples / seconds;
+  return { epoch, loss: whole.loss, ...whole.scores(), seconds, examplesPerSecond } as EpochRecord;
 }

@@ -1,6 +1,7 @@
 /** How long a program takes, and so where to run it. Times are in milliseconds. */
 import type { Call } from '../../binding.d.ts';
 import { areQuick } from '../kernels/cost.ts';
+import { table } from '../kernels/table.ts';
 
 /** What takes less, as far as anybody knows before it has run, is over sooner than another thread has woken. */
 const surely = 0.1;
@@ -20,9 +21,12 @@ export class Pace {
   private wasTooLong = false;
   private runs = 0;
   private best = Infinity;
+  private readonly waits: boolean;
 
   constructor(calls: readonly Call[]) {
-    this.isShort = areQuick(calls, surely / 1e3);
+    // Who waits for another process keeps no event loop waiting, however soon that one came before.
+    this.waits = calls.some(([kernel, ...args]) => table[kernel].waits?.(args));
+    this.isShort = !this.waits && areQuick(calls, surely / 1e3);
   }
 
   /** Runs it here. */
@@ -52,7 +56,7 @@ export class Pace {
   }
 
   private turn(isShort: boolean): void {
-    this.isShort = isShort;
+    this.isShort = isShort && !this.waits;
     this.runs = 0;
     this.best = Infinity;
   }

@@ -1,19 +1,24 @@
 /** One step of training. */
 import { describe } from '../arguments.ts';
-import { runBackward } from '../backward.ts';
+import { noGrad } from '../autograd.ts';
+import { runBackward, runNothing } from '../backward.ts';
+import type { Reducer } from '../distributed/reducer.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { recording } from '../kernels/recorder.ts';
 import type { Layer, PlainInputs } from '../layers/layer.ts';
 import { cast } from '../ops/cast.ts';
+import { concat } from '../ops/concat.ts';
 import { mul_ } from '../ops/inPlace.ts';
+import { sum } from '../ops/reduce.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
-import { checkFloat, floats, isTensor, type Tensor } from '../tensor.ts';
+import { checkFloat, floats, isTensor, type Tensor, tensor } from '../tensor.ts';
 import { isContainer, leavesOf, walk } from '../tree.ts';
 import type { Tensors } from './examples.ts';
 import type { BatchLoss } from './loss.ts';
+import type { Joint } from './ranks.ts';
 import type { WeightAverage } from './weightAverage.ts';
 import type { Turn } from './window.ts';
 
@@ -24,6 +29,8 @@ export interface StepResult {
   byOutput: Readonly<Record<string, Tensor>>;
   /** What the model predicted, before the update. */
   prediction: Tensors;
+  /** Of several processes: the mean loss of the whole batch, and how many want to abort and to stop. [3] of float64. */
+  said?: Tensor;
 }
 
 /** The model's output for one input, or for those in an array. @throws ArgumentError unless there is a tensor in it. */
@@ -62,6 +69,8 @@ export type InputsOf<Model extends Layer> =
 /** What becomes of gradients in a step. */
 export interface Updating {
   readonly optimizer: Optimizer;
+  /** What makes gradients those of several processes. */
+  readonly reducer: Reducer | undefined;
   readonly transform: GradientTransform | undefined;
   readonly averageWeights: WeightAverage | undefined;
 }
@@ -93,38 +102,71 @@ function nothingToLearn(model: Layer): ArgumentError {
 
 /**
  * Forward, loss, backward, and at the end of a turn the update. A loss that is not finite ends the step with NonFiniteError before its backward pass,
- * compiled or not, and leaves parameters and optimizer as they are.
+ * compiled or not, and leaves parameters and optimizer as they are. Of several processes the loss of the whole batch counts,
+ * which they know at the end of backward.
  */
 export function trainingStep(
   model: Layer,
   loss: BatchLoss,
   updating: Updating,
-): (x: Tensors, y: Tensors, weights: Tensors | null, turn?: Turn) => StepResult {
+): (x: Tensors, y: Tensors, weights: Tensors | null, turn?: Turn, joint?: Joint) => StepResult {
   const { optimizer } = updating;
   const update = updateStep(updating);
   let isNew = true;
-  return (x, y, weights, { isFirst, share, isLast } = alone) => {
+  return (x, y, weights, turn = alone, joint) => {
+    const { isFirst, share, isLast } = turn;
     const prediction = forwardOf(model, x);
     const { loss: value, byOutput } = loss.of(prediction, y, weights);
     checkFloat('loss', value);
     if (!value.requiresGrad) throw nothingToLearn(model);
-    kernels.checkFinite(floats(value));
+    if (joint === undefined) kernels.checkFinite(floats(value));
+    const own =
+      joint && noGrad(() => concat([cast(value, 'float64').mul(joint.share).reshape([1]), joint.wishes]));
     if (isFirst) optimizer.zeroGrad();
-    const leaves = runBackward(share === 1 ? value : value.mul(share), null);
+    const counted = share === 1 ? value : value.mul(share);
+    const leaves = runBackward(joint ? counted.mul(cast(joint.share, value.dtype)) : counted, null);
     if (isNew || recording !== null) checkLeaves(model, optimizer, leaves);
     isNew = false;
+    const said = own && exchange(updating.reducer!, own, isLast);
     if (isLast) update(null);
-    return { loss: value, byOutput, prediction };
+    return { loss: value, byOutput, prediction, ...(said && { said }) };
   };
+}
+
+/** What a step without examples gives. */
+export type IdleResult = Required<Pick<StepResult, 'said'>>;
+
+/** The step of a process that has no examples of a batch: its gradients are 0. */
+export function idleStep(updating: Updating): (turn: Turn | undefined, joint: Joint) => IdleResult {
+  const { optimizer } = updating;
+  const update = updateStep(updating);
+  return ({ isFirst, isLast } = alone, joint) => {
+    const own = noGrad(() => concat([tensor([0], { dtype: 'float64' }), joint.wishes]));
+    if (isFirst) optimizer.zeroGrad();
+    if (isLast) runNothing(updating.reducer!.expected);
+    const said = exchange(updating.reducer!, own, isLast);
+    if (isLast) update(null);
+    return { said };
+  };
+}
+
+/** What all processes say; where an update comes next, gradients become those of the whole batch. */
+function exchange(reducer: Reducer, own: Tensor, isLast: boolean): Tensor {
+  const said = noGrad(() => sum(isLast ? reducer.reduce(own) : reducer.gather(own), 0));
+  kernels.checkFinite(floats(said));
+  return said;
 }
 
 /** What comes after backward, with gradients multiplied by a number where it is given. */
 export function updateStep({
   optimizer,
+  reducer,
   transform,
   averageWeights,
 }: Updating): (scale: Tensor<'float64'> | null) => void {
   return (scale) => {
+    // In a step of its own, as the step that was the last before it did not know that it would be.
+    if (reducer !== undefined && !reducer.areComplete) reducer.reduce();
     if (scale !== null) {
       for (const { grad } of optimizer.parameters) if (grad !== null) mul_(grad, cast(scale, grad.dtype));
     }

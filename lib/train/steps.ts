@@ -11,10 +11,24 @@ import { type Batch, mapTensors, rowsOf, type Tensors } from './examples.ts';
 import { explainNonFinite, replay } from './explain.ts';
 import type { BatchLoss } from './loss.ts';
 import { trace } from './program.ts';
-import { forwardOf, type StepResult, trainingStep, type Updating, updateStep } from './step.ts';
+import type { Ranks } from './ranks.ts';
+import {
+  forwardOf,
+  type IdleResult,
+  idleStep,
+  type StepResult,
+  trainingStep,
+  type Updating,
+  updateStep,
+} from './step.ts';
 import type { Window } from './window.ts';
 
-type Take = (examples: Batch, epoch: number, batch: number, window: Window) => Promise<StepResult>;
+type Take = (
+  examples: Batch,
+  epoch: number,
+  batch: number,
+  window: Window,
+) => Promise<StepResult | IdleResult>;
 
 /** Steps, and word that code of a user has run in between. */
 export interface Steps {
@@ -28,7 +42,8 @@ export interface Steps {
 }
 
 /** What steps are made of. */
-interface Parts extends Updating {
+interface Parts extends Omit<Updating, 'reducer'> {
+  readonly ranks: Ranks | undefined;
   readonly model: Layer;
   readonly loss: BatchLoss;
   readonly compiled: boolean;
@@ -37,12 +52,14 @@ interface Parts extends Updating {
 
 /** Steps that refuse a loss which is not finite. */
 export function stepsOf(parts: Parts): Steps {
-  const { model, loss, optimizer, compiled, accumulate } = parts;
+  const { model, loss, optimizer, compiled, accumulate, ranks } = parts;
+  const updating: Updating = { ...parts, reducer: ranks?.reducer };
   const random = new Uint32Array(defaultState.length);
   const compiling = <Args extends unknown[], Returned>(fn: (...args: Args) => Returned) =>
     compiled ? compileSteps(fn, false) : { soon: fn, doubt: () => {} };
-  const steps = compiling(trainingStep(model, loss, parts));
-  const updates = compiling(updateStep(parts));
+  const steps = compiling(trainingStep(model, loss, updating));
+  const idle = compiling(idleStep(updating));
+  const updates = compiling(updateStep(updating));
   // A model in evaluation mode trains; where only some of its layers are, they stay so.
   const training = <Result>(fn: () => Result): Result => inMode(model.training ? null : true, fn);
   const forward = (x: Tensors) => forwardOf(model, x);
@@ -76,9 +93,13 @@ export function stepsOf(parts: Parts): Steps {
       if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
       random.set(defaultState);
       try {
-        if (accumulate === 1) return await training(() => steps.soon(x, y, weights));
-        const own = window.add(rowsOf(x));
-        const result = await training(() => steps.soon(x, y, weights, own));
+        if (accumulate === 1 && !ranks) return await training(() => steps.soon(x, y, weights));
+        const own = accumulate === 1 ? undefined : window.add(examples.total);
+        const joint = ranks?.joint(examples);
+        const result = await training(() =>
+          joint && examples.share === 0 ? idle.soon(own, joint) : steps.soon(x, y, weights, own, joint),
+        );
+        if (own === undefined) return result;
         if (own.isLast) window.close();
         else if (window.isFull) await this.finish(window);
         return result;
@@ -96,6 +117,7 @@ export function stepsOf(parts: Parts): Steps {
       // Not after each step: of batches of one example every pass would be made twice.
       if (between === 'epochs') isRehearsed = compiled;
       steps.doubt();
+      idle.doubt();
       updates.doubt();
     },
   };

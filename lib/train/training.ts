@@ -10,6 +10,7 @@ import {
   isRecord,
   readList,
 } from '../arguments.ts';
+import type { World } from '../distributed/world.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Source } from '../files/disk.ts';
 import type { Checkpoint } from '../files/snapshot.ts';
@@ -30,7 +31,9 @@ import type { Inputs } from './examples.ts';
 import { type BatchLoss, resolveLoss } from './loss.ts';
 import { type ChosenMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type LossChoices, type MetricChoices, transformOf } from './options.ts';
+import { checkMerges, checkWorld, Ranks } from './ranks.ts';
 import type { GradientTransform, InputsOf } from './step.ts';
+import { Tally } from './tally.ts';
 import { checkAverage, type WeightAverage } from './weightAverage.ts';
 
 /** Options of `fit`. */
@@ -113,6 +116,15 @@ export interface FitOptions<
    * `epochs` may be more.
    */
   resume?: Source | Checkpoint | undefined;
+  /**
+   * The processes that train together, as `distribute` of `axpy/mpi` returned it. All of them call `fit`, with the same model,
+   * options and data, and what follows is the training of one process with the same `batchSize`, to rounding: of each batch of
+   * examples in memory each rank takes its part, and gradients are those of the whole batch. An iterable gives each rank batches
+   * of its own, which make one together, and where some have none left the others go on; see `Stream.shard`. Metrics, stops and
+   * aborts are of all ranks. Rank 0 alone prints, and writes checkpoints, runs and the like; callbacks of yours are told on all.
+   * Default: that of an optimizer that `world.wrap` was given.
+   */
+  world?: World | undefined;
 }
 
 const optionNames: readonly (keyof FitOptions)[] = [
@@ -136,6 +148,7 @@ const optionNames: readonly (keyof FitOptions)[] = [
   'averageWeights',
   'progress',
   'resume',
+  'world',
 ];
 
 /** A training, checked and ready to begin. */
@@ -156,6 +169,8 @@ export interface Training {
   readonly accumulate: number;
   readonly averageWeights: WeightAverage | undefined;
   readonly resume: Source | Checkpoint | undefined;
+  /** The processes that train together. */
+  readonly ranks: Ranks | undefined;
   /** What the batches depend on. */
   readonly conditions: Conditions;
   /** The state of the shuffling. */
@@ -190,6 +205,7 @@ export function prepare(model: Layer, data: Data, options: FitOptions): Training
     accumulate = 1,
     averageWeights,
     resume,
+    world = isInstance(optimizer, Optimizer) ? optimizer.reducer?.world : undefined,
   } = options;
   checkOptimizer(op, model, optimizer);
   checkPositive(op, 'epochs', epochs);
@@ -202,24 +218,34 @@ export function prepare(model: Layer, data: Data, options: FitOptions): Training
   const transform = transformOf(op, transformGradients, options);
   checkPositive(op, 'accumulate', accumulate);
   if (averageWeights !== undefined) checkAverage(op, model, averageWeights);
-  const listeners = readCallbacks(op, callbacks);
+  checkWorld(op, world);
+  const isFirst = world === undefined || world.rank === 0;
+  const listeners = readCallbacks(op, callbacks).map((callback) => (isFirst ? callback : silenced(callback)));
   checkFree(op, model, listeners);
-  const random: RandomState = seed === undefined ? defaultState : randomState(seed);
-  const shared = { batchSize, ...conversionFor(model, loss) };
+  // Ranks take parts of one order, and draw different numbers for all else.
+  const own = world === undefined ? defaultState : randomState(Math.floor(Math.random() * 2 ** 53));
+  const random: RandomState = seed === undefined ? own : randomState(seed);
+  const share = world && { index: world.rank, count: world.size };
+  const shared = { batchSize, share, ...conversionFor(model, loss) };
   const order = shuffle ? { order: (n: number) => permutation(n, random) } : {};
   const classWeights = classWeight === undefined ? undefined : classWeighing(op, model, classWeight, loss);
   const examples = openData(data, { name: 'data', dropLast, ...shared, ...order, classWeights });
+  const batchLoss = resolveLoss(loss);
+  const chosen = resolveMetrics(op, metrics, loss);
+  checkMerges(op, world, new Tally(chosen, batchLoss.outputs));
+  const ranks = world && new Ranks(world, optimizer, signal);
   return {
     model,
     optimizer,
-    loss: resolveLoss(loss),
-    metrics: resolveMetrics(op, metrics, loss),
+    ranks,
+    loss: batchLoss,
+    metrics: chosen,
     data: examples,
     validation:
       validation === undefined ? undefined : openData(validation, { name: 'validation', ...shared }),
-    callbacks: [announcer(), ...listeners, ...(progress ? [progressCallback()] : [])],
+    callbacks: [announcer(), ...listeners, ...(progress && isFirst ? [progressCallback()] : [])],
     isWatched: listeners.some(mayChange),
-    signal,
+    signal: ranks?.signal ?? signal,
     epochs,
     compiled,
     transform,
@@ -292,6 +318,13 @@ const hooks = [
   'loadStateDict',
 ] as const;
 
+/** What is left of a callback on ranks that are not the first, where it wants to be told on that one alone. */
+function silenced(callback: Callback): Callback {
+  if (callback.rankZeroOnly !== true) return callback;
+  const { stateDict, loadStateDict } = callback;
+  return { passive: true, ...(stateDict && { stateDict }), ...(loadStateDict && { loadStateDict }) };
+}
+
 /** Whether a callback is not trusted to look only. */
 export const mayChange = ({ passive }: Callback): boolean => passive !== true;
 
@@ -303,6 +336,7 @@ function readCallbacks(op: string, callbacks: readonly Callback[]): Callback[] {
     }
     const { passive } = callback;
     if (passive !== undefined) checkBoolean(op, 'passive', passive);
+    if (callback.rankZeroOnly !== undefined) checkBoolean(op, 'rankZeroOnly', callback.rankZeroOnly);
     for (const hook of hooks) {
       const listener = callback[hook];
       if (listener !== undefined) checkFunction(op, hook, listener);

@@ -681,7 +681,7 @@ const recipes: Readonly<Record<string, string>> = {
 };
 
 /** Classes that nobody makes by themselves: their constructors are not for users. */
-const unmade = new Set<string>(['Tensor', 'Layer', 'Optimizer', 'Profile', 'Stream']);
+const unmade = new Set<string>(['Tensor', 'Layer', 'Optimizer', 'Profile', 'Stream', 'World']);
 
 /** How methods are called, whatever they belong to; one that is not here gets anything. */
 const methodRecipes: Readonly<Record<string, string>> = {

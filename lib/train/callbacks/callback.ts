@@ -61,6 +61,11 @@ export interface Callback {
    * the model anew after each of its calls, which takes some of the time of a small step. Default false.
    */
   readonly passive?: boolean;
+  /**
+   * Says that, of several processes that train together, it is told on rank 0 alone: it prints, or writes files. Default false:
+   * each process tells its own.
+   */
+  readonly rankZeroOnly?: boolean;
   /** Before the first step. */
   onTrainBegin?(context: TrainingContext): void | Promise<void>;
   /** Before the first step of each epoch. */

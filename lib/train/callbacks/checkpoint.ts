@@ -93,9 +93,10 @@ export function checkpoint(options: CheckpointOptions): Callback {
 
   const costOf = (record: EpochRecord) => sign * (valueAt(record, best!) ?? Number.NaN);
   const momentOf = ({ history, step }: Resting) => `${step} ${history.epochs.length} ${history.stopped}`;
-  const write = (training: Resting, isBest: boolean, isDue: boolean) => {
-    const copy = training.capture();
+  const write = async (training: Resting, isBest: boolean, isDue: boolean) => {
+    const copy = await training.capture();
     kept = isDue ? momentOf(training) : kept;
+    if (!training.isWriter) return;
     const why = (['best', 'due'] as const).filter((one) => (one === 'best' ? isBest : isDue));
     writing = store.write(copy, why).catch((error) => {
       failure = { error };
@@ -113,7 +114,7 @@ export function checkpoint(options: CheckpointOptions): Callback {
       }
       const stateless = every === 'epoch' ? undefined : training.stateless;
       if (stateless !== undefined) throw statelessError(op, stateless);
-      await store.open(training);
+      if (training.isWriter) await store.open(training);
       bestCost = Infinity;
       if (best !== undefined) {
         for (const record of history.epochs) if (costOf(record) < bestCost) bestCost = costOf(record);
@@ -131,13 +132,13 @@ export function checkpoint(options: CheckpointOptions): Callback {
       await writing;
       check();
       if (isBest) bestCost = cost;
-      write(training, isBest, isDue);
+      await write(training, isBest, isDue);
     },
     async end(training, isWhole) {
       await writing;
       if (isWhole && failure === null && kept !== momentOf(training)) {
         const stateless = training.isWithin ? training.stateless : undefined;
-        if (stateless === undefined) write(training, false, true);
+        if (stateless === undefined) await write(training, false, true);
         else {
           sayLost(
             training.step,

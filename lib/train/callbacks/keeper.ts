@@ -19,7 +19,9 @@ export interface Resting {
   /** Whether the last epoch that began has steps but no record yet. */
   readonly isWithin: boolean;
   /** A copy of all of it. @throws NonFiniteError where training broke, ArgumentError where a callback's state is none */
-  capture(): Checkpoint;
+  capture(): Promise<Checkpoint>;
+  /** Whether this is the process that writes; all of them capture. */
+  readonly isWriter: boolean;
 }
 
 export interface Keeper {

@@ -43,6 +43,7 @@ export function progress(options: ProgressOptions = {}): Callback {
   };
   return {
     passive: true,
+    rankZeroOnly: true,
     async onTrainBegin() {
       // Only a terminal needs it, and a server that trains in the background need not load it.
       // Where modules cannot be imported any more, as in Jest, the lines have to do.
