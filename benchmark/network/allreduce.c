@@ -1,13 +1,12 @@
 // How long MPI takes to add up arrays of all ranks, beside what a ring of wires alone would take.
 //
 //     mpicc -O2 allreduce.c -o allreduce
-//     hosts.sh run allreduce RATE DELAY [SECONDS [WAY…]]      bytes a second, seconds, for each figure; wait
-//     0 0.1 1 …
+//     hosts.sh run allreduce RATE DELAY [SECONDS [WAY…]]      bytes a second, seconds, for each figure
 //
-// Ways: `wait` is the call that waits; a number is the call that does not, asked for its end every so many
-// milliseconds, in between which a rank sleeps, as one that computes on processors of its own; 10x64 asks 64
-// times then. Printed are medians of what the slowest rank took, in milliseconds, and how often the busiest
-// one sent the array through its wire.
+// Ways, as `wait 0 0.1 1 10 10x64`: `wait` is the call that waits; a number is the call that does not, asked
+// for its end every so many milliseconds, in between which a rank sleeps, as one that computes on processors
+// of its own; 10x64 asks 64 times then. Printed are medians of what the slowest rank took, in milliseconds,
+// and how often the busiest one sent the array through its wire.
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@
 #
 # How exact, on a virtual machine of two processors that are otherwise idle: iperf3 gets 99.4, 994 and 9850 to 9940
 # of 100, 1000 and 10000 Mbit/s by link (99.2, 991 and 9760 by tbf), both ways at once as well. A ping takes 0.5 and
-# 5 ms to 5 % (beside a transfer that fills the wire, 1 to 2 ms more), but shorter delays to 0.03 ms only: so much
+# 5 ms to 5 % (beside a transfer that fills the wire, 1 to 4 ms more), but shorter delays to 0.03 ms only: so much
 # varies how long a virtual processor takes to wake. Pauses of the machine, which `down` shows as the longest time that
 # a packet came late, add some milliseconds now and then. link takes 1.5 s of a processor for each GB at 1 Gbit/s,
 # 0.7 s at 10 Gbit/s, where packets are larger, and 8 s at 100 Mbit/s, where they are not cut from larger ones; and it
@@ -130,6 +130,7 @@ up() {
   done
   rate=$(rate_of "$rate")
   delay=$(delay_of "$delay")
+  ((rate >= 125000)) || fail 'expected a rate of 1mbit at least'
   [[ $mtu =~ ^[0-9]+$ ]] && ((mtu >= 1280 && mtu <= 60000)) || fail "expected an MTU of 1280 to 60000, got $mtu"
   [[ $kind =~ ^(|netem|link|tbf)$ ]] || fail "expected the kind netem, link or tbf, got $kind"
   [ "$(id -u)" = 0 ] || fail 'namespaces are made by root alone'
