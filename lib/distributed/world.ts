@@ -1,6 +1,7 @@
 /** The processes that train together, and what they tell each other beside gradients. */
 import type { Call, Data } from '../../binding.d.ts';
-import { describe, isInstance } from '../arguments.ts';
+import { checkFunction, describe, isInstance } from '../arguments.ts';
+import { synchronous } from '../autograd.ts';
 import { ArgumentError, BackendError, DistributedError } from '../errors.ts';
 import { beforeChange } from '../hold.ts';
 import { exchangeCode } from '../kernels/codes.ts';
@@ -14,6 +15,7 @@ import { builtin, host } from '../platform.ts';
 import { floats, type Tensor } from '../tensor.ts';
 import { version } from '../version.ts';
 import { Reducer } from './reducer.ts';
+import { withSynchronization } from './synchronization.ts';
 
 /** What a world is opened with. */
 export interface WorldOptions {
@@ -127,6 +129,24 @@ export class World {
     this.compare(op, all.flat() as Facts[]);
     this.broadcastNow([...optimizer.parameters], stateOf(optimizer));
     return optimizer;
+  }
+
+  /**
+   * Runs a synchronous function, as the forward pass of a step, in which BatchNorm layers that train normalise by the batches of
+   * all ranks as by one: so a step of n ranks is that of one with n times the batch. Each such layer exchanges two numbers a
+   * channel, thrice a step, and waits for them. Ranks may have different numbers of rows; one without any runs the model on a
+   * batch of none, [0, ...], as all ranks have to make the same exchanges. Gradients are those of the sum of what the ranks call
+   * backward on.
+   *
+   *     const prediction = world.syncBatchNorm(() => model.forward(x));
+   *
+   * @returns what the function returns
+   * @throws AutogradError for a function that returns a promise; DistributedError as `gatherValues`
+   */
+  syncBatchNorm<Result>(fn: () => Result): Result {
+    const op = 'syncBatchNorm';
+    checkFunction(op, 'fn', fn);
+    return withSynchronization(this, () => synchronous(op, fn()));
   }
 
   /** Waits until all ranks are here. @throws DistributedError where one does not come, or ended */

@@ -5,9 +5,11 @@ import {
   fusedActivation,
   resolveActivation,
 } from '../activations.ts';
+import { synchronization } from '../distributed/synchronization.ts';
 import { ShapeError } from '../errors.ts';
 import { initialize } from '../initializers.ts';
 import type { FloatDtype } from '../memory.ts';
+import { batchNormOverRanks } from '../ops/batchNormOverRanks.ts';
 import { batchNorm, checkEpsilon, checkMomentum } from '../ops/normalize.ts';
 import { Parameter, SharedTensor } from '../parameter.ts';
 import { checkSize, show } from '../shape.ts';
@@ -52,6 +54,9 @@ const form = layerForm('BatchNorm', { channels: count }, {
  * PyTorch's as long as batches have as many values per channel. A smaller one, as the last of an epoch, moves them less:
  * with n values per channel, where a batch had N of late, by momentum·(n − 1)/(N − 1), see `batchNorm`. N is not in
  * `stateDict`: the first batch after a load weighs fully. Checkpoints hold it.
+ *
+ * While a world of `axpy/mpi` synchronises it (`syncBatchNorm` of a World), the batch is that of all ranks, in the forward
+ * pass and in backward, and the running statistics are alike on all. A rank may then have any number of values, also none.
  *
  * While the layer is frozen, by `trainable = false` or as weight and bias both are (`requiresGrad` false), it works as in
  * evaluation also while training: it normalises by the running statistics and leaves them, as Keras does. Where it is not
@@ -102,7 +107,8 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     const { momentum, epsilon, weight, bias } = this;
     const isFrozen = weight !== null && bias !== null && !weight.requiresGrad && !bias.requiresGrad;
     const training = this.training && this.trainable && !isFrozen;
-    if (training && x.size === this.channels) {
+    const ranks = training ? synchronization() : null;
+    if (training && ranks === null && x.size === this.channels) {
       throw new ShapeError(
         `${this.label} expected more than one value per channel in training, received ${show(x.shape)}: there is no ` +
           'variance of one value. Take a larger batch, or leave the running statistics as they are: by eval(), or by freezing ' +
@@ -111,8 +117,11 @@ export class BatchNorm<D extends FloatDtype = 'float32'> extends Layer {
     }
     const running = { mean: this.runningMean, variance: this.runningVariance, count: this.#count };
     const activation = fusedActivation(this.activation);
-    const options = { momentum, epsilon, training, activation };
-    const y = batchNorm(x, weight, bias, running, options);
+    const options = { momentum, epsilon, activation };
+    const y =
+      ranks === null
+        ? batchNorm(x, weight, bias, running, { ...options, training })
+        : batchNormOverRanks(x, weight, bias, running, { ...options, ranks });
     return activation ? y : resolveActivation(this.activation)(y);
   }
 

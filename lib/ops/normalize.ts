@@ -222,7 +222,7 @@ export function batchNorm<D extends FloatDtype>(
 }
 
 /** The elements of a statistic that is about to be updated. */
-function moving(statistic: Tensor | null | undefined): Float | null {
+export function moving(statistic: Tensor | null | undefined): Float | null {
   if (!statistic || isAgain()) return null;
   changing('batchNorm', statistic.storage);
   return floats(statistic);
@@ -243,11 +243,11 @@ function trackNothing(y: Tensor, inputs: readonly (Tensor | null)[]): Tensor {
 }
 
 /** What the gradients of a normalisation, h = (x − μ)·r, are made of. */
-interface Standardized {
+export interface Standardized {
   h: Tensor;
   r: Tensor;
-  /** What μ and r are of, in axes of x; null where they do not depend on x. */
-  axes: readonly number[] | null;
+  /** The mean over what μ and r are of; null where they do not depend on x. */
+  mean: ((values: Tensor) => Tensor) | null;
   /** Whether there is a μ. */
   isCentered: boolean;
 }
@@ -259,27 +259,27 @@ export function standardize(
   epsilon: number,
   isCentered = true,
 ): Standardized {
+  const mean = (values: Tensor) => values.mean(axes, { keepDims: true });
   const centered = isCentered ? aboutMean(x, axes) : x;
-  const r = centered.square().mean(axes, { keepDims: true }).add(epsilon).sqrt().reciprocal();
-  return { h: centered.mul(r), r, axes, isCentered };
+  const r = mean(centered.square()).add(epsilon).sqrt().reciprocal();
+  return { h: centered.mul(r), r, mean, isCentered };
 }
 
 function standardizeBy(x: Tensor, mean: Tensor, r: Tensor): Standardized {
-  return { h: x.sub(mean).mul(r), r, axes: null, isCentered: true };
+  return { h: x.sub(mean).mul(r), r, mean: null, isCentered: true };
 }
 
 /** The gradients of h · scale + shift in ops. */
-function standardizedShares(
+export function standardizedShares(
   dz: Tensor,
-  { h, r, axes, isCentered }: Standardized,
+  { h, r, mean, isCentered }: Standardized,
   scale: Tensor | null,
   shift: Tensor | null,
 ): Share[] {
   return [
     () => {
       const dh = scale ? dz.mul(scale) : dz;
-      if (axes === null) return dh.mul(r);
-      const mean = (values: Tensor) => values.mean(axes, { keepDims: true });
+      if (mean === null) return dh.mul(r);
       const left = isCentered ? dh.sub(mean(dh)) : dh;
       return left.sub(h.mul(mean(dh.mul(h)))).mul(r);
     },
@@ -289,7 +289,7 @@ function standardizedShares(
 }
 
 /** Contributes what one kernel computes at once: the gradients of x, scale and shift. */
-function gradients(
+export function gradients(
   dy: Float,
   x: Tensor,
   scale: Tensor | null,

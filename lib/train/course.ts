@@ -362,8 +362,7 @@ export class Course implements Resting {
       }
       const { stateless } = tally;
       if (stateless !== undefined) throw statelessError(op, stateless);
-      // What several processes have counted, one of them goes on from.
-      if (this.isWriter) tally.loadStateDict(saved.inner('tally'));
+      tally.loadStateDict(saved.inner('tally'));
     }
     return {
       tally,
