@@ -3,10 +3,11 @@
 import { checkBoolean, checkOptions, checkPositive, readList } from '../arguments.ts';
 import { ArgumentError } from '../errors.ts';
 import { costOf, leastTime } from '../kernels/cost.ts';
-import { type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
+import { type Call, type Kernels, type Limits, measureLimits } from '../kernels/index.ts';
 import type { PassReport } from '../kernels/passes/index.ts';
 import { mainQueue } from '../kernels/queue.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
+import { table as kernelTable } from '../kernels/table.ts';
 import { copyOf } from '../memory.ts';
 import { nameClass } from '../names.ts';
 import { stream } from '../platform.ts';
@@ -48,6 +49,18 @@ export interface ProfiledKernel extends Omit<ProfiledCall, 'size'> {
 /** What a pass did to the list of calls: how many there are, of which kernels, and the bytes that they read and write. */
 export type ProfiledPass = PassReport;
 
+/** What a run of one of several processes exchanges with the others. */
+export interface ProfiledExchanges {
+  /** How many exchanges a run has. */
+  count: number;
+  /** Bytes that they take of this process. */
+  bytes: number;
+  /** Seconds from their beginnings to their ends, of all of them together, also where several are under way at a time. */
+  time: number;
+  /** Seconds in which calls did nothing but wait for them: the rest of `time` was hidden behind other calls. */
+  waited: number;
+}
+
 /** What `profile` found; as text, two tables, and one of passes where they were asked for. */
 export class Profile {
   static {
@@ -64,6 +77,8 @@ export class Profile {
   readonly runs: number;
   /** What the machine can do, measured in the same process, in operations and bytes a second. */
   readonly limits: Readonly<Limits>;
+  /** What is exchanged with other processes; null where nothing is. */
+  readonly exchanges: ProfiledExchanges | null;
   /** What each pass did, in order; empty unless it was asked for. */
   readonly passes: readonly ProfiledPass[];
 
@@ -73,8 +88,10 @@ export class Profile {
     runs: number,
     limits: Limits,
     passes: readonly ProfiledPass[] = [],
+    exchanges: ProfiledExchanges | null = null,
   ) {
     this.calls = calls;
+    this.exchanges = exchanges;
     this.passes = passes;
     this.runs = runs;
     this.limits = limits;
@@ -121,6 +138,7 @@ export class Profile {
       `limits: ${rate(limits.float32)} GFLOP/s in float32, ${rate(limits.float64)} in float64; ` +
         `${limits.bandwidths.map(({ rate: per }) => rate(per)).join(', ')} GB/s ` +
         `over ${limits.bandwidths.map(({ bytes }) => bytes / 2 ** 20).join(', ')} MiB`,
+      ...(this.exchanges === null ? [] : [exchangeLine(this.exchanges)]),
       '',
       table(kernels, 1, true),
       '',
@@ -132,6 +150,14 @@ export class Profile {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
+}
+
+function exchangeLine({ count, bytes, time, waited }: ProfiledExchanges): string {
+  const hidden = time > 0 ? `, ${percent(1 - waited / time)} of them hidden` : '';
+  return (
+    `exchanges: ${count} of ${(bytes / 2 ** 20).toFixed(2)} MiB, ${duration(time)} from beginning to end${hidden}; ` +
+    `${duration(waited)} waited for`
+  );
 }
 
 function passRows(passes: readonly ProfiledPass[]): string[][] {
@@ -178,7 +204,8 @@ function table(rows: readonly (readonly string[])[], left: number, total: boolea
 /**
  * Times each kernel call of a compiled function, on this thread, and prints where the time goes and how far each kernel is
  * from what the machine can do; `docs/profiling.md` explains the columns. What the runs change (parameters, gradients,
- * the state of optimizers and random numbers) is as before in the end.
+ * the state of optimizers and random numbers) is as before in the end. Of processes that train together all call it, with the
+ * same number of runs, and each is told what it waits for.
  *
  * @param step what `compile` returned, called before with arguments of the same kind
  * @param args the arguments to run with; when left out, the latest kind of call with the values it had
@@ -205,10 +232,16 @@ export function profile<Args extends unknown[]>(
   mainQueue.drain();
   const recorded = recordedCall(step, given);
   const before = recorded.written.map(copyOf);
+  const world = worldOf(recorded.calls);
   let samples: Float64Array[];
+  let exchanges: ProfiledExchanges | null = null;
   try {
     recorded.enter();
-    samples = sample(() => recorded.program.times(), runs);
+    // Ranks agree on a number without asking each other.
+    const count = runs ?? (world === undefined ? undefined : jointRuns);
+    const start = world?.slice();
+    samples = sample(() => recorded.program.times(), count);
+    if (world !== undefined) exchanges = exchangesOf(start!, world, samples.length + untimed);
   } finally {
     recorded.written.forEach((array, i) => {
       array.set(before[i]);
@@ -228,13 +261,32 @@ export function profile<Args extends unknown[]>(
       limit,
     };
   });
-  const result = new Profile(calls, samples.length, limits, passes ? recorded.entry.passes : []);
+  const result = new Profile(calls, samples.length, limits, passes ? recorded.entry.passes : [], exchanges);
   if (print) stream('stdout').write(`${result}\n`);
   return result;
 }
 
+/** What calls know of other processes, where there are some (binding.d.ts). */
+function worldOf(calls: readonly Call[]): Float64Array | undefined {
+  for (const [kernel, ...args] of calls) {
+    const position = Object.keys(kernelTable[kernel].arguments).indexOf('world');
+    const world = args[position] as Float64Array | undefined;
+    if (world !== undefined && world[0] > 1) return world;
+  }
+  return undefined;
+}
+
+function exchangesOf(before: Float64Array, after: Float64Array, runs: number): ProfiledExchanges {
+  const [, count, bytes, waited, time] = Array.from(after, (value, i) => (value - before[i]) / runs);
+  return { count, bytes, time: time / 1e9, waited: waited / 1e9 };
+}
+
+/** Runs before those that are timed, and how many of processes that have to make as many. */
+const untimed = 3;
+const jointRuns = 20;
+
 function sample(run: () => Float64Array, count: number | undefined): Float64Array[] {
-  for (let i = 0; i < 2; i++) run();
+  for (let i = 1; i < untimed; i++) run();
   const start = performance.now();
   run();
   const fitting = Math.floor(500 / Math.max(performance.now() - start, 1e-3));
