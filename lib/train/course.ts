@@ -362,7 +362,8 @@ export class Course implements Resting {
       }
       const { stateless } = tally;
       if (stateless !== undefined) throw statelessError(op, stateless);
-      tally.loadStateDict(saved.inner('tally'));
+      // What several processes have counted, one of them goes on from.
+      if (this.isWriter) tally.loadStateDict(saved.inner('tally'));
     }
     return {
       tally,

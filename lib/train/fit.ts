@@ -216,7 +216,7 @@ async function trainEpoch(
     const report = { batch: course.batch, size: examples.total, loss, updated };
     await course.tell(interruption, listeners, (callback) => callback.onBatchEnd?.(context, report));
     if (isDoubtful) steps.doubt('steps');
-    await ranks?.compare();
+    await ranks?.settle();
     await course.rest();
     await turn();
     interruption.check();

@@ -54,6 +54,8 @@ export class Ranks {
   private steps = 0;
   private history: History = { epochs: [] };
   private hasStopped = false;
+  /** How many want to abort, and to stop. */
+  private heard: readonly [aborts: number, stops: number] = [0, 0];
 
   constructor(
     readonly world: World,
@@ -143,7 +145,7 @@ export class Ranks {
   leave(error: unknown): void {
     if (error instanceof AbortError && this.agreed.aborted) return;
     if (error instanceof NonFiniteError || error instanceof DistributedError) return;
-    this.world.leave(error instanceof Error ? error.message : describe(error));
+    this.world.leave(messageOf(error));
   }
 
   // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,20 +186,22 @@ export class Ranks {
   /** What all ranks said in a step: their loss and their wishes. @returns the loss */
   hear(said: Tensor): number {
     const [loss, aborts, stops] = said.data;
-    this.follow(aborts, stops);
+    this.heard = [aborts, stops];
     return loss;
   }
 
-  private follow(aborts: number, stops: number): void {
-    if (aborts > 0) {
-      this.agreed.abort(
-        this.wanted?.aborted ? this.wanted.reason : new Error('another rank was told to abort'),
-      );
-    }
-    if (stops > 0) {
-      this.history.stopped ??= 'a callback on another rank';
-      this.hasStopped = true;
-    }
+  /** Does what ranks want, all of them the same. */
+  private async follow(): Promise<void> {
+    const [aborts, stops] = this.heard;
+    if (aborts + stops === 0 || this.hasStopped || this.agreed.aborted) return;
+    const { stopped } = this.history;
+    const { aborted = false, reason } = this.wanted ?? {};
+    const why = aborted ? `rank ${this.world.rank} was told to abort: ${messageOf(reason)}` : null;
+    const all = await this.world.gatherValues({ stopped: stopped ?? null, why });
+    const first = (of: 'stopped' | 'why') => all.map((own) => own[of]).find((text) => text !== null);
+    if (aborts > 0) this.agreed.abort(aborted ? reason : new Error(first('why')!));
+    if (stops > 0) this.history.stopped = first('stopped')!;
+    this.hasStopped = stops > 0;
   }
 
   /** Whether all ranks know that training stops. */
@@ -205,8 +209,12 @@ export class Ranks {
     return this.hasStopped;
   }
 
-  /** After a step: every so often ranks compare their numbers. @throws DistributedError that names who has others */
-  async compare(): Promise<void> {
+  /**
+   * After a step: ranks do what they have agreed on, and every so often compare their numbers.
+   * @throws DistributedError that names who has others
+   */
+  async settle(): Promise<void> {
+    await this.follow();
     if (++this.steps % between === 0) await this.meet();
   }
 
@@ -229,7 +237,8 @@ export class Ranks {
           `${apart.join(', ')} after ${this.steps} steps: what a callback or another thread changes, it has to change on all`,
       );
     }
-    this.follow(aborts, stops);
+    this.heard = [aborts, stops];
+    await this.follow();
   }
 
   /** Buffers of layers, as running statistics, become those of rank 0, where ranks have seen other examples. */
@@ -301,6 +310,8 @@ class Agreed implements Signal {
     for (const listener of this.listeners) listener();
   }
 }
+
+const messageOf = (reason: unknown): string => (reason instanceof Error ? reason.message : describe(reason));
 
 /** A part of a batch without examples. */
 function nothing(total: number): Batch {

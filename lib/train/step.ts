@@ -143,7 +143,7 @@ export function idleStep(updating: Updating): (turn: Turn | undefined, joint: Jo
   return ({ isFirst, isLast } = alone, joint) => {
     const own = noGrad(() => concat([tensor([0], { dtype: 'float64' }), joint.wishes]));
     if (isFirst) optimizer.zeroGrad();
-    if (isLast) runNothing(updating.reducer!.expected);
+    runNothing(updating.reducer!.expected);
     const said = exchange(updating.reducer!, own, isLast);
     if (isLast) update(null);
     return { said };
