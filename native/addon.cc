@@ -256,8 +256,11 @@ Napi::Value openWorld(const Napi::CallbackInfo& info) {
     result["hosts"] = hosts;
     return result;
   } catch (const mpi::Unavailable& unavailable) {
-    throw Disconnected(unavailable.message);
+    bind::raise(env, "AXPY_DISTRIBUTED", "[distribute] " + unavailable.message);
+  } catch (const Disconnected& disconnected) {
+    bind::raise(env, "AXPY_DISTRIBUTED", "[distribute] " + disconnected.message);
   }
+  return env.Undefined();
 }
 
 /// leaveWorld(why)

@@ -50,7 +50,14 @@ struct Kernel {
   std::unique_ptr<Recorded> (*record)(napi_env, const Kernel&, const Values&, std::vector<Held>& held);
   /// What an argument is, for the manifest.
   std::string (*describe)(size_t position);
+  /// Whether other processes make it at the same time.
+  bool exchanges = false;
 };
+
+constexpr Kernel exchanging(Kernel kernel) {
+  kernel.exchanges = true;
+  return kernel;
+}
 
 /// The kernels of a file, which the module finds wherever they are: families join a list when the library is
 /// loaded.

@@ -58,13 +58,17 @@ bool readOpenMpi(void* file, Library& library) {
 
 /// The standard's own: constants of MPI 5.0, A.3 of its text.
 bool readStandard(void* file, Library& library) {
-  if (!dlsym(file, "MPI_Abi_get_version")) return false;
+  int (*getVersion)(int* major, int* minor) = nullptr;
+  getVersion = reinterpret_cast<decltype(getVersion)>(dlsym(file, "MPI_Abi_get_version"));
+  // Libraries of MPI 5 with another interface have the function, too, which then says −1.
+  int major = -1, minor = -1;
+  if (!getVersion || getVersion(&major, &minor) != 0 || major < 1) return false;
   library.world = 0x101;
   library.byte = 0x247;
   library.float32 = 0x210;
   library.float64 = 0x214;
   library.sum = 0x21;
-  library.errorsReturn = 0x143;
+  library.errorsReturn = 0x142;
   library.inPlace = reinterpret_cast<void*>(1);  // NOLINT(performance-no-int-to-ptr)
   library.anySource = -1;
   library.anyTag = -2;
@@ -109,7 +113,6 @@ Library read(void* file, const std::string& path) {
   find(file, path, "MPI_Iallgather", library.iallgather);
   find(file, path, "MPI_Iallreduce", library.iallreduce);
   find(file, path, "MPI_Ibcast", library.ibcast);
-  find(file, path, "MPI_Ibarrier", library.ibarrier);
   find(file, path, "MPI_Isend", library.isend);
   find(file, path, "MPI_Recv", library.recv);
   find(file, path, "MPI_Iprobe", library.iprobe);

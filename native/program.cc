@@ -26,6 +26,7 @@ struct Program {
   size_t executor = 0;
   int threads = 0;  // that it may have at most; 0 for all
   Calls calls;
+  size_t exchanging = 0;  // how many of the calls there are up to the last one that exchanges something
   int64_t bytes = 0;
 };
 
@@ -39,19 +40,26 @@ struct Job {
 namespace {
 
 /// Makes the calls one after the other, until one fails or `proceed`, called before each, returns false.
+/// Where that leaves exchanges with other ranks half made, this rank makes no more of them, and the others
+/// learn why.
 template <class F>
 std::optional<bind::Failure> replay(const Program& program, const F& proceed) {
   const parallel::Limit limit(program.threads);
   const char* kernel = "";
+  const int64_t begun = World::begun();
+  size_t made = 0;
   try {
     for (const auto& call : program.calls) {
       if (!proceed()) break;
       World::progress();
       kernel = call->kernel().name;
       call->run();
+      made++;
     }
   } catch (...) {
-    return bind::currentFailure(kernel);
+    bind::Failure failure = bind::currentFailure(kernel);
+    if (made < program.exchanging && World::begun() != begun) World::current()->leave(failure.message);
+    return failure;
   }
   return std::nullopt;
 }
@@ -367,6 +375,10 @@ napi_value Environment::construct(napi_env env, napi_callback_info info) {
   if (napi_create_object(env, &buffers) != napi_ok) return nullptr;
   if (!program->environment->read(env, values[0], program->calls, buffers)) return nullptr;
 
+  for (size_t i = 0; i < program->calls.size(); i++) {
+    if (program->calls[i]->kernel().exchanges) program->exchanging = i + 1;
+  }
+
   // The object holds the buffers, and not the addon, so that the garbage collector sees all there is to see.
   napi_property_descriptor property = {};
   property.value = buffers;
@@ -411,7 +423,11 @@ napi_value Environment::run(napi_env env, napi_callback_info info) {
   if (!program) return nullptr;
   await(*program);
   const auto failure = replay(*program, [] { return true; });
-  if (failure) bind::raise(env, failure->code, failure->message);
+  if (!failure) return nullptr;
+  // MPI writes to what it was given even when nobody waits for it any more: the memory is kept for good.
+  napi_ref kept = nullptr;
+  if (World::isUnderWay()) napi_create_reference(env, self, 1, &kept);
+  bind::raise(env, failure->code, failure->message);
   return nullptr;
 }
 
@@ -534,7 +550,8 @@ void Environment::deliver(napi_env env, napi_value, void* self, void*) {
 void Environment::settle(napi_env env, const Job& job) {
   // First, since an error factory may call back into here.
   if (--unsettled_ == 0) napi_unref_threadsafe_function(env, doorbell_);
-  napi_delete_reference(env, job.object);
+  // As in `run`, MPI may still write to the memory of a run that failed.
+  if (!job.failure || !World::isUnderWay()) napi_delete_reference(env, job.object);
   // These fail, harmlessly, when the environment is being terminated.
   napi_value undefined = nullptr;
   napi_get_undefined(env, &undefined);

@@ -1,11 +1,12 @@
 #include "world.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <thread>
+
+#include "signals.h"
 
 namespace axpy {
 
@@ -21,11 +22,15 @@ double nanoseconds(Clock::duration duration) {
   return std::chrono::duration<double, std::nano>(duration).count();
 }
 
-/// After so long a wait it is told to the others.
-constexpr double patience = 1;
-/// What ranks have to end in order after one of them has failed.
+/// What ranks have to end in order after one of them has failed, in seconds.
 constexpr double grace = 2;
 constexpr int tag = 1;
+/// What one request has at most. MPI counts by int, and some libraries count bytes by it.
+constexpr int64_t mostBytes = int64_t{1} << 27;
+
+/// After how much of a wait, in seconds, it is told to the others: early enough to be there before they give
+/// up, and so late that ranks which wait for each other in every step do not spend their time with it.
+double patience(double timeout) { return std::min(timeout / 4, std::max(1., timeout / 20)); }
 
 /// A kind as a number, which ranks compare. FNV-1a; 32 bits are exact in a double.
 double hashOf(const char* text) {
@@ -40,19 +45,97 @@ std::string number(double value) {
   return text;
 }
 
+/// MPI libraries take over signals for reports of their own, Open MPI that of a bad address, by which V8
+/// finds that WebAssembly went out of bounds. What handled a signal before goes on to.
+class [[maybe_unused]] HandlersKept {
+#if !defined(_WIN32)
+ public:
+  HandlersKept() {
+    for (int i = 1; i < count; i++) isKnown_[i] = sigaction(i, nullptr, &before_[i]) == 0;
+  }
+  ~HandlersKept() {
+    for (int i = 1; i < count; i++) {
+      if (isKnown_[i] && before_[i].sa_handler != SIG_DFL) sigaction(i, &before_[i], nullptr);
+    }
+  }
+  HandlersKept(const HandlersKept&) = delete;
+  HandlersKept& operator=(const HandlersKept&) = delete;
+
+ private:
+  static constexpr int count = 32;
+  struct sigaction before_[count] = {};
+  bool isKnown_[count] = {};
+#endif
+};
+
 }  // namespace
+
+// ── beginning
+// ───────────────────────────────────────────────────────────────────────────────────────────────
+
+bool World::Opener::run(std::function<void()> task, double seconds) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    task_ = std::move(task);
+    isDone_.store(false);
+    if (!hasStarted_) {
+      // Threads that the library starts have its signals blocked as well.
+      const SignalsBlocked blocked;
+      std::thread(&Opener::loop, this).detach();
+      hasStarted_ = true;
+    }
+  }
+  wake_.notify_one();
+  const Clock::time_point start = Clock::now();
+  while (!isDone_.load()) {
+    if (secondsSince(start) > seconds) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  if (const std::exception_ptr error = std::exchange(error_, nullptr)) std::rethrow_exception(error);
+  return true;
+}
+
+void World::Opener::loop() {
+  for (;;) {
+    std::function<void()> task;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, [this] { return static_cast<bool>(task_); });
+      task = std::exchange(task_, nullptr);
+    }
+    try {
+      task();
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    isDone_.store(true);
+  }
+}
 
 World& World::open(const std::vector<std::string>& paths, double timeout) {
   static std::mutex once;
+  static bool hasTried = false;
   const std::lock_guard<std::mutex> lock(once);
   if (current()) throw Disconnected("the world of this process is open already");
+  if (hasTried) throw Disconnected("this process has tried to join its job before, and could not");
+  const HandlersKept kept;
+  mpi::Library library = mpi::openLibrary(paths);
+  hasTried = true;
   // For good: MPI cannot be opened twice, and threads may look at it as the process ends.
-  auto* const world = new World(mpi::openLibrary(paths), timeout);
+  auto* const world = new World(std::move(library), timeout);
+  if (!world->opener_.run([world] { world->start(); }, timeout)) {
+    throw Disconnected("expected all ranks to join the job within " + number(timeout) +
+                       " s, and not all did");
+  }
   current_.store(world, std::memory_order_release);
   return *world;
 }
 
-World::World(mpi::Library library, double timeout) : library_(std::move(library)), timeout_(timeout) {
+void World::start() {
+  // Nobody else has the world yet.
+  const auto check = [this](int code, const char* what) {
+    if (code != 0) throw Disconnected(std::string(what) + ": " + library_.describe(code));
+  };
   int isOpen = 0, provided = 0;
   check(library_.initialized(&isOpen), "MPI_Initialized");
   if (isOpen) throw Disconnected("MPI is in use in this process already, by something else");
@@ -68,6 +151,7 @@ World::World(mpi::Library library, double timeout) : library_(std::move(library)
   check(library_.commSize(exchanges_, &size_), "MPI_Comm_size");
   headers_.resize(size_);
   others_.resize(size_);
+  active_.reserve(tickets + 2);
 
   constexpr int width = 256;
   std::vector<char> own(width), all(static_cast<size_t>(width) * size_);
@@ -80,91 +164,124 @@ World::World(mpi::Library library, double timeout) : library_(std::move(library)
   for (int i = 0; i < size_; i++) hosts_.emplace_back(all.data() + static_cast<size_t>(width) * i);
 }
 
-void World::check(int code, const char* what) const {
-  if (code != 0) throw Disconnected(std::string(what) + ": " + library_.describe(code));
-}
-
 std::string World::name(int rank) const { return "rank " + std::to_string(rank) + " (" + hosts_[rank] + ")"; }
 
+// ── failing
+// ───────────────────────────────────────────────────────────────────────────────────────────────
+
+void World::check(int code, const char* what) {
+  if (code != 0) fail(std::string(what) + ": " + library_.describe(code));
+}
+
 void World::fail(const std::string& message) {
-  if (broken_.empty()) broken_ = message;
+  leaveNow(message);
   throw Disconnected(message);
+}
+
+/// Requests that are under way stay so for good: nobody can say what their memory holds, and nobody may have
+/// it.
+void World::leaveNow(const std::string& why) {
+  if (isClosed_ || !broken_.empty()) return;
+  broken_ = why.empty() ? "it says nothing" : why;
+  tell(Word::left, exchange_, broken_);
 }
 
 void World::throwIfBroken() const {
   if (!broken_.empty()) throw Disconnected(broken_);
-  if (isClosed_ || interrupted_.load(std::memory_order_relaxed)) {
+  if (isClosed_ || isEnding_.load(std::memory_order_relaxed)) {
     throw Disconnected("the exchange was given up: this process ends");
   }
+}
+
+void World::leave(const std::string& why) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  leaveNow(why);
+  if (!isClosed_) listen();
 }
 
 // ── what is under way
 // ───────────────────────────────────────────────────────────────────────────────────────────────
 
-void World::beginAny(Request& request, const char* what) {
+void World::begin(Exchange& exchange, const char* what) {
   throwIfBroken();
-  if (request.isActive) throw Disconnected(std::string(what) + " has begun already and not ended");
-  exchange_++;
-  request.begun = Clock::now();
-  request.isActive = true;
-  underWay_.fetch_add(1, std::memory_order_relaxed);
+  if (exchange.isOpen) fail(std::string("expected ") + what + " to end before the next one begins");
+  exchange.isOpen = true;
+  exchange_.fetch_add(1, std::memory_order_relaxed);
+  exchange.begun = exchange.ended = Clock::now();
 }
 
-bool World::test(Request& request) {
-  if (!request.isActive) return true;
-  int isDone = 0;
-  mpi::Status status;
-  const int code = library_.test(&request.handle, &isDone, &status);
-  if (code != 0) fail("MPI_Test: " + library_.describe(code));
-  if (!isDone) return false;
-  request.isActive = false;
-  request.ended = Clock::now();
-  underWay_.fetch_sub(1, std::memory_order_relaxed);
+mpi::Handle* World::add(Exchange& exchange) {
+  if (exchange.requests.empty()) {
+    active_.push_back(&exchange);
+    underWay_.store(static_cast<int>(active_.size()), std::memory_order_relaxed);
+  }
+  return &exchange.requests.emplace_back();
+}
+
+bool World::test(Exchange& exchange) {
+  std::vector<mpi::Handle>& requests = exchange.requests;
+  if (requests.empty()) return true;
+  while (!requests.empty()) {
+    int isDone = 0;
+    mpi::Status status;
+    check(library_.test(&requests.back(), &isDone, &status), "MPI_Test");
+    if (!isDone) return false;
+    requests.pop_back();
+  }
+  exchange.ended = Clock::now();
+  active_.erase(std::find(active_.begin(), active_.end(), &exchange));
+  underWay_.store(static_cast<int>(active_.size()), std::memory_order_relaxed);
   return true;
 }
 
 void World::poll() {
   const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock() || !broken_.empty()) return;
-  test(gathering_);
-  for (Request& request : reductions_) test(request);
+  if (!lock.owns_lock() || isClosed_ || !broken_.empty()) return;
+  try {
+    // To look for one moves all of them.
+    while (!active_.empty() && test(*active_.front())) {
+    }
+  } catch (const Disconnected&) {  // NOLINT(bugprone-empty-catch): who waits for it is told
+  }
 }
 
-template <class F>
-void World::await(const F& isDone, double seconds) {
+void World::await(Exchange& exchange, std::unique_lock<std::mutex>& lock, bool movesData) {
   const Clock::time_point start = Clock::now();
   bool hasTold = false;
   double heard = 0;
   for (;;) {
-    double waited = 0;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      throwIfBroken();
-      if (isDone()) return;
-      waited = secondsSince(start);
-      // Others are heard a thousand times a second at most, as that costs more than a look at a request.
-      if (waited - heard > 1e-3) {
-        heard = waited;
-        listen();
-        for (int i = 0; i < size_; i++) {
-          if (others_[i].hasLeft) fail(name(i) + " has ended: " + others_[i].why);
-        }
-        if (!hasTold && waited > std::min(patience, seconds / 4)) {
-          hasTold = true;
-          tell(Word::waiting, exchange_, "");
-        }
-        if (waited > seconds) {
-          fail("expected all ranks at exchange " + std::to_string(exchange_) + " within " + number(seconds) +
-               " s, got no word of " + missing());
+    throwIfBroken();
+    if (test(exchange)) return;
+    const double waited = secondsSince(start);
+    // Others are heard a thousand times a second at most, as that costs more than a look at a request.
+    if (waited - heard > 1e-3) {
+      heard = waited;
+      listen();
+      for (int i = 0; i < size_; i++) {
+        if (others_[i].hasLeft) fail(name(i) + " has ended: " + others_[i].why);
+        if (others_[i].doneAt >= 0 && others_[i].doneAt < exchange_) {
+          fail("expected all ranks at exchange " + number(static_cast<double>(exchange_)) + ", and " +
+               name(i) + " has ended: " + others_[i].why);
         }
       }
+      if (!hasTold && waited > patience(timeout_)) {
+        hasTold = true;
+        tell(Word::waiting, exchange_, "");
+      }
+      if (waited > timeout_) {
+        fail("expected all ranks at exchange " + number(static_cast<double>(exchange_)) + " within " +
+             number(timeout_) + " s, got no word of " + missing());
+      }
     }
-    // Data moves while it is looked for; who waits for long waits for another process to compute.
-    if (waited < 0.1) {
+    lock.unlock();
+    // Data moves while it is looked for, and then everybody is here. A gathering has next to none: it waits
+    // for others to compute, who may want this core.
+    if (waited < (movesData ? 1 : 2e-3)) {
       std::this_thread::yield();
     } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(200));
+      std::this_thread::sleep_for(std::chrono::microseconds(waited < 1 ? 50 : 200));
     }
+    lock.lock();
   }
 }
 
@@ -184,21 +301,22 @@ std::string World::missing() const {
 
 void World::beginGather(const double* own, int64_t width, const char* kind, double key) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  beginAny(gathering_, "a gathering");
+  begin(gathering_, "a gathering");
   kind_ = kind;
   header_ = {static_cast<double>(exchange_), hashOf(kind), key, {}};
   std::copy_n(own, width, header_.own.begin());
   constexpr int bytes = sizeof(Header);
   check(library_.iallgather(&header_, bytes, library_.byte, headers_.data(), bytes, library_.byte, exchanges_,
-                            &gathering_.handle),
+                            add(gathering_)),
         "MPI_Iallgather");
 }
 
 World::Account World::endGather(double* all, int64_t width) {
   const Clock::time_point start = Clock::now();
-  await([this] { return test(gathering_); }, timeout_);
-  const Clock::time_point end = Clock::now();
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (!gathering_.isOpen) throw Disconnected("expected a gathering to begin before it ends");
+  await(gathering_, lock, false);
+  gathering_.isOpen = false;
   for (int i = 0; i < size_; i++) {
     const Header& header = headers_[i];
     if (header.exchange == header_.exchange && header.kind == header_.kind && header.key == header_.key)
@@ -211,56 +329,90 @@ World::Account World::endGather(double* all, int64_t width) {
          (header.exchange != header_.exchange ? " (" + number(header.exchange) + ")" : ""));
   }
   for (int i = 0; i < size_; i++) std::copy_n(headers_[i].own.begin(), width, all + i * width);
-  return {static_cast<double>(sizeof(Header)), nanoseconds(end - start),
+  return {static_cast<double>(sizeof(Header)), nanoseconds(Clock::now() - start),
           nanoseconds(gathering_.ended - gathering_.begun)};
 }
 
-template <class T>
-void World::beginReduce(int slot, T* data, int64_t length) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  beginAny(reductions_[slot], "a reduction");
-  reduced_[slot] = length * static_cast<int64_t>(sizeof(T));
-  const mpi::Handle type = sizeof(T) == sizeof(float) ? library_.float32 : library_.float64;
-  check(library_.iallreduce(library_.inPlace, data, static_cast<int>(length), type, library_.sum, exchanges_,
-                            &reductions_[slot].handle),
-        "MPI_Iallreduce");
-}
+namespace {
 
-template void World::beginReduce(int, float*, int64_t);
-template void World::beginReduce(int, double*, int64_t);
+struct Extent {
+  char* data = nullptr;  // of the first part with elements
+  int64_t bytes = 0;
+  bool isRun = true;  // whether each part begins where the one before ends
+};
 
-World::Account World::endReduce(int slot) {
-  const Clock::time_point start = Clock::now();
-  Request& request = reductions_[slot];
-  if (request.begun == Clock::time_point()) throw Disconnected("a reduction that has not begun cannot end");
-  // All that is under way moves on meanwhile, in the order in which it began.
-  await(
-      [&] {
-        test(gathering_);
-        for (Request& other : reductions_) test(other);
-        return !request.isActive;
-      },
-      timeout_);
-  const Clock::time_point end = Clock::now();
-  return {static_cast<double>(reduced_[slot]), nanoseconds(end - start),
-          nanoseconds(request.ended - request.begun)};
-}
-
-World::Account World::broadcast(void* data, int64_t bytes, int root) {
-  const Clock::time_point start = Clock::now();
-  Request request;
-  constexpr int64_t most = int64_t{1} << 30;
-  auto* const begin = static_cast<char*>(data);
-  for (int64_t at = 0; at < bytes; at += most) {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      beginAny(request, "a broadcast");
-      check(library_.ibcast(begin + at, static_cast<int>(std::min(most, bytes - at)), library_.byte, root,
-                            exchanges_, &request.handle),
-            "MPI_Ibcast");
-    }
-    await([&] { return test(request); }, timeout_);
+Extent extentOf(const std::vector<World::Part>& parts) {
+  Extent extent;
+  const char* end = nullptr;
+  for (const World::Part& part : parts) {
+    if (part.bytes == 0) continue;
+    if (!extent.data) extent.data = part.data;
+    if (end && part.data != end) extent.isRun = false;
+    end = part.data + part.bytes;
+    extent.bytes += part.bytes;
   }
+  return extent;
+}
+
+}  // namespace
+
+void World::beginReduce(int ticket, const std::vector<Part>& parts, int width) {
+  const Extent extent = extentOf(parts);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Reduction& reduction = reductions_[ticket];
+  throwIfBroken();
+  if (!extent.isRun && !reduction.isOpen) {
+    reduction.room.resize(extent.bytes);
+    char* at = reduction.room.data();
+    for (const Part& part : parts) at = std::copy_n(part.data, part.bytes, at);
+  }
+  begin(reduction, "a reduction");
+  reduction.data = extent.isRun ? extent.data : reduction.room.data();
+  reduction.bytes = extent.bytes;
+  const mpi::Handle type = width == sizeof(float) ? library_.float32 : library_.float64;
+  for (int64_t at = 0; at < extent.bytes; at += mostBytes) {
+    const int count = static_cast<int>(std::min(mostBytes, extent.bytes - at) / width);
+    check(library_.iallreduce(library_.inPlace, reduction.data + at, count, type, library_.sum, exchanges_,
+                              add(reduction)),
+          "MPI_Iallreduce");
+  }
+}
+
+World::Account World::endReduce(int ticket, const std::vector<Part>& parts) {
+  const Clock::time_point start = Clock::now();
+  const Extent extent = extentOf(parts);
+  std::unique_lock<std::mutex> lock(mutex_);
+  Reduction& reduction = reductions_[ticket];
+  if (!reduction.isOpen) throw Disconnected("expected a reduction to begin before it ends");
+  const char* const data = extent.isRun ? extent.data : reduction.room.data();
+  if (extent.bytes != reduction.bytes || data != reduction.data) {
+    throw Disconnected("expected a reduction to end for the arrays that it began with");
+  }
+  await(reduction, lock, true);
+  reduction.isOpen = false;
+  if (!extent.isRun) {
+    const char* at = reduction.room.data();
+    for (const Part& part : parts) {
+      std::copy_n(at, part.bytes, part.data);
+      at += part.bytes;
+    }
+  }
+  return {static_cast<double>(reduction.bytes), nanoseconds(Clock::now() - start),
+          nanoseconds(reduction.ended - reduction.begun)};
+}
+
+World::Account World::broadcast(char* data, int64_t bytes, int root) {
+  const Clock::time_point start = Clock::now();
+  std::unique_lock<std::mutex> lock(mutex_);
+  // For good where it fails: MPI is not done with it then.
+  auto* const exchange = new Exchange;
+  begin(*exchange, "a broadcast");
+  for (int64_t at = 0; at < bytes; at += mostBytes) {
+    const int count = static_cast<int>(std::min(mostBytes, bytes - at));
+    check(library_.ibcast(data + at, count, library_.byte, root, exchanges_, add(*exchange)), "MPI_Ibcast");
+  }
+  await(*exchange, lock, true);
+  delete exchange;
   const double taken = nanoseconds(Clock::now() - start);
   return {static_cast<double>(bytes), taken, taken};
 }
@@ -274,13 +426,13 @@ void World::tell(Word word, int64_t exchange, const std::string& text) {
   std::copy_n(text.c_str(), std::min(text.size(), sizeof(outgoing.message.text) - 1), outgoing.message.text);
   for (int i = 0; i < size_; i++) {
     if (i == rank_) continue;
-    Request& request = outgoing.requests.emplace_back();
-    request.isActive = library_.isend(&outgoing.message, sizeof(Message), library_.byte, i, tag, talk_,
-                                      &request.handle) == 0;
+    mpi::Handle request = 0;
+    if (library_.isend(&outgoing.message, sizeof(Message), library_.byte, i, tag, talk_, &request) == 0)
+      outgoing.requests.push_back(request);
   }
 }
 
-/// With the mutex. What goes wrong here is no reason to end: exchanges tell of themselves.
+/// What goes wrong here is no reason to end: exchanges tell of themselves.
 void World::listen() {
   for (;;) {
     int isThere = 0;
@@ -294,84 +446,116 @@ void World::listen() {
       break;
     }
     message.text[sizeof(message.text) - 1] = '\0';
-    if (message.word == Word::left) {
-      others_[from].hasLeft = true;
-      others_[from].why = message.text;
-    } else {
-      others_[from].waitsAt = std::max(others_[from].waitsAt, message.exchange);
+    Known& known = others_[from];
+    switch (message.word) {
+      case Word::waiting:
+        known.waitsAt = std::max(known.waitsAt, message.exchange);
+        break;
+      case Word::left:
+        known.hasLeft = true;
+        known.why = message.text;
+        break;
+      case Word::done:
+        known.doneAt = message.exchange;
+        known.why = message.text;
+        break;
+      case Word::gone:
+        known.isGone = true;
+        break;
     }
   }
   outgoing_.remove_if([this](Outgoing& outgoing) {
-    return std::all_of(outgoing.requests.begin(), outgoing.requests.end(), [this](Request& request) {
-      if (!request.isActive) return true;
+    std::vector<mpi::Handle>& requests = outgoing.requests;
+    while (!requests.empty()) {
       int isDone = 0;
       mpi::Status status;
-      if (library_.test(&request.handle, &isDone, &status) != 0) isDone = 1;
-      request.isActive = !isDone;
-      return !request.isActive;
-    });
+      if (library_.test(&requests.back(), &isDone, &status) == 0 && !isDone) return false;
+      requests.pop_back();
+    }
+    return true;
   });
 }
 
-void World::leave(const std::string& why) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (isClosed_) return;
-  if (broken_.empty()) broken_ = "this rank has left: " + why;
-  tell(Word::left, exchange_, why);
-  listen();
+// ── ending
+// ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Looks at `isDone`, with the mutex, until it is true or so many seconds have passed.
+template <class F>
+bool World::wait(double seconds, const F& isDone) {
+  const Clock::time_point start = Clock::now();
+  for (;;) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (isDone()) return true;
+    }
+    const double waited = secondsSince(start);
+    if (waited > seconds) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(waited < 1 ? 200 : 5000));
+  }
 }
 
 void World::close(int code) {
-  interrupt();
-  const auto wait = [this](double seconds, const auto& isDone) {
-    const Clock::time_point start = Clock::now();
-    while (secondsSince(start) < seconds) {
-      {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        if (isDone()) return true;
-      }
-      std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-    return false;
-  };
+  // Who waits on another thread gives up.
+  isEnding_.store(true, std::memory_order_relaxed);
   bool isWhole = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (isClosed_) return;
-    isWhole = code == 0 && broken_.empty() && underWay_.load() == 0;
+    isWhole = code == 0 && broken_.empty() && active_.empty();
+    if (isWhole) tell(Word::done, exchange_, "its process came to its end");
   }
-  if (isWhole) {
-    Request request;
-    bool hasLeft = false;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      request.isActive = library_.ibarrier(exchanges_, &request.handle) == 0;
+  // The others may have much to do that is no exchange. Who hangs there hangs without this process, too. All
+  // that was sent has to have arrived, as some libraries complain of what was not asked for.
+  isWhole = isWhole && wait(1e300, [this] {
+              listen();
+              bool areDone = outgoing_.empty();
+              for (int i = 0; i < size_; i++) {
+                if (i == rank_) continue;
+                if (others_[i].hasLeft) broken_ = name(i) + " has ended: " + others_[i].why;
+                areDone = areDone && others_[i].doneAt >= 0;
+              }
+              return areDone || !broken_.empty();
+            });
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isWhole = isWhole && broken_.empty();
+    if (isWhole) {
+      isClosed_ = true;
+    } else {
+      leaveNow(code == 0 ? "its process came to its end"
+                         : "its process exited with code " + std::to_string(code));
+      code_ = code == 0 ? 1 : code;
+      listen();
     }
-    isWhole = wait(timeout_, [&] {
-      listen();
-      hasLeft = std::any_of(others_.begin(), others_.end(), [](const Known& known) { return known.hasLeft; });
-      int isDone = 0;
-      mpi::Status status;
-      return hasLeft || library_.test(&request.handle, &isDone, &status) != 0 || isDone != 0;
-    });
-    isWhole = isWhole && !hasLeft;
-  } else {
-    // Those that wait for this rank have a moment to end as they want to.
-    wait(grace, [this] {
-      listen();
-      for (int i = 0; i < size_; i++) {
-        if (i != rank_ && !others_[i].hasLeft) return false;
-      }
-      return true;
-    });
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  isClosed_ = true;
   if (isWhole) {
-    library_.finalize();
+    opener_.run([this] { library_.finalize(); }, 1e300);
   } else {
-    library_.abort(library_.world, code == 0 ? 1 : code);
+    // An error that nobody caught is printed between this and the end.
+    std::atexit([] { current()->abort(); });
   }
+}
+
+void World::abort() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (isClosed_) return;
+    tell(Word::gone, exchange_, "");
+  }
+  // Those that wait for this rank have a moment to say so, and to end as they want to.
+  wait(grace, [this] {
+    listen();
+    for (int i = 0; i < size_; i++) {
+      if (i != rank_ && !others_[i].isGone) return false;
+    }
+    return true;
+  });
+  {
+    // Not while it aborts, which ends this process from within: other threads must not be left waiting.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isClosed_ = true;
+  }
+  library_.abort(library_.world, code_);
 }
 
 }  // namespace axpy

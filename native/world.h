@@ -5,19 +5,26 @@
 // data on only while it is called, so who has begun an exchange and goes on computing calls `progress` now
 // and then: programs do, before each of their kernels.
 //
-// Nothing waits for ever. Who has waited for a second tells the others at which exchange; who ends with an
-// error tells them why. So a rank that waits in vain knows whom for, and says so.
+// Nothing waits for ever. Who has waited for long tells the others at which exchange; who ends tells them
+// why. So a rank that waits in vain knows whom for, and says so.
+//
+// Ranks match their exchanges by order alone, and MPI is free to do anything with two that are not the same.
+// So a rank that has missed one makes no other: from then on the world is broken, and every exchange throws.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mpi.h"
@@ -45,17 +52,22 @@ class World {
   static World& open(const std::vector<std::string>& paths, double timeout);
   /// nullptr before.
   static World* current() { return current_.load(std::memory_order_acquire); }
-  /// Moves on what has begun, where something has. Costs a load where nothing has.
+  /// Moves on what has begun, where something has. Costs a load where nothing has. Throws nothing.
   static void progress() {
     if (underWay_.load(std::memory_order_relaxed) != 0) current()->poll();
   }
-  /// Exchanges that wait give up, and no others begin: the process ends.
-  static void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
 
   int rank() const { return rank_; }
   int size() const { return size_; }
   std::string version() const { return library_.version(); }
   const std::vector<std::string>& hosts() const { return hosts_; }
+  /// How many exchanges this process has begun.
+  static int64_t begun() {
+    const World* const world = current();
+    return world ? world->exchange_.load(std::memory_order_relaxed) : 0;
+  }
+  /// Whether MPI may still write to what an exchange was given.
+  static bool isUnderWay() { return underWay_.load(std::memory_order_relaxed) != 0; }
 
   /// What is counted of the exchanges of a program.
   struct Account {
@@ -67,26 +79,41 @@ class World {
   void beginGather(const double* own, int64_t width, const char* kind, double key);
   /// Waits for it: all[size × width]. Throws Disconnected where a rank is about to do something else.
   Account endGather(double* all, int64_t width);
-  /// Begins to add up arrays, in place.
-  template <class T>
-  void beginReduce(int slot, T* data, int64_t length);
-  Account endReduce(int slot);
-  /// Sends bytes of one rank to all.
-  Account broadcast(void* data, int64_t bytes, int root);
 
-  /// Tells the others that this rank ends, and why.
+  /// Bytes of one array.
+  struct Part {
+    char* data;
+    int64_t bytes;
+  };
+  /// Begins to add up the floats of arrays, `width` bytes each: in place where they lie one after the other,
+  /// else in memory of the ticket. Nobody else may use the arrays until the end, and they have to outlive it.
+  void beginReduce(int ticket, const std::vector<Part>& parts, int width);
+  /// Ends it, for the arrays that it began with: throws Disconnected for others.
+  Account endReduce(int ticket, const std::vector<Part>& parts);
+  /// Sends bytes of one rank to all.
+  Account broadcast(char* data, int64_t bytes, int root);
+
+  /// Tells the others that this rank makes no more exchanges, and why.
   void leave(const std::string& why);
-  /// The end: with all ranks where the code is 0 and nothing has failed, else by ending the job. MPI is of no
-  /// use afterwards.
+  /// The process ends. With all ranks, which it waits for, where the code is 0 and nothing has failed; else
+  /// the job is ended as well, when this process has said whatever it has to say, and is gone.
   void close(int code);
 
  private:
-  struct Request {
-    mpi::Handle handle = 0;
-    bool isActive = false;
-    Clock::time_point begun, ended;
+  /// What has begun and not ended, in as many requests as it takes.
+  struct Exchange {
+    bool isOpen = false;
+    std::vector<mpi::Handle> requests;  // those that are under way
+    Clock::time_point begun, ended;     // of requests
   };
-  enum class Word : int32_t { waiting, left };
+  struct Reduction : Exchange {
+    char* data = nullptr;
+    int64_t bytes = 0;
+    std::vector<char> room;  // for what is scattered; kept, as the next step wants as much
+  };
+  /// waiting: at which exchange. left: no more of them, as something failed. done: after which one a rank
+  /// ended as it should. gone: has nothing more to say.
+  enum class Word : int32_t { waiting, left, done, gone };
   /// What ranks tell each other beside exchanges.
   struct Message {
     Word word;
@@ -96,12 +123,13 @@ class World {
   };
   struct Outgoing {
     Message message;
-    std::vector<Request> requests;
+    std::vector<mpi::Handle> requests;
   };
   /// What is known of another rank.
   struct Known {
     int64_t waitsAt = 0;  // the latest exchange it told to wait for
-    bool hasLeft = false;
+    int64_t doneAt = -1;  // the last one that it is going to make; -1 while there may be others
+    bool hasLeft = false, isGone = false;
     std::string why;
   };
   struct Header {
@@ -109,45 +137,72 @@ class World {
     std::array<double, maxWidth> own;
   };
 
-  World(mpi::Library library, double timeout);
+  /// The thread that opens MPI, and is the one that has to close it. It can be left behind where that hangs.
+  class Opener {
+   public:
+    /// False where it has not returned within so many seconds. Throws what `task` throws.
+    bool run(std::function<void()> task, double seconds);
 
-  void check(int code, const char* what) const;
-  void beginAny(Request& request, const char* what);
-  /// Whether it has ended, of one that is under way. With the mutex.
-  bool test(Request& request);
-  void poll();
-  /// Waits until `isDone`, which is called with the mutex. Throws Disconnected.
-  template <class F>
-  void await(const F& isDone, double seconds);
+   private:
+    void loop();
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::function<void()> task_;
+    std::exception_ptr error_;
+    std::atomic<bool> isDone_{false};
+    bool hasStarted_ = false;
+  };
+
+  World(mpi::Library library, double timeout) : library_(std::move(library)), timeout_(timeout) {}
+  void start();
+  void abort();
+
+  // All of these with the mutex.
+  void check(int code, const char* what);
+  void begin(Exchange& exchange, const char* what);
+  /// A request more of an exchange; its handle is to be written there.
+  mpi::Handle* add(Exchange& exchange);
+  /// Whether all its requests have ended.
+  bool test(Exchange& exchange);
   void tell(Word word, int64_t exchange, const std::string& text);
   void listen();
-  std::string name(int rank) const;
+  void leaveNow(const std::string& why);
   [[noreturn]] void fail(const std::string& message);
   void throwIfBroken() const;
   std::string missing() const;
+
+  void poll();
+  /// Waits for all requests of an exchange. With the mutex, which it lets go of meanwhile. Throws
+  /// Disconnected.
+  void await(Exchange& exchange, std::unique_lock<std::mutex>& lock, bool movesData);
+  template <class F>
+  bool wait(double seconds, const F& isDone);
+  std::string name(int rank) const;
 
   mpi::Library library_;
   const double timeout_;  // seconds
   int rank_ = 0, size_ = 1;
   std::vector<std::string> hosts_;
   mpi::Handle exchanges_ = 0, talk_ = 0;  // communicators
+  Opener opener_;
 
   mutable std::mutex mutex_;  // held by whoever calls MPI
-  int64_t exchange_ = 0;      // how many have begun
-  Request gathering_;
+  std::atomic<int64_t> exchange_{0};
+  Exchange gathering_;
   Header header_{};
   const char* kind_ = "";
   std::vector<Header> headers_;
-  std::array<Request, tickets> reductions_;
-  std::array<int64_t, tickets> reduced_{};  // bytes
+  std::array<Reduction, tickets> reductions_;
+  std::vector<Exchange*> active_;  // with requests, in the order in which they began
   std::list<Outgoing> outgoing_;
   std::vector<Known> others_;
   std::string broken_;
   bool isClosed_ = false;
+  int code_ = 0;
 
   inline static std::atomic<World*> current_{nullptr};
-  inline static std::atomic<int> underWay_{0};
-  inline static std::atomic<bool> interrupted_{false};
+  inline static std::atomic<int> underWay_{0};  // the length of active_
+  inline static std::atomic<bool> isEnding_{false};
 };
 
 }  // namespace axpy

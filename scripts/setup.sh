@@ -31,6 +31,9 @@ if [ "${1:-}" = tests ]; then
   browser=''
   for name in chromium chromium-browser google-chrome; do ! command -v "$name" >/dev/null || browser="$name"; done
   [ -n "$browser" ] || missing+=(chromium)
+  # Both kinds of MPI, for test/mpi.
+  need mpich 'bin/mpiexec.mpich'
+  need openmpi-bin 'bin/mpirun.openmpi'
 fi
 # Old CPUs, for test/attack.
 [ "$(uname -m)" != x86_64 ] || need qemu-user 'bin/qemu-x86_64'

@@ -67,6 +67,7 @@ function someChain(): unknown[] {
 function someArguments(kernel: KernelName): unknown[] {
   if (kernel === 'fused') return someChain();
   return signatures.get(kernel)!.map(({ name, type }) => {
+    if (name === 'world') return Float64Array.of(1, 0, 0, 0, 0);
     if (name === 'geometry') return someGeometry(/pool/i.test(kernel));
     if (kernel.startsWith('gemm') && name === 'layout') {
       return next() < 0.5 ? null : Int32Array.from({ length: 14 }, () => choose([0, 0, 0, 1, 3, huge]));

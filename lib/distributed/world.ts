@@ -316,23 +316,15 @@ function difference(text: string, other: string): string {
   return `${start > 0 ? '…' : ''}${text.slice(start, start + 100)}…`;
 }
 
-/**
- * The others learn how this process ends; the job ends with it, unless all end as they should. Node says what ended it after that,
- * when MPI has ended the process: so it is said here.
- */
-function endWith({ world: { rank, hosts }, leave, close }: NonNullable<ReturnType<typeof openRanks>>): void {
-  let uncaught: { readonly error: unknown } | undefined;
+/** The others learn how this process ends; the job ends with it, unless all end as they should. */
+function endWith({ leave, close }: Pick<NonNullable<ReturnType<typeof openRanks>>, 'leave' | 'close'>): void {
+  let last: string | undefined;
+  // Somebody may listen who goes on.
   host?.on?.('uncaughtExceptionMonitor', (error: unknown) => {
-    uncaught = { error };
+    last = error instanceof Error ? error.message : describe(error);
   });
   host?.on?.('exit', (code: number) => {
-    if (code !== 0) {
-      const error = uncaught?.error;
-      const text = builtin('node:util')?.inspect(error) ?? String(error);
-      if (uncaught) builtin('node:fs')?.writeSync(2, `rank ${rank} (${hosts[rank]}): ${text}\n`);
-      const message = error instanceof Error ? error.message : describe(error);
-      leave(uncaught ? message : `its process exited with code ${code}`);
-    }
+    if (code !== 0) leave(last ?? `its process exited with code ${code}`);
     close(code);
   });
 }

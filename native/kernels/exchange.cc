@@ -1,7 +1,9 @@
 // Exchanges with the other ranks of a job (world.h). A process of its own is one rank, and exchanges nothing.
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <string>
+#include <vector>
 
 #include "kernels.h"
 #include "parallel.h"
@@ -37,33 +39,15 @@ void count(const Array<double>& world, const World::Account& account) {
   world[taken] += account.taken;
 }
 
-/// The number of elements, where arrays lie one after the other in memory; -1 where they do not.
 template <class T>
-int64_t lengthOfRun(const List<T>& parts) {
-  int64_t length = 0;
-  const T* end = nullptr;
+std::vector<World::Part> partsOf(const List<T>& parts) {
+  std::vector<World::Part> result;
+  result.reserve(parts.length);
   for (int64_t i = 0; i < parts.length; i++) {
-    if (parts[i].length == 0) continue;
-    if (end && parts[i].data != end) return -1;
-    end = parts[i].data + parts[i].length;
-    length += parts[i].length;
+    result.push_back(
+        {reinterpret_cast<char*>(parts[i].data), parts[i].length * static_cast<int64_t>(sizeof(T))});
   }
-  return length;
-}
-
-template <class T>
-T* beginOf(const List<T>& parts) {
-  for (int64_t i = 0; i < parts.length; i++) {
-    if (parts[i].length != 0) return parts[i].data;
-  }
-  return nullptr;
-}
-
-/// What is scattered is gathered in a room of its own, one a ticket, for as long as the reduction takes.
-template <class T>
-std::vector<T>& roomOf(int64_t ticket) {
-  static std::array<std::vector<T>, World::tickets> rooms;
-  return rooms[ticket];
+  return result;
 }
 
 }  // namespace
@@ -99,34 +83,14 @@ template <class T>
 void allReduceBegin(const Check& check, const List<T>& parts, Array<double> world, Ticket ticket) {
   World* const current = worldOf(check, world);
   count(world);
-  if (!current) return;
-  const int64_t length = lengthOfRun(parts);
-  if (length >= 0) return current->beginReduce(static_cast<int>(ticket), beginOf(parts), length);
-  std::vector<T>& room = roomOf<T>(ticket);
-  int64_t total = 0;
-  for (int64_t i = 0; i < parts.length; i++) total += parts[i].length;
-  room.resize(total);
-  int64_t at = 0;
-  for (int64_t i = 0; i < parts.length; at += parts[i++].length) {
-    std::copy_n(parts[i].data, parts[i].length, room.data() + at);
-  }
-  current->beginReduce(static_cast<int>(ticket), room.data(), total);
+  if (current) current->beginReduce(static_cast<int>(ticket), partsOf(parts), sizeof(T));
 }
 
 template <class T>
 void allReduceEnd(const Check& check, const List<T>& parts, Array<double> world, Ticket ticket,
                   Number scale) {
   World* const current = worldOf(check, world);
-  if (current) {
-    count(world, current->endReduce(static_cast<int>(ticket)));
-    if (lengthOfRun(parts) < 0) {
-      const std::vector<T>& room = roomOf<T>(ticket);
-      int64_t at = 0;
-      for (int64_t i = 0; i < parts.length; at += parts[i++].length) {
-        std::copy_n(room.data() + at, parts[i].length, parts[i].data);
-      }
-    }
-  }
+  if (current) count(world, current->endReduce(static_cast<int>(ticket), partsOf(parts)));
   if (scale == 1) return;
   for (int64_t i = 0; i < parts.length; i++) {
     T* const part = parts[i].data;
@@ -144,18 +108,17 @@ void broadcast(const Check& check, const List<T>& parts, Array<double> world, Si
   }
   count(world);
   if (!current) return;
-  for (int64_t i = 0; i < parts.length; i++) {
-    const int64_t size = parts[i].length * static_cast<int64_t>(sizeof(T));
-    count(world, current->broadcast(parts[i].data, size, static_cast<int>(root.value)));
+  for (const World::Part& part : partsOf(parts)) {
+    count(world, current->broadcast(part.data, part.bytes, static_cast<int>(root.value)));
   }
 }
 
 constexpr bind::Kernel kernels[] = {
-    AXPY_KERNEL(allGatherBegin, "all", "own", "world", "kind", "key"),
-    AXPY_KERNEL(allGatherEnd, "all", "world"),
-    AXPY_FLOAT_KERNEL(allReduceBegin, "parts", "world", "ticket"),
-    AXPY_FLOAT_KERNEL(allReduceEnd, "parts", "world", "ticket", "scale"),
-    AXPY_DATA_KERNEL(broadcast, "parts", "world", "root"),
+    bind::exchanging(AXPY_KERNEL(allGatherBegin, "all", "own", "world", "kind", "key")),
+    bind::exchanging(AXPY_KERNEL(allGatherEnd, "all", "world")),
+    bind::exchanging(AXPY_FLOAT_KERNEL(allReduceBegin, "parts", "world", "ticket")),
+    bind::exchanging(AXPY_FLOAT_KERNEL(allReduceEnd, "parts", "world", "ticket", "scale")),
+    bind::exchanging(AXPY_DATA_KERNEL(broadcast, "parts", "world", "root")),
 };
 const bind::Family family(kernels);
 
