@@ -1,7 +1,6 @@
 #include "mpi.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #if !defined(_WIN32)
@@ -124,18 +123,9 @@ Library read(void* file, const std::string& path) {
   return library;
 }
 
-/// UCX, which MPICH and Open MPI may talk by, rewrites functions of the C library while it starts, to see
-/// memory come and go; other threads run them at the time, and one process in twenty ended so (UCX 1.13). It
-/// does without where it is told to, and leaves signals to Node. What a user has set stays.
-void quietUcx() {
-  setenv("UCX_MEM_EVENTS", "no", 0);
-  setenv("UCX_ERROR_SIGNALS", "", 0);
-}
-
 }  // namespace
 
 Library openLibrary(const std::vector<std::string>& paths) {
-  quietUcx();
   std::string failures;
   for (const std::string& path : paths) {
     // Its parts look for what it exports among what is there for all.

@@ -3,7 +3,7 @@
  * @module axpy/mpi
  */
 import { ArgumentError, DistributedError, World } from '../index.ts';
-import { jobOf } from './launcher.ts';
+import { jobOf, settingsOf } from './launcher.ts';
 
 export { type ExchangeStatistics, World } from '../index.ts';
 
@@ -67,6 +67,9 @@ async function open({
   }
   const { env, platform } = process;
   const job = jobOf(env, platform, env.AXPY_MPI || undefined);
+  if (job !== undefined) {
+    for (const [name, value] of Object.entries(settingsOf(job.size))) env[name] ??= value;
+  }
   const world = await World.open(job?.libraries ?? null, { timeout, bucketBytes });
   if (job?.size !== undefined && job.size !== world.size) {
     throw new DistributedError(

@@ -3,6 +3,7 @@
  * agree on when to end, count together what each has counted, and see that all have the same numbers.
  */
 import { describe, isInstance } from '../arguments.ts';
+import { noGrad } from '../autograd.ts';
 import type { Reducer } from '../distributed/reducer.ts';
 import { shapesOf, stateOf, World } from '../distributed/world.ts';
 import { AbortError, ArgumentError, DistributedError, NonFiniteError } from '../errors.ts';
@@ -18,7 +19,7 @@ import { defaultState, type RandomState } from '../random.ts';
 import { empty, Tensor, tensor } from '../tensor.ts';
 import type { Signal } from './abort.ts';
 import type { Conditions } from './course.ts';
-import { type Batch, rowsOf } from './examples.ts';
+import { type Batch, mapTensors, rowsOf } from './examples.ts';
 import type { History } from './history.ts';
 import type { Tally } from './tally.ts';
 import type { WeightAverage } from './weightAverage.ts';
@@ -61,6 +62,8 @@ export class Ranks {
     readonly world: World,
     private readonly optimizer: Optimizer,
     private readonly wanted: Signal | undefined,
+    /** Whether layers of BatchNorm normalise by the batches of all ranks. */
+    readonly syncBatchNorm: boolean,
   ) {
     this.reducer = world.reducerOf(optimizer);
     this.signal = this.agreed;
@@ -155,6 +158,7 @@ export class Ranks {
     const source =
       Symbol.asyncIterator in batches ? batches[Symbol.asyncIterator]() : batches[Symbol.iterator]();
     let isDone = false;
+    let latest: Batch | undefined;
     try {
       for (;;) {
         const next = isDone ? undefined : await source.next();
@@ -164,7 +168,8 @@ export class Ranks {
         const all = await this.world.gather('batch', 0, [rows]);
         const total = all.reduce((sum, one) => sum + one, 0);
         if (total === 0) return;
-        yield batch === undefined ? nothing(total) : { ...batch, total, share: rows / total };
+        latest = batch ?? latest;
+        yield batch === undefined ? nothing(latest, total) : { ...batch, total, share: rows / total };
       }
     } finally {
       if (!isDone) await source.return?.();
@@ -313,10 +318,12 @@ class Agreed implements Signal {
 
 const messageOf = (reason: unknown): string => (reason instanceof Error ? reason.message : describe(reason));
 
-/** A part of a batch without examples. */
-function nothing(total: number): Batch {
+/** A part of a batch without examples, in the form of another. */
+function nothing(like: Batch | undefined, total: number): Batch {
   const none = empty([0], 'float32');
-  return { x: none, y: none, weights: null, total, share: 0 };
+  const { x, y, weights } = like ?? { x: none, y: none, weights: null };
+  const rowsOfNone = <Tree>(tree: Tree) => noGrad(() => mapTensors(tree, (one) => one.slice([[0, 0]])));
+  return { x: rowsOfNone(x), y: rowsOfNone(y), weights: rowsOfNone(weights), total, share: 0 };
 }
 
 /** Parameters of an optimizer that the model has not. */

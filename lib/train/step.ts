@@ -3,6 +3,8 @@ import { describe } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import { runBackward, runNothing } from '../backward.ts';
 import type { Reducer } from '../distributed/reducer.ts';
+import { withSynchronization } from '../distributed/synchronization.ts';
+import type { World } from '../distributed/world.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { kernels } from '../kernels/index.ts';
 import { recording } from '../kernels/recorder.ts';
@@ -16,7 +18,7 @@ import { Parameter } from '../parameter.ts';
 import { show } from '../shape.ts';
 import { checkFloat, floats, isTensor, type Tensor, tensor } from '../tensor.ts';
 import { isContainer, leavesOf, walk } from '../tree.ts';
-import type { Tensors } from './examples.ts';
+import { rowsOf, type Tensors } from './examples.ts';
 import type { BatchLoss } from './loss.ts';
 import type { Joint } from './ranks.ts';
 import type { WeightAverage } from './weightAverage.ts';
@@ -71,6 +73,8 @@ export interface Updating {
   readonly optimizer: Optimizer;
   /** What makes gradients those of several processes. */
   readonly reducer: Reducer | undefined;
+  /** The processes whose batches layers normalise by as by one; null for each by its own. */
+  readonly synchronized: World | null;
   readonly transform: GradientTransform | undefined;
   readonly averageWeights: WeightAverage | undefined;
 }
@@ -115,8 +119,9 @@ export function trainingStep(
   let isNew = true;
   return (x, y, weights, turn = alone, joint) => {
     const { isFirst, share, isLast } = turn;
-    const prediction = forwardOf(model, x);
-    const { loss: value, byOutput } = loss.of(prediction, y, weights);
+    const prediction = withSynchronization(updating.synchronized, () => forwardOf(model, x));
+    const { loss: value, byOutput } =
+      rowsOf(y) === 0 ? nothingOf(prediction) : loss.of(prediction, y, weights);
     checkFloat('loss', value);
     if (!value.requiresGrad) throw nothingToLearn(model);
     if (joint === undefined) kernels.checkFinite(floats(value));
@@ -131,6 +136,12 @@ export function trainingStep(
     if (isLast) update(null);
     return { loss: value, byOutput, prediction, ...(said && { said }) };
   };
+}
+
+/** The loss of no examples, which depends on all that the model has computed. */
+function nothingOf(prediction: Tensors): Pick<StepResult, 'loss' | 'byOutput'> {
+  const [first, ...others] = leavesOf(prediction, isTensor).map((one) => sum(one));
+  return { loss: others.reduce((total, one) => total.add(one), first), byOutput: {} };
 }
 
 /** What a step without examples gives. */

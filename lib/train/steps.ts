@@ -42,7 +42,7 @@ export interface Steps {
 }
 
 /** What steps are made of. */
-interface Parts extends Omit<Updating, 'reducer'> {
+interface Parts extends Omit<Updating, 'reducer' | 'synchronized'> {
   readonly ranks: Ranks | undefined;
   readonly model: Layer;
   readonly loss: BatchLoss;
@@ -53,7 +53,8 @@ interface Parts extends Omit<Updating, 'reducer'> {
 /** Steps that refuse a loss which is not finite. */
 export function stepsOf(parts: Parts): Steps {
   const { model, loss, optimizer, compiled, accumulate, ranks } = parts;
-  const updating: Updating = { ...parts, reducer: ranks?.reducer };
+  const synchronized = ranks?.syncBatchNorm ? ranks.world : null;
+  const updating: Updating = { ...parts, reducer: ranks?.reducer, synchronized };
   const random = new Uint32Array(defaultState.length);
   const compiling = <Args extends unknown[], Returned>(fn: (...args: Args) => Returned) =>
     compiled ? compileSteps(fn, false) : { soon: fn, doubt: () => {} };
@@ -90,14 +91,17 @@ export function stepsOf(parts: Parts): Steps {
     rehearse,
     async take(examples, epoch, batch, window) {
       const { x, y, weights } = examples;
-      if (!isRehearsed && rowsOf(x) === 1) rehearse(x, '');
+      // By the batches of all ranks one example is not alone.
+      if (!isRehearsed && rowsOf(x) === 1 && synchronized === null) rehearse(x, '');
       random.set(defaultState);
       try {
         if (accumulate === 1 && !ranks) return await training(() => steps.soon(x, y, weights));
         const own = accumulate === 1 ? undefined : window.add(examples.total);
         const joint = ranks?.joint(examples);
         const result = await training(() =>
-          joint && examples.share === 0 ? idle.soon(own, joint) : steps.soon(x, y, weights, own, joint),
+          joint && examples.share === 0 && synchronized === null
+            ? idle.soon(own, joint)
+            : steps.soon(x, y, weights, own, joint),
         );
         if (own === undefined) return result;
         if (own.isLast) window.close();

@@ -58,6 +58,7 @@ const history = await fit(
     metrics: ['accuracy'],
     compiled: way === 'compiled',
     world,
+    syncBatchNorm: network === 'batchNorm',
   },
 );
 const expected = reference[`${network}/${optimizerName}`];

@@ -40,6 +40,16 @@ describe.each(launchers)('%s', (launcher) => {
     }
   });
 
+  // Of five ranks one has no part of the last batch, and takes part in what the others exchange.
+  test.each([2, 5])('%i ranks normalise by the whole batch where they are asked to', async (ranks) => {
+    for (const way of ['compiled', 'eager']) {
+      const [line] = await outputOf<Line>(launcher, ranks, 'fit.child.ts', ['batchNorm', 'momentum', way]);
+      expect(line.off).toBeLessThan(1e-12);
+      expect(line.losses).toBeLessThan(1e-12);
+      expect(line.same).toBe(true);
+    }
+  });
+
   test('batch normalisation is of the part of each rank', async () => {
     const [line] = await outputOf<Line>(launcher, 2, 'fit.child.ts', ['localBatchNorm2', 'momentum']);
     expect(line.off).toBeLessThan(1e-12);
