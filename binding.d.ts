@@ -719,6 +719,13 @@ export interface Kernels {
 
   /** parts, updated, are what they are on the rank `root`. */
   broadcast(parts: readonly Data[], world: Float64Array, root: number): void;
+
+  /**
+   * Each rank overwrites part with its share of what is in `all` on the rank `root`: `counts[i]` elements for rank i, one rank's
+   * after the other's, [ranks] and the same everywhere, together 2³¹ − 1 at most. On other ranks `all` is not read, of whichever
+   * length it is.
+   */
+  scatter(part: Data, all: Data, counts: Int32Array, world: Float64Array, root: number): void;
 }
 
 /** A recorded call: the kernel, and its arguments as at any call. */

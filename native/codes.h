@@ -63,7 +63,7 @@ enum class LossOp : int {
   crossEntropy
 };
 
-enum class ExchangeKind : int { step, scores, values, batch, state };
+enum class ExchangeKind : int { step, scores, values, batch, state, scatter };
 
 /// The names of an enum, in order, and what the manifest calls the list.
 template <class Op>
@@ -103,14 +103,14 @@ struct Codes<LossOp> {
 template <>
 struct Codes<ExchangeKind> {
   static constexpr const char* list = "exchangeKinds";
-  static constexpr std::array names = {"step", "scores", "values", "batch", "state"};
+  static constexpr std::array names = {"step", "scores", "values", "batch", "state", "scatter"};
 };
 
 static_assert(Codes<UnaryOp>::names.size() == static_cast<int>(UnaryOp::round) + 1);
 static_assert(Codes<BinaryOp>::names.size() == static_cast<int>(BinaryOp::lessEqual) + 1);
 static_assert(Codes<ReduceOp>::names.size() == static_cast<int>(ReduceOp::norm) + 1);
 static_assert(Codes<LossOp>::names.size() == static_cast<int>(LossOp::crossEntropy) + 1);
-static_assert(Codes<ExchangeKind>::names.size() == static_cast<int>(ExchangeKind::state) + 1);
+static_assert(Codes<ExchangeKind>::names.size() == static_cast<int>(ExchangeKind::scatter) + 1);
 
 /// The ops of `gradientFromOutput`: their derivative is a function of the output alone.
 constexpr bool readsOutput(UnaryOp op) {

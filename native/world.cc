@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <thread>
 
 #include "signals.h"
@@ -415,6 +416,29 @@ World::Account World::broadcast(char* data, int64_t bytes, int root) {
   delete exchange;
   const double taken = nanoseconds(Clock::now() - start);
   return {static_cast<double>(bytes), taken, taken};
+}
+
+World::Account World::scatter(void* part, const void* all, const int32_t* counts, int width, int root) {
+  const Clock::time_point start = Clock::now();
+  struct Scattering : Exchange {
+    std::vector<int> counts, places;
+  };
+  std::unique_lock<std::mutex> lock(mutex_);
+  // For good where it fails, as above; MPI reads the counts until the end.
+  auto* const exchange = new Scattering;
+  exchange->counts.assign(counts, counts + size_);
+  exchange->places.resize(size_);
+  std::partial_sum(counts, counts + size_ - 1, exchange->places.begin() + 1);
+  begin(*exchange, "a scattering");
+  // Integers are moved as what has as many bytes.
+  const mpi::Handle type = width == sizeof(float) ? library_.float32 : library_.float64;
+  check(library_.iscatterv(all, exchange->counts.data(), exchange->places.data(), type, part, counts[rank_],
+                           type, root, exchanges_, add(*exchange)),
+        "MPI_Iscatterv");
+  await(*exchange, lock, true);
+  delete exchange;
+  const double taken = nanoseconds(Clock::now() - start);
+  return {static_cast<double>(counts[rank_]) * width, taken, taken};
 }
 
 // ── what ranks tell each other

@@ -79,6 +79,9 @@ class World {
   void beginGather(const double* own, int64_t width, const char* kind, double key);
   /// Waits for it: all[size × width]. Throws Disconnected where a rank is about to do something else.
   Account endGather(double* all, int64_t width);
+  /// Divides elements of `width` bytes, 4 or 8, of one rank among all: counts[rank] each, together as many as
+  /// an int holds.
+  Account scatter(void* part, const void* all, const int32_t* counts, int width, int root);
 
   /// Bytes of one array.
   struct Part {

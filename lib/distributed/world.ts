@@ -15,6 +15,8 @@ import { builtin, host } from '../platform.ts';
 import { floats, type Tensor } from '../tensor.ts';
 import { version } from '../version.ts';
 import { Reducer } from './reducer.ts';
+import { checkSource, Scattered, type ScatterSource } from './scatter.ts';
+import { deserialize, serialize } from './serial.ts';
 import { withSynchronization } from './synchronization.ts';
 
 /** What a world is opened with. */
@@ -63,6 +65,8 @@ export class World {
   readonly state: Float64Array;
 
   private readonly reducers = new WeakMap<Optimizer, Reducer>();
+  /** How many sources have been scattered, which have their numbers by that. */
+  private sources = 0;
 
   /** @internal Worlds are made by `open`. @throws ArgumentError for who has no key */
   constructor(
@@ -149,6 +153,28 @@ export class World {
     return withSynchronization(this, () => synchronous(op, fn()));
   }
 
+  /**
+   * Batches that rank 0 alone reads, and of each of which every rank has a part, for sources that cannot be divided: a cursor of a
+   * database, a socket, a generator with a state. All ranks call it; on others than rank 0 what is given is not looked at.
+   *
+   *     const data = world.scatter(world.rank === 0 ? batches : undefined);
+   *     await fit(model, data, { loss, optimizer, world });
+   *
+   * Ranks have runs of the rows, in order, whose lengths differ by one at most; of a batch of fewer rows than there are ranks the
+   * last ones have none, tensors [0, ...]. `fit` and `evaluate` make tensors of plain values as they do of rank 0's own batches;
+   * who iterates gets what `tensor` makes of them. Each pass is one over the source. What ends it on rank 0, an error as well,
+   * ends it on all.
+   * @param batches what `fit` takes: an iterable of `{ x, y }`, sync or async, a `Stream`, a `ReadableStream`, or a function that
+   *   returns one, called for each pass
+   * @throws ArgumentError on rank 0 for something else; passes throw there what the source throws, DataError and ShapeError for
+   *   batches that cannot be used, and on other ranks a DistributedError that says so
+   */
+  scatter<Y, X>(batches: ScatterSource<Y, X> | undefined): Scattered<Y, X> {
+    refuseRecording('scatter');
+    const source = this.rank === 0 ? checkSource(batches) : undefined;
+    return new Scattered(this, source, this.sources++);
+  }
+
   /** Waits until all ranks are here. @throws DistributedError where one does not come, or ended */
   async barrier(): Promise<void> {
     refuseRecording('barrier');
@@ -200,6 +226,11 @@ export class World {
   /** @internal Makes tensors on shared memory, and arrays there, what they are on rank 0. */
   async broadcast(tensors: readonly Tensor[], arrays: readonly Data[] = []): Promise<void> {
     await this.run(this.sharing(tensors, arrays));
+  }
+
+  /** @internal Divides arrays of rank 0 among all, by how many elements each rank has of them. All on shared memory. */
+  async divide(divisions: readonly Division[]): Promise<void> {
+    await this.run(divisions.map(({ part, all, counts }) => ['scatter', part, all, counts, this.state, 0]));
   }
 
   private broadcastNow(tensors: readonly Tensor[], arrays: readonly Data[]): void {
@@ -270,6 +301,13 @@ export class World {
   }
 }
 
+/** @internal An array of rank 0, of no elements elsewhere, and this rank's part of it. */
+export interface Division {
+  readonly part: Data;
+  readonly all: Data;
+  readonly counts: Int32Array;
+}
+
 /** What ranks have to have alike, in words, by what it is. */
 export type Facts = Readonly<Record<string, string>>;
 
@@ -291,20 +329,6 @@ export const stateOf = (optimizer: Optimizer): Data[] => optimizer.state().map((
 
 function hostName(): string {
   return builtin('node:os')?.hostname() ?? 'this host';
-}
-
-function serialize(value: unknown): Uint8Array {
-  const v8 = builtin('node:v8');
-  if (v8 !== undefined) return v8.serialize(value);
-  return new TextEncoder().encode(JSON.stringify(value));
-}
-
-function deserialize(buffer: Int32Array, size: number): unknown {
-  // Which wants memory that no thread shares.
-  const bytes = new Uint8Array(size);
-  bytes.set(new Uint8Array(buffer.buffer, 0, size));
-  const v8 = builtin('node:v8');
-  return v8 === undefined ? JSON.parse(new TextDecoder().decode(bytes)) : v8.deserialize(bytes);
 }
 
 /** Of a long text what is about the first place at which it is not the other one. */

@@ -96,7 +96,7 @@ export const lossOps = [
 ] as const;
 
 /** What an exchange between ranks is for, which all of them have to agree on. */
-export const exchangeKinds = ['step', 'scores', 'values', 'batch', 'state'] as const;
+export const exchangeKinds = ['step', 'scores', 'values', 'batch', 'state', 'scatter'] as const;
 
 /** What `geometry` of the convolution and pooling kernels holds, in this order. */
 export const geometryFields = [

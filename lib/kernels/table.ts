@@ -638,6 +638,12 @@ export const table: { readonly [Name in keyof Kernels]: KernelFacts<Kernels[Name
     cost: () => 0,
     fails: () => true,
   },
+  scatter: {
+    arguments: { part: data(out()), all: data(input()), counts: int32(input()), world, root: size },
+    waits: ([, , , ranks]) => areSeveral(ranks),
+    cost: () => 0,
+    fails: () => true,
+  },
 };
 
 export const kernelNames = Object.keys(table) as (keyof Kernels)[];

@@ -4,6 +4,7 @@ import { describe, isArray, isFunction, isInstance, isRecord, isRevoked } from '
 import { noGrad } from '../autograd.ts';
 import type { Readable } from '../data/source.ts';
 import { Stream, stream } from '../data/stream.ts';
+import { Scattered } from '../distributed/scatter.ts';
 import { ArgumentError, DataError } from '../errors.ts';
 import { allocate } from '../memory.ts';
 import { gather } from '../ops/gather.ts';
@@ -21,8 +22,10 @@ import {
   type Tensors,
   toBatch,
 } from './examples.ts';
+import { runOf, type Share } from './share.ts';
 
 export type { Batch, Examples, Inputs, Tensors, TensorsOf } from './examples.ts';
+export { runOf, type Share } from './share.ts';
 
 /** Batches that the caller makes, in the order to take them; an epoch is one pass. */
 export type Batches<Y = Inputs, X = Inputs> =
@@ -38,6 +41,8 @@ export type Batches<Y = Inputs, X = Inputs> =
  *   `[Symbol.iterator]`, a stream that `stream` made. A generator and a `ReadableStream` run only once, which is enough for one
  *   epoch;
  * - a function that returns such an iterable, or a promise of it, called for each epoch: a generator function, say.
+ *
+ * Where several processes train together, what `scatter` of their world returned is such an iterable.
  */
 export type Data<Y = Inputs, X = Inputs> =
   | Examples<Y, X>
@@ -61,28 +66,13 @@ export interface Dataset {
   readonly batchCount: number | undefined;
   /** The x of a batch of one example and why it is one, where it is known beforehand that there will be such. */
   readonly single: { readonly x: Tensors; readonly why: string } | undefined;
+  /** Whether batches come in parts, of which each of several processes has its own at the same time. */
+  readonly isDivided: boolean;
   /**
    * A pass over all of them, but for those to skip, whose waits an abort interrupts.
    * @param pass its number from 0, on which random orders of streams depend; by default the next one
    */
   batches(interruption: Interruption, skip?: Skip, pass?: number): Iterable<Batch> | AsyncIterable<Batch>;
-}
-
-/** Which part of each batch is taken: that of one process of several, counted from 0. */
-export interface Share {
-  readonly index: number;
-  readonly count: number;
-}
-
-/**
- * Where the part of one lies in so many rows: they are divided into runs, in order, whose lengths differ by one at most, the
- * longer ones first. Of fewer rows than there are parts the last ones have none.
- */
-export function runOf(rows: number, { index, count }: Share): [start: number, end: number] {
-  const length = Math.floor(rows / count);
-  const longer = rows % count;
-  const start = index * length + Math.min(index, longer);
-  return [start, start + length + (index < longer ? 1 : 0)];
 }
 
 export interface DatasetOptions extends Conversion {
@@ -106,6 +96,7 @@ export interface DatasetOptions extends Conversion {
  * @throws DataError or ShapeError for what cannot be used.
  */
 export function openData(data: Data, options: DatasetOptions): Dataset {
+  if (isInstance(data, Scattered)) return divided(data as Scattered<Inputs, Inputs>, options);
   if (isFunction(data) || isSource(data)) return streamed(data, options);
   if (!isRecord(data) || !('x' in data && 'y' in data)) {
     throw new DataError(
@@ -159,6 +150,7 @@ function inMemory(data: Examples, options: DatasetOptions): Dataset {
     examples: n,
     batchCount: Math.ceil(end / batchSize),
     single: single(),
+    isDivided: true,
     *batches(_, skip) {
       const rows = order(n);
       skip?.over();
@@ -185,12 +177,8 @@ function inOrder(n: number): Int32Array {
 }
 
 function streamed(data: Batches | (() => Batches | Promise<Batches>), options: DatasetOptions): Dataset {
-  const { name } = options;
-  if (options.classWeights?.needsAll) {
-    throw new ArgumentError(
-      `expected ${name} in memory for classWeight 'balanced', got batches: count the classes, and pass a record of n / (k · count)`,
-    );
-  }
+  const { name, share = alone } = options;
+  checkClassWeights(options);
   // An array can be looked over before anything has changed; what else iterates may do so only once.
   if (Array.isArray(data)) {
     if (data.length === 0) throw new DataError(`expected at least one batch in ${name}, got none`);
@@ -202,6 +190,7 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
     examples: undefined,
     batchCount: Array.isArray(data) ? data.length : undefined,
     single: undefined,
+    isDivided: false,
     async *batches(interruption, skip, pass = passes) {
       passes++;
       const given = isFunction(data) ? await interruption.wait(called(data)) : data;
@@ -221,7 +210,7 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
         }
         const which = `batch ${count} of ${name}`;
         checkExamples(which, given);
-        yield toBatch(given, options, (part) => `${part} of ${which}`);
+        yield toBatch(given, options, (part) => `${part} of ${which}`, share.count > 1);
       }
       if (skip && count < skip.count) {
         throw new DataError(
@@ -237,6 +226,48 @@ function streamed(data: Batches | (() => Batches | Promise<Batches>), options: D
       );
     },
   };
+}
+
+/** Rank 0's batches, made and checked there, and this rank's part of each. */
+function divided(data: Scattered<Inputs, Inputs>, options: DatasetOptions): Dataset {
+  const { world, source } = data;
+  const { name, share } = options;
+  checkClassWeights(options);
+  if ((share ?? alone).count !== world.size) {
+    throw new ArgumentError(
+      `expected the world beside ${name} that its scatter returned, as each of ${world.size} ranks has a part: pass it as the option world`,
+    );
+  }
+  const { share: _, ...own } = options;
+  if (world.size === 1) return { ...streamed(source!, own), isDivided: true };
+  let whole: Dataset | undefined;
+  return {
+    examples: undefined,
+    batchCount: undefined,
+    single: undefined,
+    isDivided: true,
+    async *batches(interruption, skip, pass) {
+      if (source === undefined) {
+        for (let i = 0; i < (skip?.count ?? 0); i++) skip!.taken();
+        skip?.over();
+        yield* data.divide(null);
+      } else {
+        // Not before the pass, as others then hear of what is wrong with it.
+        yield* data.divide(() => {
+          whole ??= streamed(source, own);
+          return whole.batches(interruption, skip, pass);
+        });
+      }
+    },
+  };
+}
+
+/** @throws ArgumentError where batches are not enough to weigh classes by */
+function checkClassWeights({ name, classWeights }: DatasetOptions): void {
+  if (!classWeights?.needsAll) return;
+  throw new ArgumentError(
+    `expected ${name} in memory for classWeight 'balanced', got batches: count the classes, and pass a record of n / (k · count)`,
+  );
 }
 
 /** A pass of a stream, or of what has to be made one; everything else as it is. */

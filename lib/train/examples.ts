@@ -87,6 +87,7 @@ export function toInputs(inputs: Inputs, conversion: Conversion): Tensors {
 
 /**
  * Checked tensors for examples. `nameOf` says what messages call them, as in 'validation.x'.
+ * @param mayBeEmpty whether there may be none, as the part of one process of several
  * @throws DataError for no examples, values that are no numbers, NaN or Infinity; ShapeError unless all tensors in x, y and
  *   sampleWeight have as many rows; what the check of targets throws.
  */
@@ -94,6 +95,7 @@ export function toBatch(
   given: Examples,
   conversion: Conversion,
   nameOf: (part: keyof Examples) => string,
+  mayBeEmpty = false,
 ): Batch {
   const { x: givenX, y: givenY, sampleWeight } = given;
   for (const [part, value] of [
@@ -112,7 +114,10 @@ export function toBatch(
   const tensors = [...named(nameOf('x'), x), ...named(nameOf('y'), y)];
   checkRows(weights === null ? tensors : [...tensors, ...named(own, weights)]);
   const [first, { shape }] = tensors[0];
-  if (shape[0] === 0) throw new DataError(`expected at least one example in ${first}, got none`);
+  if (shape[0] === 0) {
+    if (mayBeEmpty) return { x, y, weights, total: 0, share: 0 };
+    throw new DataError(`expected at least one example in ${first}, got none`);
+  }
   for (const [name, values] of tensors) checkFiniteData(name, values);
   conversion.checkTargets?.(nameOf('y'), y, x);
   const weighed = conversion.classWeights?.weigh(nameOf('y'), y, x, weights) ?? weights;

@@ -197,7 +197,7 @@ async function trainEpoch(
   steps: Steps,
   interruption: Interruption,
 ): Promise<EpochRecord> {
-  const { callbacks, data, isStreamed, ranks } = training;
+  const { callbacks, data, ranks } = training;
   const { epoch, history } = context;
   const { tally } = course;
   const listeners = callbacks.filter(({ onBatchEnd }) => onBatchEnd !== undefined);
@@ -205,7 +205,7 @@ async function trainEpoch(
   const skip = course.skip();
   // One that was stopped before it was interrupted takes no more.
   const own = history.stopped === undefined ? data.batches(interruption, skip, epoch - 1) : [];
-  const batches = ranks && isStreamed ? ranks.together(own) : own;
+  const batches = ranks && !data.isDivided ? ranks.together(own) : own;
   for await (const examples of batches) {
     interruption.check();
     const taken = await steps.take(examples, epoch, course.batch + 1, course.window);

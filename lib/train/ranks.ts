@@ -6,7 +6,7 @@ import { describe, isInstance } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import type { Reducer } from '../distributed/reducer.ts';
 import { shapesOf, stateOf, World } from '../distributed/world.ts';
-import { AbortError, ArgumentError, DistributedError, NonFiniteError } from '../errors.ts';
+import { AbortError, ArgumentError, DataError, DistributedError, NonFiniteError } from '../errors.ts';
 import { openResume } from '../files/checkpoint.ts';
 import type { Source } from '../files/disk.ts';
 import { flatten, type SavedState, unflatten } from '../files/savedState.ts';
@@ -165,9 +165,13 @@ export class Ranks {
         if (next?.done) isDone = true;
         const batch = next?.done ? undefined : next?.value;
         const rows = batch === undefined ? 0 : rowsOf(batch.y);
-        const all = await this.world.gather('batch', 0, [rows]);
-        const total = all.reduce((sum, one) => sum + one, 0);
-        if (total === 0) return;
+        const all = await this.world.gather('batch', 0, [rows, Number(isDone)]);
+        const [total, done] = [0, 1].map((k) =>
+          all.reduce((sum, one, i) => (i % 2 === k ? sum + one : sum), 0),
+        );
+        if (done === this.world.size) return;
+        if (total === 0)
+          throw new DataError('expected at least one example in a batch of all ranks, got none');
         latest = batch ?? latest;
         yield batch === undefined ? nothing(latest, total) : { ...batch, total, share: rows / total };
       }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -113,12 +114,42 @@ void broadcast(const Check& check, const List<T>& parts, Array<double> world, Si
   }
 }
 
+template <class T>
+void scatter(const Check& check, Array<T> part, Array<const T> all, Array<const int32_t> counts,
+             Array<double> world, Size root) {
+  World* const current = worldOf(check, world);
+  check.length(counts, world[ranks]);
+  int64_t total = 0;
+  for (int64_t i = 0; i < counts.length; i++) {
+    if (counts[i] < 0) check.failAt(counts.position, i, "to be at least 0", std::to_string(counts[i]));
+    total += counts[i];
+  }
+  // As MPI counts by int where a rank's elements begin.
+  constexpr int64_t most = std::numeric_limits<int>::max();
+  if (total > most) {
+    check.fail(counts.position, "to be together at most " + std::to_string(most), std::to_string(total));
+  }
+  if (static_cast<double>(root.value) >= world[ranks]) {
+    check.fail(4, "to be below " + formatNumber(world[ranks]), std::to_string(root.value));
+  }
+  const int rank = current ? current->rank() : 0;
+  check.length(part, counts[rank]);
+  if (rank == root.value) check.length(all, static_cast<double>(total));
+  count(world);
+  if (current) {
+    count(world, current->scatter(part.data, all.data, counts.data, sizeof(T), static_cast<int>(root.value)));
+  } else {
+    std::copy_n(all.data, all.length, part.data);
+  }
+}
+
 constexpr bind::Kernel kernels[] = {
     bind::exchanging(AXPY_KERNEL(allGatherBegin, "all", "own", "world", "kind", "key")),
     bind::exchanging(AXPY_KERNEL(allGatherEnd, "all", "world")),
     bind::exchanging(AXPY_FLOAT_KERNEL(allReduceBegin, "parts", "world", "ticket")),
     bind::exchanging(AXPY_FLOAT_KERNEL(allReduceEnd, "parts", "world", "ticket", "scale")),
     bind::exchanging(AXPY_DATA_KERNEL(broadcast, "parts", "world", "root")),
+    bind::exchanging(AXPY_DATA_KERNEL(scatter, "part", "all", "counts", "world", "root")),
 };
 const bind::Family family(kernels);
 

@@ -71,6 +71,18 @@ export default defineCases({
         kernels.broadcast([], world, 0);
       },
     },
+    {
+      name: 'scatterings of every type, of nothing',
+      run: (dtype) => {
+        const world = alone();
+        for (const length of [5, 1, 0]) {
+          const [part, all] = ['part', 'all'].map((name) => parts(name, dtype, [length], true)[0]);
+          kernels.scatter(part, all, Int32Array.of(length), world, 0);
+          const integers = Int32Array.from({ length }, (_, i) => 2 ** 30 - i);
+          kernels.scatter(new Int32Array(length), integers, Int32Array.of(length), world, 0);
+        }
+      },
+    },
   ],
   bad: [],
   bench: [],

@@ -382,6 +382,11 @@ const makers: Partial<Readonly<Record<KernelName, Make>>> = {
     const parts = draw.flags[0] ? draw.sizes.map((size) => integers(draw, size)) : lists(draw);
     return [parts, alone(draw), 0];
   },
+  scatter: (draw) => {
+    const make = (length: number) => (draw.flags[0] ? integers(draw, length) : draw.floats(length));
+    const length = draw.sizes[0] * draw.sizes[1];
+    return [make(length), make(length), Int32Array.of(length), alone(draw), 0];
+  },
 };
 
 /** Arguments as the table describes them: numbers first, then arrays of the lengths that follow. */

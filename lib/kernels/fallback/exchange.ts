@@ -43,3 +43,15 @@ export const broadcast: Kernels['broadcast'] = (_parts, world, root) => {
   if (root >= 1) refuse('broadcast', 'root', 'be below 1', String(root));
   world[1]++;
 };
+
+export const scatter: Kernels['scatter'] = (part, all, counts, world, root) => {
+  checkAlone('scatter', world);
+  checkLength('scatter', 'counts', counts, 1);
+  const [own] = counts;
+  if (own < 0) refuse('scatter', 'counts[0]', 'be at least 0', String(own));
+  if (root >= 1) refuse('scatter', 'root', 'be below 1', String(root));
+  checkLength('scatter', 'part', part, own);
+  checkLength('scatter', 'all', all, own);
+  world[1]++;
+  part.set(all);
+};
