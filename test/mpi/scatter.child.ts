@@ -131,9 +131,9 @@ const options = (model: Layer, callbacks: Callback[] = []) => ({
   callbacks,
 });
 // biome-ignore lint/suspicious/noExplicitAny: of whatever kind
-async function trained(model: Layer, data: any, own = world as typeof world | undefined, more: object = {}) {
+async function trained(model: Layer, data: any, own: typeof world | null = world, more: object = {}) {
   // biome-ignore lint/suspicious/noExplicitAny: of whatever kind
-  const history = await fit(model as any, data, { ...options(model), world: own, ...more });
+  const history = await fit(model as any, data, { ...options(model), world: own ?? undefined, ...more });
   return {
     history: history.epochs.map(({ loss, accuracy }) => [loss, accuracy]),
     numbers: model.parameters().map(({ data }) => Array.from(data as Float64Array)),
@@ -180,7 +180,7 @@ const tellAlone = (own: unknown) => console.log(JSON.stringify({ rank, said: own
 const alone =
   <Source>(model: () => Layer, source: () => Source) =>
   () =>
-    trained(model(), source(), undefined);
+    trained(model(), source(), null);
 
 const actions: Record<string, () => Promise<void>> = {
   plain: async () =>
@@ -289,7 +289,7 @@ const actions: Record<string, () => Promise<void>> = {
     tellAlone(await outcome(() => trained(plainModel(), scattered([plainBatch(0), { x: [[1, 2, 3, 4]] }])))),
   worldless: async () => {
     const data = scattered(sources.plain);
-    await tell(await outcome(() => trained(plainModel(), data, undefined)));
+    await tell(await outcome(() => trained(plainModel(), data, null)));
   },
   nothing: async () =>
     tellAlone(await outcome(async () => world.scatter(isFirst ? ({ x: [1], y: [1] } as never) : undefined))),
@@ -326,7 +326,7 @@ const actions: Record<string, () => Promise<void>> = {
     const counts = Int32Array.from({ length: size }, (_, i) => (i === 1 ? 0 : 3 + i));
     const total = counts.reduce((sum, one) => sum + one, 0);
     const seen = [Float32Array, Float64Array, Int32Array].map((kind) => {
-      const whole = kind.from({ length: rank === root ? total : 0 }, (_, i) => 2 ** 30 * (i - 3));
+      const whole = new kind(rank === root ? total : 0).map((_: number, i: number) => 2 ** 30 * (i - 3));
       const part = new kind(counts[rank]).fill(-1);
       kernels.scatter(part, whole, counts, world.state, root);
       return Array.from(part);
