@@ -21,6 +21,7 @@ export {
   stream,
   zip,
 } from './data/stream.ts';
+export type { Scattered } from './distributed/scatter.ts';
 export { type ExchangeStatistics, World } from './distributed/world.ts';
 export {
   AbortError,

@@ -5,7 +5,7 @@
 import { ArgumentError, DistributedError, World } from '../index.ts';
 import { jobOf, settingsOf } from './launcher.ts';
 
-export { type ExchangeStatistics, World } from '../index.ts';
+export { type ExchangeStatistics, type Scattered, World } from '../index.ts';
 
 /** Options of `distribute`. */
 export interface DistributeOptions {

@@ -174,8 +174,11 @@ const outcome = async (action: () => Promise<unknown>) => {
   }
 };
 
-/** Each rank by itself, as the world is of no use after an error of `fit`. */
-const tellAlone = (own: unknown) => console.log(JSON.stringify({ rank, said: own }));
+/** Each rank by itself, as the world is of no use after an error of `fit`; what is said is passed on before the job ends. */
+const tellAlone = async (said: unknown) => {
+  console.log(JSON.stringify({ rank, said }));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+};
 
 const alone =
   <Source>(model: () => Layer, source: () => Source) =>
@@ -331,51 +334,18 @@ const actions: Record<string, () => Promise<void>> = {
       kernels.scatter(part, whole, counts, world.state, root);
       return Array.from(part);
     });
-    const wrong = await Promise.all(
-      [
-        () =>
-          kernels.scatter(
-            new Int32Array(1),
-            new Int32Array(2 * size),
-            counts.map(() => 2),
-            world.state,
-            0,
-          ),
-        () =>
-          kernels.scatter(
-            new Int32Array(2),
-            new Int32Array(1),
-            counts.map(() => 2),
-            world.state,
-            rank,
-          ),
-        () => kernels.scatter(new Int32Array(2), new Int32Array(1), counts.slice(1), world.state, 0),
-        () =>
-          kernels.scatter(
-            new Int32Array(2),
-            new Int32Array(1),
-            counts.map(() => -1),
-            world.state,
-            0,
-          ),
-        () =>
-          kernels.scatter(
-            new Int32Array(2),
-            new Int32Array(1),
-            counts.map(() => 2 ** 31 - 1),
-            world.state,
-            0,
-          ),
-        () =>
-          kernels.scatter(
-            new Int32Array(2),
-            new Int32Array(1),
-            counts.map(() => 2),
-            world.state,
-            size,
-          ),
-      ].map((call) => outcome(async () => call())),
-    );
+    const [small, whole] = [new Int32Array(2), new Int32Array(2 * size)];
+    const each = (count: number) => new Int32Array(size).fill(count);
+    const calls: Parameters<typeof kernels.scatter>[] = [
+      [small.subarray(1), whole, each(2), world.state, 0],
+      [small, small, each(2), world.state, rank],
+      [small, small, each(2).subarray(1), world.state, 0],
+      [small, small, each(-1), world.state, 0],
+      [small, small, each(2 ** 31 - 1), world.state, 0],
+      [small, whole, each(2), world.state, size],
+    ];
+    const wrong: string[] = [];
+    for (const call of calls) wrong.push(await outcome(async () => kernels.scatter(...call)));
     await tell({ seen, wrong });
   },
 };
