@@ -113,6 +113,7 @@ Library read(void* file, const std::string& path) {
   find(file, path, "MPI_Iallreduce", library.iallreduce);
   find(file, path, "MPI_Ibcast", library.ibcast);
   find(file, path, "MPI_Iscatterv", library.iscatterv);
+  find(file, path, "MPI_Barrier", library.barrier);
   find(file, path, "MPI_Isend", library.isend);
   find(file, path, "MPI_Recv", library.recv);
   find(file, path, "MPI_Iprobe", library.iprobe);

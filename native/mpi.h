@@ -48,6 +48,7 @@ struct Library {
   int (*ibcast)(void* data, int count, Handle type, int root, Handle comm, Handle* request) = nullptr;
   int (*iscatterv)(const void* all, const int* counts, const int* places, Handle type, void* part, int count,
                    Handle partType, int root, Handle comm, Handle* request) = nullptr;
+  int (*barrier)(Handle comm) = nullptr;
   int (*isend)(const void* data, int count, Handle type, int to, int tag, Handle comm,
                Handle* request) = nullptr;
   int (*recv)(void* data, int count, Handle type, int from, int tag, Handle comm, Status* status) = nullptr;

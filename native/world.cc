@@ -24,6 +24,8 @@ double nanoseconds(Clock::duration duration) {
 }
 
 /// What ranks have to end in order after one of them has failed, in seconds.
+/// How long MPI may take to end when all ranks are done.
+constexpr double finality = 5;
 constexpr double grace = 2;
 constexpr int tag = 1;
 /// What one request has at most. MPI counts by int, and some libraries count bytes by it.
@@ -553,7 +555,15 @@ void World::close(int code) {
     }
   }
   if (isWhole) {
-    opener_.run([this] { library_.finalize(); }, 1e300);
+    // All have said that they are done. MPICH over TCP waits for ever where one rank finalizes and another
+    // looks for messages yet: so they begin at one time, and what does not end is ended.
+    const bool isFinal = opener_.run(
+        [this] {
+          library_.barrier(library_.world);
+          library_.finalize();
+        },
+        finality);
+    if (!isFinal) std::atexit([] { std::_Exit(0); });
   } else {
     // An error that nobody caught is printed between this and the end.
     std::atexit([] { current()->abort(); });
