@@ -16,6 +16,12 @@ std::string Library::describe(int code) const {
   return {text};
 }
 
+bool Library::finalizesBadly() const {
+  char text[8192] = {};
+  int length = 0;
+  return getLibraryVersion(text, &length) == 0 && std::string(text).find("ch4:ucx") != std::string::npos;
+}
+
 std::string Library::version() const {
   char text[8192] = {};
   int length = 0;

@@ -60,6 +60,10 @@ struct Library {
 
   /// What an error code means, in the library's words.
   std::string describe(int code) const;
+  /// Whether to end without MPI_Finalize, where all ranks have said that they are done. MPICH over UCX
+  /// (4.0.2, 1.13) waits there for ever, by TCP, where a rank closes its connections while another looks for
+  /// messages yet; 24 jobs of 30 did. Its launcher has nothing against a process that ends well without.
+  bool finalizesBadly() const;
   /// The first line of what the library says of itself.
   std::string version() const;
 };
