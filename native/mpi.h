@@ -60,10 +60,11 @@ struct Library {
 
   /// What an error code means, in the library's words.
   std::string describe(int code) const;
-  /// Whether to end without MPI_Finalize, where all ranks have said that they are done. MPICH over UCX
-  /// (4.0.2, 1.13) waits there for ever, by TCP, where a rank closes its connections while another looks for
-  /// messages yet; 24 jobs of 30 did. Its launcher has nothing against a process that ends well without.
-  bool finalizesBadly() const;
+  /// Leaves the job without MPI_Finalize, where that does not end: false where it does. MPICH over UCX (4.0.2
+  /// with UCX 1.13) waits there for ever, by TCP, for answers of a rank that has come further and answers
+  /// nobody any more; 24 jobs of 30 did. So its launcher is told what MPI_Finalize would tell it last, in the
+  /// words of PMI 1.1 (Balaji et al., "PMI: a scalable parallel process-management interface", EuroMPI 2010).
+  bool leave() const;
   /// The first line of what the library says of itself.
   std::string version() const;
 };

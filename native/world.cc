@@ -208,11 +208,11 @@ void World::begin(Exchange& exchange, const char* what) {
   if (exchange.isOpen) fail(std::string("expected ") + what + " to end before the next one begins");
   exchange.isOpen = true;
   exchange_.fetch_add(1, std::memory_order_relaxed);
-  exchange.begun = exchange.ended = Clock::now();
 }
 
 mpi::Handle* World::add(Exchange& exchange) {
   if (exchange.requests.empty()) {
+    if (active_.empty()) busySince_ = Clock::now();
     active_.push_back(&exchange);
     underWay_.store(static_cast<int>(active_.size()), std::memory_order_relaxed);
   }
@@ -229,10 +229,17 @@ bool World::test(Exchange& exchange) {
     if (!isDone) return false;
     requests.pop_back();
   }
-  exchange.ended = Clock::now();
   active_.erase(std::find(active_.begin(), active_.end(), &exchange));
+  if (active_.empty()) busy_ += Clock::now() - busySince_;
   underWay_.store(static_cast<int>(active_.size()), std::memory_order_relaxed);
   return true;
+}
+
+World::Account World::account(int64_t bytes, Clock::time_point start) {
+  const Clock::time_point now = Clock::now();
+  const Clock::duration busy = busy_ + (active_.empty() ? Clock::duration::zero() : now - busySince_);
+  const Clock::duration taken = busy - std::exchange(told_, busy);
+  return {static_cast<double>(bytes), nanoseconds(now - start), nanoseconds(taken)};
 }
 
 void World::poll() {
@@ -330,8 +337,7 @@ World::Account World::endGather(double* all, int64_t width) {
          (header.exchange != header_.exchange ? " (" + number(header.exchange) + ")" : ""));
   }
   for (int i = 0; i < size_; i++) std::copy_n(headers_[i].own.begin(), width, all + i * width);
-  return {static_cast<double>(sizeof(Header)), nanoseconds(Clock::now() - start),
-          nanoseconds(gathering_.ended - gathering_.begun)};
+  return account(sizeof(Header), start);
 }
 
 namespace {
@@ -398,8 +404,7 @@ World::Account World::endReduce(int ticket, const std::vector<Part>& parts) {
       at += part.bytes;
     }
   }
-  return {static_cast<double>(reduction.bytes), nanoseconds(Clock::now() - start),
-          nanoseconds(reduction.ended - reduction.begun)};
+  return account(reduction.bytes, start);
 }
 
 World::Account World::broadcast(char* data, int64_t bytes, int root) {
@@ -414,8 +419,7 @@ World::Account World::broadcast(char* data, int64_t bytes, int root) {
   }
   await(*exchange, lock, true);
   delete exchange;
-  const double taken = nanoseconds(Clock::now() - start);
-  return {static_cast<double>(bytes), taken, taken};
+  return account(bytes, start);
 }
 
 World::Account World::scatter(void* part, const void* all, const int32_t* counts, int width, int root) {
@@ -437,8 +441,7 @@ World::Account World::scatter(void* part, const void* all, const int32_t* counts
         "MPI_Iscatterv");
   await(*exchange, lock, true);
   delete exchange;
-  const double taken = nanoseconds(Clock::now() - start);
-  return {static_cast<double>(counts[rank_]) * width, taken, taken};
+  return account(int64_t{counts[rank_]} * width, start);
 }
 
 // ── what ranks tell each other
@@ -557,7 +560,7 @@ void World::close(int code) {
     opener_.run(
         [this] {
           library_.barrier(library_.world);
-          if (!library_.finalizesBadly()) library_.finalize();
+          if (!library_.leave()) library_.finalize();
         },
         1e300);
   } else {

@@ -107,7 +107,6 @@ class World {
   struct Exchange {
     bool isOpen = false;
     std::vector<mpi::Handle> requests;  // those that are under way
-    Clock::time_point begun, ended;     // of requests
   };
   struct Reduction : Exchange {
     char* data = nullptr;
@@ -165,6 +164,8 @@ class World {
   void begin(Exchange& exchange, const char* what);
   /// A request more of an exchange; its handle is to be written there.
   mpi::Handle* add(Exchange& exchange);
+  /// Of an exchange of so many bytes that has ended, for which a call waited from `start` on.
+  Account account(int64_t bytes, Clock::time_point start);
   /// Whether all its requests have ended.
   bool test(Exchange& exchange);
   void tell(Word word, int64_t exchange, const std::string& text);
@@ -196,6 +197,10 @@ class World {
   const char* kind_ = "";
   std::vector<Header> headers_;
   std::array<Reduction, tickets> reductions_;
+  // How long some exchange was under way: until `busySince_`, where one is now, and what of it was accounted
+  // for.
+  Clock::duration busy_{}, told_{};
+  Clock::time_point busySince_;
   std::vector<Exchange*> active_;  // with requests, in the order in which they began
   std::list<Outgoing> outgoing_;
   std::vector<Known> others_;

@@ -33,7 +33,7 @@ export interface ExchangeStatistics {
   readonly exchanges: number;
   /** Bytes that this rank gave to them. */
   readonly bytes: number;
-  /** Seconds from the beginnings of reductions and gatherings to their ends. */
+  /** Seconds in which at least one was under way. */
   readonly seconds: number;
   /** Seconds of these in which nothing was computed meanwhile. */
   readonly waited: number;

@@ -55,7 +55,7 @@ export interface ProfiledExchanges {
   count: number;
   /** Bytes that they take of this process. */
   bytes: number;
-  /** Seconds from their beginnings to their ends, of all of them together, also where several are under way at a time. */
+  /** Seconds in which at least one of them was under way. */
   time: number;
   /** Seconds in which calls did nothing but wait for them: the rest of `time` was hidden behind other calls. */
   waited: number;
@@ -155,7 +155,7 @@ export class Profile {
 function exchangeLine({ count, bytes, time, waited }: ProfiledExchanges): string {
   const hidden = time > 0 ? `, ${percent(1 - waited / time)} of them hidden` : '';
   return (
-    `exchanges: ${count} of ${(bytes / 2 ** 20).toFixed(2)} MiB, ${duration(time)} from beginning to end${hidden}; ` +
+    `exchanges: ${count} of ${(bytes / 2 ** 20).toFixed(2)} MiB, ${duration(time)} under way${hidden}; ` +
     `${duration(waited)} waited for`
   );
 }

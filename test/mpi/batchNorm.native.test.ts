@@ -1,6 +1,6 @@
 /** Batch normalisation by the batches of all ranks is that of one process with the whole batch. */
 import { describe, expect, test } from 'vitest';
-import { launchers, outputOf } from './job.ts';
+import { outputOf, usual } from './job.ts';
 
 interface Line {
   off: number;
@@ -9,7 +9,7 @@ interface Line {
 
 const child = 'batchNorm.child.ts';
 
-describe.each(launchers)('%s', (launcher) => {
+describe.each(usual)('%s', (launcher) => {
   test.each([
     [2, 'SGD', 'eager', 0],
     [2, 'momentum', 'compiled', 0],

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { job, type Launcher, launchers, outputOf } from './job.ts';
+import { job, type Launcher, outputOf, usual } from './job.ts';
 
 interface Line {
   numbers: number[];
@@ -45,7 +45,7 @@ function oneOf<Own>([first, ...others]: readonly Own[]): Own {
   return first;
 }
 
-describe.each(launchers)('%s', (launcher) => {
+describe.each(usual)('%s', (launcher) => {
   // Of seven ranks some have no part of the last batch, of two examples.
   test.each([
     ['scores', 2],
