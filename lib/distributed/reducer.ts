@@ -6,6 +6,7 @@ import type { Float } from '../../binding.d.ts';
 import { noGrad } from '../autograd.ts';
 import { zeros } from '../create.ts';
 import { exchangeCode, kernels } from '../kernels/index.ts';
+import { settleRuns } from '../kernels/queue.ts';
 import {
   arraysOf,
   changing,
@@ -130,6 +131,7 @@ export class Reducer {
 
   /** @param own numbers of this rank, float64 [width]. @returns those of all, [size, width] */
   gather(own: Tensor): Tensor {
+    inTurn();
     const { state } = this.world;
     const all = empty([this.world.size, own.size], 'float64');
     const values = floats(all) as Float64Array;
@@ -144,6 +146,7 @@ export class Reducer {
    */
   reduce(own: Tensor = zeros([0], { dtype: 'float64' }), scale = 1): Tensor {
     const { state, size } = this.world;
+    inTurn();
     const present = this.present();
     const buckets = this.buckets(present);
     this.taken = present;
@@ -205,6 +208,11 @@ export class Reducer {
       this.isComplete = value;
     },
   };
+}
+
+/** Runs that were asked for come first: all ranks make their exchanges in the order in which they are called for. */
+function inTurn(): void {
+  if (recording === null) settleRuns();
 }
 
 /** Whose gradients are those of several processes. */

@@ -3,7 +3,7 @@
 import { checkBoolean, checkOptions, checkPositive } from '../arguments.ts';
 import { noGrad } from '../autograd.ts';
 import type { World } from '../distributed/world.ts';
-import { AbortError, ArgumentError, DataError, ShapeError } from '../errors.ts';
+import { AbortError, ArgumentError, DataError, DistributedError, ShapeError } from '../errors.ts';
 import { refuseRecording } from '../kernels/recorder.ts';
 import { checkLayer, type ExampleShape, type Layer } from '../layers/layer.ts';
 import { inMode } from '../layers/mode.ts';
@@ -22,7 +22,7 @@ import type { LossNamesOf, NamesOf, Scores } from './history.ts';
 import { type BatchLoss, resolveLoss } from './loss.ts';
 import { type ChosenMetric, resolveMetrics } from './metrics.ts';
 import { checkSignal, type LossChoices, type MetricChoices } from './options.ts';
-import { checkMerges, checkWorld, sumOf } from './ranks.ts';
+import { checkMerges, checkWorld, messageOf, sumOf } from './ranks.ts';
 import { checkOutputRows, forwardOf, type InputsOf, type OutputOf } from './step.ts';
 import { type Scored, Tally } from './tally.ts';
 
@@ -106,7 +106,11 @@ export async function evaluate<
   const dataset = openData(data, { name: 'data', batchSize, share, ...conversionFor(model, loss) });
   const scores = await interruptible(op, signal, (interruption) =>
     score(scorer(model, lossFunction, compiled), dataset, chosen, interruption, world),
-  );
+  ).catch((error) => {
+    // The others would wait for what this rank has counted.
+    if (!(error instanceof DistributedError)) world?.leave(messageOf(error));
+    throw error;
+  });
   return scores as Scores<NamesOf<Metrics> | LossNamesOf<Loss>>;
 }
 

@@ -86,7 +86,6 @@ export class Ranks {
 
   /**
    * Before the first step: all ranks are about to train the same, and begin with the numbers of rank 0.
-   * @param states random states that each rank draws different numbers from
    * @throws DistributedError that names what differs, and the rank
    */
   async begin(training: Trained, monitors: readonly string[], history: History): Promise<void> {
@@ -119,7 +118,7 @@ export class Ranks {
     await this.meet();
   }
 
-  /** Each rank draws numbers of its own for dropout and the like; `part` again makes them those of rank 0's. */
+  /** From now on each rank draws numbers of its own, for dropout and the like. @param more states beside the model's */
   spread(model: Layer, more: readonly RandomState[]): void {
     // The highest word of the counter, which nobody reaches by counting.
     for (const state of [...this.statesOf(model), ...more]) state[5] ^= this.world.rank;
@@ -320,7 +319,9 @@ class Agreed implements Signal {
   }
 }
 
-const messageOf = (reason: unknown): string => (reason instanceof Error ? reason.message : describe(reason));
+/** What an error, or another reason, says. */
+export const messageOf = (reason: unknown): string =>
+  reason instanceof Error ? reason.message : describe(reason);
 
 /** A part of a batch without examples, in the form of another. */
 function nothing(like: Batch | undefined, total: number): Batch {
