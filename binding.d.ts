@@ -691,9 +691,9 @@ export interface Kernels {
   //
   // Between the processes of a job, its ranks, which make the same exchanges in the same order. `world` is Float64Array(5),
   // updated, so that exchanges of a program keep their order: the number of ranks; how many exchanges have begun, the bytes
-  // that they took, how many nanoseconds calls waited for others, and in how many some exchange was under way. With one rank nothing is exchanged or counted but the exchanges. Where another rank has ended,
-  // does something else, or does not come within the time that the world was opened with, a call throws `DistributedError`
-  // (code `AXPY_DISTRIBUTED`), which names it.
+  // that they took, how many nanoseconds calls waited for others, and in how many some exchange was under way. With one rank
+  // nothing is exchanged or counted but the exchanges. Where another rank has ended, does something else, or does not come
+  // within the time that the world was opened with, a call throws `DistributedError` (code `AXPY_DISTRIBUTED`), which names it.
   //
   // What begins and ends by two calls goes on while other kernels compute. The arrays between the two are nobody else's.
 

@@ -102,13 +102,9 @@ export class Ranks {
       options: JSON.stringify({ epochs, ...own, records: monitors, averages: averageWeights !== undefined }),
     });
     this.history = history;
-    const kept = [...model.namedBuffers(), ...model.namedHidden()].map(([, buffer]) => buffer);
-    const words = [random, ...this.statesOf(model)].map(
-      ({ buffer, byteOffset, length }) => new Int32Array(buffer, byteOffset, length),
-    );
     await world.broadcast(
-      [...model.parameters(), ...others(model, optimizer), ...kept],
-      [...stateOf(optimizer), ...words],
+      [...model.parameters(), ...others(model, optimizer), ...keptBy(model)],
+      [...stateOf(optimizer), ...[random, ...this.statesOf(model)].map(wordsOf)],
     );
     if (averageWeights !== undefined) {
       const [state] = await gather(world, averageWeights.stateDict());
@@ -131,11 +127,7 @@ export class Ranks {
 
   /** Training has ended as it should: what is no parameter is what rank 0 has. */
   async end(model: Layer): Promise<void> {
-    await this.sameBuffers(model);
-    const words = this.statesOf(model).map(
-      ({ buffer, byteOffset, length }) => new Int32Array(buffer, byteOffset, length),
-    );
-    await this.world.broadcast([], words);
+    await this.world.broadcast(keptBy(model), this.statesOf(model).map(wordsOf));
   }
 
   /** @param isWrapped whether the optimizer's steps stay those of all ranks */
@@ -251,7 +243,7 @@ export class Ranks {
 
   /** Buffers of layers, as running statistics, become those of rank 0, where ranks have seen other examples. */
   async sameBuffers(model: Layer): Promise<void> {
-    const kept = [...model.namedBuffers(), ...model.namedHidden()].map(([, buffer]) => buffer);
+    const kept = keptBy(model);
     if (kept.length > 0) await this.world.broadcast(kept);
   }
 
@@ -330,6 +322,13 @@ function nothing(like: Batch | undefined, total: number): Batch {
   const rowsOfNone = <Tree>(tree: Tree) => noGrad(() => mapTensors(tree, (one) => one.slice([[0, 0]])));
   return { x: rowsOfNone(x), y: rowsOfNone(y), weights: rowsOfNone(weights), total, share: 0 };
 }
+
+/** What layers keep beside parameters. */
+const keptBy = (model: Layer): Tensor[] =>
+  [...model.namedBuffers(), ...model.namedHidden()].map(([, buffer]) => buffer);
+
+/** A random state as kernels copy it. */
+const wordsOf = ({ buffer, byteOffset, length }: RandomState) => new Int32Array(buffer, byteOffset, length);
 
 /** Parameters of an optimizer that the model has not. */
 function others(model: Layer, { parameters }: Optimizer): Tensor[] {
